@@ -1,0 +1,1 @@
+"""Measurements, each against a reference run beside it: machines differ and are noisy, ratios less so."""

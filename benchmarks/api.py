@@ -1,0 +1,198 @@
+"""(f) The reads of the API, one worker: latency at one connection, throughput at eight, beside a bare application.
+
+    python -m benchmarks.api [--plays 1000000] [--requests 300] [--seconds 3]
+
+A user has a million plays; more plays are more such users, copies of the first shifted in time: a household is many
+listeners, not one that listens for a century. The bare application runs the statement of each read in the same run
+(benchmarks/api_servers.py); the load comes from this process, on the same cores. Then: answers 304, and a mix of reads
+while an archive of another user is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.api_statements import Read, reads
+from benchmarks.house import House, arguments, make_archive, open_house, print_machine, print_table
+from benchmarks.refresh_growth import CLONE
+from myi_pipeline.services import manage_access
+from myi_pipeline.services.dbt_runner import ChildDbt
+from myi_pipeline.warehouse.connections import Role
+
+PLAYS_OF_A_USER = 1_000_000
+CONNECTIONS = 8
+MAY_P50_MS, MAY_P50_OF_RANGE_MS, MAY_P99_MS = 5.0, 100.0, 70.0
+
+
+def fill(house: House, plays: int) -> int:
+    """`plays` of users with a million each (or of one with all, if that is fewer); the first user's number."""
+    first = house.add_user("ana")
+    each = min(plays, PLAYS_OF_A_USER)
+    house.load(make_archive(house.folder, plays=each), "ana")
+    for number in range(1, max(1, plays // each)):
+        other = house.add_user(f"other{number}")
+        with house.warehouse.connect(Role.OWNER, autocommit=True) as connection:
+            connection.execute(CLONE.encode(), {"from": first, "to": other, "shift": number})
+    with ChildDbt() as dbt:
+        house.refresh(dbt=dbt)
+    house.execute("vacuum analyze")
+    return first
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(which: str, port: int, **more: str) -> Iterator[None]:
+    command = [sys.executable, "-m", "benchmarks.api_servers", which, str(port)]
+    limits = {"MYI_API_REQUESTS_PER_MINUTE": "100000000", "MYI_API_PORT": str(port), "MYI_LOG_LEVEL": "error"}
+    with subprocess.Popen(command, env={**os.environ, **limits, **more}) as child:
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    assert child.poll() is None
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+            yield
+        finally:
+            child.terminate()
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, status: int) -> float:
+    """Milliseconds of one request on an open connection."""
+    began = time.perf_counter()
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+    await reader.readexactly(length)
+    spent = time.perf_counter() - began
+    assert head.startswith(b"HTTP/1.1 %d" % status), head
+    return spent * 1000
+
+
+async def load(
+    port: int, requests: Sequence[bytes], *, connections: int, count: int = 0, seconds: float = 0, status: int = 200
+) -> tuple[list[float], float]:
+    """Milliseconds of each request, and requests a second: `count` of each connection, or as many as `seconds` take."""
+    spent: list[float] = []
+    turn = itertools.cycle(requests)
+
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(10):
+            await ask(reader, writer, next(turn), status)
+        done, until = 0, time.perf_counter() + seconds
+        while done < count or time.perf_counter() < until:
+            spent.append(await ask(reader, writer, next(turn), status))
+            done += 1
+        writer.close()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(connections)))
+    return sorted(spent), len(spent) / (time.perf_counter() - began)
+
+
+def at(values: Sequence[float], share: float) -> float:
+    return values[min(len(values) - 1, int(len(values) * share))]
+
+
+def request(port: int, path: str, token: str, **headers: str) -> bytes:
+    more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\n{more}\r\n".encode()
+
+
+def measure(read: Read, port: int, bare: int, token: str, *, count: int, seconds: float) -> list[object]:
+    ours = [request(port, f"/v1/me/{read.path}".rstrip("/"), token)]
+    theirs = [request(bare, f"/?read={read.name.replace(' ', '%20')}", token)]
+    alone, _ = asyncio.run(load(port, ours, connections=1, count=count))
+    many, rate = asyncio.run(load(port, ours, connections=CONNECTIONS, seconds=seconds))
+    _, bare_rate = asyncio.run(load(bare, theirs, connections=CONNECTIONS, seconds=seconds))
+    may = MAY_P50_OF_RANGE_MS if read.is_range else MAY_P50_MS
+    verdict = "" if at(alone, 0.5) <= may and rate >= bare_rate / 2 and at(many, 0.99) <= MAY_P99_MS else "missed"
+    return [
+        read.name, at(alone, 0.5), f"<= {may:.0f}", at(many, 0.99), round(rate), round(bare_rate),
+        rate / bare_rate, verdict,
+    ]  # fmt: skip
+
+
+def tag_of(port: int, path: str, token: str) -> str:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(request(port, path, token, connection="close"))
+        head = b"".join(iter(lambda: connection.recv(65_536), b"")).partition(b"\r\n\r\n")[0].decode()
+    return next(line.partition(": ")[2] for line in head.split("\r\n") if line.lower().startswith("etag:"))
+
+
+def unchanged(port: int, token: str, count: int) -> None:
+    path = "/v1/me/plays"
+    known = [request(port, path, token, if_none_match=tag_of(port, path, token))]
+    alone, _ = asyncio.run(load(port, known, connections=1, count=count, status=304))
+    _, rate = asyncio.run(load(port, known, connections=CONNECTIONS, count=count, status=304))
+    rows = [("304 of plays", at(alone, 0.5), at(alone, 0.99), round(rate))]
+    print_table("an unchanged answer", ("", "p50 ms", "p99 ms", f"a second at {CONNECTIONS}"), rows)
+
+
+def beside_an_import(house: House, port: int, mix: Sequence[bytes], seconds: float) -> None:
+    """p99 of a mix of reads at one connection: alone, and while another user's archive is read and loaded."""
+    archive = make_archive(house.folder, plays=300_000, seed=7, name="late")
+    house.add_user("late")
+    quiet, _ = asyncio.run(load(port, mix, connections=1, seconds=seconds * 2))
+    busy: list[float] = []
+    command = [str(Path(sys.executable).with_name("myi")), "import", str(archive), "--user", "late", "--no-refresh"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as importing:
+        while importing.poll() is None:
+            busy += asyncio.run(load(port, mix, connections=1, seconds=0.5))[0]
+        assert importing.returncode == 0
+    busy.sort()
+    ratio = at(busy, 0.99) / at(quiet, 0.99)
+    rows = [
+        ("alone", at(quiet, 0.5), at(quiet, 0.99), 1.0, ""),
+        ("during an import", at(busy, 0.5), at(busy, 0.99), ratio, "<= 4"),
+    ]
+    print_table("a mix of reads, one connection", ("", "p50 ms", "p99 ms", "p99 ratio", "aim"), rows)
+
+
+def main() -> None:
+    given = arguments(__doc__, plays=PLAYS_OF_A_USER, requests=300, seconds=3)
+    print_machine()
+    with open_house(given.database_url) as house:
+        began = time.perf_counter()
+        user = fill(house, given.plays)
+        artist = int(str(house.execute(
+            "select artist_id from marts.agg_period_artists where period = 'all' order by counted_plays desc limit 1"
+        )[0][0]))  # fmt: skip
+        print(f"({given.plays:,} plays and their marts in {time.perf_counter() - began:.0f} s)")
+        with house.warehouse.connect(Role.APP, autocommit=True) as connection:
+            token = manage_access.make_token(connection, user_id=user, name="bench", days=None).token
+        port, bare = free_port(), free_port()
+        known = {"BENCH_USER": str(user), "BENCH_ARTIST": str(artist)}
+        with server("api", port), server("bare", bare, **known):
+            every = reads(artist_id=artist)
+            rows = [measure(read, port, bare, token, count=given.requests, seconds=given.seconds) for read in every]
+            print_table(
+                f"{given.plays:,} plays, {min(given.plays, PLAYS_OF_A_USER):,} of them the reader's",
+                ("", "p50 ms at 1", "aim", f"p99 ms at {CONNECTIONS}", "a second", "bare", "of bare", ""),
+                rows,
+            )
+            unchanged(port, token, given.requests)
+            mix = [request(port, f"/v1/me/{each.path}".rstrip("/"), token) for each in every if not each.is_range]
+            beside_an_import(house, port, mix, given.seconds)
+
+
+if __name__ == "__main__":
+    main()

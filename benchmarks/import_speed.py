@@ -1,0 +1,121 @@
+"""(a) Importing 200,000 rows, against a bare COPY of the same typed rows into the same table, in turns in one run.
+
+    python -m benchmarks.import_speed [--rows 200000] [--rounds 5]
+
+"load of parsed rows" starts from records in memory and ends with committed events: staging, interning, numbering,
+inserting. "whole import" starts from the ZIP. The bare COPY writes the rows that the import made, for another user:
+same partitions, same index, same ledger trigger, one transaction. Each is the median of the rounds.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from benchmarks.house import House, arguments, make_archive, median, open_house, print_machine, print_table, stopwatch
+from myi_pipeline.core.plays import PlayRecord, Source
+from myi_pipeline.history import open_history
+from myi_pipeline.services.load_staged import load_staged, loading_connection
+from myi_pipeline.services.reading_rules import account_hasher, archive_limits
+from myi_pipeline.warehouse import import_log
+from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.warehouse.loading.staging import StagingTables
+from myi_pipeline.warehouse.loading.staging_writer import StagingWriter
+
+COLUMNS = (
+    "played_at, offline_timestamp, content_id, ms_played, context_id, batch_id, source_id, occurrence, shuffle,"
+    " skipped, offline, incognito"
+)
+BATCH = 5_000
+
+
+def bare_copy(house: House, rows: list[tuple[object, ...]], user_id: int) -> None:
+    statement = f"copy raw.listening_events (user_id, {COLUMNS}) from stdin".encode()
+    with house.warehouse.connect(Role.OWNER) as connection, connection.cursor().copy(statement) as copy:
+        for row in rows:
+            copy.write_row((user_id, *row))
+
+
+def load_parsed(house: House, records: list[PlayRecord], user_id: int) -> int:
+    with closing(loading_connection(house.warehouse)) as connection:
+        run = import_log.begin(
+            connection,
+            user_id=user_id,
+            sha256=bytes(32),
+            archive_name="records in memory",
+            kind="extended_history",
+            bytes_total=0,
+            correlation_id=None,
+        )
+        import_log.begin_file(connection, run, file_no=0, name="records in memory", kind="extended_audio")
+        tables = StagingTables(run.import_id)
+        tables.create(connection)
+        with StagingWriter(connection, tables) as writer:
+            batches = [
+                writer.stage(records[first : first + BATCH], source=Source.EXTENDED_HISTORY, file_no=0, first_row=first)
+                for first in range(0, len(records), BATCH)
+            ]
+        tables.intern(connection, batch_id=run.import_id)
+        tables.number_repeats(connection)
+        done = load_staged(house.warehouse, run=run, tables=tables, batches={0: batches}, on_chunk=lambda _: None)
+        tables.drop(connection)
+    return sum(accounting.loaded for accounting in done.values())
+
+
+def main() -> None:
+    given = arguments(__doc__, rows=200_000, rounds=5)
+    print_machine()
+    with open_house(given.database_url) as house:
+        archive = make_archive(house.folder, plays=given.rows)
+        with open_history(
+            archive, limits=archive_limits(house.settings), hash_account=account_hasher(house.settings)
+        ) as opened:
+            records = [item for file in opened.files for item in opened.read(file) if isinstance(item, PlayRecord)]
+        # A first import makes partitions, contents and contexts, so that every round finds what the COPY finds.
+        first = house.add_user("first")
+        house.load(archive, "first")
+        rows = [tuple(row) for row in house.execute(f"select {COLUMNS} from raw.listening_events order by played_at")]
+        house.execute(f"delete from raw.listening_events where user_id = {first}")
+        copied: list[float] = []
+        loaded: list[float] = []
+        imported: list[float] = []
+        for number in range(given.rounds):
+            users = [house.add_user(f"{kind}{number}") for kind in ("copy", "load", "import")]
+            with stopwatch(copied):
+                bare_copy(house, rows, users[0])
+            with stopwatch(loaded):
+                count = load_parsed(house, records, users[1])
+            with stopwatch(imported):
+                result = house.load(archive, f"import{number}")
+            assert count == result.accounting.loaded == len(rows)
+            for user in users:
+                house.execute(f"delete from raw.listening_events where user_id = {user}")
+            house.execute("vacuum raw.listening_events")
+        reference = median(copied)
+        print_table(
+            f"{len(rows):,} rows, median of {given.rounds} rounds",
+            ("", "seconds", "rows/s", "speed, COPY = 1", "aim"),
+            [
+                ("bare COPY", reference, f"{len(rows) / reference:,.0f}", 1.0, ""),
+                (
+                    "load of parsed rows",
+                    median(loaded),
+                    f"{len(rows) / median(loaded):,.0f}",
+                    reference / median(loaded),
+                    ">= 0.5",
+                ),
+                (
+                    "whole import",
+                    median(imported),
+                    f"{len(rows) / median(imported):,.0f}",
+                    reference / median(imported),
+                    ">= 0.35",
+                ),
+            ],
+        )
+        print_table(
+            "the last import by stage", ("stage", "seconds"), [(stage, s) for stage, s in result.seconds.items()]
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+{#
+  What a change of a learnt clock or of a match touches: relations of (user_id, utc_day), from the rows that the strategy
+  `slices` is about to replace and those that replace them.
+#}
+
+{# Every polled play that may be of the device, when its clock is another now. How many plays voted changes nothing. #}
+{% macro days_of_changed_clocks(target, fresh) -%}
+    select distinct candidate.user_id, (candidate.played_at at time zone 'UTC')::date as utc_day
+    from (
+        select coalesce(old_clock.user_id, new_clock.user_id) as user_id
+        from (
+            select clocks.*
+            from {{ target }} as clocks
+            inner join {{ api_users() }} as api_user on api_user.user_id = clocks.user_id
+        ) as old_clock
+        full join {{ fresh }} as new_clock
+            on new_clock.user_id = old_clock.user_id and new_clock.platform = old_clock.platform
+        where (old_clock.clock, old_clock.offset_s) is distinct from (new_clock.clock, new_clock.offset_s)
+    ) as changed
+    inner join {{ ref('int_plays__candidates') }} as candidate on candidate.user_id = changed.user_id
+{%- endmacro %}
+
+{# Both sides of every match that goes, comes or is decided otherwise. #}
+{% macro days_of_changed_pairs(target, fresh) -%}
+    select distinct changed.user_id, (side.played_at at time zone 'UTC')::date as utc_day
+    from (
+        (
+            select * from {{ rows_of_api_days(target) }} as old_pair
+            except
+            select * from {{ fresh }}
+        )
+        union all
+        (
+            select * from {{ fresh }}
+            except
+            select * from {{ rows_of_api_days(target) }} as old_pair
+        )
+    ) as changed
+    cross join lateral (values (changed.played_at), (changed.play_played_at)) as side (played_at)
+{%- endmacro %}

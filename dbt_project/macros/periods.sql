@@ -1,0 +1,21 @@
+{#
+  First days of the periods that hold a date, in arithmetic of dates: date_trunc would send a date through the
+  session's zone.
+#}
+
+{% macro week_of(local_date) -%}
+    ({{ local_date }} - (extract(isodow from {{ local_date }})::int - 1))
+{%- endmacro %}
+
+{% macro month_of(local_date) -%}
+    ({{ local_date }} - (extract(day from {{ local_date }})::int - 1))
+{%- endmacro %}
+
+{% macro year_of(local_date) -%}
+    make_date(extract(year from {{ local_date }})::int, 1, 1)
+{%- endmacro %}
+
+{# The first day of the period `all`. #}
+{% macro beginning() -%}
+    date '1970-01-01'
+{%- endmacro %}

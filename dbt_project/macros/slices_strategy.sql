@@ -1,0 +1,95 @@
+{#
+  The incremental strategy `slices`: the slices of the run are deleted, and what the model selects is inserted, in the
+  one transaction that the fence check has opened. Slices that are empty now disappear.
+
+  In config(meta={...}):
+    slices           'run_days' or another macro's name, or SQL: what yields the slices as a relation
+    slice_keys       columns that slices and target have in common, when a slice is a set of equal keys
+    slice_condition  else: a condition over `target` and `slice`; run_days and api_days need neither, they take the plays of those days
+    order_by         order of insertion, so that a user's rows lie together
+    touches          true for fct_plays: the keys of its old and its new rows go to ops.touched_*
+    marks            a macro of (target, fresh): days that this change touches, which the run is to recompute too
+    matches_again    true if the polled plays of those days are to be matched anew as well
+#}
+{% macro get_incremental_slices_sql(arg_dict) %}
+    {%- set target = arg_dict['target_relation'] -%}
+    {%- set fresh = arg_dict['temp_relation'] -%}
+    {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    {%- set settings = config.get('meta', {}) -%}
+    {%- set is_by_key = settings.get('slice_condition') or settings.get('slice_keys') -%}
+
+    {%- if settings.get('touches') %}
+        {{ collect_touched(rows_of_run_days(target), fresh) }}
+        select ops.analyze_touched();
+    {%- endif %}
+
+    {%- if settings.get('marks') %}
+        {{ mark_days(context[settings['marks']](target, fresh), settings.get('matches_again', false)) }}
+    {%- endif %}
+
+    {% if settings['slices'] in ('run_days', 'api_days') and not is_by_key %}
+    {%- set gone = rows_of_run_days(target, 'ctid') if settings['slices'] == 'run_days' else rows_of_api_days(target, 'ctid') %}
+    delete from {{ target }}
+    where ctid = any(array(select ctid from {{ gone }} as gone));
+    {% else %}
+    delete from {{ target }} as target
+    using {{ slice_relation(settings) }} as slice
+    where {{ slice_condition(settings) }};
+    {% endif %}
+
+    insert into {{ target }} ({{ columns }})
+    select {{ columns }}
+    from {{ fresh }}
+    {%- if settings.get('order_by') %}
+    order by {{ settings['order_by'] }}
+    {%- endif %};
+{% endmacro %}
+
+{% macro slice_relation(settings) -%}
+    {%- set slices = settings['slices'] -%}
+    {%- if slices in context -%} {{ context[slices]() }}
+    {%- else -%} ({{ slices }})
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro slice_condition(settings) -%}
+    {%- if settings.get('slice_condition') -%}
+        {{ settings['slice_condition'] }}
+    {%- elif settings.get('slice_keys') -%}
+        {%- for key in settings['slice_keys'] -%}
+            target.{{ key }} = slice.{{ key }} {%- if not loop.last %} and {% endif -%}
+        {%- endfor -%}
+    {%- else -%}
+        {{ exceptions.raise_compiler_error('the strategy slices needs meta.slice_keys or meta.slice_condition') }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+  Keys of plays that go and of plays that come, for the models that are recomputed by key. They belong to no run: a run
+  after a crash inherits them.
+#}
+{% macro collect_touched(old_rows, new_rows) %}
+    insert into ops.touched_dates (user_id, local_date)
+    select user_id, local_date from {{ old_rows }} as old_row
+    union
+    select user_id, local_date from {{ new_rows }}
+    order by user_id, local_date
+    on conflict do nothing;
+
+    insert into ops.touched_entities (user_id, entity_kind, entity_id, local_date)
+    select distinct play.user_id, entity.entity_kind, entity.entity_id, play.local_date
+    from (
+        select user_id, local_date, kind, content_id, artist_id, album_id from {{ old_rows }} as old_row
+        union
+        select user_id, local_date, kind, content_id, artist_id, album_id from {{ new_rows }}
+    ) as play
+    cross join lateral (
+        values
+        (1::smallint, case when play.kind = 'track' then play.content_id end),
+        (2::smallint, play.artist_id),
+        (3::smallint, play.album_id)
+    ) as entity (entity_kind, entity_id)
+    where entity.entity_id is not null
+    order by play.user_id, entity.entity_kind, entity.entity_id, play.local_date
+    on conflict do nothing;
+{% endmacro %}

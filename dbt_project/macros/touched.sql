@@ -1,0 +1,72 @@
+{#
+  Which keys a run recomputes where they follow from plays that went or came: ops.touched_dates, ops.touched_entities.
+  Plays are read through the index (user_id, played_at) by lateral subqueries that `offset 0` keeps apart: the cost
+  follows from what was touched alone, whatever the planner believes about the small tables of a run.
+#}
+
+{# The numbers of ops.touched_entities.entity_kind. #}
+{% macro entity_kind_number(entity) -%}
+    {{ return({'track': 1, 'artist': 2, 'album': 3}[entity]) }}
+{%- endmacro %}
+
+{# A relation: users of whom any local date was touched. #}
+{% macro touched_users() -%}
+    (select distinct user_id from ops.touched_dates)
+{%- endmacro %}
+
+{# Instants in UTC before which, or from which on, no zone of the world has that date (offsets reach from -12 h to +14 h). #}
+{% macro surely_before(local_date) -%}
+    (({{ local_date }} - 1)::timestamp at time zone 'UTC')
+{%- endmacro %}
+
+{% macro surely_after(local_date) -%}
+    (({{ local_date }} + 2)::timestamp at time zone 'UTC')
+{%- endmacro %}
+
+{# The plays of every touched local date, each once; all plays when the model is built whole. #}
+{% macro plays_of_touched_dates() -%}
+    {%- if is_incremental() -%}
+    select play.*
+    from (
+        -- Dates in a row are read as one span.
+        select user_id, min(local_date) as first_date, max(local_date) as last_date
+        from (
+            select user_id, local_date, local_date - row_number() over (partition by user_id order by local_date)::int as span
+            from ops.touched_dates
+        ) as numbered
+        group by user_id, span
+    ) as touched
+    cross join lateral (
+        select *
+        from {{ ref('fct_plays') }}
+        where
+            user_id = touched.user_id
+            and played_at >= {{ surely_before('touched.first_date') }}
+            and played_at < {{ surely_after('touched.last_date') }}
+            and local_date between touched.first_date and touched.last_date
+        offset 0
+    ) as play
+    {%- else -%}
+    select * from {{ ref('fct_plays') }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The slices of fct_first_plays. #}
+{% macro touched_firsts() -%}
+    select distinct
+        user_id,
+        case entity_kind when 1 then 'track' when 2 then 'artist' else 'album' end as entity_kind,
+        entity_id
+    from ops.touched_entities
+{%- endmacro %}
+
+{# A relation: the users of whom this run may have changed any row. #}
+{% macro touched_listeners() -%}
+    (
+        select user_id from {{ run_days() }} as run_day
+        union
+        select user_id from {{ run_users() }} as run_user
+        union
+        select user_id from ops.touched_dates
+    )
+{%- endmacro %}

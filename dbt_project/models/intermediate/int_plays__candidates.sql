@@ -1,0 +1,94 @@
+{{ config(
+    meta={'slices': 'api_days', 'order_by': 'user_id, played_at, event_id'},
+    indexes=[
+        {'columns': ['user_id', 'played_at', 'event_id', 'play_id'], 'unique': true},
+        {'columns': ['user_id', 'play_played_at']},
+        {'columns': ['content_id']},
+    ],
+) }}
+
+-- Songs are looked up in spans of three hours, longer than any play reaches.
+{%- set span_s = 10800 %}
+
+with polled as materialized (
+    select
+        event.user_id,
+        event.played_at,
+        event.event_id,
+        event.content_id,
+        contents.song,
+        floor(extract(epoch from event.played_at) / {{ span_s }})::int as span
+    from {{ in_api_days(ref('stg_raw__listening_events')) }} as event
+    left join {{ ref('stg_raw__contents') }} as contents on contents.content_id = event.content_id
+    where event.source_id = 3
+),
+
+archived as materialized (
+    {{ timed_near_api_days() }}
+    {%- if not is_incremental() %}
+    where timed.user_id in (select user_id from polled)
+    {%- endif %}
+),
+
+in_spans as (
+    select archived.*, span.span
+    from archived
+    cross join lateral generate_series(
+        floor(extract(epoch from archived.earliest_at - {{ longest_delay() }}) / {{ span_s }})::int,
+        floor(extract(epoch from archived.latest_at + {{ longest_delay() }}) / {{ span_s }})::int
+    ) as span (span)
+),
+
+candidates as (
+    select polled.played_at as polled_at, polled.event_id as polled_id, polled.content_id, archived.*
+    from polled
+    inner join in_spans as archived
+        on archived.user_id = polled.user_id and archived.span = polled.span and archived.song = polled.song
+    where
+        polled.played_at >= archived.earliest_at - {{ longest_delay() }}
+        and polled.played_at <= archived.latest_at + {{ longest_delay() }}
+    union all
+    -- A row of a removed track says when, but not what.
+    select polled.played_at, polled.event_id, polled.content_id, archived.*
+    from polled
+    inner join in_spans as archived
+        on archived.user_id = polled.user_id and archived.span = polled.span and archived.song is null
+    where
+        polled.played_at between archived.start_at - {{ longest_delay() }} and archived.start_at + {{ longest_delay() }}
+        or polled.played_at between archived.end_at - {{ longest_delay() }} and archived.end_at + {{ longest_delay() }}
+),
+
+measured as (
+    select
+        *,
+        extract(epoch from polled_at - end_at)::float8 as after_end_s,
+        extract(epoch from polled_at - start_at)::float8 as after_start_s,
+        extract(epoch from polled_at - sound_end_at)::float8 as after_sound_s
+    from candidates
+),
+
+ranked as (
+    select *, row_number() over (
+        partition by user_id, polled_id
+        order by least(abs(after_end_s), abs(after_start_s), abs(after_sound_s)), played_at, event_id
+    ) as place
+    from measured
+)
+
+select
+    user_id,
+    polled_at as played_at,
+    polled_id as event_id,
+    content_id,
+    event_id as play_id,
+    played_at as play_played_at,
+    source_id as play_source_id,
+    platform,
+    song is not null as is_named,
+    extract(epoch from half_open)::float8 as half_open_s,
+    after_end_s,
+    after_start_s,
+    after_sound_s
+from ranked
+-- One track on loop all day: whatever is further off than so many of its plays is another of them.
+where place <= {{ var('most_candidates') }}

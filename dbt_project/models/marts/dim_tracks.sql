@@ -1,0 +1,34 @@
+{{ config(
+    meta={'slices': "select content_id as track_id from ops.mart_run_contents", 'slice_keys': ['track_id']},
+    indexes=[{'columns': ['track_id'], 'unique': true}, {'columns': ['artist_id']}, {'columns': ['album_id']}],
+) }}
+
+with contents as (
+    select * from {{ ref('stg_raw__contents') }}
+),
+
+artists as (
+    select * from {{ ref('stg_raw__artists') }}
+),
+
+albums as (
+    select * from {{ ref('stg_raw__albums') }}
+)
+
+select
+    contents.content_id as track_id,
+    contents.artist_id,
+    contents.album_id,
+    contents.duration_ms,
+    contents.uri,
+    contents.title as name,
+    artists.name as artist_name,
+    albums.name as album_name,
+    contents.isrc
+from contents
+{% if is_incremental() %}
+inner join {{ run_contents() }} as run_content on run_content.content_id = contents.content_id
+{% endif %}
+left join artists on artists.artist_id = contents.artist_id
+left join albums on albums.album_id = contents.album_id
+where contents.canonical_id = contents.content_id and contents.kind = 'track'

@@ -1,0 +1,26 @@
+-- Depends on every mart, so that whoever sees a new version finds the new rows:
+{% for mart in [
+    'dim_users', 'dim_contents', 'dim_tracks', 'dim_artists', 'dim_albums', 'agg_hour_user', 'agg_streaks',
+    'fct_first_plays', 'fct_sessions', 'fct_coverage_gaps', 'fct_top_ranks',
+] %}
+-- depends_on: {{ ref(mart) }}
+{%- endfor %}
+{{ config(
+    enabled=var('schema_suffix') == '',
+    meta={'slices': 'touched_listeners', 'slice_keys': ['user_id'], 'order_by': 'user_id'},
+    indexes=[{'columns': ['user_id'], 'unique': true}],
+) }}
+
+with users as (
+    select users.user_id
+    from {{ ref('stg_app__users') }} as users
+    {%- if is_incremental() %}
+    inner join {{ touched_listeners() }} as touched on touched.user_id = users.user_id
+    {%- endif %}
+)
+
+select
+    user_id,
+    {{ mart_run_id() }}::bigint as version,
+    now() as refreshed_at
+from users

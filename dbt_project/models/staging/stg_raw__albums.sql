@@ -1,0 +1,6 @@
+select
+    album_id,
+    artist_id,
+    name,
+    uri
+from {{ source('raw', 'albums') }}

@@ -1,0 +1,5 @@
+select
+    artist_id,
+    name,
+    uri
+from {{ source('raw', 'artists') }}

@@ -1,0 +1,7 @@
+select
+    context_id,
+    platform,
+    conn_country as country,
+    reason_start,
+    reason_end
+from {{ source('raw', 'contexts') }}

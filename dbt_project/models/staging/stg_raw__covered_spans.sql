@@ -1,0 +1,8 @@
+select
+    span_id,
+    user_id,
+    import_id,
+    source_id,
+    covered_from,
+    covered_to
+from {{ source('raw', 'covered_spans') }}

@@ -1,0 +1,4 @@
+select
+    source_id,
+    source
+from {{ source('raw', 'sources') }}

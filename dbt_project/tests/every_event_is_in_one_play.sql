@@ -1,0 +1,35 @@
+-- Every raw event is in the resolution exactly once, and every play in fct_plays exactly once. Of the listeners of the
+-- last mart run, without those of whom something has come in since.
+with listeners as (
+    select touched.user_id
+    from {{ last_touched_users() }} as touched
+    where
+        touched.user_id not in (select user_id from ops.changed_days)
+        and touched.user_id not in (select user_id from ops.changed_users)
+),
+
+counts as (
+    select
+        listeners.user_id,
+        (
+            select count(*) from {{ ref('stg_raw__listening_events') }} as event
+            where event.user_id = listeners.user_id
+        ) as events,
+        (
+            select count(*) from {{ ref('int_plays__resolved') }} as event
+            where event.user_id = listeners.user_id
+        ) as resolved,
+        (
+            select count(*) from {{ ref('int_plays__resolved') }} as event
+            where event.user_id = listeners.user_id and event.is_canonical
+        ) as canonical,
+        (
+            select count(*) from {{ ref('fct_plays') }} as play
+            where play.user_id = listeners.user_id
+        ) as plays
+    from listeners
+)
+
+select *
+from counts
+where events <> resolved or canonical <> plays

@@ -1,0 +1,23 @@
+-- Both sides of every confirmed polled play are in the resolution as one play, and the archive's row stands for it. Of the
+-- listeners of the last mart run, without those of whom something has come in since.
+select
+    pair.user_id,
+    pair.played_at,
+    pair.event_id
+from {{ last_touched_users() }} as touched
+inner join {{ ref('int_plays__paired') }} as pair on pair.user_id = touched.user_id
+left join {{ ref('int_plays__resolved') }} as polled
+    on polled.user_id = pair.user_id and polled.played_at = pair.played_at and polled.event_id = pair.event_id
+left join {{ ref('int_plays__resolved') }} as archived
+    on
+        archived.user_id = pair.user_id
+        and archived.played_at = pair.play_played_at
+        and archived.event_id = pair.play_id
+where
+    (
+        (polled.play_id, polled.is_canonical, polled.decision) is distinct from (pair.play_id, false, pair.decision)
+        or (archived.play_id, archived.is_canonical) is distinct from (pair.play_id, true)
+        or archived.confirmed_by not like '%spotify_api'
+    )
+    and touched.user_id not in (select user_id from ops.changed_days)
+    and touched.user_id not in (select user_id from ops.changed_users)

@@ -1,0 +1,13 @@
+-- The contents of plays are in dim_contents, and those of tracks in dim_tracks; save contents that have come in since the
+-- last mart run began.
+select distinct
+    plays.user_id,
+    plays.content_id
+from {{ last_touched_users() }} as touched
+inner join {{ ref('fct_plays') }} as plays on plays.user_id = touched.user_id
+left join {{ ref('dim_contents') }} as contents on contents.content_id = plays.content_id
+left join {{ ref('dim_tracks') }} as tracks on tracks.track_id = plays.content_id
+where
+    plays.content_id is not null
+    and (contents.content_id is null or (plays.kind = 'track' and tracks.track_id is null))
+    and plays.content_id not in (select content_id from ops.changed_contents)

@@ -1,0 +1,27 @@
+-- Plays, counted plays and time heard of a user are the same whichever mart adds them up.
+with totals as (
+    {%- for mart in ['fct_plays', 'agg_day_user', 'agg_hour_user', 'fct_sessions'] %}
+    select
+        touched.user_id,
+        '{{ mart }}' as mart,
+        {%- if mart == 'fct_plays' %}
+        count(*) as plays,
+        count(*) filter (where mart_row.is_counted) as counted_plays,
+        {%- else %}
+        sum(mart_row.plays) as plays,
+        sum(mart_row.counted_plays) as counted_plays,
+        {%- endif %}
+        coalesce(sum(mart_row.ms_played), 0) as ms_played
+    from {{ last_touched_users() }} as touched
+    inner join {{ ref(mart) }} as mart_row on mart_row.user_id = touched.user_id
+    group by touched.user_id
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+)
+
+select
+    user_id,
+    array_agg(mart || ': ' || plays || ', ' || counted_plays || ', ' || ms_played order by mart) as by_mart
+from totals
+group by user_id
+having count(*) <> 4 or count(distinct row(plays, counted_plays, ms_played)) > 1

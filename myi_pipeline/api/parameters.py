@@ -1,0 +1,222 @@
+"""Values of a query, as the contract describes them and as routes get them.
+
+Belongs here: types with their checks and schemas. Not here: what routes do with them. Invariant: a value is taken
+exactly when the schema says so, save for what no schema can say (an unknown zone, a foreign cursor, an inverted span):
+that is answered 422 with the name of the parameter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Query
+from fastapi.exceptions import RequestValidationError
+from pydantic import BeforeValidator, WithJsonSchema
+
+from myi_pipeline.api.cursors import LONGEST
+from myi_pipeline.api.listing import MOST_INT, Page
+from myi_pipeline.api.security.identity import CurrentUser
+from myi_pipeline.api.spans import BEGINNING, END, FIRST_DAY, LAST_DAY, Period, moment
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})\Z", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"-?\d{1,12}\Z", re.ASCII)
+_MOST_ITEMS = 500
+_CURSOR = r"^[A-Za-z0-9_-]+$"
+
+
+def _number(first: int, last: int) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        # The usual reading of a number also takes " 1", "1.0" and "1_0".
+        if isinstance(value, str):
+            if not _NUMBER.match(value) or not first <= int(value) <= last:
+                raise ValueError(f"must be a whole number from {first} to {last}")
+            return int(value)
+        return value
+
+    return check
+
+
+def _choice(choices: type[StrEnum]) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        if isinstance(value, str) and value not in tuple(choices):
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return choices(value) if isinstance(value, str) else value
+
+    return check
+
+
+def _cursor(value: object) -> object:
+    if isinstance(value, str) and (len(value) > LONGEST or not re.fullmatch(_CURSOR[1:-1], value)):
+        raise ValueError("is no cursor")
+    return value
+
+
+def _day(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not _DATE.match(value):
+        raise ValueError("must be a date such as 2024-03-09")
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("is no day of the calendar") from None
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError("lies outside of the calendar of this database")
+    return day
+
+
+def _day_or_moment(value: object) -> object:
+    if not isinstance(value, str) or _DATE.match(value):
+        return _day(value)
+    if not _MOMENT.match(value):
+        raise ValueError("must be a date such as 2024-03-09 or a time such as 2024-03-09T21:14:07Z")
+    try:
+        at = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("is no time of the calendar") from None
+    return min(max(at, BEGINNING), END)
+
+
+@lru_cache(maxsize=1_000)
+def zone_of(name: str) -> ZoneInfo:
+    """The zone. Raises ValueError."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("is no IANA time zone, such as Europe/Berlin") from None
+
+
+def _zone(value: object) -> object:
+    return zone_of(value) if isinstance(value, str) else value
+
+
+_DATE_SCHEMA = {"type": "string", "format": "date", "examples": ["2024-03-09"]}
+Day = Annotated[Any, BeforeValidator(_day), WithJsonSchema(_DATE_SCHEMA)]
+DayOrMoment = Annotated[
+    Any,
+    BeforeValidator(_day_or_moment),
+    WithJsonSchema(
+        {"anyOf": [_DATE_SCHEMA, {"type": "string", "format": "date-time", "examples": ["2024-03-09T21:14:07Z"]}]}
+    ),
+]
+# `Any`, so that what may be left out is not described as something that may be null.
+Id = Annotated[
+    Any,
+    BeforeValidator(_number(1, MOST_INT)),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_INT, "examples": [271]}),
+]
+PeriodOf = Annotated[
+    Any,
+    BeforeValidator(_choice(Period)),
+    WithJsonSchema({"type": "string", "enum": list(Period), "examples": ["month"]}),
+]
+_Limit = Annotated[
+    Any,
+    BeforeValidator(_number(1, _MOST_ITEMS)),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": _MOST_ITEMS, "examples": [50]}),
+]
+_Cursor = Annotated[
+    Any, BeforeValidator(_cursor), WithJsonSchema({"type": "string", "pattern": _CURSOR, "maxLength": LONGEST})
+]
+_Zone = Annotated[
+    Any,
+    BeforeValidator(_zone),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$",
+            "maxLength": 64,
+            "examples": ["Europe/Berlin"],
+        }
+    ),
+]
+
+
+def wrong(place: str, message: str) -> RequestValidationError:
+    """What no schema can say."""
+    return RequestValidationError([{"loc": ("query", place), "msg": message, "type": "value_error"}])
+
+
+async def _page(
+    limit: Annotated[_Limit, Query(description="Most items on the page.")] = 50,
+    cursor: Annotated[
+        _Cursor, Query(description="Where the page begins: `next` of the page before, with the same filters.")
+    ] = None,
+) -> Page:
+    return Page(limit, cursor)
+
+
+@dataclass(frozen=True)
+class Window:
+    """From the first instant to before the last; `zone` is that of the answer's times, None for UTC."""
+
+    from_at: datetime
+    to_at: datetime
+    zone: ZoneInfo | None
+
+    @property
+    def values(self) -> dict[str, datetime]:
+        return {"from_at": self.from_at, "to_at": self.to_at}
+
+
+_FROM = "From this day, or from this time on; a day begins in `time_zone`."
+_TO = "To the end of this day, or to before this time."
+
+
+async def _window(
+    visitor: CurrentUser,
+    first: Annotated[DayOrMoment, Query(alias="from", description=_FROM)] = None,
+    last: Annotated[DayOrMoment, Query(alias="to", description=_TO)] = None,
+    time_zone: Annotated[
+        _Zone,
+        Query(
+            description="IANA zone in which days begin and times are told; without it days begin in yours and times"
+            " are UTC.",
+        ),
+    ] = None,
+) -> Window:
+    zone = time_zone or zone_of(visitor.time_zone)
+    from_at = BEGINNING if first is None else moment(first, zone)
+    to_at = END if last is None else moment(last, zone, is_end=True)
+    # A span of days that ends a day before it begins would have no length either.
+    if from_at > to_at or (from_at == to_at and not isinstance(last, datetime)):
+        raise wrong("from", "must not be after `to`")
+    return Window(from_at, to_at, time_zone)
+
+
+@dataclass(frozen=True)
+class Days:
+    """A span of local dates, both ends included; None where the request names no end."""
+
+    first: date | None
+    last: date | None
+
+    @property
+    def is_given(self) -> bool:
+        return self.first is not None or self.last is not None
+
+    @property
+    def values(self) -> dict[str, date]:
+        return {"first_day": self.first or FIRST_DAY, "last_day": self.last or LAST_DAY}
+
+
+async def _days(
+    first: Annotated[Day, Query(alias="from", description="The first day, in your time zone.")] = None,
+    last: Annotated[Day, Query(alias="to", description="The last day, in your time zone.")] = None,
+) -> Days:
+    if first is not None and last is not None and first > last:
+        raise wrong("from", "must not be after `to`")
+    return Days(first, last)
+
+
+PageOf = Annotated[Page, Depends(_page)]
+WindowOf = Annotated[Window, Depends(_window)]
+DaysOf = Annotated[Days, Depends(_days)]

@@ -1,0 +1,163 @@
+"""Every error as a problem document (RFC 9457).
+
+Belongs here: which failure has which status and type, and what it says. Not here: raising them. Invariant: whatever
+goes wrong, the answer is `application/problem+json` and tells nothing of the inside: no SQL, no path, no secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from myi_pipeline.core.errors import BadInput, CircuitOpen, Forbidden, Gone, MyiError, RateLimited, Transient
+from myi_pipeline.logs import correlation_id, mask
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_S = 2
+_LONGEST_DETAIL = 500
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,40}\Z")
+
+
+class Problem(HTTPException):
+    """An answer that is an error. `kind` is the last word of its type, the same for the same mistake for ever.
+
+    An HTTPException, because FastAPI turns any other that is raised while it reads a body into a 400.
+    """
+
+    def __init__(
+        self, status: int, kind: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(status, detail, dict(headers or {}))
+        self.kind = kind
+        self.more = more
+
+
+class ProblemField(BaseModel):
+    """One value of a request that cannot be."""
+
+    place: str = Field(description="Where it is: `query.limit`, `body.name`.", examples=["query.limit"])
+    message: str = Field(description="What is wrong with it.", examples=["Input should be a valid integer"])
+
+
+class ProblemDocument(BaseModel):
+    """What every error looks like (RFC 9457)."""
+
+    type: str = Field(description="Names the kind of problem, for programs.", examples=["urn:myi:problem:not-found"])
+    title: str = Field(description="The status in words.", examples=["Not Found"])
+    status: int = Field(description="The HTTP status once more.", examples=[404])
+    detail: str = Field(description="What happened here, for people.", examples=["There is nothing here."])
+    instance: str = Field(description="This request, as logs name it.", examples=["urn:myi:request:5f0c1e2d3a4b5c6d"])
+    errors: list[ProblemField] | None = Field(default=None, description="With `invalid-request`: each wrong value.")
+
+
+def answer(problem: Problem) -> JSONResponse:
+    """The problem as a response."""
+    document = {
+        "type": f"urn:myi:problem:{problem.kind}",
+        "title": HTTPStatus(problem.status_code).phrase,
+        "status": problem.status_code,
+        "detail": mask(problem.detail)[:_LONGEST_DETAIL],
+        "instance": f"urn:myi:request:{correlation_id()}",
+        **problem.more,
+    }
+    return JSONResponse(document, status_code=problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def unavailable(detail: str) -> Problem:
+    return Problem(503, "unavailable", detail, headers={"Retry-After": str(_RETRY_AFTER_S)})
+
+
+def describe(error: Exception) -> Problem:
+    """Which problem an exception is."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return _invalid(error)
+        case HTTPException():
+            return _plain(error)
+        case RateLimited() | CircuitOpen():
+            wait = max(1, int((error.retry_at - datetime.now(UTC)).total_seconds()) + 1)
+            return Problem(503, "unavailable", str(error), headers={"Retry-After": str(wait)})
+        case psycopg.errors.QueryCanceled():
+            return Problem(504, "took-too-long", "This took longer than a request may take; ask for less.")
+        case psycopg.errors.UndefinedTable() | psycopg.errors.InvalidSchemaName():
+            return unavailable("The marts are not built yet; the first refresh makes them.")
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            return unavailable("The database does not answer; try again in a moment.")
+        case Transient():
+            return unavailable(str(error))
+        case BadInput():
+            return Problem(422, "invalid-request", str(error))
+        case Forbidden():
+            return Problem(403, "forbidden", str(error))
+        case Gone():
+            return Problem(410, "gone", str(error))
+        case MyiError():
+            return Problem(409, "refused", str(error))
+        case _:
+            return Problem(500, "internal-error", "Something went wrong here; the log of this request says more.")
+
+
+def _plain(error: HTTPException) -> Problem:
+    kinds = {404: "not-found", 405: "method-not-allowed"}
+    details = {404: "There is nothing here.", 405: "This address takes other methods only."}
+    kind = kinds.get(error.status_code, "refused")
+    detail = details.get(error.status_code, str(error.detail))
+    return Problem(error.status_code, kind, detail, headers=error.headers)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    # Without the value: it may be anything, and may be secret. A place may be a name that the request made up.
+    fields = [
+        {"place": ".".join(_word(part) for part in each["loc"]), "message": str(each["msg"])[:200]}
+        for each in error.errors()[:20]
+    ]
+    return Problem(422, "invalid-request", "Some values of the request cannot be.", errors=fields)
+
+
+def _word(part: object) -> str:
+    text = str(part)
+    return text if _WORD.match(text) else "?"
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How the contract describes these errors of a route."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}},
+        }
+        for status in statuses
+    }
+
+
+AsPage = Callable[[Request, Problem], Response | None]
+
+
+def install(app: FastAPI, *, as_page: AsPage = lambda _, __: None) -> None:
+    """Makes every error of the app a problem document, or for a person what `as_page` makes of it."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        problem = describe(error)
+        if problem.status_code == 500:
+            log.error("request_failed", exc_info=error)
+        elif problem.status_code == 503:
+            log.warning("request_not_served", reason=type(error).__name__)
+        return as_page(request, problem) or answer(problem)
+
+    for kind in (RequestValidationError, HTTPException, MyiError, psycopg.Error):
+        app.add_exception_handler(kind, handle)

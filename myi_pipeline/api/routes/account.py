@@ -1,0 +1,133 @@
+"""What a user decides about who may come in as them: browsers that are signed in, and access tokens.
+
+Belongs here: their routes under `/v1/me`. Not here: signing in. Invariants: browsers alone may ask, a token cannot look
+after tokens; what belongs to another user does not exist here; a token is shown once, by the answer that makes it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from myi_pipeline.api.problems import Problem, problem_responses
+from myi_pipeline.api.security.identity import CurrentPerson
+from myi_pipeline.api.site import TheSite
+from myi_pipeline.services import manage_access
+from myi_pipeline.services.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS
+
+router = APIRouter(prefix="/v1/me", tags=["account"], responses=problem_responses(401, 403, 429, 503))
+
+_LARGEST = 2**63 - 1
+Number = Annotated[int, Path(ge=1, le=_LARGEST, description="Its number, as the list tells it.")]
+_AT = [datetime.fromisoformat("2024-03-09T21:14:07Z")]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class SignIn(_Answer):
+    """One browser that is signed in."""
+
+    session_id: int = Field(examples=[3])
+    method: str = Field(description="`spotify` or `link`.", examples=["spotify"])
+    device: str = Field(description="What the browser calls itself.", examples=["Mozilla/5.0 (X11; Linux x86_64)"])
+    created_at: datetime = Field(examples=_AT)
+    last_seen_at: datetime = Field(description="To the minute.", examples=_AT)
+    is_this: bool = Field(description="Whether it is the browser that asks.")
+
+
+class SignIns(BaseModel):
+    """The last seen first."""
+
+    sign_ins: list[SignIn]
+
+
+class Token(_Answer):
+    """One access token, without the token."""
+
+    token_id: int = Field(examples=[7])
+    name: str = Field(examples=["notebook"])
+    scope: str = Field(description="Tokens only read.", examples=["read"])
+    created_at: datetime = Field(examples=_AT)
+    expires_at: datetime | None = Field(description="None: until revoked.", examples=_AT)
+    last_used_at: datetime | None = Field(description="To the minute.", examples=_AT)
+
+
+class Tokens(BaseModel):
+    """The newest first."""
+
+    tokens: list[Token]
+
+
+class TokenMade(Token):
+    """The only answer that holds the token itself."""
+
+    token: str = Field(description="Keep it: it is not shown again.", examples=["myi_" + "A" * 43])
+
+
+class TokenWish(BaseModel):
+    """What a token is to be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=LONGEST_NAME, examples=["notebook"])
+    days: int | None = Field(
+        default=None, ge=1, le=LONGEST_TOKEN_DAYS, description="None: until revoked.", examples=[90]
+    )
+
+
+@router.get("/sign-ins", operation_id="listSignIns")
+async def list_sign_ins(person: CurrentPerson, site: TheSite) -> SignIns:
+    """Browsers that are signed in as you."""
+    found = await site.pools.in_thread(
+        manage_access.list_sessions,
+        user_id=person.user_id,
+        idle_days=site.settings.session_idle_days,
+        longest_days=site.settings.session_days,
+    )
+    return SignIns(
+        sign_ins=[
+            SignIn.model_validate({**vars(each), "is_this": each.session_id == person.session_id}) for each in found
+        ]
+    )
+
+
+@router.delete(
+    "/sign-ins/{session_id}", operation_id="endSignIn", status_code=204, responses=problem_responses(404, 422)
+)
+async def end_sign_in(session_id: Number, person: CurrentPerson, site: TheSite) -> Response:
+    """Sign one of your browsers out."""
+    found = await site.pools.in_thread(manage_access.end_session_of, user_id=person.user_id, session_id=session_id)
+    return _ended(site, found, "You have no such sign-in.")
+
+
+@router.get("/tokens", operation_id="listTokens")
+async def list_tokens(person: CurrentPerson, site: TheSite) -> Tokens:
+    """Your access tokens that are good."""
+    found = await site.pools.in_thread(manage_access.list_tokens, user_id=person.user_id)
+    return Tokens(tokens=[Token.model_validate(each) for each in found])
+
+
+@router.post("/tokens", operation_id="makeToken", status_code=201, responses=problem_responses(400, 413, 422))
+async def make_token(wish: TokenWish, person: CurrentPerson, site: TheSite) -> TokenMade:
+    """A new access token, which only reads. The answer shows it, and nothing else ever does."""
+    made = await site.pools.in_thread(manage_access.make_token, user_id=person.user_id, name=wish.name, days=wish.days)
+    return TokenMade.model_validate({**vars(made.about), "token": made.token})
+
+
+@router.delete("/tokens/{token_id}", operation_id="revokeToken", status_code=204, responses=problem_responses(404, 422))
+async def revoke_token(token_id: Number, person: CurrentPerson, site: TheSite) -> Response:
+    """End one of your tokens at once."""
+    found = await site.pools.in_thread(manage_access.revoke_token, token_id=token_id, user_id=person.user_id)
+    return _ended(site, found, "You have no such token.")
+
+
+def _ended(site: Any, found: bool, otherwise: str) -> Response:
+    site.visitors.forget_all()
+    if not found:
+        raise Problem(404, "not-found", otherwise)
+    return Response(status_code=204)

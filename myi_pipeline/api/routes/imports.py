@@ -1,0 +1,224 @@
+"""Imports: handing an archive in, and watching what becomes of it.
+
+Belongs here: the way from HTTP to the uploads folder and back. Not here: judging archives (services/take_upload),
+importing (Dagster). Invariant: an upload goes to disk in pieces and is never whole in memory; nobody learns of another
+user's import, not even that it is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from myi_pipeline.api.answers import JSON, accept_json, link
+from myi_pipeline.api.database import DatabaseGone
+from myi_pipeline.api.listing import open_cursor
+from myi_pipeline.api.models.imports import Import, ImportDetail, ImportFile, ImportList, QuarantineReason
+from myi_pipeline.api.parameters import Id, PageOf
+from myi_pipeline.api.problems import Problem
+from myi_pipeline.api.routes.reading import problems, reads
+from myi_pipeline.api.security.identity import CurrentUser
+from myi_pipeline.api.security.known_visitors import Visitor
+from myi_pipeline.api.security.rate_limits import Tier, limited
+from myi_pipeline.api.site import Site, TheSite
+from myi_pipeline.api.streams import MEDIA_TYPE, event
+from myi_pipeline.core.errors import BadInput
+from myi_pipeline.services.list_imports import ImportSummary, find_import, get_import, list_imports
+from myi_pipeline.services.take_upload import Incoming, incoming, take_upload
+
+router = APIRouter(prefix="/v1/me/imports", tags=["imports"])
+
+ImportId = Annotated[Id, Path(description="The import's number.")]
+_OPEN = ("pending", "running")
+_NONE = "There is no such import of yours."
+_LOOK_EVERY_S = 0.5
+# Proxies close what is silent for a minute; a browser opens a stream that ended again by itself.
+_SIGN_OF_LIFE_S, _LONGEST_S = 15.0, 600.0
+_PIECE_BYTES = 1024 * 1024
+# Some proxies would hold events back until there are enough of them.
+_STREAM_HEADERS = {"x-accel-buffering": "no"}
+
+NameOf = Annotated[
+    str,
+    Query(description="What the file is called; only for people.", max_length=200),
+]
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+UPLOAD_BODY = {"required": True, "content": {"application/zip": _BINARY, "application/json": {"schema": {}}}}
+UPLOAD_ANSWERS = {
+    202: {
+        "description": "Taken; Location is the place to watch.",
+        "headers": {"Location": {"schema": {"type": "string"}}},
+    },
+    **problems(
+        401,
+        422,
+        429,
+        503,
+        _403="A token only reads, and another site's page may not hand in.",
+        _413="Larger than MYI_API_MAX_UPLOAD_BYTES.",
+        _507="There is no room on this machine.",
+    ),
+}
+EVENT_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["progress", "done"]},
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "data": {
+            "type": "string",
+            "contentMediaType": JSON,
+            "contentSchema": {"$ref": f"#/components/schemas/{Import.__name__}"},
+        },
+    },
+    "required": ["event", "id", "data"],
+}
+EVENT_ANSWERS = {
+    200: {"description": "A stream of events.", "content": {MEDIA_TYPE: {"schema": EVENT_SCHEMA}}},
+    **problems(401, 422, 429, 503, _404=_NONE),
+}
+
+
+@router.get(
+    "",
+    operation_id="listImports",
+    response_model=ImportList,
+    responses=reads(tagged=False),
+    summary="What you handed in, newest first",
+)
+async def my_imports(request: Request, visitor: CurrentUser, site: TheSite, page: PageOf) -> Response:
+    purpose = f"{visitor.user_id} {request.url.path}"
+    before = int(open_cursor(site.cursors, purpose, page.cursor)[0]) if page.cursor is not None else None
+    accept_json(request)
+    asked = partial(list_imports, user_key=visitor.user_key, limit=page.limit + 1, before=before)
+    found = await site.pools.in_thread(asked)
+    rows = [_fields(Import, each) for each in found[: page.limit]]
+    cursor = site.cursors.seal(purpose, [found[page.limit - 1].import_id]) if len(found) > page.limit else None
+    links = {"link": link(request, "next", cursor=cursor)} if cursor is not None else {}
+    return _json({"data": rows, "next": cursor}, headers=links)
+
+
+@router.get(
+    "/{import_id}",
+    operation_id="getImport",
+    response_model=ImportDetail,
+    responses=reads(tagged=False, _404=_NONE),
+    summary="One import",
+)
+async def my_import(request: Request, visitor: CurrentUser, site: TheSite, import_id: ImportId) -> Response:
+    """With the accounting of every file, and the reasons for which rows were refused."""
+    accept_json(request)
+    try:
+        detail = await site.pools.in_thread(partial(get_import, import_id=import_id, user_key=visitor.user_key))
+    except BadInput:
+        raise Problem(404, "not-found", _NONE) from None
+    files = [_fields(ImportFile, each) for each in detail.files]
+    reasons = [_fields(QuarantineReason, each) for each in detail.quarantine]
+    return _json({**_fields(Import, detail.summary), "files": files, "quarantine": reasons})
+
+
+@router.post(
+    "",
+    operation_id="importArchive",
+    status_code=202,
+    response_model=Import,
+    responses=UPLOAD_ANSWERS,
+    openapi_extra={"requestBody": UPLOAD_BODY},
+    dependencies=[Depends(limited(Tier.SENSITIVE, "uploads"))],
+    summary="Hand in an archive",
+)
+async def hand_in(request: Request, visitor: CurrentUser, site: TheSite, name: NameOf = "archive") -> Response:
+    """A ZIP as Spotify sends it, or one of its JSON files, as the body. It is looked at here, and imported soon after;
+    the answer names the place to watch. The same content again is the same import."""
+    try:
+        with incoming(site.settings, user_key=visitor.user_key) as upload:
+            await _receive(request, upload)
+            take = partial(take_upload, upload=upload, settings=site.settings, name=name)
+            taken = await site.pools.in_thread(take, user_id=visitor.user_id, user_key=visitor.user_key)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Problem(507, "no-room", "There is no room left for uploads on this machine.") from error
+        raise
+    summary = await _look(site, visitor, taken.import_id)
+    return _json(_fields(Import, summary), status=202, headers={"location": f"/v1/me/imports/{taken.import_id}"})
+
+
+@router.get(
+    "/{import_id}/events",
+    operation_id="watchImport",
+    responses=EVENT_ANSWERS,
+    response_class=Response,
+    summary="Watch one import",
+)
+async def events(request: Request, visitor: CurrentUser, site: TheSite, import_id: ImportId) -> Response:
+    """Server-sent events: `progress` with the import whenever it has changed, `done` with it at its end.
+
+    The stream ends after `done`, or after ten minutes; a browser then opens it again by itself."""
+    site.streams.check(visitor.user_id)
+    first = await _look(site, visitor, import_id)
+    return StreamingResponse(_events(site, visitor, first), media_type=MEDIA_TYPE, headers=_STREAM_HEADERS)
+
+
+async def _events(site: Site, visitor: Visitor, first: ImportSummary) -> AsyncIterator[bytes]:
+    began = heard = time.monotonic()
+    summary, told, number = first, None, 0
+    with site.streams.held(visitor.user_id):
+        while time.monotonic() - began < _LONGEST_S:
+            is_done = summary.status not in _OPEN
+            if summary != told or is_done:
+                number, told, heard = number + 1, summary, time.monotonic()
+                yield event("done" if is_done else "progress", _fields(Import, summary), number=number)
+            elif time.monotonic() - heard > _SIGN_OF_LIFE_S:
+                heard = time.monotonic()
+                yield b": still here\n\n"
+            if is_done:
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+            try:
+                summary = await _look(site, visitor, first.import_id)
+            except (DatabaseGone, Problem):
+                # The client comes back and then learns why.
+                return
+
+
+async def _look(site: Site, visitor: Visitor, import_id: int) -> ImportSummary:
+    found = await site.pools.in_thread(partial(find_import, import_id=import_id, user_key=visitor.user_key))
+    if found is None:
+        raise Problem(404, "not-found", _NONE)
+    return found
+
+
+async def _receive(request: Request, upload: Incoming) -> None:
+    """The body into the file, a piece at a time; writing waits for a disk, so a thread does it."""
+    waiting = bytearray()
+    try:
+        async for chunk in request.stream():
+            waiting += chunk
+            if len(waiting) >= _PIECE_BYTES:
+                await run_in_threadpool(upload.file.write, bytes(waiting))
+                waiting.clear()
+    except ClientDisconnect:
+        raise Problem(400, "broke-off", "The upload broke off.") from None
+    await run_in_threadpool(upload.file.write, bytes(waiting))
+    if upload.file.tell() == 0:
+        raise Problem(422, "invalid-request", "The request has no body: send the archive as it is.")
+
+
+def _fields(model: type[BaseModel], row: object) -> dict[str, Any]:
+    """What the contract names of a row."""
+    return {name: getattr(row, name) for name in model.model_fields}
+
+
+def _json(content: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    body = orjson.dumps(content, option=orjson.OPT_UTC_Z)
+    return Response(body, status_code=status, media_type=JSON, headers=headers)

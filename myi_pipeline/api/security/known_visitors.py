@@ -1,0 +1,55 @@
+"""Who was recognised a moment ago: spares a burst of requests one query each.
+
+Belongs here: remembering for a moment, and forgetting at once. Not here: recognising. Invariant: what ended in this
+process is unknown to its next request; what ended elsewhere (`myi token revoke`) is unknown after REMEMBERED_S.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+REMEMBERED_S = 1.0
+_MOST = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visitor:
+    """Who asks. Exactly one of `session_id` (a browser) and `token_id` (a program) is there."""
+
+    user_id: int
+    user_key: str
+    display_name: str | None
+    time_zone: str
+    session_id: int | None = None
+    token_id: int | None = None
+
+
+class KnownVisitors:
+    """By the hash of what they showed."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._known: dict[bytes, tuple[float, Visitor]] = {}
+        self._forgettings = 0
+
+    def find(self, shown: bytes) -> Visitor | None:
+        at, visitor = self._known.get(shown, (0.0, None))
+        return visitor if visitor is not None and self._clock() - at < REMEMBERED_S else None
+
+    def begin(self) -> tuple[int, float]:
+        """Taken before the database is asked, handed to `remember` after."""
+        return self._forgettings, self._clock()
+
+    def remember(self, shown: bytes, visitor: Visitor, begun: tuple[int, float]) -> None:
+        # What was looked up before something ended may be what ended.
+        if begun[0] == self._forgettings:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[shown] = (begun[1], visitor)
+
+    def forget_all(self) -> None:
+        """A session or token ended, or a user changed."""
+        self._forgettings += 1
+        self._known.clear()

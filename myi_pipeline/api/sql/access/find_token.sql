@@ -1,0 +1,21 @@
+-- A program by its access token, noted as used at most once a minute.
+with found as (
+    select t.token_id, u.user_id, u.user_key, u.display_name, u.time_zone, t.last_used_at
+    from app.access_tokens as t
+    inner join app.users as u on u.user_id = t.user_id
+    where
+        t.token_hash = %(hash)s
+        and t.revoked_at is null
+        and (t.expires_at is null or t.expires_at > now())
+),
+
+used as (
+    update app.access_tokens as t set last_used_at = now()
+    from found
+    where
+        t.token_id = found.token_id
+        and (found.last_used_at is null or found.last_used_at < now() - interval '1 minute')
+)
+
+select user_id, user_key, display_name, time_zone, token_id
+from found

@@ -1,0 +1,36 @@
+-- A page of plays, newest first. Narrowed to a content or an artist, it is read in the order of that one's index.
+select
+    page.play_id::text as play_id,
+    page.played_at,
+    page.started_at,
+    page.local_date,
+    page.kind,
+    page.is_counted,
+    page.ms_played,
+    page.content_id,
+    content.uri,
+    content.title,
+    content.creator,
+    content.collection,
+    page.artist_id,
+    page.album_id,
+    page.source,
+    page.confirmed_by,
+    page.shuffle,
+    page.skipped,
+    page.offline,
+    page.incognito
+from (
+    select *
+    from marts.fct_plays
+    where
+        user_id = %(user_id)s
+        -- narrowed
+        and played_at >= %(from_at)s
+        and played_at < %(to_at)s
+        and (played_at, play_id) < (%(after_played_at)s, %(after_play_id)s)
+    order by played_at desc, play_id desc
+    limit %(limit)s
+) as page
+left join marts.dim_contents as content on content.content_id = page.content_id
+order by page.played_at desc, page.play_id desc

@@ -1,0 +1,61 @@
+-- A page of the tracks of one period, in the order of the index of top lists: what ties with the last one seen, what has
+-- as many counted plays and less time, what has fewer. Each part is a range of the index; a mixed order has no single one.
+with page as (
+    (
+        select track_id, plays, counted_plays, ms_played, first_played_at, last_played_at
+        from marts.agg_period_tracks
+        where
+            user_id = %(user_id)s and period = %(period)s and period_start = %(period_start)s
+            and counted_plays = %(after_counted_plays)s
+            and ms_played = %(after_ms_played)s
+            and track_id > %(after_track_id)s
+        order by track_id
+        limit %(limit)s
+    )
+    union all
+    (
+        select track_id, plays, counted_plays, ms_played, first_played_at, last_played_at
+        from marts.agg_period_tracks
+        where
+            user_id = %(user_id)s and period = %(period)s and period_start = %(period_start)s
+            and counted_plays = %(after_counted_plays)s
+            and ms_played < %(after_ms_played)s
+        order by ms_played desc, track_id
+        limit %(limit)s
+    )
+    union all
+    (
+        select track_id, plays, counted_plays, ms_played, first_played_at, last_played_at
+        from marts.agg_period_tracks
+        where
+            user_id = %(user_id)s and period = %(period)s and period_start = %(period_start)s
+            and counted_plays < %(after_counted_plays)s
+        order by counted_plays desc, ms_played desc, track_id
+        limit %(limit)s
+    )
+),
+
+top as (
+    select *
+    from page
+    order by counted_plays desc, ms_played desc, track_id
+    limit %(limit)s
+)
+
+select
+    top.track_id,
+    track.uri,
+    track.name,
+    track.artist_id,
+    track.artist_name,
+    track.album_id,
+    track.album_name,
+    track.duration_ms,
+    top.plays,
+    top.counted_plays,
+    top.ms_played,
+    top.first_played_at,
+    top.last_played_at
+from top
+left join marts.dim_tracks as track on track.track_id = top.track_id
+order by top.counted_plays desc, top.ms_played desc, top.track_id

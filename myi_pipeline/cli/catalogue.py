@@ -1,0 +1,79 @@
+"""`myi catalogue`: what Spotify was asked about tracks, artists and albums, and what it still is to be."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from myi_pipeline.cli.output import moment, number, table
+from myi_pipeline.cli.session import JsonOption, open_session, warehouse
+
+app = typer.Typer(
+    help="Ask Spotify about what only archives name: lengths, recording codes, pictures.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("status")
+def status(as_json: JsonOption = False) -> None:
+    """Show what is known of the tracks, artists and albums that were played, and what waits to be asked."""
+    from myi_pipeline.services.enrich_catalogue import catalogue_status
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened:
+        counts = catalogue_status(opened)
+
+    def render(console: Console) -> None:
+        if not counts:
+            console.print("Nothing waits to be asked: myi catalogue run looks what the marts play most.")
+            return
+        rows = (
+            (
+                each.entity_kind,
+                number(each.waiting),
+                number(each.failing),
+                number(each.answered),
+                number(each.relinked),
+                number(each.gone),
+                moment(each.next_at),
+            )
+            for each in counts
+        )
+        columns = ("kind", ">waiting", ">failed before", ">answered", ">another id", ">gone", "next at (UTC)")
+        console.print(table(None, columns, rows))
+
+    session.output.result({"queue": counts}, render)
+
+
+@app.command("run")
+def run(
+    calls: Annotated[
+        int | None, typer.Option("--calls", metavar="N", min=1, help="Ask about at most so many ids.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask Spotify now, most played first, as long as the day's budget lasts."""
+    from myi_pipeline.services.enrich_catalogue import enrich_catalogue
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened:
+        result = enrich_catalogue(session.settings, opened, most_calls=calls)
+
+    def render(console: Console) -> None:
+        row = (
+            number(result.answered),
+            number(result.relinked),
+            number(result.gone),
+            number(result.failed),
+            result.reason,
+            moment(result.retry_at),
+        )
+        columns = (">answered", ">another id", ">gone", ">failed", "ended because", "again at (UTC)")
+        console.print(table(None, columns, [row]))
+
+    session.output.result({"asked": result.asked, "result": result}, render)
+    if result.failed:
+        raise typer.Exit(1)

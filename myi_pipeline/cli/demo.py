@@ -1,0 +1,216 @@
+"""`myi demo`: the whole way, from an archive to answers, with nothing but this machine.
+
+Belongs here: the order of the steps and what is shown of each. Not here: any step's work. Invariant: it goes the way
+that everybody's archives go - the uploads folder, Dagster, raw, marts - and never touches a user that it did not make.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from myi_pipeline.cli.dagster_jobs import dagster_jobs
+from myi_pipeline.cli.demo_archives import USER, Made, make_archives, prepare_user, put_into_uploads, track_names
+from myi_pipeline.cli.demo_live import ARCHIVED_AFTER, LiveDemo, is_dagster_running, live_spotify, poll, sign_in
+from myi_pipeline.cli.demo_live_figures import LiveShown, import_live_archives, live_document, render_live
+from myi_pipeline.cli.demo_truth import Comparison, compare_with_truth
+from myi_pipeline.cli.figures import render_listening, summary_document
+from myi_pipeline.cli.marts import render_verify, verify_document
+from myi_pipeline.cli.output import facts, number, table
+from myi_pipeline.cli.refreshing import verify
+from myi_pipeline.cli.running import keep_running
+from myi_pipeline.cli.session import JsonOption, Session, open_session, warehouse
+
+if TYPE_CHECKING:
+    from myi_pipeline.services.list_imports import ImportDetail
+    from myi_pipeline.services.summarise_listening import ListeningSummary
+    from myi_pipeline.services.verify_marts import VerifyResult
+    from myi_pipeline.warehouse.connections import Warehouse
+
+_STEPS = 7
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the demo ends with."""
+
+    imports: tuple[ImportDetail, ...]
+    summary: ListeningSummary | None
+    comparisons: list[Comparison]
+    live: LiveShown | None
+    verified: VerifyResult
+    runs: list[dict[str, Any]]
+
+    @property
+    def is_good(self) -> bool:
+        is_live_good = self.live is None or self.live.is_good
+        return is_live_good and self.verified.is_good and all(each.is_equal for each in self.comparisons)
+
+
+def demo_command(
+    plays: Annotated[
+        int, typer.Option("--plays", metavar="N", min=100, max=1_000_000, help="How many plays to make up.")
+    ] = 20_000,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another number, another listener.")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave Dagster's pages running at the end (`myi up`).")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make up listening and take it all the way: archives and a polled Spotify, Dagster, Postgres, dbt, answers."""
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened:
+        shown = _run(session, opened, plays=plays, seed=seed)
+        session.output.result(_document(shown), lambda console: _render(console, session, shown, keep=keep))
+        if keep and shown.is_good:
+            raise typer.Exit(keep_running(session))
+    raise typer.Exit(0 if shown.is_good else 1)
+
+
+def _run(session: Session, opened: Warehouse, *, plays: int, seed: int) -> _Shown:
+    with tempfile.TemporaryDirectory(prefix="myi-demo-") as folder, ExitStack() as stack:
+        with _step(session, 1, f"making up {number(plays)} plays of ten years, as two archives that overlap"):
+            made = make_archives(Path(folder), plays=plays, seed=seed)
+        with _step(session, 2, f"putting them into the uploads folder of the user {USER}"):
+            prepare_user(session, opened, made)
+            put_into_uploads(session.settings.uploads_folder / USER, made)
+        live = _live(session, opened, stack, plays=plays, seed=seed)
+        log_file = session.settings.home / "demo.log"
+        jobs = stack.enter_context(dagster_jobs(live.session if live else session, opened, log_file=log_file))
+        if live is not None:
+            people = len(live.user_keys)
+            with _step(session, 3, f"signing {people} people in to a simulated Spotify, polling them through Dagster"):
+                sign_in(live, opened)
+                poll(live, jobs)
+        with _step(session, 4, "importing and refreshing through Dagster"):
+            jobs.run("import_uploads", first=USER)
+            jobs.run("refresh_marts")
+        shown_live = None
+        if live is not None:
+            with _step(session, 5, f"their archives arrive, {ARCHIVED_AFTER.days} days after the first poll"):
+                shown_live = import_live_archives(live, opened, jobs)
+        runs = jobs.runs
+    with _step(session, 6, "verifying: rebuilding every mart and comparing row by row"):
+        verified = verify(session, opened, examples=10)
+    with _step(session, 7, "holding the marts against what the generator knows"):
+        imports, comparisons, summary = _held_against_truth(opened, made)
+    return _Shown(imports, summary, comparisons, shown_live, verified, runs)
+
+
+def _live(session: Session, opened: Warehouse, stack: ExitStack, *, plays: int, seed: int) -> LiveDemo | None:
+    if is_dagster_running(session):
+        session.output.note("Dagster is running: its daemon would poll the demo's people too, so nobody signs in.")
+        return None
+    unlike = track_names(plays=plays, seed=seed)
+    return stack.enter_context(live_spotify(session, opened, seed=seed, unlike=unlike))
+
+
+def _held_against_truth(
+    opened: Warehouse, made: tuple[Made, ...]
+) -> tuple[tuple[ImportDetail, ...], list[Comparison], ListeningSummary | None]:
+    from myi_pipeline.services.list_imports import get_import, list_imports
+    from myi_pipeline.services.listening_figures import listening_figures
+    from myi_pipeline.services.summarise_listening import summarise_listening
+    from myi_pipeline.simulator import expected_marts
+    from myi_pipeline.warehouse.connections import Role
+
+    truth = expected_marts([each.truth for each in made], time_zone=_time_zone(opened))
+    with opened.connect(Role.ANALYST, autocommit=True) as connection:
+        comparisons = compare_with_truth(listening_figures(connection, user_key=USER), truth)
+        summary = summarise_listening(connection, user_key=USER)
+    with opened.connect(Role.INGEST, autocommit=True) as connection:
+        found = sorted(each.import_id for each in list_imports(connection, user_key=USER))
+        imports = tuple(get_import(connection, import_id=import_id) for import_id in found)
+    return imports, comparisons, summary
+
+
+def _time_zone(opened: Warehouse) -> str:
+    from myi_pipeline.services.manage_users import get_user
+    from myi_pipeline.warehouse.connections import Role
+
+    with opened.connect(Role.INGEST, autocommit=True) as connection:
+        return get_user(connection, user_key=USER).time_zone
+
+
+@contextmanager
+def _step(session: Session, number_: int, what: str) -> Iterator[None]:
+    """One line for the step, and how long it took."""
+    started = time.perf_counter()
+    console = session.output.progress_console
+    if console.is_terminal:
+        with console.status(f"{number_}/{_STEPS} {what}"):
+            yield
+    else:
+        yield
+    session.output.note(f"{number_}/{_STEPS} {what} ({time.perf_counter() - started:.1f} s)")
+
+
+def _document(shown: _Shown) -> dict[str, Any]:
+    return {
+        "is_good": shown.is_good,
+        "imports": shown.imports,
+        "runs": shown.runs,
+        "listening": summary_document(shown.summary),
+        "truth": [
+            {"figure": each.figure, "marts": each.marts, "truth": each.truth, "is_equal": each.is_equal}
+            for each in shown.comparisons
+        ],
+        "live": live_document(shown.live),
+        "verify": verify_document(shown.verified),
+    }
+
+
+def _render(console: Console, session: Session, shown: _Shown, *, keep: bool) -> None:
+    console.print()
+    rows = [
+        (
+            each.summary.kind.replace("_", " "), number(each.summary.rows_read), number(each.summary.rows_loaded),
+            number(each.summary.rows_present), number(each.summary.rows_identical),
+            number(each.summary.rows_quarantined),
+        )
+        for each in shown.imports
+    ]  # fmt: skip
+    columns = ("archive", ">rows", ">new", ">present", ">identical", ">quarantined")
+    console.print(table("What became of every row", columns, rows))
+    reasons = [
+        (each.reason.replace("_", " "), number(each.rows), each.example) for d in shown.imports for each in d.quarantine
+    ]
+    if reasons:
+        console.print()
+        console.print(table("Refused rows", ("reason", ">rows", "for example"), reasons))
+    if shown.summary is not None:
+        console.print()
+        render_listening(console, shown.summary)
+    console.print()
+    if shown.live is not None:
+        render_live(console, shown.live)
+        console.print()
+    truths = [
+        (each.figure, _cell(each.marts), _cell(each.truth), "yes" if each.is_equal else "NO")
+        for each in shown.comparisons
+    ]
+    console.print(table("The marts and the truth", ("figure", ">marts", ">truth", "equal"), truths))
+    console.print()
+    render_verify(console, shown.verified)
+    console.print()
+    address = f"http://127.0.0.1:{session.settings.dagster_port}"
+    console.print(
+        facts(
+            (
+                ("Dagster's pages", f"{address} (Ctrl-C ends them)" if keep else f"myi up, then {address}"),
+                ("ask in SQL", 'myi psql -c "select * from marts.agg_day_user order by local_date desc limit 10"'),
+                ("your own archive", "myi import my_spotify_data.zip --user me --create"),
+                ("where it all is", session.settings.home),
+            )
+        )
+    )
+
+
+def _cell(value: object) -> str:
+    return number(value) if isinstance(value, (int, float)) else str(value)

@@ -1,0 +1,118 @@
+"""The demo's archives: made up, put where everybody's are, for a user of the demo's own.
+
+Belongs here: what they hold, and their way into the uploads folder. Not here: what becomes of them. Invariant: equal
+arguments give equal bytes, and a user whom the demo did not make is left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from myi_pipeline.cli.session import Session
+from myi_pipeline.core.errors import Permanent
+
+if TYPE_CHECKING:
+    from myi_pipeline.simulator import ArchiveSpec, ArchiveTruth
+    from myi_pipeline.warehouse.connections import Warehouse
+
+USER = "demo"
+DISPLAY_NAME = "Made-up listener of myi demo"
+TIME_ZONE = "Europe/Berlin"
+# The extended archive ends earlier than the account data, which reaches a year back: nine months are in both.
+EXTENDED_UNTIL, LAST_DAY = date(2024, 9, 30), date(2024, 12, 31)
+# Older than what the uploads folder waits for: the archives are whole.
+_SETTLED_S = 3600
+
+
+@dataclass(frozen=True)
+class Made:
+    """One archive of the demo: what the generator knows of it, and its name in the uploads folder."""
+
+    truth: ArchiveTruth
+    name: str
+    sha256: str
+
+
+def make_archives(folder: Path, *, plays: int, seed: int) -> tuple[Made, ...]:
+    """An extended archive and an account-data archive of one listener; equal arguments give equal bytes."""
+    from myi_pipeline.simulator import build_listener, write_account_archive, write_extended_archive
+
+    listener = build_listener(_spec(plays=plays, seed=seed))
+    extended = write_extended_archive(
+        folder / "extended.zip",
+        listener,
+        until=EXTENDED_UNTIL,
+        vintage="2024",
+        bad={"bad_timestamp": 2, "too_early": 1, "bad_ms_played": 1},
+    )
+    account = write_account_archive(folder / "account.zip", listener, until=LAST_DAY)
+    # Spotify names every archive the same; the uploads folder keeps each in a folder of its own.
+    return tuple(
+        Made(truth, name, hashlib.sha256(truth.path.read_bytes()).hexdigest())
+        for truth, name in (
+            (extended, "extended_streaming_history/my_spotify_data.zip"),
+            (account, "account_data/my_spotify_data.zip"),
+        )
+    )
+
+
+def track_names(*, plays: int, seed: int) -> frozenset[tuple[str, str]]:
+    """Of everything that these archives can name (see Shelf.names)."""
+    from myi_pipeline.simulator import build_listener
+
+    return build_listener(_spec(plays=plays, seed=seed)).shelf.names()
+
+
+def _spec(*, plays: int, seed: int) -> ArchiveSpec:
+    from myi_pipeline.simulator import ArchiveSpec
+
+    return ArchiveSpec(
+        seed=seed,
+        listener=USER,
+        plays=plays,
+        last_day=LAST_DAY,
+        time_zone=TIME_ZONE,
+        # Names that break careless software are there, but below the ten artists that a newcomer is shown.
+        awkward_artists_from=16,
+    )
+
+
+def prepare_user(session: Session, opened: Warehouse, made: tuple[Made, ...]) -> None:
+    """The demo's user, with no plays but those of these archives."""
+    from myi_pipeline.services import list_imports, manage_users
+    from myi_pipeline.warehouse.connections import Role
+
+    with opened.connect(Role.INGEST, autocommit=True) as connection:
+        users = manage_users.list_users(connection, user_key=USER)
+        if users and users[0].display_name != DISPLAY_NAME:
+            raise Permanent(
+                f"there is a user {USER!r} that the demo did not make: it is left alone, and the demo stops"
+            )
+        imports = list_imports.list_imports(connection, user_key=USER, limit=1000)
+        if users and {each.sha256 for each in imports} - {each.sha256 for each in made}:
+            session.output.note("An earlier demo had other archives: its listener is removed first.")
+            manage_users.remove_user(connection, user_key=USER)
+            shutil.rmtree(session.settings.uploads_folder / USER, ignore_errors=True)
+            users = ()
+        if not users:
+            manage_users.add_user(connection, user_key=USER, time_zone=TIME_ZONE, display_name=DISPLAY_NAME)
+
+
+def put_into_uploads(folder: Path, made: tuple[Made, ...]) -> None:
+    long_ago = time.time() - _SETTLED_S
+    for archive in made:
+        target = folder / archive.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == archive.sha256:
+            continue
+        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.copyfile(archive.truth.path, beside)
+        os.utime(beside, (long_ago, long_ago))
+        beside.replace(target)

@@ -1,0 +1,259 @@
+"""`myi user login`, `logins`, `pause`, `resume` and `disconnect`: a user's way to Spotify.
+
+Belongs here: the browser, the prompt, and what the person reads. Not here: the steps of a sign-in
+(services/login_user). Invariant: neither the code nor a token is shown or logged.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from myi_pipeline.cli.output import day, moment, table
+from myi_pipeline.cli.session import JsonOption, Session, WrongUsage, open_session, warehouse
+from myi_pipeline.cli.users import Key
+from myi_pipeline.core.errors import BadInput, UnknownUser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from myi_pipeline.services.connection_pool import Connection
+    from myi_pipeline.services.login_user import PendingLogin, SignedIn
+    from myi_pipeline.warehouse.connections import Warehouse
+
+# Time enough to find a password and to add a user to the app's list.
+_WAIT_S = 600.0
+_PASTES = 3
+_ASK_EVERY_S = 0.5
+
+
+def login_command(
+    key: Key,
+    client_id: Annotated[
+        str | None,
+        typer.Option("--client-id", metavar="ID", help="An app of the user's own; default: MYI_SPOTIFY_CLIENT_ID."),
+    ] = None,
+    browser: Annotated[
+        bool,
+        typer.Option("--browser/--no-browser", help="Open the browser here, or paste the redirected address."),
+    ] = True,
+    create: Annotated[bool, typer.Option("--create", help="Add the user when there is none of this key.")] = False,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Let Spotify ask for every permission once more.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign a user in to Spotify: opens the browser, or with --no-browser takes the address you are sent to."""
+    from myi_pipeline.services.login_user import begin_login, finish_login
+    from myi_pipeline.services.open_spotify import open_spotify
+    from myi_pipeline.spotify.transport import utc_now
+
+    session = open_session(as_json=as_json)
+    with _connected(session) as (opened, connection), open_spotify(session.settings, opened) as spotify:
+        user_id = _user_id(session, connection, key, create=create)
+        pending = begin_login(
+            spotify, session.settings, user_id=user_id, user_key=key, client_id=client_id, ask_again=ask_again
+        )
+        _explain(session)
+        redirected = _by_browser(session, opened, pending) if browser else None
+        if redirected is None:
+            redirected = _by_pasting(session, pending)
+        made = finish_login(spotify, connection, pending, redirected=redirected, now=utc_now())
+    session.output.result(made, lambda console: _render(console, made))
+
+
+def logins_command(as_json: JsonOption = False) -> None:
+    """List who is signed in to Spotify, what for, and until when."""
+    from myi_pipeline.services.manage_logins import list_logins
+    from myi_pipeline.spotify.transport import utc_now
+
+    session = open_session(as_json=as_json)
+    with _connected(session) as (_, connection):
+        logins = list_logins(connection, now=utc_now())
+
+    def render(console: Console) -> None:
+        if not logins:
+            console.print("Nobody is signed in. Sign in with: myi user login KEY")
+            return
+        rows = (
+            (
+                login.user_key,
+                login.state,
+                ", ".join(login.allowed),
+                day(login.ends_at),
+                login.days_left,
+                moment(login.refreshed_at),
+                login.last_error,
+            )
+            for login in logins
+        )
+        columns = ("user", "state", "allows", "ends", ">days left", "last refresh", "last refusal")
+        console.print(table(None, columns, rows))
+
+    session.output.result({"logins": logins}, render)
+
+
+def pause_command(key: Key, as_json: JsonOption = False) -> None:
+    """Ask nothing of Spotify for a user until `myi user resume`."""
+    from myi_pipeline.services.manage_logins import pause_user
+    from myi_pipeline.spotify.transport import utc_now
+
+    session = open_session(as_json=as_json)
+    with _connected(session) as (_, connection):
+        pause_user(connection, user_key=key, now=utc_now())
+    _say(session, {"user_key": key, "paused": True}, f"User {key} is paused; plays of this time may be missing.")
+
+
+def resume_command(key: Key, as_json: JsonOption = False) -> None:
+    """Go on where `myi user pause` stopped."""
+    from myi_pipeline.services.manage_logins import resume_user
+
+    session = open_session(as_json=as_json)
+    with _connected(session) as (_, connection):
+        resume_user(connection, user_key=key)
+    _say(session, {"user_key": key, "paused": False}, f"User {key} is polled again.")
+
+
+def disconnect_command(key: Key, as_json: JsonOption = False) -> None:
+    """Delete a user's login at once. Everything that was collected stays."""
+    from myi_pipeline.services.manage_logins import disconnect_user
+
+    session = open_session(as_json=as_json)
+    with _connected(session) as (_, connection):
+        found = disconnect_user(connection, user_key=key)
+    text = (
+        f"The login of {key} is deleted. To take MYI off the Spotify account too: https://www.spotify.com/account/apps"
+        if found
+        else f"User {key} was not signed in."
+    )
+    _say(session, {"user_key": key, "was_signed_in": found}, text)
+
+
+def _say(session: Session, document: dict[str, object], text: str) -> None:
+    session.output.result(document, lambda console: console.print(text, soft_wrap=True))
+
+
+@contextmanager
+def _connected(session: Session) -> Iterator[tuple[Warehouse, Connection]]:
+    from myi_pipeline.warehouse.connections import Role
+
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        yield opened, connection
+
+
+def _user_id(session: Session, connection: Connection, key: str, *, create: bool) -> int:
+    from myi_pipeline.services import manage_users
+
+    try:
+        return manage_users.get_user(connection, user_key=key).user_id
+    except UnknownUser:
+        if not create:
+            raise
+    zone = session.settings.new_user_time_zone
+    return manage_users.add_user(connection, user_key=key, time_zone=zone).user_id
+
+
+def _explain(session: Session) -> None:
+    from myi_pipeline.core.login_terms import SCOPES
+
+    session.output.note("MYI asks Spotify for these permissions, all of them for reading:")
+    for scope in SCOPES:
+        session.output.note(f"  {scope.name}: {scope.reason}")
+
+
+def _by_browser(session: Session, opened: Warehouse, pending: PendingLogin) -> str | None:
+    """The redirected address, or None where a browser cannot come back to this machine."""
+    from myi_pipeline.core.pkce import belongs_to
+    from myi_pipeline.services.sign_in import is_served_here
+    from myi_pipeline.spotify.loopback import is_loopback, listening
+
+    if is_served_here(pending.redirect_uri):
+        return _by_site(session, opened, pending)
+    if not is_loopback(pending.redirect_uri):
+        session.output.note(f"{pending.redirect_uri} is not on this machine, so the address has to be pasted.")
+        return None
+    with listening(pending.redirect_uri, is_answer=lambda address: belongs_to(address, pending.challenge)) as listener:
+        return listener.wait(_WAIT_S) if _open_browser(session, pending) else None
+
+
+def _by_site(session: Session, opened: Warehouse, pending: PendingLogin) -> str | None:
+    """The site listens at the redirect address and keeps the answer for this command."""
+    from myi_pipeline.core.errors import Transient
+    from myi_pipeline.services import sign_in
+    from myi_pipeline.warehouse.connections import Role
+
+    with opened.connect(Role.APP, autocommit=True) as connection:
+        sign_in.expect_answer(connection, pending.challenge, client_id=pending.client_id)
+        if not _open_browser(session, pending):
+            return None
+        deadline = time.monotonic() + _WAIT_S
+        while time.monotonic() < deadline:
+            answer = sign_in.collect_answer(connection, pending.challenge)
+            if answer is not None:
+                return answer
+            time.sleep(_ASK_EVERY_S)
+    raise Transient(f"nobody signed in within {_WAIT_S / 60:.0f} minutes; nothing was changed")
+
+
+def _open_browser(session: Session, pending: PendingLogin) -> bool:
+    import webbrowser
+
+    try:
+        is_open = webbrowser.open(pending.url)
+    except webbrowser.Error:
+        is_open = False
+    if not is_open:
+        session.output.note("No browser could be opened here.")
+        return False
+    session.output.note(
+        "Your browser asks you to sign in. If it shows nothing, open this address on this machine:\n"
+        f"  {pending.url}\n"
+        "If Spotify says `Invalid redirect URI` there, register exactly this in your app:"
+        f" {pending.redirect_uri} (Ctrl-C stops waiting)."
+    )
+    return True
+
+
+def _by_pasting(session: Session, pending: PendingLogin) -> str:
+    from myi_pipeline.core.pkce import LoginDenied, read_redirect
+
+    session.output.note(
+        f"Open this address in any browser, sign in and agree:\n  {pending.url}\n"
+        f"The browser then goes to {pending.redirect_uri.partition('?')[0]}?code=... and may say that it cannot be"
+        " reached; that is as it should be. Copy that whole address."
+    )
+    for left in reversed(range(_PASTES)):
+        sys.stderr.write("Address: ")
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line:
+            raise WrongUsage("there was no address on standard input")
+        try:
+            read_redirect(line, pending.challenge)
+        except LoginDenied:
+            raise
+        except BadInput as error:
+            if not left or not sys.stdin.isatty():
+                raise
+            session.output.note(str(error))
+            continue
+        return line
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _render(console: Console, made: SignedIn) -> None:
+    allowed = ", ".join(feature.value for feature in made.allowed) or "nothing"
+    console.print(f"User {made.user_key} is signed in for: {allowed}.", soft_wrap=True)
+    for scope in made.denied:
+        console.print(f"Not allowed: {scope.name}. So {scope.without}.", soft_wrap=True)
+    if made.denied:
+        console.print(f"To allow it: myi user login {made.user_key} --ask-again", soft_wrap=True)
+    console.print(
+        f"Spotify ends this sign-in on {made.ends_at:%Y-%m-%d}; MYI reminds you 30, 7 and 1 days before.",
+        soft_wrap=True,
+    )

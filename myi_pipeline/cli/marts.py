@@ -1,0 +1,111 @@
+"""`myi refresh` and `myi verify`: the marts, brought up to date and held against a rebuild."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from myi_pipeline.cli.output import number, plain
+from myi_pipeline.cli.refreshing import refresh, refresh_document, render_refresh, verify
+from myi_pipeline.cli.session import JsonOption, WrongUsage, open_session, warehouse
+
+if TYPE_CHECKING:
+    from myi_pipeline.services.verify_marts import VerifyResult
+
+
+def refresh_command(
+    user: Annotated[str | None, typer.Option("--user", metavar="KEY", help="Rebuild this user's days.")] = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", metavar="DAY", formats=["%Y-%m-%d"], help="With --user: from this day on (UTC)."),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option("--to", metavar="DAY", formats=["%Y-%m-%d"], help="With --user: up to this day (UTC)."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the marts up to date with all that changed; with --user also rebuild that user's days."""
+    if user is None and (first or last):
+        raise WrongUsage("--from and --to need --user: everything that changed is refreshed anyway")
+    if first and last and first > last:
+        raise WrongUsage("--from must not lie after --to")
+    session = open_session(as_json=as_json)
+    marked = None
+    with warehouse(session) as opened:
+        if user is not None:
+            from myi_pipeline.services import manage_users
+            from myi_pipeline.warehouse.connections import Role
+            from myi_pipeline.warehouse.mart_runs import mark_changed
+
+            with opened.connect(Role.INGEST, autocommit=True) as connection:
+                manage_users.get_user(connection, user_key=user)
+            marked = mark_changed(opened, user_key=user, first_day=_day(first), last_day=_day(last))
+            session.output.note(f"{number(marked)} days of {user} will be recomputed.")
+        result = refresh(session, opened)
+    session.output.result(
+        {**(refresh_document(result) or {}), "marked_days": marked}, lambda console: render_refresh(console, result)
+    )
+    raise typer.Exit(0 if result.is_good else 1)
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def verify_command(
+    rows: Annotated[
+        int, typer.Option("--rows", min=0, max=1_000_000, help="Print at most so many differing rows of each mart.")
+    ] = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """Refresh, rebuild every mart beside the live ones, and print each row that differs."""
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened:
+        result = verify(session, opened, examples=rows)
+    session.output.result(verify_document(result), lambda console: render_verify(console, result))
+    raise typer.Exit(0 if result.is_good else 1)
+
+
+def verify_document(result: VerifyResult) -> dict[str, Any]:
+    return {
+        "is_good": result.is_good,
+        "error": result.error,
+        "refresh": refresh_document(result.refresh),
+        "marts": result.marts,
+        "users_left_out": result.users_left_out,
+        "contents_left_out": result.contents_left_out,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def render_verify(console: Console, result: VerifyResult) -> None:
+    for mart in result.differing:
+        console.print(
+            Text(f"{mart.mart}: {number(mart.only_live)} rows only live, {number(mart.only_rebuilt)} only rebuilt")
+        )
+        if mart.error:
+            console.print(Text(f"  {plain(mart.error)}"))
+        for sign, count, examples in (
+            ("live   ", mart.only_live, mart.examples_live),
+            ("rebuilt", mart.only_rebuilt, mart.examples_rebuilt),
+        ):
+            for row in examples:
+                console.print(Text(f"  {sign} {plain(row)}"), soft_wrap=True)
+            if count > len(examples):
+                console.print(f"  {sign} ... and {number(count - len(examples))} more")
+    if result.error:
+        console.print(Text(f"The marts could not be verified: {plain(result.error)}"), soft_wrap=True)
+        return
+    left_out = ""
+    if result.users_left_out or result.contents_left_out:
+        left_out = (
+            f"; left out because they changed meanwhile: {number(result.users_left_out)} users,"
+            f" {number(result.contents_left_out)} contents"
+        )
+    verdict = f"{len(result.differing)} differ from" if result.differing else "each equals"
+    console.print(f"{len(result.marts)} marts compared in {result.seconds:.1f} s: {verdict} its rebuild{left_out}.")

@@ -1,0 +1,141 @@
+"""A play as a source reported it, before any database has seen it.
+
+Belongs here: the record that `history` and `spotify` yield and `warehouse` loads, and the rules for when two names
+are the same name. Not here: parsing, SQL, or which play confirms which.
+Invariant: the same content always gets the same `key`, in every process and every version.
+
+Named tuples, not dataclasses: 200,000 of them are made while an archive is read, and a frozen dataclass of
+this size takes five times as long to make.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from enum import IntEnum
+from hashlib import blake2b
+from typing import NamedTuple
+
+
+class Source(IntEnum):
+    """Who reported a play; the numbers are stored in raw.listening_events and never reused."""
+
+    EXTENDED_HISTORY = 1
+    ACCOUNT_HISTORY = 2
+    SPOTIFY_API = 3
+
+
+class ContentKind(IntEnum):
+    """What was played; the numbers are stored in raw.contents and never reused."""
+
+    TRACK = 1
+    EPISODE = 2
+    CHAPTER = 3
+
+
+class Content(NamedTuple):
+    """One track, episode or chapter as one row of a source names it.
+
+    `key` (32 hex digits) identifies it: by URI when there is one, else by kind and names. `match_key` (32 hex digits)
+    is equal for contents of one kind whose normalised title and creator are equal; `match_title` is the normalised
+    title. For a track `creator` is the (album) artist and `collection` the album; for an episode the show is the
+    collection; for a chapter the author is the creator and the book the collection. `artist_key` and `album_key`
+    identify a track's artist and album by their names, exactly as spelt (None for what is no track).
+    """
+
+    key: str
+    kind: int
+    uri: str | None
+    title: str | None
+    creator: str | None
+    collection: str | None
+    match_title: str
+    match_key: str
+    artist_key: str | None
+    album_key: str | None
+
+
+class Context(NamedTuple):
+    """The free-text circumstances of a play, interned together: they come in few combinations. `key`: 32 hex digits."""
+
+    key: str
+    platform: str | None
+    conn_country: str | None
+    reason_start: str | None
+    reason_end: str | None
+
+
+class PlayRecord(NamedTuple):
+    """One row of a source that is a play.
+
+    `row_index` counts from 0 within its file; `played_at` and `offline_at` are aware, in UTC; `ms_played` is in
+    milliseconds and None where the source does not say. `content` is None for a removed track: a play of unknown
+    content.
+    """
+
+    row_index: int
+    played_at: datetime
+    content: Content | None
+    ms_played: int | None
+    context: Context | None
+    offline_at: datetime | None
+    shuffle: bool | None
+    skipped: bool | None
+    offline: bool | None
+    incognito: bool | None
+
+
+class QuarantinedRow(NamedTuple):
+    """One row that cannot be a play: why, and the row itself without its personal fields.
+
+    `reason` is a short stable code such as `bad_timestamp`; `detail` a sentence; `row` JSON-ready.
+    """
+
+    row_index: int
+    reason: str
+    detail: str
+    row: object
+
+
+def normalise_name(name: str | None) -> str:
+    """The form in which two spellings of one name are equal: compatibility-composed, case-folded, single-spaced."""
+    if not name:
+        return ""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def digest(*parts: str | None) -> str:
+    """32 hex digits that stand for these parts, in this order."""
+    # Length-prefixed, so that ("ab", "c") and ("a", "bc") differ; None differs from "".
+    hasher = blake2b(digest_size=16)
+    for part in parts:
+        if part is None:
+            hasher.update(b"-")
+        else:
+            data = part.encode("utf-8")
+            hasher.update(b"%d:" % len(data))
+            hasher.update(data)
+    return hasher.hexdigest()
+
+
+def make_content(
+    *, kind: ContentKind, uri: str | None, title: str | None, creator: str | None, collection: str | None
+) -> Content:
+    """A content with its keys. Raises UnicodeEncodeError for lone surrogates: clean text before."""
+    match_title = normalise_name(title)
+    key = digest("uri", uri) if uri else digest("names", str(int(kind)), title, creator, collection)
+    match_key = digest(str(int(kind)), match_title, normalise_name(creator))
+    is_track = kind == ContentKind.TRACK and creator is not None
+    artist_key = digest("artist", creator) if is_track else None
+    album_key = digest("album", creator, collection) if is_track and collection is not None else None
+    return Content(key, int(kind), uri, title, creator, collection, match_title, match_key, artist_key, album_key)
+
+
+def make_context(
+    *, platform: str | None, conn_country: str | None, reason_start: str | None, reason_end: str | None
+) -> Context | None:
+    """A context with its key, or None when the source says nothing at all."""
+    if platform is None and conn_country is None and reason_start is None and reason_end is None:
+        return None
+    key = digest(platform, conn_country, reason_start, reason_end)
+    return Context(key, platform, conn_country, reason_start, reason_end)

@@ -1,0 +1,78 @@
+"""The catalogue as an asset, and when Spotify is asked for it.
+
+Belongs here: one run of the queue, and asking for runs. Not here: the queue, asking. Invariant: a run is asked for only
+when a login could ask, the quota of the day allows it, and something waits.
+"""
+
+import dagster as dg
+from pydantic import Field
+
+from myi_pipeline.defs.partitions import UNFINISHED
+from myi_pipeline.defs.resources import CORRELATION_TAG, Installation, start_run_correlation
+from myi_pipeline.services.enrich_catalogue import catalogue_has_work, catalogue_status, enrich_catalogue
+
+CATALOGUE = dg.AssetKey("catalogue")
+ENRICH_CATALOGUE = "enrich_catalogue"
+# A pool of its own: its calls wait for the minute's quota, and meanwhile hold no slot that polls need.
+CATALOGUE_POOL = "spotify_catalogue"
+
+
+class CatalogueConfig(dg.Config):
+    """What a run of the catalogue can be told."""
+
+    most_calls: int = Field(default=400, ge=1, description="Ask about at most so many ids in this run.")
+
+
+@dg.asset(
+    key=CATALOGUE,
+    group_name="sources",
+    kinds={"python", "postgres"},
+    pool=CATALOGUE_POOL,
+    description="Lengths, recording codes and pictures of what only archives name, most played first, as far as the"
+    " day's budget of calls goes.",
+)
+def catalogue(
+    context: dg.AssetExecutionContext, config: CatalogueConfig, installation: dg.ResourceParam[Installation]
+) -> dg.MaterializeResult[None]:
+    start_run_correlation(context.run)
+    with installation.open() as warehouse:
+        result = enrich_catalogue(
+            installation.settings, warehouse, most_calls=config.most_calls, clock=installation.clock
+        )
+        counts = catalogue_status(warehouse)
+    return dg.MaterializeResult(
+        metadata={
+            "answered": result.answered,
+            "relinked": result.relinked,
+            "gone": result.gone,
+            "failed": result.failed,
+            "waiting": sum(count.waiting for count in counts),
+            "ended_because": result.reason,
+        }
+    )
+
+
+enrich_catalogue_job = dg.define_asset_job(
+    ENRICH_CATALOGUE,
+    selection=dg.AssetSelection.assets(CATALOGUE).without_checks(),
+    description="Ask Spotify about what only archives name.",
+)
+
+
+@dg.schedule(
+    name="hourly_catalogue",
+    job=enrich_catalogue_job,
+    cron_schedule="47 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Spends what is left of the catalogue's calls of the day.",
+)
+def hourly_catalogue(
+    context: dg.ScheduleEvaluationContext, installation: dg.ResourceParam[Installation]
+) -> dg.RunRequest | dg.SkipReason:
+    with installation.open() as warehouse:
+        if not catalogue_has_work(warehouse, now=installation.clock()):
+            return dg.SkipReason("nothing waits that may be asked now")
+    if context.instance.get_runs(dg.RunsFilter(job_name=ENRICH_CATALOGUE, statuses=UNFINISHED), limit=1):
+        return dg.SkipReason("the last run of the catalogue is not done yet")
+    hour = context.scheduled_execution_time.strftime("%Y%m%dT%H%M")
+    return dg.RunRequest(tags={CORRELATION_TAG: f"catalogue-{hour}"})

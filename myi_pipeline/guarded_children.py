@@ -1,0 +1,187 @@
+"""Child processes that are looked after: started, watched, started again, and ended with everything below them.
+
+Belongs here: processes and signals. Not here: which children, and what they need (supervisor). Invariant: when `stop`
+returns, no process that was started here, nor any that those started, is alive, whoever its parent is by now; the
+embedded Postgres, which has leases of its own, is never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import psutil
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+# A child that lived this long was well: its next end is a new story.
+_WELL_AFTER_S = 120.0
+_SET_CHILD_SUBREAPER, _SET_DEATH_SIGNAL = 36, 1
+_NOT_OURS = ("postgres", "pg_ctl")
+
+
+def adopt_orphans() -> None:
+    """On Linux, grandchildren whose parent dies become children of this process, so that none is lost from sight."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1)
+
+
+@dataclass
+class Child:
+    """One program that is to run all the time."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(repr=False)
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    restart_at: float = 0.0
+    failures: int = 0
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+class GuardedChildren:
+    """Children in the order of their start; `tick` is called a few times a second."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._children: list[Child] = []
+        self._descendants: dict[int, psutil.Process] = {}
+
+    def add(self, child: Child) -> None:
+        self._children.append(child)
+        self._start(child)
+
+    def tick(self) -> None:
+        """Start again what has ended, each after a pause that doubles while it keeps ending."""
+        self._remember()
+        _reap(self._pids())
+        for child in self._children:
+            if child.process is not None and child.process.poll() is not None:
+                self._note_end(child, child.process.returncode)
+            if child.process is None and self._clock() >= child.restart_at:
+                self._start(child)
+
+    def stop(self, *, patience_s: float = 20.0, is_hurried: Callable[[], bool] = lambda: False) -> None:
+        """End all, the last started first; whatever is left after `patience_s` seconds is killed."""
+        self._remember()
+        for child in reversed(self._children):
+            if child.is_running and child.process is not None:
+                below = _descendants([child.process.pid])
+                _signal([psutil.Process(child.process.pid)], signal.SIGTERM)
+                # Run workers do not hear of it from their code server.
+                _signal(below, signal.SIGTERM)
+                self._await([child.process.pid, *(each.pid for each in below)], patience_s, is_hurried)
+                log.info("%s stopped", child.name)
+        self._remember()
+        left = [process for process in self._descendants.values() if _is_alive(process)]
+        if left:
+            log.info("ending %d processes that are still there", len(left))
+            _signal(left, signal.SIGKILL)
+            psutil.wait_procs(left, timeout=10)
+        for child in self._children:
+            if child.process is not None:
+                child.process.wait()
+        _reap(())
+
+    def _start(self, child: Child) -> None:
+        parent = os.getpid()
+        child.process = subprocess.Popen(
+            list(child.command),
+            env=dict(child.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno(),
+            # Ctrl-C reaches a terminal's whole group; the order of the end is decided here.
+            start_new_session=True,
+            preexec_fn=lambda: _die_with(parent),
+        )
+        child.started_at = self._clock()
+        log.info("%s started", child.name, extra={"pid": child.process.pid})
+
+    def _note_end(self, child: Child, code: int) -> None:
+        lived = self._clock() - child.started_at
+        child.failures = 1 if lived >= _WELL_AFTER_S else child.failures + 1
+        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (child.failures - 1))
+        child.process, child.restart_at = None, self._clock() + pause
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        log.warning("%s %s after %.0f s; it is started again in %.0f s", child.name, how, lived, pause)
+
+    def _await(self, pids: Iterable[int], patience_s: float, is_hurried: Callable[[], bool]) -> None:
+        deadline = self._clock() + patience_s
+        while self._clock() < deadline and not is_hurried():
+            _reap(self._pids())
+            for child in self._children:
+                if child.process is not None:
+                    child.process.poll()
+            if not any(_is_alive(self._descendants.get(pid)) for pid in pids):
+                return
+            time.sleep(0.05)
+
+    def _pids(self) -> set[int]:
+        return {child.process.pid for child in self._children if child.process is not None}
+
+    def _remember(self) -> None:
+        """Where grandchildren are not adopted, one whose parent died is only known from before."""
+        self._descendants = {pid: process for pid, process in self._descendants.items() if _is_alive(process)}
+        for process in _descendants([os.getpid()]):
+            self._descendants.setdefault(process.pid, process)
+
+
+def _die_with(parent: int) -> None:
+    """Runs in the child: end when the supervisor is killed, at once if that has happened already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def _descendants(pids: Iterable[int]) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += psutil.Process(pid).children(recursive=True)
+    return [process for process in found if _name(process) not in _NOT_OURS]
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.Error:
+        return ""
+
+
+def _is_alive(process: psutil.Process | None) -> bool:
+    if process is None:
+        return False
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _reap(own: Iterable[int]) -> None:
+    """Collect adopted children that have ended; the own ones are collected by their Popen."""
+    known = set(own)
+    for process in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
+            if process.pid not in known and process.status() == psutil.STATUS_ZOMBIE:
+                os.waitpid(process.pid, os.WNOHANG)

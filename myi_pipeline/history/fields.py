@@ -1,0 +1,115 @@
+"""Single values of a row: text, times and numbers, checked and brought to one form.
+
+Belongs here: what every kind of row shares. Not here: which key holds what.
+Invariant: what leaves this module fits Postgres: no NUL, no lone surrogate, no value out of range, times in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from myi_pipeline.history.json_scan import TooDeep
+
+# Spotify was not open to anyone before; also the oldest month that gets a partition.
+EARLIEST: Final = datetime(2006, 1, 1, tzinfo=UTC)
+ONE_DAY: Final = timedelta(days=1)
+MAX_MS_PLAYED: Final = 2_147_483_647
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Offline times are milliseconds in old files and seconds in new ones, mixed inside one export. As seconds this
+# number is the year 5138, as milliseconds it is 1973: no real time can be on the wrong side.
+_MILLISECONDS_FROM: Final = 100_000_000_000
+# What Postgres cannot hold as text.
+NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_TIMESTAMP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?([.,][0-9]{1,9})? ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})?"
+)
+
+
+class BadRow(Exception):
+    """A row cannot be a play: `reason` is a stable code, the text a sentence without values of the row."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def not_an_object(row: object) -> BadRow:
+    """The error for a row that is no JSON object, or that was too deep to be read as one."""
+    if isinstance(row, TooDeep):
+        return BadRow("nested", "The row is nested deeper than any play.")
+    return BadRow("not_an_object", f"A row must be an object, not {type_name(row)}.")
+
+
+def clean_text(value: object, *, key: str, max_chars: int) -> str | None:
+    """Text that Postgres can hold; "" and null are None. Raises BadRow for other types and for what is too long."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise BadRow("bad_type", f"{key} must be text or null, not {type_name(value)}.")
+    if len(value) > max_chars:
+        raise BadRow("text_too_long", f"{key} has {len(value):,} characters; at most {max_chars:,} are taken.")
+    return NOT_STORABLE.sub("\ufffd", value) or None
+
+
+def parse_timestamp(value: object, *, key: str) -> datetime:
+    """An aware UTC time from ISO 8601 with or without seconds, fraction and offset; without offset it is UTC."""
+    if value is None:
+        raise BadRow("missing_timestamp", f"{key} is missing.")
+    found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) and len(value) < 60 else None
+    if found is None:
+        raise BadRow("bad_timestamp", f"{key} must be a time such as 2024-01-31T23:59:59Z.")
+    day, minute, second, fraction, offset = found.groups()
+    text = f"{day}T{minute}{second or ':00'}{(fraction or '').replace(',', '.')[:7]}"
+    try:
+        moment = datetime.fromisoformat(text + ("+00:00" if offset in (None, "Z", "UTC") else offset))
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadRow("bad_timestamp", f"{key} is not a time that exists.") from None
+
+
+def bad_span(played_at: datetime, *, key: str) -> BadRow:
+    """The error for a time outside [EARLIEST, a day from now]."""
+    if played_at < EARLIEST:
+        return BadRow("too_early", f"{key} lies before 2006, when nobody could listen yet.")
+    return BadRow("in_the_future", f"{key} lies more than a day ahead of now.")
+
+
+def parse_ms_played(value: object, *, key: str) -> int | None:
+    """Whole milliseconds, or None where the source does not say. 1234.0 is whole; 1234.5 is not."""
+    number = value
+    # Compared before it is converted: int(Decimal("1e999999")) would run for hours.
+    finite = isinstance(number, Decimal) and number.is_finite()
+    if isinstance(number, Decimal) and finite and 0 <= number <= MAX_MS_PLAYED and number % 1 == 0:
+        number = int(number)
+    if number is None:
+        return None
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_MS_PLAYED:
+        raise BadRow("bad_ms_played", f"{key} must be a whole number of milliseconds from 0 to {MAX_MS_PLAYED:,}.")
+    return number
+
+
+def parse_offline_at(value: object, *, played_at: datetime) -> datetime | None:
+    """When an offline play began. 0 and implausible times (before 2006, a day or more after the play) are None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise BadRow("bad_type", f"offline_timestamp must be a number or null, not {type_name(value)}.")
+    if (isinstance(value, Decimal) and not value.is_finite()) or not 0 < value < 10**15:
+        return None
+    try:
+        if value >= _MILLISECONDS_FROM:
+            moment = _EPOCH + timedelta(milliseconds=int(value))
+        else:
+            moment = _EPOCH + timedelta(seconds=int(value))
+    except OverflowError:
+        return None
+    return moment if EARLIEST <= moment <= played_at + ONE_DAY else None
+
+
+def type_name(value: object) -> str:
+    """The JSON name of a value's type, for people."""
+    names = {bool: "a truth value", str: "text", dict: "an object", list: "a list", type(None): "null"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,119 @@
+"""Files that lie open on disk: a folder, or single JSON files.
+
+Invariant: only regular files are opened, symbolic links inside a folder are never followed, and a file that changes
+between opening and reading is noticed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from myi_pipeline.core.errors import BadInput, BrokenFile, UnsafeArchive
+from myi_pipeline.history.limits import Limits
+from myi_pipeline.history.members import CHUNK_BYTES
+
+# Opening a named pipe would otherwise wait for a writer for ever. Windows has neither flag.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFile:
+    """A regular file; `identity` is what it was when it was found."""
+
+    path: Path
+    name: str
+    size: int
+    identity: tuple[int, int, int, int]
+    follow: bool
+
+    def chunks(self) -> Iterator[bytes]:
+        """See Member."""
+        offset = 0
+        try:
+            descriptor = os.open(self.path, _FLAGS | (0 if self.follow else _NO_LINKS))
+            with open(descriptor, "rb", buffering=0) as handle:
+                if _identity(os.fstat(descriptor)) != self.identity:
+                    raise self._broken(0, "was changed after it had been found", "a file that stays as it is")
+                while data := handle.read(CHUNK_BYTES):
+                    good = data[: self.size - offset]
+                    offset += len(good)
+                    if good:
+                        yield good
+                    if len(good) < len(data):
+                        raise self._broken(offset, "grew while it was read", "a file that stays as it is")
+        except OSError as error:
+            raise self._broken(offset, f"cannot be read ({error.strerror})", "a readable file") from error
+        if offset < self.size:
+            raise self._broken(offset, "shrank while it was read", "a file that stays as it is")
+
+    def _broken(self, offset: int, what: str, rule: str) -> BrokenFile:
+        return BrokenFile(f"{self.name}, byte {offset:,}: the file {what}.", place=self.name, rule=rule, offset=offset)
+
+
+def single_file(path: Path) -> PlainFile:
+    """The file that a person named; a link is followed, since it was named."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise BadInput(
+            f"{path.name}: cannot be read ({error.strerror}).", place=path.name, rule="a readable file"
+        ) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise BadInput(
+            f"{path.name}: this is not a file; a folder is handed over alone.", place=path.name, rule="a regular file"
+        )
+    return _plain(path, path.name, status, follow=True)
+
+
+def folder_files(root: Path, *, limits: Limits) -> tuple[list[PlainFile], list[str]]:
+    """All regular files below `root`, and the names of links and special files that are left alone."""
+    files: list[PlainFile] = []
+    left: list[str] = []
+    waiting: list[tuple[Path, str, int]] = [(root, "", 0)]
+    while waiting:
+        folder, prefix, depth = waiting.pop()
+        if depth > limits.max_folder_depth:
+            raise UnsafeArchive(
+                f"{root.name}: folders are nested deeper than {limits.max_folder_depth} levels.",
+                place=root.name,
+                rule="max_folder_depth",
+            )
+        try:
+            with os.scandir(folder) as found:
+                for entry in found:
+                    name = prefix + entry.name
+                    status = os.stat(entry.path, follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode):
+                        waiting.append((Path(entry.path), name + "/", depth + 1))
+                    elif stat.S_ISREG(status.st_mode):
+                        files.append(_plain(Path(entry.path), name, status, follow=False))
+                    else:
+                        left.append(name)
+                    if len(files) + len(left) + len(waiting) > limits.max_entries:
+                        raise UnsafeArchive(
+                            f"{root.name}: the folder holds more than {limits.max_entries:,} files.",
+                            place=root.name,
+                            rule="max_entries",
+                        )
+        except OSError as error:
+            raise BadInput(
+                f"{prefix or root.name}: the folder cannot be read ({error.strerror}).",
+                place=root.name,
+                rule="a readable folder",
+            ) from error
+    return files, left
+
+
+def _plain(path: Path, name: str, status: os.stat_result, *, follow: bool) -> PlainFile:
+    # A name that is not UTF-8 on disk holds surrogates, which no database takes.
+    name = name.encode("utf-8", "replace").decode()
+    return PlainFile(path=path, name=name, size=status.st_size, identity=_identity(status), follow=follow)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

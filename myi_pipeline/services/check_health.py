@@ -1,0 +1,262 @@
+"""What a person could get wrong, found before it hurts.
+
+Belongs here: one small function per check, each saying what it found and how to mend it. Not here: how the answers are
+shown. Invariant: a check changes nothing, and one that fails unexpectedly is itself a finding, never a crash.
+"""
+
+from __future__ import annotations
+
+import json.scanner
+import os
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from myi_pipeline.core.errors import MyiError
+from myi_pipeline.services import check_spotify
+from myi_pipeline.services.open_warehouse import find_warehouse
+from myi_pipeline.settings import PREFIX, Settings, machine_time_zone, unknown_variables
+from myi_pipeline.spotify.transport import utc_now
+from myi_pipeline.warehouse.connections import Role, Warehouse
+from myi_pipeline.warehouse.embedded import accounts, binaries
+from myi_pipeline.warehouse.migrations import schema_state
+
+GIB = 1024**3
+# A fresh database takes 0.1 GiB and its log of changes up to 4; ten years of listening take 0.1.
+LITTLE_DISK_BYTES, TOO_LITTLE_DISK_BYTES = 6 * GIB, 1 * GIB
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
+
+
+class Status(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Check:
+    """`mend` is empty when there is nothing to do."""
+
+    name: str
+    status: Status
+    found: str
+    mend: str = ""
+
+
+def run_checks(settings: Settings, environ: Mapping[str, str] | None = None) -> list[Check]:
+    """All checks, in the order in which a person would mend them. Never raises."""
+    plain: dict[str, Callable[[], Check]] = {
+        "Python": _python,
+        "settings": lambda: _variables(environ),
+        "home": lambda: _home(settings),
+        "disk": lambda: _disk(settings),
+        "uploads": lambda: _uploads(settings),
+        "time zone": lambda: _time_zone(settings),
+        "JSON parser": _json_parser,
+        "Dagster's port": lambda: _port(settings),
+        "encryption keys": lambda: _spotify("encryption keys", check_spotify.encryption_keys(settings)),
+        "Spotify app": lambda: _spotify("Spotify app", check_spotify.spotify_app(settings), unless=Status.WARN),
+    }
+    checks = [_safely(name, check) for name, check in plain.items()]
+    if settings.database_url is None:
+        checks.append(_safely("Postgres", _embedded))
+    try:
+        checks.extend(_database(settings))
+    except Exception as error:
+        checks.append(_unexpected("database", error))
+    return checks
+
+
+def _safely(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except Exception as error:
+        return _unexpected(name, error)
+
+
+def _unexpected(name: str, error: Exception) -> Check:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return Check(name, Status.FAIL, f"{first or type(error).__name__}", "see the message; it names what is in the way")
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
+        return Check("Python", Status.OK, found)
+    oldest, newest = (".".join(map(str, version)) for version in (OLDEST_PYTHON, NEWEST_PYTHON))
+    return Check("Python", Status.FAIL, found, f"install MYI with a Python from {oldest} to {newest}")
+
+
+def _variables(environ: Mapping[str, str] | None) -> Check:
+    unknown = unknown_variables(environ)
+    if not unknown:
+        return Check("settings", Status.OK, f"no unknown {PREFIX} variable")
+    names = ", ".join(name for name, _ in unknown)
+    meant = [f"{closest} instead of {name}" for name, closest in unknown if closest]
+    mend = f"perhaps {', '.join(meant)}" if meant else "unset what MYI does not know"
+    return Check("settings", Status.WARN, f"without effect: {names}", mend)
+
+
+def _home(settings: Settings) -> Check:
+    home = settings.home
+    there = _nearest(home)
+    if there != home:
+        if os.access(there, os.W_OK | os.X_OK):
+            return Check("home", Status.OK, f"{home} (made at the first start)")
+        return Check("home", Status.FAIL, f"{there} may not be written", "set MYI_HOME to a folder that may")
+    if not home.is_dir() or not os.access(home, os.W_OK | os.X_OK):
+        return Check("home", Status.FAIL, f"{home} may not be written", f"chown it, or set {PREFIX}HOME to another")
+    if stat.S_IMODE(home.stat().st_mode) & 0o066:
+        # Secrets and data have closed folders of their own; uploads and logs rely on this one.
+        return Check("home", Status.WARN, f"{home} is open to other users of this machine", f"chmod go-rw {home}")
+    return Check("home", Status.OK, str(home))
+
+
+def _disk(settings: Settings) -> Check:
+    usage = psutil.disk_usage(str(_nearest(settings.home)))
+    found = f"{usage.free / GIB:.1f} GiB free at {settings.home}"
+    if usage.free < TOO_LITTLE_DISK_BYTES:
+        return Check("disk", Status.FAIL, found, "free some space, or set MYI_HOME to a larger disk")
+    if usage.free < LITTLE_DISK_BYTES:
+        return Check("disk", Status.WARN, found, "a large import may fill it: free some space")
+    return Check("disk", Status.OK, found)
+
+
+def _uploads(settings: Settings) -> Check:
+    folder = settings.uploads_folder
+    if not folder.exists():
+        if os.access(_nearest(folder), os.W_OK | os.X_OK):
+            return Check("uploads", Status.OK, f"{folder} (made at the first start)")
+        return Check("uploads", Status.FAIL, f"{folder} cannot be made", "set MYI_UPLOADS to a folder that can")
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return Check("uploads", Status.FAIL, f"{folder} may not be read and written", "make it this user's folder")
+    return Check("uploads", Status.OK, str(folder))
+
+
+def _time_zone(settings: Settings) -> Check:
+    if settings.time_zone is not None:
+        return Check("time zone", Status.OK, f"{settings.time_zone} for new users")
+    found = machine_time_zone()
+    if found in ("UTC", "Etc/UTC"):
+        return Check("time zone", Status.OK, f"{found} for new users, the machine's; MYI_TIME_ZONE overrides it")
+    return Check("time zone", Status.OK, f"{found} for new users, the machine's")
+
+
+def _json_parser() -> Check:
+    if getattr(json.scanner, "c_make_scanner", None) is not None:
+        return Check("JSON parser", Status.OK, "the C scanner of Python's json module")
+    mend = "install a complete CPython: without the C part of its json module no archive can be read"
+    return Check("JSON parser", Status.FAIL, "Python's json module lacks its C part", mend)
+
+
+def _port(settings: Settings) -> Check:
+    port = settings.dagster_port
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            return Check("Dagster's port", Status.FAIL, f"{port} may not be used", "set MYI_DAGSTER_PORT above 1023")
+        except OSError:
+            pass
+        else:
+            return Check("Dagster's port", Status.OK, f"{port} is free")
+    holder = _listener(port)
+    if holder is not None and "dagster" in " ".join(holder.cmdline()):
+        return Check("Dagster's port", Status.OK, f"{port} is in use by Dagster (process {holder.pid})")
+    by = f" by {holder.name()} (process {holder.pid})" if holder else ""
+    return Check("Dagster's port", Status.WARN, f"{port} is in use{by}", "end that, or set MYI_DAGSTER_PORT to another")
+
+
+def _listener(port: int) -> psutil.Process | None:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
+                return psutil.Process(connection.pid)
+    except psutil.Error:
+        pass
+    return None
+
+
+def _embedded() -> Check:
+    found = binaries.find_binaries()
+    if os.geteuid() != 0:
+        return Check("Postgres", Status.OK, f"{found.major}, embedded")
+    account = accounts.existing_account()
+    if account is not None and account.name == accounts.ACCOUNT:
+        return Check("Postgres", Status.OK, f"{found.major}, embedded, as the account {account.name}")
+    if accounts.can_make_account():
+        return Check("Postgres", Status.OK, f"{found.major}, embedded; the account {accounts.ACCOUNT} is made for it")
+    mend = "install useradd (Debian: apt-get install passwd), so that Postgres gets an account of its own"
+    if account is not None:
+        return Check("Postgres", Status.WARN, f"{found.major}, embedded, as the shared account {account.name}", mend)
+    return Check("Postgres", Status.FAIL, "no account to run it as: Postgres refuses to run as root", mend)
+
+
+def _database(settings: Settings) -> Iterator[Check]:
+    if settings.database_url is None and not (settings.home / "postgres" / "superuser").exists():
+        yield Check("database", Status.OK, "not made yet: the first command that needs it makes it")
+        return
+    with ExitStack() as stack:
+        try:
+            warehouse = stack.enter_context(find_warehouse(settings))
+        except (MyiError, psycopg.Error) as error:
+            mend = "check MYI_DATABASE_URL and that its server runs" if settings.database_url else "see the message"
+            yield Check("database", Status.FAIL, str(error).strip().splitlines()[0], mend)
+            return
+        if warehouse is None:
+            yield Check("database", Status.WARN, "its roles are not as this MYI makes them", "run `myi migrate`")
+            return
+        yield _server(warehouse)
+        yield _roles(warehouse)
+        yield (schema := _schema(warehouse))
+        if schema.status is Status.OK:
+            yield _spotify("stored logins", check_spotify.stored_logins_open(settings, warehouse))
+            yield _spotify("logins", check_spotify.logins(warehouse, now=utc_now()), unless=Status.WARN)
+
+
+def _spotify(name: str, found: check_spotify.Found, *, unless: Status = Status.FAIL) -> Check:
+    is_fine, text, mend = found
+    return Check(name, Status.OK if is_fine else unless, text, mend)
+
+
+def _server(warehouse: Warehouse) -> Check:
+    with warehouse.connect(Role.OWNER) as connection:
+        version = connection.info.parameter_status("server_version")
+    return Check("database", Status.OK, f"{warehouse.database!r} on Postgres {version}")
+
+
+def _roles(warehouse: Warehouse) -> Check:
+    refused = []
+    for role in Role:
+        try:
+            warehouse.connect(role).close()
+        except psycopg.OperationalError:
+            refused.append(role.value)
+    if refused:
+        found = f"the server refuses {', '.join(refused)}"
+        return Check("roles", Status.FAIL, found, "run `myi migrate`, or mend the MYI_DATABASE_URL_<ROLE> you gave")
+    return Check("roles", Status.OK, f"all {len(Role)} can connect")
+
+
+def _schema(warehouse: Warehouse) -> Check:
+    state = schema_state(warehouse)
+    if state.is_ahead:
+        found = f"version {state.current} is newer than this program ({state.head})"
+        return Check("schema", Status.FAIL, found, "upgrade MYI")
+    if state.is_behind:
+        return Check("schema", Status.WARN, f"version {state.current or 'none'}, not {state.head}", "run `myi migrate`")
+    return Check("schema", Status.OK, f"version {state.current}")
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or the closest parent that is there."""
+    return next((place for place in (path, *path.parents) if place.exists()), Path("/"))

@@ -1,0 +1,270 @@
+"""The use case: one archive of one user becomes events in raw.
+
+Belongs here: the order of things - read and stage, intern, number, insert in chunks, account, close. Not here: parsing
+(history), SQL (warehouse), showing progress (cli, defs). Invariant: killed anywhere and run again, raw is the same as
+if nothing had happened; every row read is loaded, present, identical or quarantined, or the import fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from myi_pipeline.core.errors import BadInput, Permanent
+from myi_pipeline.history import HistoryArchive, Limits, open_history
+from myi_pipeline.services.import_results import FileResult, ImportProgress, ImportResult, ProgressListener
+from myi_pipeline.services.judge_archive import judge_archive
+from myi_pipeline.services.load_staged import load_staged, loading_connection
+from myi_pipeline.services.read_files import FileReading, read_files
+from myi_pipeline.warehouse import import_log
+from myi_pipeline.warehouse.connections import Role, Warehouse
+from myi_pipeline.warehouse.import_log import ImportRun
+from myi_pipeline.warehouse.loading.accounting import Accounting, Span
+from myi_pipeline.warehouse.loading.partitions import ensure_partitions
+from myi_pipeline.warehouse.loading.staging import StagingTables
+
+_HEARTBEAT_EVERY_S = 1.0
+# Longer than any import: a second import of the same archive waits for the first one rather than fail.
+_LOCK_WAIT_S = 600.0
+
+
+def import_history(
+    warehouse: Warehouse,
+    *,
+    paths: Path | Sequence[Path],
+    user_key: str,
+    limits: Limits,
+    hash_account: Callable[[str], bytes],
+    on_progress: ProgressListener | None = None,
+    correlation_id: str | None = None,
+    dry_run: bool = False,
+    readers: int = 1,
+) -> ImportResult:
+    """Import one archive (a ZIP, a folder, or JSON files that belong together) for one user.
+
+    `readers` is the most processes that may read it at once; more than one needs a caller without threads.
+
+    Raises BadInput (UnsafeArchive, WrongPackage) before anything is loaded, Busy when another process is at this very
+    archive, Permanent when the accounting does not close; a file that breaks in the middle does not raise: it is in the
+    result, and the status is completed_with_errors.
+    """
+    with open_history(paths, limits=limits, hash_account=hash_account) as archive:
+        if dry_run:
+            return judge_archive(archive, user_key=user_key, on_progress=on_progress)
+        with closing(loading_connection(warehouse)) as connection:
+            user_id = import_log.find_user(connection, user_key)
+            with import_log.archive_lock(connection, user_id=user_id, sha256=archive.sha256, wait_s=_LOCK_WAIT_S):
+                run = import_log.begin(
+                    connection,
+                    user_id=user_id,
+                    sha256=archive.sha256,
+                    archive_name=archive.name,
+                    kind=archive.kind,
+                    bytes_total=sum(file.size for file in archive.files),
+                    correlation_id=correlation_id,
+                )
+                try:
+                    return _Import(warehouse, connection, archive, run, on_progress, readers).execute(user_key)
+                except BaseException as error:
+                    _give_up(warehouse, connection, run, error)
+                    raise
+
+
+def _give_up(warehouse: Warehouse, connection: psycopg.Connection[Any], run: ImportRun, error: BaseException) -> None:
+    """Say in the archive's row why it ended, on a new connection when the old one is gone."""
+    reason = str(error) if isinstance(error, (Permanent, BadInput)) else f"{type(error).__name__}: {error}"
+    try:
+        if connection.closed or connection.broken:
+            with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi import")) as fresh:
+                import_log.mark_failed(fresh, run, error=reason[:2000])
+        else:
+            import_log.mark_failed(connection, run, error=reason[:2000])
+    except psycopg.Error:
+        # The database is gone: the row stays "running" and its heartbeat stops; maintenance marks it failed.
+        error.add_note("the import's row could not be marked as failed: the database does not answer")
+
+
+class _Import:
+    """One attempt, step by step; holds nothing that outlives it."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        connection: psycopg.Connection[Any],
+        archive: HistoryArchive,
+        run: ImportRun,
+        listener: ProgressListener | None,
+        readers: int,
+    ) -> None:
+        self._warehouse = warehouse
+        self._connection = connection
+        self._archive = archive
+        self._run = run
+        self._listener = listener or (lambda _: None)
+        self._readers = readers
+        self._tables = StagingTables(run.import_id)
+        self._bytes_total = sum(file.size for file in archive.files)
+        self._beat_at = 0.0
+
+    def execute(self, user_key: str) -> ImportResult:
+        moments = [time.perf_counter()]
+        self._tables.create(self._connection)
+        try:
+            readings = read_files(
+                self._archive,
+                run=self._run,
+                tables=self._tables,
+                connect=lambda: loading_connection(self._warehouse),
+                readers=self._readers,
+                on_progress=self._on_reading,
+            )
+            moments.append(time.perf_counter())
+            self._tables.intern(self._connection, batch_id=self._run.import_id)
+            self._tables.number_repeats(self._connection)
+            months = {month for reading in readings for month in reading.months}
+            ensure_partitions(self._connection, (date(year, month, 1) for year, month in months))
+            moments.append(time.perf_counter())
+            loaded = self._load(readings)
+            moments.append(time.perf_counter())
+            result = self._close(readings, loaded, user_key)
+        finally:
+            if not self._connection.broken:
+                self._tables.drop(self._connection)
+        moments.append(time.perf_counter())
+        stages = ("reading", "interning", "loading", "closing")
+        return replace(result, seconds={stage: moments[i + 1] - moments[i] for i, stage in enumerate(stages)})
+
+    def _on_reading(self, bytes_read: int, rows: int) -> None:
+        now = time.monotonic()
+        if now - self._beat_at < _HEARTBEAT_EVERY_S:
+            return
+        self._beat_at = now
+        import_log.report_progress(self._connection, self._run, bytes_read=bytes_read, rows_read=rows)
+        self._listener(ImportProgress("reading", bytes_read, self._bytes_total, rows, None))
+
+    def _load(self, readings: Sequence[FileReading]) -> dict[int, Accounting]:
+        total = sum(batch.count for reading in readings for batch in reading.batches)
+        rows = 0
+
+        def on_chunk(chunk: Accounting) -> None:
+            nonlocal rows
+            rows += chunk.read
+            self._listener(ImportProgress("loading", self._bytes_total, self._bytes_total, rows, total))
+
+        return load_staged(
+            self._warehouse,
+            run=self._run,
+            tables=self._tables,
+            batches={reading.file.file_no: reading.batches for reading in readings},
+            on_chunk=on_chunk,
+        )
+
+    def _close(self, readings: Sequence[FileReading], loaded: dict[int, Accounting], user_key: str) -> ImportResult:
+        reasons = import_log.count_quarantined(self._connection, self._run)
+        results = tuple(
+            _file_result(reading, loaded.get(reading.file.file_no, Accounting()), reasons.get(reading.file.file_no, {}))
+            for reading in readings
+        )
+        for file in results:
+            if file.accounting.unaccounted:
+                raise Permanent(
+                    f"the accounting of {file.name} does not close: {file.accounting.unaccounted} of"
+                    f" {file.accounting.read} rows are nowhere; import the archive again"
+                )
+        broken = [file for file in results if file.error]
+        unknown_keys = sum((reading.unknown_keys for reading in readings), Counter[str]())
+        hashes = frozenset[bytes]().union(*(reading.account_hashes for reading in readings))
+        result = ImportResult(
+            import_id=self._run.import_id,
+            user_key=user_key,
+            archive_name=self._archive.name,
+            sha256=self._archive.sha256.hex(),
+            kind=self._archive.kind,
+            status="completed_with_errors" if broken else "completed",
+            attempt=self._run.attempt,
+            files=results,
+            skipped_members=tuple(self._archive.skipped),
+            unknown_keys=dict(unknown_keys),
+            warnings=self._warnings(hashes),
+            seconds={},
+        )
+        with self._connection.transaction():
+            # Waits for the disk, and with it for every chunk before.
+            self._connection.execute("set local synchronous_commit = on")
+            for file in results:
+                import_log.finish_file(
+                    self._connection,
+                    self._run,
+                    file_no=file.file_no,
+                    accounting=file.accounting,
+                    span=file.span,
+                    error=file.error,
+                    error_offset=file.error_offset,
+                )
+            import_log.replace_covered_spans(self._connection, self._run, _covered_spans(readings))
+            import_log.finish(
+                self._connection,
+                self._run,
+                status=result.status,
+                accounting=result.accounting,
+                span=result.span,
+                bytes_read=self._bytes_total,
+                unknown_keys=result.unknown_keys,
+                warnings=result.warnings,
+                account_hash=min(hashes, default=None),
+                error="; ".join(f"{file.name}: {file.error}" for file in broken)[:2000] or None,
+            )
+        return result
+
+    def _warnings(self, hashes: frozenset[bytes]) -> tuple[str, ...]:
+        warnings: list[str] = []
+        if len(hashes) > 1:
+            warnings.append(f"the archive holds rows of {len(hashes)} different Spotify user names")
+        if hashes:
+            others = import_log.other_accounts(self._connection, self._run, account_hash=min(hashes))
+            if others:
+                warnings.append(
+                    "the Spotify user name in this archive differs from that in "
+                    + ", ".join(others)
+                    + ": is it the right person's?"
+                )
+        return tuple(warnings)
+
+
+def _file_result(reading: FileReading, loaded: Accounting, reasons: dict[str, int]) -> FileResult:
+    # `read` comes from the reader; the rest was counted in the database: two witnesses that must agree.
+    return FileResult(
+        file_no=reading.file.file_no,
+        name=reading.file.name,
+        kind=str(reading.file.kind),
+        accounting=replace(loaded, read=reading.read, quarantined=sum(reasons.values())),
+        span=reading.span,
+        reasons=reasons,
+        error=reading.error,
+        error_offset=reading.error_offset,
+    )
+
+
+def _covered_spans(readings: Sequence[FileReading]) -> list[tuple[int, datetime, datetime]]:
+    """Which time an archive vouches for, by source.
+
+    From its first play to its last when every file was whole. When one broke nobody knows what it held, so then each
+    whole file vouches for itself alone, and video files, which are sparse, for nothing.
+    """
+    spans: list[tuple[int, datetime, datetime]] = []
+    for source in sorted({reading.file.source for reading in readings}):
+        of_source = [reading for reading in readings if reading.file.source == source]
+        if any(reading.error for reading in of_source):
+            whole = [r.span for r in of_source if not r.error and "video" not in str(r.file.kind)]
+        else:
+            whole = [sum((reading.span for reading in of_source), Span())]
+        spans += [(int(source), span.first, span.last) for span in whole if span.first and span.last]
+    return spans

@@ -1,0 +1,26 @@
+"""Synthetic archives that know the truth about themselves, for the demo and for every test.
+
+Belongs here: the listener, the writers of archives, the truth in plain Python, makers of hostile files.
+Invariant: nobody who runs in earnest imports this room; everything in it is made up and repeatable.
+"""
+
+from myi_pipeline.simulator.account import write_account_archive
+from myi_pipeline.simulator.archive_truth import ArchiveTruth, FileTruth
+from myi_pipeline.simulator.extended import write_extended_archive
+from myi_pipeline.simulator.listener import Listener, build_listener
+from myi_pipeline.simulator.plays import TruePlay
+from myi_pipeline.simulator.spec import ArchiveSpec
+from myi_pipeline.simulator.truth import MartTruth, expected_marts
+
+__all__ = [
+    "ArchiveSpec",
+    "ArchiveTruth",
+    "FileTruth",
+    "Listener",
+    "MartTruth",
+    "TruePlay",
+    "build_listener",
+    "expected_marts",
+    "write_account_archive",
+    "write_extended_archive",
+]

@@ -1,0 +1,182 @@
+"""Account data as an export gives it: the last twelve months, to the minute, without a URI.
+
+Belongs here: the play files of the account package and the neighbours that a loader must leave alone.
+Invariants: every row is one play of the truth, once (identical rows are an artefact of extended exports only), with
+its time cut to the minute; a play that extended history may not know by name, or whose ms_played nobody kept, is
+absent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from myi_pipeline.simulator.archive_truth import ArchiveTruth, FileTruth
+from myi_pipeline.simulator.catalogue import Thing
+from myi_pipeline.simulator.listener import Listener
+from myi_pipeline.simulator.plays import RawPlay, TruePlay
+from myi_pipeline.simulator.spec import Catalogue
+from myi_pipeline.simulator.zip_writer import ZipWriter
+
+AccountNames = Literal["old", "new"]
+
+ROWS_PER_FILE = 10_000
+FOLDER_NEW = "Spotify Account Data"
+FOLDER_OLD = "MyData"
+
+_SORTS = {"track": "music", "episode": "podcast", "chapter": "audiobook"}
+# Kept out: nameless in some catalogue, so that no export could match it by title.
+_NAMELESS = ("unknown", "removed", "unnamed")
+
+
+def write_account_archive(
+    path: Path,
+    listener: Listener,
+    *,
+    until: date,
+    names: AccountNames = "new",
+    folder: str | None = None,
+    catalogue: Catalogue | None = None,
+    rows_per_file: int = ROWS_PER_FILE,
+) -> ArchiveTruth:
+    """Writes the plays of the 365 UTC days that end with `until`.
+
+    `names`: 'new' gives StreamingHistory_music_N, _podcast_N and _audiobook_N; 'old' gives StreamingHistoryN with
+    music alone. `catalogue` (default: as `names`) says whether renamed tracks bear their new titles.
+    """
+    catalogue = catalogue or names
+    folder = folder if folder is not None else (FOLDER_OLD if names == "old" else FOLDER_NEW)
+    prefix = f"{folder}/" if folder else ""
+    plays = partial(_plays_in, listener, until=until, music_only=names == "old")
+    things = listener.shelf.things
+    waiting: dict[str, list[bytes]] = {sort: [] for sort in _SORTS.values()}
+    numbers: Counter[str] = Counter()
+    quirks: Counter[str] = Counter()
+    files: list[FileTruth] = []
+    spans: list[int] = []
+
+    with ZipWriter(path) as archive:
+
+        def write(sort: str) -> None:
+            number, rows = numbers[sort], waiting[sort]
+            stem = "StreamingHistory" if names == "old" else f"StreamingHistory_{sort}_"
+            name = f"{prefix}{stem}{number}.json"
+            size = archive.add(name, (b"[\n  ", b",\n  ".join(rows), b"\n]"))
+            files.append(FileTruth(name=name, rows=len(rows), identical=0, quarantined={}, unpacked_bytes=size))
+            numbers[sort] += 1
+            rows.clear()
+
+        for raw in plays():
+            thing = things[raw.thing]
+            sort = _SORTS[thing.kind]
+            if len(waiting[sort]) >= rows_per_file:
+                write(sort)
+            waiting[sort].append(_row(raw, thing, catalogue))
+            quirks[thing.kind] += 1
+            spans[1:] = [raw.played_at]
+        for sort, rows in waiting.items():
+            if rows:
+                write(sort)
+        others = _neighbours(listener, until)
+        for name, document in others.items():
+            archive.add(prefix + name, (json.dumps(document, ensure_ascii=False, indent=2).encode(),))
+    ends = [datetime.fromtimestamp(second // 60 * 60, UTC) for second in spans]
+    return ArchiveTruth(
+        path=path,
+        kind="account_history",
+        files=tuple(files),
+        other_files=tuple(prefix + name for name in others),
+        quirks=quirks,
+        first_played_at=ends[0] if ends else None,
+        last_played_at=ends[-1] if ends else None,
+        replay=partial(_true_plays, listener, plays, catalogue),
+    )
+
+
+def _plays_in(listener: Listener, *, until: date, music_only: bool) -> Iterator[RawPlay]:
+    stop = int(datetime.combine(until + timedelta(days=1), time(), UTC).timestamp())
+    start = stop - 365 * 86_400
+    things = listener.shelf.things
+    for raw in listener.raw_plays():
+        if raw.played_at >= stop:
+            return
+        if raw.played_at < start or raw.ms_played is None:
+            continue
+        thing = things[raw.thing]
+        if thing.defect not in _NAMELESS and (thing.kind == "track" or not music_only):
+            yield raw
+
+
+def _row(raw: RawPlay, thing: Thing, catalogue: Catalogue) -> bytes:
+    end_time = datetime.fromtimestamp(raw.played_at, UTC).strftime("%Y-%m-%d %H:%M")
+    title = thing.title_in(catalogue)
+    row: dict[str, object] = {"endTime": end_time}
+    if thing.kind == "track":
+        row |= {"artistName": thing.artist, "trackName": title}
+    elif thing.kind == "episode":
+        row |= {"podcastName": thing.collection, "episodeName": title}
+    else:
+        row |= {"authorName": thing.artist, "audiobookName": thing.collection, "chapterName": title}
+    row["msPlayed"] = raw.ms_played
+    return json.dumps(row, ensure_ascii=False).encode()
+
+
+def _true_plays(listener: Listener, plays: partial[Iterator[RawPlay]], catalogue: Catalogue) -> Iterator[TruePlay]:
+    for raw in plays():
+        thing = listener.shelf.things[raw.thing]
+        yield TruePlay(
+            played_at=datetime.fromtimestamp(raw.played_at // 60 * 60, UTC),
+            ms_played=raw.ms_played,
+            kind=thing.kind,
+            uri=None,
+            title=thing.title_in(catalogue),
+            creator=None if thing.kind == "episode" else thing.artist,
+            collection=None if thing.kind == "track" else thing.collection,
+            platform=None,
+            conn_country=None,
+            reason_start=None,
+            reason_end=None,
+            shuffle=None,
+            skipped=None,
+            offline=None,
+            offline_at=None,
+            incognito=None,
+            source="account_history",
+        )
+
+
+def _neighbours(listener: Listener, until: date) -> dict[str, object]:
+    tracks = [thing for thing in listener.shelf.things[:200] if thing.uri and thing.title and thing.kind == "track"]
+    entries = [
+        {
+            "track": {
+                "trackName": thing.title,
+                "artistName": thing.artist,
+                "albumName": thing.collection,
+                "trackUri": thing.uri,
+            },
+            "addedDate": until.isoformat(),
+        }
+        for thing in tracks[:20]
+    ]
+    return {
+        "Playlist1.json": {"playlists": [{"name": "Slow mornings", "items": entries, "numberOfFollowers": 0}]},
+        "YourLibrary.json": {
+            "tracks": [
+                {"artist": thing.artist, "album": thing.collection, "track": thing.title, "uri": thing.uri}
+                for thing in tracks[:50]
+            ],
+            "albums": [],
+            "shows": [],
+        },
+        "Userdata.json": {
+            "username": f"listener-{listener.spec.listener}",
+            "country": listener.spec.home_country,
+            "creationTime": listener.spec.first_day.isoformat(),
+        },
+    }

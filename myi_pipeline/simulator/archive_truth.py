@@ -1,0 +1,72 @@
+"""What a writer knows about the archive that it has just written.
+
+Belongs here: counts and the way back to the plays. Not here: marts (see `truth`).
+Invariant: for every file rows = distinct + identical + sum(quarantined); distinct rows are those that a correct
+loader keeps from this archive when nothing else is loaded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from myi_pipeline.simulator.plays import TruePlay
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileTruth:
+    """One play file. `identical`: rows equal in every field to another row of the same file, the first not counted."""
+
+    name: str
+    rows: int
+    identical: int
+    quarantined: Mapping[str, int]
+    unpacked_bytes: int
+
+    @property
+    def distinct(self) -> int:
+        return self.rows - self.identical - sum(self.quarantined.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveTruth:
+    """One archive. `quirks` counts rows by what is odd about them; `first_played_at` and `last_played_at` are UTC."""
+
+    path: Path
+    kind: str
+    files: tuple[FileTruth, ...]
+    other_files: tuple[str, ...]
+    quirks: Mapping[str, int]
+    first_played_at: datetime | None
+    last_played_at: datetime | None
+    replay: Callable[[], Iterator[TruePlay]] = field(repr=False, compare=False)
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+    @property
+    def identical(self) -> int:
+        return sum(file.identical for file in self.files)
+
+    @property
+    def distinct(self) -> int:
+        return sum(file.distinct for file in self.files)
+
+    @property
+    def quarantined(self) -> Counter[str]:
+        total: Counter[str] = Counter()
+        for file in self.files:
+            total.update(file.quarantined)
+        return total
+
+    @property
+    def unpacked_bytes(self) -> int:
+        return sum(file.unpacked_bytes for file in self.files)
+
+    def plays(self) -> Iterator[TruePlay]:
+        """Every good row as this archive tells it, in time order, identical rows once: `distinct` of them."""
+        return self.replay()

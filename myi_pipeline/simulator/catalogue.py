@@ -1,0 +1,214 @@
+"""Everything the synthetic listener may play: albums of tracks, shows of episodes, books of chapters.
+
+Belongs here: the things and their defects (removed, renamed, unnamed, without URI, local). Not here: who plays what
+and when. Invariant: a thing's URI and names depend on the spec alone, and no two things share a URI.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+from urllib.parse import quote_plus
+
+from myi_pipeline.simulator.names import AWKWARD_NAMES, artist_name, title, word
+from myi_pipeline.simulator.spec import ArchiveSpec, Catalogue
+
+_BASE62 = string.digits + string.ascii_letters
+VARIOUS = "Various Wanderers"
+
+
+class Thing(NamedTuple):
+    """A track, an episode or a chapter. `artist` is the track's own, `creator` the one that extended archives name.
+
+    `defect`: '' or one of unknown, removed, renamed, unnamed, uriless, local. `new_title` is the title in the new
+    catalogue. For an episode the show is the collection; for a chapter the author is the artist, the book the
+    collection (its URI in `collection_uri`), and extended archives name no author.
+    """
+
+    kind: str
+    uri: str | None
+    title: str | None
+    artist: str | None
+    creator: str | None
+    collection: str | None
+    duration_ms: int
+    defect: str
+    new_title: str | None
+    collection_uri: str | None = None
+
+    def is_unknown(self, catalogue: Catalogue) -> bool:
+        return self.defect == "unknown" or (self.defect == "removed" and catalogue == "new")
+
+    def title_in(self, catalogue: Catalogue) -> str | None:
+        return self.new_title if catalogue == "new" else self.title
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The things, and where the groups lie in them: albums, shows and books as ranges of indexes."""
+
+    things: tuple[Thing, ...]
+    albums: tuple[range, ...]
+    shows: tuple[range, ...]
+    books: tuple[range, ...]
+    short_tracks: tuple[int, ...]  # worth a loop: under 75 s
+    by_defect: dict[str, tuple[int, ...]]
+
+    def names(self) -> frozenset[tuple[str, str]]:
+        """Title and artist, in small letters, of everything, as any archive may spell it."""
+        return frozenset(
+            (title.casefold(), artist.casefold())
+            for thing in self.things
+            for title in (thing.title, thing.new_title)
+            for artist in (thing.artist, thing.creator)
+            if title and artist
+        )
+
+
+class _Builder:
+    def __init__(self, spec: ArchiveSpec) -> None:
+        self.spec = spec
+        self.rng = Random(f"catalogue {spec.seed} {spec.listener}")
+        self.things: list[Thing] = []
+        self.awkward = list(AWKWARD_NAMES)
+
+    def spotify_id(self) -> str:
+        # 21 random characters after a digit stay below 2**128 in base 62, as real ids do.
+        return self.rng.choice("01234567") + "".join(self.rng.choices(_BASE62, k=21))
+
+    def name(self, ordinary: str, *, odds: float) -> str:
+        return self.rng.choice(self.awkward) if self.rng.random() < odds else ordinary
+
+    def track(self, *, titled: str, artist: str, creator: str, album: str) -> Thing:
+        spec, rng = self.spec, self.rng
+        draw, defect = rng.random(), ""
+        for name, share in (
+            ("unknown", spec.unknown_tracks),
+            ("removed", spec.removed_tracks),
+            ("renamed", spec.renamed_tracks),
+            ("unnamed", spec.unnamed_tracks),
+            ("uriless", spec.uriless_tracks),
+            ("local", spec.local_tracks),
+        ):
+            if draw < share:
+                defect = name
+                break
+            draw -= share
+        return self.defective(defect, titled=titled, artist=artist, creator=creator, album=album)
+
+    def defective(self, defect: str, *, titled: str, artist: str, creator: str, album: str) -> Thing:
+        rng = self.rng
+        duration_ms = int(min(max(rng.gauss(212_000, 62_000), 31_000), 900_000))
+        if rng.random() < 0.03:
+            duration_ms = rng.randrange(20_000, 75_000)
+        uri: str | None = f"spotify:track:{self.spotify_id()}"
+        if defect == "local":
+            parts = ":".join(quote_plus(part) for part in (artist, album, titled))
+            uri = f"spotify:local:{parts}:{duration_ms // 1000}-{len(self.things)}"
+        elif defect == "uriless":
+            uri = None
+            titled = f"{titled} [{len(self.things)}]"  # names are all it has, so they must tell it from others
+        new_title = f"{titled} (Remastered)" if defect == "renamed" else titled
+        if defect == "unnamed":
+            return Thing("track", uri, None, None, None, None, duration_ms, defect, None)
+        return Thing("track", uri, titled, artist, creator, album, duration_ms, defect, new_title)
+
+    def album(self, artist: str, reissued: range | None) -> range:
+        rng, spec = self.rng, self.spec
+        name = self.name(title(rng), odds=0.03)
+        start = len(self.things)
+        if reissued is not None:
+            for old in self.things[reissued.start : reissued.stop]:
+                again = old.title or title(rng)
+                self.things.append(
+                    self.track(
+                        titled=again,
+                        artist=artist,
+                        creator=artist,
+                        album=f"{name} (Deluxe)",
+                    )
+                )
+            return range(start, len(self.things))
+        compilation = rng.random() < spec.compilations
+        for _ in range(rng.randrange(4, 15)):
+            own = artist_name(rng) if compilation else artist
+            creator = VARIOUS if compilation else artist
+            titled = self.name(title(rng), odds=0.03)
+            self.things.append(self.track(titled=titled, artist=own, creator=creator, album=name))
+        return range(start, len(self.things))
+
+    def group(self, kind: str, count: int, name: str, author: str | None) -> range:
+        start, rng = len(self.things), self.rng
+        collection_uri = f"spotify:show:{self.spotify_id()}"
+        for number in range(1, count + 1):
+            # In an audiobook row both the book and the chapter are spotify:show and spotify:episode URIs.
+            uri = f"spotify:episode:{self.spotify_id()}"
+            titled = self.name(f"{number}: {title(rng)}", odds=0.03) if kind == "episode" else f"Chapter {number}"
+            duration_ms = rng.randrange(600_000, 4_800_000) if kind == "episode" else rng.randrange(300_000, 1_800_000)
+            self.things.append(
+                Thing(
+                    kind,
+                    uri,
+                    titled,
+                    author,
+                    None,
+                    name,
+                    duration_ms,
+                    "",
+                    titled,
+                    collection_uri,
+                )
+            )
+        return range(start, len(self.things))
+
+
+def build_shelf(spec: ArchiveSpec) -> Shelf:
+    """The catalogue of one listener; a pure function of the spec, a few MB at most."""
+    maker = _Builder(spec)
+    rng = maker.rng
+    artists = spec.artists or min(800, max(12, int(spec.plays**0.5 * 0.8)))
+    albums: list[range] = []
+    for number in range(artists):
+        # The awkward names come early in the order of popularity: they must be met in small archives too.
+        place = (number - spec.awkward_artists_from) // 2
+        awkward = (number - spec.awkward_artists_from) % 2 == 1 and 0 <= place < len(AWKWARD_NAMES)
+        artist = AWKWARD_NAMES[place] if awkward else artist_name(rng)
+        own: list[range] = []
+        for _ in range(1 + int(rng.random() ** 2 * 5)):
+            again = own[-1] if own and rng.random() < spec.reissues else None
+            own.append(maker.album(artist, again))
+        albums.extend(own)
+    # One of each defect that is wanted at all, so that a small archive can show it.
+    start = len(maker.things)
+    for defect in ("unknown", "removed", "renamed", "unnamed", "uriless", "local"):
+        if getattr(spec, f"{defect}_tracks") > 0:
+            artist = artist_name(rng)
+            maker.things.append(
+                maker.defective(
+                    defect,
+                    titled=title(rng),
+                    artist=artist,
+                    creator=artist,
+                    album=title(rng),
+                )
+            )
+    if len(maker.things) > start:
+        albums.insert(20, range(start, len(maker.things)))
+    shows = [maker.group("episode", rng.randrange(20, 60), f"{word(rng)} Talks", None) for _ in range(6)]
+    books = [maker.group("chapter", rng.randrange(8, 40), title(rng), artist_name(rng)) for _ in range(4)]
+    things = tuple(maker.things)
+    by_defect: dict[str, list[int]] = {}
+    for index, thing in enumerate(things):
+        if thing.defect:
+            by_defect.setdefault(thing.defect, []).append(index)
+    short = [i for i, thing in enumerate(things) if thing.kind == "track" and thing.duration_ms < 75_000]
+    return Shelf(
+        things=things,
+        albums=tuple(albums),
+        shows=tuple(shows),
+        books=tuple(books),
+        short_tracks=tuple(short or [0]),
+        by_defect={defect: tuple(indexes) for defect, indexes in by_defect.items()},
+    )

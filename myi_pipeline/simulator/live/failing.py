@@ -1,0 +1,150 @@
+"""How a request fails: wrong bodies, slow bytes, broken connections.
+
+Belongs here: sending failures. Not here: deciding on them (see `faults`). A reset is a real one: the socket is closed
+with nothing lingering, so that the client reads ECONNRESET and not an orderly end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from myi_pipeline.simulator.live.documents import dump
+from myi_pipeline.simulator.live.faults import Fault
+
+TRANSPORT = "myi.transport"
+
+_PAGE = b"<!doctype html><html><head><title>Sorry</title></head><body><h1>Something went wrong</h1></body></html>"
+_USUAL_WORDS = {
+    400: "Bad request",
+    401: "Invalid access token",
+    403: "Forbidden",
+    404: "Resource not found",
+    429: "API rate limit exceeded",
+    500: "Server error",
+    502: "Bad gateway.",
+    503: "Service unavailable",
+    504: "Gateway timeout",
+}
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which also hands the transport to the application."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
+
+
+def error(status: int, message: str, *, headers: dict[str, str] | None = None, reason: str | None = None) -> Response:
+    """An error as the Web API spells it."""
+    body: dict[str, Any] = {"status": status, "message": message}
+    if reason:
+        body["reason"] = reason
+    return Response(dump({"error": body}), status, headers, "application/json; charset=utf-8")
+
+
+class Broken(Response):
+    """The connection is reset before a byte was sent."""
+
+    def __init__(self, pause_s: float = 0.0) -> None:
+        super().__init__(status_code=500)
+        self.pause_s = pause_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.pause_s:
+            await asyncio.sleep(self.pause_s)
+        transport = scope["extensions"][TRANSPORT]["transport"]
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+        await _until_gone(receive)
+
+
+class Trickle(Response):
+    """A body in pieces; with `stop_at`, the connection ends after so many bytes although more were promised."""
+
+    def __init__(self, whole: Response, *, chunk: int, pause_s: float, stop_at: int | None = None) -> None:
+        super().__init__(whole.body, whole.status_code, media_type=whole.media_type)
+        self.raw_headers = whole.raw_headers
+        self.chunk = chunk
+        self.pause_s = pause_s
+        self.stop_at = stop_at
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = bytes(self.body)[: self.stop_at]
+        for start in range(0, len(body), self.chunk):
+            piece = body[start : start + self.chunk]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(self.pause_s)
+        if self.stop_at is not None:
+            scope["extensions"][TRANSPORT]["transport"].close()
+            await _until_gone(receive)
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def is_broken(answer: Response) -> bool:
+    """Whether the client gets no whole answer."""
+    return isinstance(answer, Broken) or (isinstance(answer, Trickle) and answer.stop_at is not None)
+
+
+async def _until_gone(receive: Receive) -> None:
+    # uvicorn complains of an application that returns before the connection's end is known.
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def instead(fault: Fault) -> Response | None:
+    """What is sent without the request being carried out; None for faults that need the true answer."""
+    if fault.kind == "status":
+        headers = {"retry-after": str(fault.retry_after)} if fault.retry_after is not None else {}
+        message = fault.message or _USUAL_WORDS.get(fault.status, "Error")
+        if fault.path.startswith("/api/"):
+            names = {400: "invalid_grant", 401: "invalid_client"}
+            body = {"error": names.get(fault.status, "server_error"), "error_description": message}
+            return Response(dump(body), fault.status, headers, "application/json")
+        return error(fault.status, message, headers=headers)
+    if fault.kind == "html":
+        return Response(_PAGE, media_type="text/html; charset=utf-8")
+    if fault.kind == "empty":
+        return Response(b"", media_type="application/json; charset=utf-8")
+    if fault.kind == "wrong_shape":
+        return Response(dump({"items": "none", "message": fault.message}), media_type="application/json")
+    if fault.kind == "reset":
+        return Broken()
+    if fault.kind == "hang":
+        return Broken(fault.pause_s)
+    return None
+
+
+def spoil(fault: Fault, whole: Response) -> Response:
+    """What becomes of a true answer."""
+    body = bytes(whole.body)
+    if fault.kind == "lost":
+        return Broken()
+    if fault.kind == "slow":
+        return Trickle(whole, chunk=fault.chunk, pause_s=fault.pause_s)
+    if fault.kind == "cut":
+        return Trickle(whole, chunk=1 << 16, pause_s=0.0, stop_at=len(body) // 2)
+    if fault.kind == "truncated":
+        return Response(body[: len(body) * 2 // 3], whole.status_code, media_type=whole.media_type)
+    if fault.kind == "bad_item":
+        return Response(_with_bad_item(body), whole.status_code, media_type=whole.media_type)
+    return whole
+
+
+def _with_bad_item(body: bytes) -> bytes:
+    document = json.loads(body or b"{}")
+    items = document.get("items") if isinstance(document, dict) else None
+    if items:
+        items[len(items) // 2] = {"track": None, "played_at": items[len(items) // 2].get("played_at")}
+    return dump(document)

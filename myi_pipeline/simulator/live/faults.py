@@ -1,0 +1,90 @@
+"""Failures by script: which requests fail, how, and how often.
+
+Belongs here: matching and counting. Not here: how a failure is sent (see `failing`). Invariant: a fault strikes
+exactly `times` requests that match, after letting `after` of them pass; the first fault in the book that matches wins.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FaultKind = Literal[
+    "status",  # `status` with the error body that goes with it; 429 takes `retry_after`
+    "html",  # a page of HTML with status 200
+    "truncated",  # a true answer whose JSON stops in the middle
+    "empty",  # status 200 and nothing
+    "wrong_shape",  # JSON with status 200 that is not what was asked for
+    "bad_item",  # a true page in which one item lacks its track
+    "cut",  # the connection closes in the middle of a true answer
+    "reset",  # the connection is reset before a byte
+    "lost",  # the request is carried out, then the connection is reset before a byte
+    "slow",  # a true answer, `chunk` bytes every `pause_s` seconds
+    "hang",  # nothing for `pause_s` seconds, then a reset
+]
+
+
+class Fault(BaseModel):
+    """What goes wrong. `path` is a pattern on the path ('/v1/me/*', '/api/token', '*'); None matches everybody.
+
+    `retry_after`: seconds in the header of a 429; None sends none. `message` replaces the body's usual words.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: FaultKind = "status"
+    path: str = "/v1/*"
+    listener: str | None = None
+    client_id: str | None = None
+    status: int = Field(default=503, ge=400, le=599)
+    retry_after: int | str | None = None
+    message: str | None = None
+    times: int | None = Field(default=1, ge=1)
+    after: int = Field(default=0, ge=0)
+    pause_s: float = Field(default=0.05, ge=0, le=600)
+    chunk: int = Field(default=64, ge=1)
+
+    def matches(self, *, path: str, listener: str | None, client_id: str | None) -> bool:
+        return (
+            fnmatchcase(path, self.path) and self.listener in (None, listener) and self.client_id in (None, client_id)
+        )
+
+
+class _Entry:
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        self.to_pass = fault.after
+        self.left = fault.times
+        self.struck = 0
+
+
+class FaultBook:
+    """The script."""
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+
+    def add(self, fault: Fault) -> None:
+        self._entries.append(_Entry(fault))
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+    def strike(self, *, path: str, listener: str | None, client_id: str | None) -> Fault | None:
+        """The fault that befalls this request, if one does."""
+        for entry in self._entries:
+            if entry.left == 0 or not entry.fault.matches(path=path, listener=listener, client_id=client_id):
+                continue
+            if entry.to_pass:
+                entry.to_pass -= 1
+                continue
+            entry.left = None if entry.left is None else entry.left - 1
+            entry.struck += 1
+            return entry.fault
+        return None
+
+    def struck(self) -> list[tuple[Fault, int]]:
+        """Every fault with how often it struck."""
+        return [(entry.fault, entry.struck) for entry in self._entries]

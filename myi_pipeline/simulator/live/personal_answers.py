@@ -1,0 +1,115 @@
+"""What the Web API says of a person: who they are, what they played, what plays, what they play most.
+
+Belongs here: /me and what lies below. Not here: who may ask (see `api_app`), spelling (see `documents`).
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from myi_pipeline.simulator.live.asked import JSON, Asked, BadParameter
+from myi_pipeline.simulator.live.documents import dump
+from myi_pipeline.simulator.live.failing import error
+from myi_pipeline.simulator.live.listener import TERMS, WINDOW
+from myi_pipeline.simulator.live.plays import LivePlay
+
+
+def me(asked: Asked) -> Response:
+    app = asked.app
+    document = asked.state.documents.me(asked.listener.spec, app.dialect, account_id=app.account_id)
+    return Response(dump(document), media_type=JSON)
+
+
+def recent(asked: Asked) -> Response:
+    state, query = asked.state, asked.request.query_params
+    limit = asked.number("limit", 20, 1, WINDOW)
+    if "after" in query and "before" in query:
+        raise BadParameter("Only one of after and before may be specified")
+    most = 1 << 62
+    after, before = asked.number("after", -1, 0, most), asked.number("before", most, 0, most)
+    window = [play for play in asked.listener.window(state.clock.now_ms()) if after < play.reported_ms < before]
+    page = window[:limit]
+    href = f"{state.documents.api_url}/me/player/recently-played"
+    cursors = _cursors(page)
+    following = None
+    if len(window) > len(page) and cursors:
+        following = f"{href}?{urlencode({'before': cursors['before'], 'limit': limit})}"
+    tail = {
+        "next": following,
+        "cursors": cursors,
+        "limit": limit,
+        "href": f"{href}?{urlencode({**query, 'limit': limit})}",
+    }
+    items = b",".join(state.documents.play_item(play, asked.app.dialect) for play in page)
+    return Response(b'{"items":[%b],%b' % (items, dump(tail)[1:]), media_type=JSON)
+
+
+def _cursors(page: list[LivePlay]) -> dict[str, str] | None:
+    if not page:
+        return None
+    times = [play.reported_ms for play in page]
+    return {"after": str(max(times)), "before": str(min(times))}
+
+
+def playing(asked: Asked) -> Response:
+    now, documents = asked.state.clock.now_ms(), asked.state.documents
+    play = asked.listener.playing(now)
+    if play is None:
+        return Response(status_code=204)
+    head = {
+        "timestamp": play.start_ms,
+        "progress_ms": min(now - play.start_ms, play.ms_played),
+        "is_playing": now < play.start_ms + play.ms_played,
+        "context": documents.context(play),
+        "actions": {"disallows": {"resuming": True}},
+    }
+    track = asked.state.world.tracks.get(play.thing)
+    if track is not None:
+        item, kind = documents.track(track, asked.app.dialect), "track"
+    else:
+        wanted = "episode" in asked.request.query_params.get("additional_types", "").split(",")
+        item, kind = dump(documents.episode(play) if wanted else None), "episode"
+    body = b'%b,"currently_playing_type":"%b","item":%b}' % (dump(head)[:-1], kind.encode(), item)
+    return Response(body, media_type=JSON)
+
+
+def top(asked: Asked) -> Response:
+    state, kind = asked.state, asked.request.path_params["kind"]
+    if kind not in ("tracks", "artists"):
+        return error(404, "Service not found")
+    wanted = asked.request.query_params.get("time_range", "medium_term")
+    term = next((each for each in TERMS if each == wanted), None)
+    if term is None:
+        raise BadParameter("Invalid time range")
+    limit, offset = asked.number("limit", 20, 1, 50), asked.number("offset", 0, 0, 1000)
+    counts = asked.listener.top(term, state.clock.now_ms())
+    world, documents, dialect = state.world, state.documents, asked.app.dialect
+    if kind == "tracks":
+        ranked = sorted(counts, key=lambda index: (-counts[index], index))[:50]
+        pieces = [documents.track(world.tracks[index], dialect) for index in ranked[offset : offset + limit]]
+    else:
+        plays: dict[str, int] = {}
+        for index, count in counts.items():
+            name = world.thing(index).artist or "Somebody"
+            plays[name] = plays.get(name, 0) + count
+        ranked_names = sorted(plays, key=lambda name: (-plays[name], name))[:50]
+        ranked = list(range(len(ranked_names)))
+        pieces = [
+            dump(documents.artist(world.artists[name], dialect)) for name in ranked_names[offset : offset + limit]
+        ]
+    href = f"{documents.api_url}/me/top/{kind}"
+
+    def page(start: int) -> str:
+        return f"{href}?{urlencode({'time_range': term, 'limit': limit, 'offset': start})}"
+
+    tail = {
+        "total": len(ranked),
+        "limit": limit,
+        "offset": offset,
+        "href": page(offset),
+        "next": page(offset + limit) if offset + limit < len(ranked) else None,
+        "previous": page(max(0, offset - limit)) if offset else None,
+    }
+    return Response(b'{"items":[%b],%b' % (b",".join(pieces), dump(tail)[1:]), media_type=JSON)

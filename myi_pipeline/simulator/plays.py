@@ -1,0 +1,80 @@
+"""The records of the room: a play in words, a play by numbers, and what they refer to.
+
+Belongs here: shapes only. Invariant: RawPlay and TruePlay say the same; TruePlay is for people and for the truth,
+RawPlay for writers in a hurry.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+
+class TruePlay(NamedTuple):
+    """One play as it was. `played_at`: its end, UTC, whole seconds. `kind`: track, episode, chapter or unknown.
+
+    `source` is the kind of archive that told it, in core's words in lower case.
+    """
+
+    played_at: datetime
+    ms_played: int | None
+    kind: str
+    uri: str | None
+    title: str | None
+    creator: str | None
+    collection: str | None
+    platform: str | None
+    conn_country: str | None
+    reason_start: str | None
+    reason_end: str | None
+    shuffle: bool | None
+    skipped: bool | None
+    offline: bool | None
+    offline_at: datetime | None
+    incognito: bool | None
+    source: str = "extended_history"
+
+
+class Manner(NamedTuple):
+    """How a play went; interned, because plays come in few manners."""
+
+    reason_start: str | None
+    reason_end: str | None
+    shuffle: bool | None
+    skipped: bool | None
+    offline: bool | None
+    incognito: bool | None
+
+
+class Place(NamedTuple):
+    """On what and where: the platform as old and as new exports spell it."""
+
+    platform_old: str
+    platform_new: str
+    country: str
+
+
+class RawPlay(NamedTuple):
+    """A play by numbers, for the writers. Times are unix seconds; `offline_stamp` is as an export gives it.
+
+    `lot` (0 to 1) is this play's own piece of chance, for what befalls it in an export.
+    `video`: it was watched, and newer exports keep it in their Video files.
+    """
+
+    played_at: int
+    ms_played: int | None
+    thing: int
+    place: int
+    manner: int
+    offline_stamp: int | None
+    lot: float
+    video: bool
+
+
+PLATFORMS = (
+    ("Android OS 9 API 28 (samsung, SM-G950F)", "android"),
+    ("iOS 12.4 (iPhone10,4)", "ios"),
+    ("Windows 10 (10.0.17763; x64)", "windows"),
+    ("WebPlayer (websocket RFC6455)", "web_player"),
+    ("Partner sonos_imx6 Sonos;Play1", "sonos"),
+)

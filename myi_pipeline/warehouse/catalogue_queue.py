@@ -1,0 +1,141 @@
+"""What Spotify is still to be asked about, and who asks.
+
+Belongs here: filling the queue, leasing one entry at a time, noting what became of it. Not here: asking, what an answer
+means. Invariants: an entry is leased by one worker at a time, and a worker whose lease has passed on changes nothing;
+an entry that was answered or is gone is never leased again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from myi_pipeline.warehouse.sql_files import load_sql
+
+Connection = psycopg.Connection[Any]
+
+# Three tries of a request, with the governor's waits and a slow line, end within this time.
+LEASE = timedelta(minutes=5)
+_LONGEST_ERROR = 300
+
+
+class EntryState(StrEnum):
+    WAITING = "waiting"
+    ANSWERED = "answered"
+    RELINKED = "relinked"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One leased entry. `entity_kind`: track, artist or album; `entity_id`: content_id, artist_id or album_id."""
+
+    entity_kind: str
+    entity_id: int
+    uri: str
+    failures: int
+    lease_id: UUID
+
+    @property
+    def spotify_id(self) -> str:
+        return self.uri.rpartition(":")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueCount:
+    """One kind's entries. `failing`: of those waiting, the ones that failed; `next_at`: when the next may be asked."""
+
+    entity_kind: str
+    waiting: int
+    failing: int
+    answered: int
+    relinked: int
+    gone: int
+    next_at: datetime | None
+
+
+def most_played(connection: Connection, *, most: int) -> list[dict[str, Any]]:
+    """Of each kind, up to `most` that the marts play most; as Role.ANALYST. Empty while there are no marts."""
+    try:
+        rows = connection.execute(load_sql("catalogue_queue/most_played"), {"most": most}).fetchall()
+    except psycopg.errors.UndefinedTable:
+        connection.rollback()
+        return []
+    return [dict(zip(("entity_kind", "entity_id", "plays"), row, strict=True)) for row in rows]
+
+
+def fill(
+    connection: Connection, wanted: Sequence[dict[str, Any]], *, now: datetime, mart_run_id: int | None = None
+) -> None:
+    """Queue what raw still lacks of `wanted`, which the mart run said is played most."""
+    with connection.transaction():
+        connection.execute(load_sql("catalogue_queue/fill"), {"wanted": Jsonb(list(wanted)), "now": now})
+        connection.execute("update ops.catalogue_state set mart_run_id = %s", (mart_run_id,))
+
+
+def drop_known(connection: Connection) -> None:
+    """Take out what polls and top lists have told meanwhile."""
+    connection.execute(load_sql("catalogue_queue/drop_known"))
+
+
+def newer_mart_run(connection: Connection) -> int | None:
+    """The last complete mart run, if the queue was filled from another one."""
+    query = (
+        "select m.completed_run_id from ops.mart_state as m cross join ops.catalogue_state as s"
+        " where m.completed_run_id is distinct from s.mart_run_id"
+    )
+    found = connection.execute(query).fetchone()
+    return found[0] if found is not None else None
+
+
+def has_work(connection: Connection, *, now: datetime) -> bool:
+    """Whether a scheduled run is worth starting: somebody's login could ask, and there may be something to ask."""
+    found = connection.execute(load_sql("catalogue_queue/has_work"), {"now": now}).fetchone()
+    return bool(found and found[0])
+
+
+def note_idle(connection: Connection, *, until: datetime | None) -> None:
+    connection.execute("update ops.catalogue_state set idle_until = %s", (until,))
+
+
+def lease(connection: Connection, *, now: datetime) -> Entry | None:
+    """The most played entry that is due and free, for LEASE; None when there is none."""
+    with connection.cursor(row_factory=class_row(Entry)) as cursor:
+        return cursor.execute(load_sql("catalogue_queue/lease"), {"now": now, "until": now + LEASE}).fetchone()
+
+
+def finish(
+    connection: Connection,
+    entry: Entry,
+    state: EntryState,
+    *,
+    now: datetime,
+    due_at: datetime | None = None,
+    failed: bool = False,
+    error: str | None = None,
+) -> bool:
+    """Note what became of a leased entry and let it go; False when the lease had passed on."""
+    values = {
+        "entity_kind": entry.entity_kind,
+        "entity_id": entry.entity_id,
+        "lease_id": entry.lease_id,
+        "state": state.value,
+        "now": now,
+        "due_at": due_at,
+        "failed": failed,
+        "error": error[:_LONGEST_ERROR] if error is not None else None,
+    }
+    return connection.execute(load_sql("catalogue_queue/finish"), values).rowcount == 1
+
+
+def count_queue(connection: Connection) -> tuple[QueueCount, ...]:
+    with connection.cursor(row_factory=class_row(QueueCount)) as cursor:
+        return tuple(cursor.execute(load_sql("catalogue_queue/count")).fetchall())

@@ -1,0 +1,143 @@
+"""The account that the embedded server runs as.
+
+Belongs here: choosing and, as root, making it. Postgres refuses to run as root, so root's server runs as the system
+account `myi-postgres`; where no tool can make one, as an existing `postgres`, and at last as `nobody`. Invariant: data
+that exists keeps the account that owns it, and nothing runs with groups that the account does not need.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from myi_pipeline.core.errors import Permanent, Transient
+
+log = logging.getLogger(__name__)
+
+ACCOUNT = "myi-postgres"
+# Others may run programs as these, which could then read the data.
+SHARED_ACCOUNTS = ("postgres", "nobody")
+_TRIES = 3
+_SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+# No secret and no setting of MYI's may reach the server through its environment.
+CLEAN_ENVIRONMENT = {"PATH": _SYSTEM_PATH, "LC_ALL": "C"}
+
+
+@dataclass(frozen=True)
+class Account:
+    name: str
+    uid: int
+    gid: int
+
+    @property
+    def is_me(self) -> bool:
+        return self.uid == os.geteuid()
+
+    def spawn(self) -> dict[str, Any]:
+        """Arguments that make subprocess run something as this account, out of the terminal's reach."""
+        switch = {} if self.is_me else {"user": self.uid, "group": self.gid, "extra_groups": []}
+        return {"cwd": "/", "env": CLEAN_ENVIRONMENT, "start_new_session": True, "stdin": subprocess.DEVNULL, **switch}
+
+    def may(self, test: str, path: Path) -> bool:
+        """What test(1) says as this account: `-x` on a folder means that all its parents let it through."""
+        for _ in range(_TRIES):
+            code = subprocess.run(["test", test, str(path)], check=False, timeout=30, **self.spawn()).returncode
+            # Anything else is no answer: it was ended by a signal, or could not be started.
+            if code in (0, 1):
+                return code == 0
+        raise Transient(f"the account {self.name} cannot run test(1) on {path}; try again")
+
+    def owns(self, path: Path, *, mode: int = 0o700) -> None:
+        """Give a folder of ours to the account."""
+        if not self.is_me:
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
+        path.chmod(mode)
+
+
+def account_of(path: Path) -> Account:
+    """The account that owns existing data."""
+    found = path.lstat()
+    if found.st_uid == 0:
+        raise Permanent(f"{path} belongs to root, as which Postgres does not run: give it to another account")
+    if os.geteuid() not in (0, found.st_uid):
+        raise Permanent(f"{path} belongs to {_name(found.st_uid)}: run MYI as that user, or choose another MYI_HOME")
+    return Account(_name(found.st_uid), found.st_uid, found.st_gid)
+
+
+def choose_account() -> Account:
+    """The account for new data. May make one when run as root."""
+    found = existing_account()
+    if found is None or found.name in SHARED_ACCOUNTS:
+        found = (_make() and _look_up(ACCOUNT)) or found
+    if found is not None and os.geteuid() == 0 and found.name in SHARED_ACCOUNTS:
+        log.warning(
+            "the account %s could not be made, so the embedded Postgres runs as %s, which others may use too;"
+            " install useradd (Debian: apt-get install passwd) before the first start",
+            ACCOUNT,
+            found.name,
+        )
+    if found is not None:
+        return found
+    raise Permanent(
+        "Postgres does not run as root, and no account for it could be made: install useradd, or run MYI as a user"
+    )
+
+
+def existing_account() -> Account | None:
+    """This user; or as root the best account that is there."""
+    if os.geteuid() != 0:
+        return Account(_name(os.geteuid()), os.geteuid(), os.getegid())
+    return next((found for name in (ACCOUNT, *SHARED_ACCOUNTS) if (found := _look_up(name))), None)
+
+
+def can_make_account() -> bool:
+    return next(_tools(), None) is not None
+
+
+def _tools() -> Iterator[list[str]]:
+    """Commands that make a system account without a home, a password or a shell; only those that are there."""
+    useradd = [
+        "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
+        "--shell", "/usr/sbin/nologin", ACCOUNT,
+    ]  # fmt: skip
+    busybox = ["adduser", "-S", "-D", "-H", "-h", "/nonexistent", "-s", "/sbin/nologin", ACCOUNT]
+    for command in (useradd, busybox):
+        tool = shutil.which(command[0], path=_SYSTEM_PATH)
+        # Debian's adduser is another program of the same name.
+        if tool is not None and (command is useradd or Path(tool).resolve().name == "busybox"):
+            yield [tool, *command[1:]]
+
+
+def _make() -> bool:
+    if os.geteuid() != 0:
+        return False
+    for command in _tools():
+        subprocess.run(command, check=False, timeout=60, capture_output=True, env=CLEAN_ENVIRONMENT, cwd="/")
+        if _look_up(ACCOUNT):
+            log.info("made the system account %s for the embedded Postgres", ACCOUNT)
+            return True
+    return False
+
+
+def _look_up(name: str) -> Account | None:
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return Account(name, found.pw_uid, found.pw_gid) if found.pw_uid != 0 else None
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        raise Permanent(
+            f"user {uid} has no name on this machine, which Postgres needs: add it to /etc/passwd"
+        ) from None

@@ -1,0 +1,92 @@
+"""Who still needs the server.
+
+Belongs here: the lock under which it is started and stopped, and one lease for each process's use. Not here: starting
+and stopping. Invariant: a lease lives exactly as long as its holder, because the kernel drops the flock of a dead
+process; leases are only taken and counted under the home's lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from myi_pipeline.core.errors import Busy
+from myi_pipeline.warehouse.role_passwords import private_folder
+
+log = logging.getLogger(__name__)
+
+# Whoever holds the lock may be waiting for a crash recovery, which is given ten minutes.
+LOCK_TIMEOUT_S = 660.0
+_POLL_S = 0.05
+
+
+@contextmanager
+def home_lock(own: Path) -> Iterator[None]:
+    """One starter or stopper at a time for this home. Raises Busy."""
+    handle = os.open(own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        began = time.monotonic()
+        told = False
+        while not _try_lock(handle):
+            waited = time.monotonic() - began
+            if waited > LOCK_TIMEOUT_S:
+                raise Busy(f"another process has been starting or stopping the database in {own} for {waited:.0f} s")
+            if waited > 5 and not told:
+                log.info("waiting for another process that starts or stops the database")
+                told = True
+            time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(handle)
+
+
+class Lease:
+    """A claim of this process on the server."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take it. The caller holds the home's lock."""
+        started = int(psutil.Process().create_time() * 1000)
+        self.path = private_folder(folder) / f"{os.getpid()}-{started}-{secrets.token_hex(4)}"
+        # Not inherited by programs that this process starts: they take leases of their own.
+        self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        """Give it back. The caller holds the home's lock."""
+        self.path.unlink(missing_ok=True)
+        if self._handle >= 0:
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
+            os.close(self._handle)
+            self._handle = -1
+
+
+def live_leases(folder: Path) -> int:
+    """How many claims there are; those of dead processes are removed. The caller holds the home's lock."""
+    alive = 0
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        with suppress(FileNotFoundError):
+            handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                if _try_lock(handle):
+                    path.unlink(missing_ok=True)
+                else:
+                    alive += 1
+            finally:
+                os.close(handle)
+    return alive
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,229 @@
+"""Starting, finding and stopping the server.
+
+Belongs here: the decisions at a start (running? starting? stale? orphans?) and at an end (last one out). Invariant: at
+most one server runs on a data folder, it is only ever signalled after it was recognised, and it outlives the process
+that started it for as long as anybody holds a lease.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from myi_pipeline.core.errors import Permanent, Transient
+from myi_pipeline.warehouse.connections import compose_url
+from myi_pipeline.warehouse.embedded import binaries as programs
+from myi_pipeline.warehouse.embedded import cluster, leases, places, processes
+from myi_pipeline.warehouse.embedded.binaries import Binaries
+from myi_pipeline.warehouse.embedded.places import Places
+
+log = logging.getLogger(__name__)
+
+# Crash recovery replays up to max_wal_size (4 GB); a slow disk needs minutes for that.
+START_TIMEOUT_S = 600.0
+STOP_TIMEOUT_S = 300
+_POLL_S = 0.05
+_TELL_EVERY_S = 10.0
+# Backends notice their postmaster's death at once unless they compute; those get a few seconds.
+_ORPHANS_PATIENCE_S = 10.0
+
+
+class EmbeddedServer:
+    """This process's hold on the server of one home."""
+
+    def __init__(self, home: Path) -> None:
+        """Start it or find it, and take a lease. Raises Permanent, Transient, Busy."""
+        own = places.make_own(home)
+        self._pid = os.getpid()
+        try:
+            with leases.home_lock(own):
+                self._lease: leases.Lease | None = leases.Lease(own / "leases")
+                try:
+                    self.places = places.prepare(home)
+                    self._password = _ensure_running(self.places)
+                except BaseException:
+                    self._lease.release()
+                    raise
+        except OSError as error:
+            raise Permanent(f"MYI_HOME cannot be used at {home}: {error.strerror} ({error.filename})") from error
+
+    def url(self, database: str) -> str:
+        """The superuser's postgresql:// URL. Secret."""
+        return _url(self.places, self._password, database)
+
+    def close(self) -> None:
+        """Give the lease back; the last one out stops the server."""
+        if self._lease is None or os.getpid() != self._pid:
+            return  # in a fork the lease is the parent's
+        lease, self._lease = self._lease, None
+        if not self.places.own.is_dir():
+            lease.release()
+            _stop(self.places)
+            return
+        with leases.home_lock(self.places.own):
+            lease.release()
+            if not leases.live_leases(self.places.own / "leases"):
+                _stop(self.places)
+
+
+def _url(where: Places, password: str, database: str) -> str:
+    return compose_url(
+        {"user": cluster.SUPERUSER, "password": password, "host": str(where.socket), "port": "5432", "dbname": database}
+    )
+
+
+def _binaries(where: Places) -> Binaries:
+    found = programs.find_binaries()
+    if where.account.is_me:
+        return found
+    return programs.reachable(found, where.account, system_folder=places.SYSTEM_FOLDER)
+
+
+def _ensure_running(where: Places) -> str:
+    """The superuser's password of a server that answers."""
+    running = processes.postmaster(where)
+    if running is not None:
+        secret = _known_password(where)
+        if secret is not None and _answers(where, secret):
+            return secret
+        if secret is not None and _wait_until_it_answers(where, secret, running):
+            return secret
+        # It is going down, or its password is lost: start afresh.
+        _stop(where)
+    binaries = _prepare_programs(where)
+    cluster.make_if_missing(where, binaries)
+    _clear_remains(where)
+    cluster.configure(where)
+    secret = cluster.password(where, binaries)
+    _start(where, binaries)
+    started = _await_postmaster(where)
+    if started is None or not _wait_until_it_answers(where, secret, started):
+        raise Permanent(f"the embedded Postgres does not start: {_last_words(where)}")
+    return secret
+
+
+def _prepare_programs(where: Places) -> Binaries:
+    if not where.account.is_me:
+        places.system_folder()
+    return _binaries(where)
+
+
+def _known_password(where: Places) -> str | None:
+    try:
+        return cluster.password_file(where).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+
+
+def _answers(where: Places, secret: str) -> bool:
+    """A real login with our password: only our own server passes."""
+    try:
+        psycopg.connect(_url(where, secret, "postgres"), connect_timeout=10).close()
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise Permanent(
+                f"the password in {cluster.password_file(where)} is not the database's: restore that file,"
+                " or move it away while nothing uses the database; MYI then sets a new one"
+            ) from None
+        # A full house is a running one; who connects next says so.
+        return "too many clients" in str(error)
+    return True
+
+
+def _wait_until_it_answers(where: Places, secret: str, server: psutil.Process) -> bool:
+    """True once it answers, False when it ended. Crash recovery may take minutes. Raises Transient."""
+    began = told = time.monotonic()
+    while not _answers(where, secret):
+        if not server.is_running() or server.status() == psutil.STATUS_ZOMBIE:
+            return False
+        now = time.monotonic()
+        if now - began > START_TIMEOUT_S:
+            raise Transient(f"the embedded Postgres has not answered for {START_TIMEOUT_S:.0f} s: {_last_words(where)}")
+        if now - told > _TELL_EVERY_S:
+            log.info("the embedded Postgres is still getting ready, after %.0f s (recovery from a crash?)", now - began)
+            told = now
+        time.sleep(_POLL_S)
+    return True
+
+
+def _clear_remains(where: Places) -> None:
+    """After a crash: end what outlived its postmaster, then remove lock files that no process stands behind."""
+    orphans = processes.survivors(where)
+    if orphans:
+        log.warning("ending %d processes that a crash of the embedded Postgres left behind", len(orphans))
+        processes.end(orphans, patience_s=_ORPHANS_PATIENCE_S)
+    (where.data / "postmaster.pid").unlink(missing_ok=True)
+    for name in (places.SOCKET_NAME, f"{places.SOCKET_NAME}.lock"):
+        (where.socket / name).unlink(missing_ok=True)
+
+
+def _start_log(where: Places) -> Path:
+    return where.log / "start.log"
+
+
+def _start(where: Places, binaries: Binaries) -> None:
+    _start_log(where).unlink(missing_ok=True)
+    command = [
+        binaries.path("pg_ctl"), "start", "-W", "-s", "-D", str(where.data), "-l", str(_start_log(where)),
+        "-p", binaries.path("postgres"),
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False, **where.account.spawn()
+    )
+    if done.returncode != 0:
+        raise Permanent(f"the embedded Postgres does not start: {_last_words(where)}")
+
+
+def _await_postmaster(where: Places) -> psutil.Process | None:
+    """pg_ctl returns before the server has written its pid file."""
+    began = time.monotonic()
+    while (found := processes.postmaster(where)) is None:
+        waited = time.monotonic() - began
+        if waited > 1 and (waited > 30 or "FATAL" in _first_words(where)) and not processes.survivors(where):
+            return None
+        time.sleep(_POLL_S)
+    return found
+
+
+def _first_words(where: Places) -> str:
+    try:
+        return _start_log(where).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _stop(where: Places) -> None:
+    """A fast, clean shutdown; waits until it is done."""
+    running = processes.postmaster(where)
+    if running is None:
+        return
+    command = [
+        _binaries(where).path("pg_ctl"), "stop", "-s", "-D", str(where.data),
+        "-m", "fast", "-w", "-t", str(STOP_TIMEOUT_S),
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=STOP_TIMEOUT_S + 30, check=False, **where.account.spawn()
+    )
+    if done.returncode != 0 and processes.postmaster(where) is not None:
+        log.warning("the embedded Postgres did not stop within %d s: %s", STOP_TIMEOUT_S, cluster.tail(done.stderr))
+
+
+def _last_words(where: Places) -> str:
+    """Why it did not start: what it said before it had a log of its own, else the end of that log."""
+    newest = sorted(where.log.glob("postgres-*.log"), key=lambda path: path.stat().st_mtime)[-1:]
+    text = ""
+    for path in (*newest, _start_log(where)):
+        with suppress(OSError):
+            said = path.read_text(encoding="utf-8", errors="replace")[-4000:]
+            if path not in newest and "FATAL" not in said:
+                continue
+            text = said
+    hint = " (the disk is full)" if "No space left" in text else ""
+    return cluster.tail(text) + hint

@@ -1,0 +1,17 @@
+"""Alembic's entry: it uses the connection that runner.upgrade hands over, and no other."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from myi_pipeline.warehouse.migrations import VERSION_SCHEMA, VERSION_TABLE
+from myi_pipeline.warehouse.migrations.runner import CONNECTION
+
+context.configure(
+    connection=context.config.attributes[CONNECTION],
+    version_table=VERSION_TABLE,
+    version_table_schema=VERSION_SCHEMA,
+    transaction_per_migration=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,34 @@
+-- A URI is learnt for the artist that archives know by that name ...
+update raw.artists as a
+set uri = p.uri
+from (
+    select distinct on (q.name_key) q.name_key, q.uri
+    from pg_temp.polled_artists as q
+    where not exists (select from raw.artists as known where known.uri = q.uri)
+    order by q.name_key, q.uri
+) as p
+where a.artist_key = p.name_key and a.uri is null;
+
+-- ... and where that row has another URI already, this is a second artist of that name.
+insert into raw.artists (artist_key, name, uri)
+select
+    case
+        when p.place = 1 and not exists (select from raw.artists as n where n.artist_key = p.name_key) then p.name_key
+        else p.uri_key
+    end as artist_key,
+    p.name,
+    p.uri
+from (
+    select
+        q.*,
+        row_number() over (partition by q.name_key order by q.uri) as place
+    from pg_temp.polled_artists as q
+    where not exists (select from raw.artists as known where known.uri = q.uri)
+) as p
+order by 1;
+
+-- The URI stays when the artist takes another name.
+update raw.artists as a
+set name = p.name
+from pg_temp.polled_artists as p
+where a.uri = p.uri and a.name <> p.name;

@@ -1,0 +1,27 @@
+create temporary table polled_albums on commit drop as
+select
+    p.uri,
+    p.name,
+    p.name_key,
+    p.uri_key,
+    a.artist_id,
+    a.artist_key = p.artist_name_key as is_the_name_s
+from jsonb_to_recordset(%(albums)s) as p (
+    uri text, name text, name_key uuid, uri_key uuid, artist_uri text, artist_name_key uuid
+)
+inner join raw.artists as a on a.uri = p.artist_uri;
+
+create temporary table polled_contents on commit drop as
+select p.*
+from jsonb_to_recordset(%(contents)s) as p (
+    content_key uuid, kind_id smallint, uri text, title text, creator text, collection text, match_title text,
+    match_key uuid, artist_key uuid, album_key uuid, played_at timestamptz,
+    duration_ms int, isrc text, artist_uri text, album_uri text
+);
+
+-- In one order for all: whoever only touches names takes no other lock.
+select c.content_id
+from raw.contents as c
+inner join pg_temp.polled_contents as p on p.content_key = c.content_key
+order by c.content_key
+for no key update of c;

@@ -1,0 +1,72 @@
+-- Users at random, about %(events)s events of them: per UTC day as many resolved events as raw ones, each once, and
+-- each in a play that there is. Days that are open in the ledger, or in a run that has not closed, may differ.
+with estimate as (
+    select greatest(sum(child.reltuples), 1) as events
+    from pg_inherits as link
+    inner join pg_class as child on child.oid = link.inhrelid
+    where link.inhparent = 'raw.listening_events'::regclass
+),
+
+sampled as (
+    select users.user_id
+    from app.users as users
+    where not exists (
+        select from ops.changed_users as changed
+        where changed.user_id = users.user_id and changed.scope = 'everything'
+    )
+    order by random()
+    limit (
+        select greatest(1, ceil(%(events)s::float8 * (select count(*) from app.users) / estimate.events))::bigint
+        from estimate
+    )
+),
+
+raw_days as (
+    select event.user_id, (event.played_at at time zone 'UTC')::date as utc_day, count(*) as events
+    from raw.listening_events as event
+    inner join sampled on sampled.user_id = event.user_id
+    group by 1, 2
+),
+
+resolved_days as (
+    select
+        resolved.user_id,
+        (resolved.played_at at time zone 'UTC')::date as utc_day,
+        count(*) as events,
+        count(distinct resolved.event_id) as different,
+        count(*) filter (where resolved.is_canonical <> (resolved.play_id = resolved.event_id)) as strays
+    from intermediate.int_plays__resolved as resolved
+    inner join sampled on sampled.user_id = resolved.user_id
+    group by 1, 2
+),
+
+compared as (
+    select
+        coalesce(raw_days.events, 0) as events,
+        raw_days.events is distinct from resolved_days.events
+        or resolved_days.events is distinct from resolved_days.different as differs,
+        coalesce(resolved_days.strays, 0) as strays
+    from raw_days
+    full join resolved_days
+        on resolved_days.user_id = raw_days.user_id and resolved_days.utc_day = raw_days.utc_day
+    where
+        not exists (
+            select from ops.changed_days as changed
+            where
+                changed.user_id = coalesce(raw_days.user_id, resolved_days.user_id)
+                and changed.utc_day = coalesce(raw_days.utc_day, resolved_days.utc_day)
+        )
+        and not exists (
+            select from ops.mart_run_days as open_day
+            where
+                open_day.user_id = coalesce(raw_days.user_id, resolved_days.user_id)
+                and open_day.utc_day = coalesce(raw_days.utc_day, resolved_days.utc_day)
+        )
+)
+
+select
+    (select count(*) from sampled),
+    coalesce(sum(events), 0)::bigint,
+    count(*) filter (where differs),
+    coalesce(sum(strays), 0)::bigint
+from compared

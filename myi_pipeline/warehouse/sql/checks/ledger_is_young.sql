@@ -1,0 +1,16 @@
+select
+    (
+        (select count(*) from (select from ops.changed_days limit 1000000) as changed)
+        + (select count(*) from (select from ops.changed_contents limit 1000000) as changed)
+        + (select count(*) from (select from ops.changed_users limit 1000000) as changed)
+    ),
+    coalesce(
+        extract(
+            epoch from now() - least(
+                (select min(changed_at) from (select changed_at from ops.changed_days order by change_id limit 100) as changed),
+                (select min(changed_at) from (select changed_at from ops.changed_contents order by change_id limit 100) as changed),
+                (select min(changed_at) from (select changed_at from ops.changed_users order by change_id limit 100) as changed)
+            )
+        ),
+        0
+    )::float8

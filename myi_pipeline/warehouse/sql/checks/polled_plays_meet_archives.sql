@@ -1,0 +1,45 @@
+-- Users at random, about %(events)s events of them: polled plays inside what an extended history covers, and how many of
+-- them it confirms. Not of its last three days: what was heard offline then came after it.
+with estimate as (
+    select greatest(sum(child.reltuples), 1) as events
+    from pg_inherits as link
+    inner join pg_class as child on child.oid = link.inhrelid
+    where link.inhparent = 'raw.listening_events'::regclass
+),
+
+sampled as (
+    select users.user_id
+    from app.users as users
+    where exists (select from raw.polled_spans as span where span.user_id = users.user_id)
+    order by random()
+    limit (
+        select greatest(1, ceil(%(events)s::float8 * (select count(*) from app.users) / estimate.events))::bigint
+        from estimate
+    )
+),
+
+covered as (
+    select resolved.decision
+    from sampled
+    cross join lateral (
+        select decision
+        from intermediate.int_plays__resolved as event
+        where
+            event.user_id = sampled.user_id
+            and event.source_id = 3
+            and exists (
+                select from raw.covered_spans as span
+                where
+                    span.user_id = sampled.user_id
+                    and span.source_id = 1
+                    and event.played_at between span.covered_from and span.covered_to - interval '72 hours'
+            )
+        offset 0
+    ) as resolved
+)
+
+select
+    (select count(*) from sampled),
+    count(*),
+    count(*) filter (where decision <> 'alone')
+from covered

@@ -1,0 +1,27 @@
+insert into app.imports as i (
+    user_id, sha256, archive_name, kind, status, attempt, bytes_total, correlation_id, started_at, heartbeat_at
+)
+values (
+    %(user_id)s, %(sha256)s, %(archive_name)s, %(kind)s, 'running', 1, %(bytes_total)s, %(correlation_id)s, now(), now()
+)
+on conflict (user_id, sha256) do update
+    set
+        archive_name = excluded.archive_name,
+        kind = excluded.kind,
+        status = 'running',
+        attempt = i.attempt + 1,
+        error = null,
+        warnings = '{}',
+        bytes_total = excluded.bytes_total,
+        bytes_read = 0,
+        rows_read = 0,
+        rows_loaded = 0,
+        rows_present = 0,
+        rows_identical = 0,
+        rows_quarantined = 0,
+        unknown_keys = '{}',
+        correlation_id = excluded.correlation_id,
+        started_at = now(),
+        heartbeat_at = now(),
+        finished_at = null
+returning import_id, attempt

@@ -1,0 +1,3 @@
+copy {load}_contents (
+    content_no, content_key, kind_id, uri, title, creator, collection, match_title, match_key, artist_key, album_key, played_at
+) from stdin

@@ -1,0 +1,58 @@
+-- One set of tables for one attempt. Unlogged: an import that dies is repeated from its archive, which MYI does not keep.
+-- row_id is file_no * 2^32 + the row's number among the file's plays, so that several readers can write at once; so can
+-- they number contents and circumstances (what comes in few combinations): narrow rows are half of an import's speed.
+create unlogged table {load}_events (
+    row_id bigint not null,
+    played_at timestamptz not null,
+    offline_timestamp timestamptz,
+    content_no int,
+    circumstance_no int not null,
+    ms_played int
+) with (autovacuum_enabled = false);
+create unlogged table {load}_contents (
+    content_no int not null,
+    content_key uuid not null,
+    kind_id smallint not null,
+    uri text,
+    title text,
+    creator text,
+    collection text,
+    match_title text not null,
+    match_key uuid not null,
+    artist_key uuid,
+    album_key uuid,
+    played_at timestamptz not null
+) with (autovacuum_enabled = false);
+create unlogged table {load}_circumstances (
+    circumstance_no int not null,
+    source_id smallint not null,
+    context_key uuid,
+    platform text,
+    conn_country text,
+    reason_start text,
+    reason_end text,
+    shuffle boolean,
+    skipped boolean,
+    offline boolean,
+    incognito boolean
+) with (autovacuum_enabled = false);
+-- Only rows that share their key with another row of the archive: few.
+create unlogged table {load}_repeated_events (
+    row_id bigint primary key,
+    occurrence int not null,
+    is_identical boolean not null
+) with (autovacuum_enabled = false);
+create unlogged table {load}_content_ids (
+    content_no int not null,
+    content_id int not null
+) with (autovacuum_enabled = false);
+create unlogged table {load}_circumstance_ids (
+    circumstance_no int not null,
+    source_id smallint not null,
+    context_id int,
+    context_key uuid,
+    shuffle boolean,
+    skipped boolean,
+    offline boolean,
+    incognito boolean
+) with (autovacuum_enabled = false);

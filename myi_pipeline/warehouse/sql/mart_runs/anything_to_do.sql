@@ -1,0 +1,13 @@
+-- Whether a mart run would do anything: open ledger rows, keys or slices left by a run that did not close, other code, a
+-- missing relation.
+select
+    exists (select from ops.changed_days)
+    or exists (select from ops.changed_contents)
+    or exists (select from ops.changed_users)
+    or exists (select from ops.touched_dates)
+    or exists (select from ops.touched_entities)
+    or exists (select from ops.mart_run_days)
+    or exists (select from ops.mart_run_contents)
+    or exists (select from ops.mart_run_users)
+    or exists (select from ops.mart_state where fingerprint is distinct from %(fingerprint)s)
+    or exists (select from unnest(%(relations)s::text[]) as r (name) where to_regclass(r.name) is null)

@@ -1,0 +1,95 @@
+-- Every day with a polled play of a changed content that an archive may confirm: such a play stands under the archive's
+-- content.
+insert into ops.mart_run_days (run_id, user_id, utc_day)
+select %(run_id)s::bigint, p.user_id, (p.played_at at time zone 'UTC')::date
+from ops.mart_run_contents as r
+cross join lateral (
+    select user_id, played_at from intermediate.int_plays__candidates where content_id = r.content_id
+    offset 0
+) as p
+where r.run_id = %(run_id)s
+group by 2, 3
+on conflict do nothing;
+
+-- The days whose polled plays are matched anew: those near a day of the run, where matching may have shifted in a row of
+-- plays (two days: see int_plays__candidates and int_plays__paired), and those near a play that an archive of the run's
+-- days puts at a later sync. As raw has them, and as the run before has matched them.
+insert into ops.mart_run_api_days (run_id, user_id, utc_day)
+with spans as materialized (
+    select
+        user_id,
+        min(utc_day)::timestamp at time zone 'UTC' as span_start,
+        (max(utc_day) + 1)::timestamp at time zone 'UTC' as span_end
+    from (
+        select
+            user_id,
+            utc_day,
+            count(*) filter (where opens) over (partition by user_id order by utc_day) as span
+        from (
+            select user_id, utc_day, utc_day - lag(utc_day) over (partition by user_id order by utc_day) > 5 as opens
+            from ops.mart_run_days
+            where run_id = %(run_id)s
+        ) as stepped
+    ) as numbered
+    group by user_id, span
+),
+
+synced as materialized (
+    select spans.user_id, event.offline_timestamp as heard_at
+    from spans
+    cross join lateral (
+        select offline_timestamp
+        from raw.listening_events
+        where
+            user_id = spans.user_id
+            and played_at >= spans.span_start
+            and played_at < spans.span_end
+            and offline
+            and played_at - offline_timestamp > interval '45 minutes'
+            and played_at - offline_timestamp < interval '31 days'
+        offset 0
+    ) as event
+    union
+    select spans.user_id, candidate.played_at
+    from spans
+    cross join lateral (
+        select played_at
+        from intermediate.int_plays__candidates
+        where
+            user_id = spans.user_id
+            and play_played_at >= spans.span_start
+            and play_played_at < spans.span_end
+            and played_at < spans.span_start - interval '3 hours'
+        offset 0
+    ) as candidate
+),
+
+near as materialized (
+    select user_id, span_start - interval '48 hours' as span_start, span_end + interval '48 hours' as span_end
+    from spans
+    union
+    select
+        user_id,
+        (heard_at at time zone 'UTC')::date::timestamp at time zone 'UTC' - interval '24 hours',
+        (heard_at at time zone 'UTC')::date::timestamp at time zone 'UTC' + interval '72 hours'
+    from synced
+)
+
+select %(run_id)s::bigint, near.user_id, (polled.played_at at time zone 'UTC')::date
+from near
+cross join lateral (
+    select played_at
+    from raw.listening_events
+    where
+        user_id = near.user_id
+        and played_at >= near.span_start
+        and played_at < near.span_end
+        and source_id = 3
+    union all
+    select played_at
+    from intermediate.int_plays__candidates
+    where user_id = near.user_id and played_at >= near.span_start and played_at < near.span_end
+    offset 0
+) as polled
+group by 2, 3
+on conflict do nothing;

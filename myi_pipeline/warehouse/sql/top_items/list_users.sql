@@ -1,0 +1,25 @@
+-- Everyone with a login that is in use: when they were last seen (a play of the last week, or a sign-in), and how their
+-- top lists stand. Bounded in time, so that two or three partitions are read.
+select
+    c.user_id,
+    u.user_key,
+    c.scopes,
+    greatest(c.authorised_at, play.played_at) as seen_at,
+    t.refreshed_at,
+    coalesce(t.failures, 0) as failures,
+    t.retry_at,
+    t.last_error
+from app.credentials as c
+inner join app.users as u on u.user_id = c.user_id
+left join ops.top_refreshes as t on t.user_id = c.user_id
+left join lateral (
+    select e.played_at
+    from raw.listening_events as e
+    where e.user_id = c.user_id and e.played_at > %(since)s and e.played_at <= %(now)s
+    order by e.played_at desc
+    limit 1
+) as play on true
+where
+    c.status = 'active' and c.paused_at is null
+    and (%(user_ids)s::int [] is null or c.user_id = any(%(user_ids)s))
+order by c.user_id

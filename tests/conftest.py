@@ -1,0 +1,248 @@
+"""Databases for every test.
+
+`warehouse` is a fresh, migrated database of its own for one test, cloned from a template that each worker makes once.
+`settings_for_tests` are settings that lead to it, `environment_for_tests` the same for a child process.
+`importer_kills` and `refresh_kills` say how often a test kills on purpose. Tests marked `both_servers` run on the
+embedded server and on an external one (MYI_TEST_DATABASE_URL, else postgres at 127.0.0.1:5432); all others on the
+embedded one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from myi_pipeline.services.open_warehouse import open_warehouse
+from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
+from myi_pipeline.warehouse import roles
+from myi_pipeline.warehouse.connections import Role, Warehouse, statement, with_parameters
+
+LIKELY_EXTERNAL_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
+
+
+def free_port() -> int:
+    """A port on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+_numbers = itertools.count(1)
+
+
+# How often each is killed, by every run and by the long one.
+KILLS = {
+    "importer": (60, 2_000),
+    "refresh": (10, 200),
+    "login": (15, 500),
+    "key-rotation": (10, 200),
+    "poll": (30, 1_000),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for what, (usual, long) in KILLS.items():
+        parser.addoption(
+            f"--{what}-kills", type=int, help=f"how often to kill the {what} ({usual}; long tests: {long:,})"
+        )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "both_servers: run on the embedded server and on an external one")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server_kind" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both_servers") is not None
+        metafunc.parametrize("server_kind", ["embedded", "external"] if both else ["embedded"], scope="session")
+
+
+def _kills(request: pytest.FixtureRequest, what: str) -> int:
+    given = request.config.getoption(f"--{what}-kills")
+    is_long = request.node.get_closest_marker("long") is not None
+    return KILLS[what][is_long] if given is None else int(given)
+
+
+@pytest.fixture
+def importer_kills(request: pytest.FixtureRequest) -> int:
+    """How often this test kills the importer: `--importer-kills`, else more in a test marked long than in others."""
+    return _kills(request, "importer")
+
+
+@pytest.fixture
+def refresh_kills(request: pytest.FixtureRequest) -> int:
+    """How often this test kills a refresh: `--refresh-kills`, else more in a test marked long than in others."""
+    return _kills(request, "refresh")
+
+
+@pytest.fixture
+def login_kills(request: pytest.FixtureRequest) -> int:
+    """How often this test kills the refresh of a login: `--login-kills`, else more in a test marked long."""
+    return _kills(request, "login")
+
+
+@pytest.fixture
+def key_rotation_kills(request: pytest.FixtureRequest) -> int:
+    """How often this test kills the rotation of keys: `--key-rotation-kills`, else more in a test marked long."""
+    return _kills(request, "key-rotation")
+
+
+@pytest.fixture
+def poll_kills(request: pytest.FixtureRequest) -> int:
+    """How often this test kills a poll: `--poll-kills`, else more in a test marked long than in others."""
+    return _kills(request, "poll")
+
+
+@dataclass(frozen=True)
+class TestServer:
+    """A running server with a migrated template database; `admin_url` may create databases."""
+
+    __test__ = False
+
+    admin_url: str
+    template: Warehouse
+
+    def clone(self, name: str) -> Warehouse:
+        names = {login: value for login, value in self.template.names().items() if login != "database"}
+        with psycopg.connect(self.admin_url, autocommit=True) as admin:
+            create = statement("create database {} template {} owner {}", name, self.template.database, names["owner"])
+            admin.execute(create)
+            roles.let_in(admin, database=name, names=names)
+            dagster = roles.role_name(self.template.database, roles.DAGSTER)
+            admin.execute(statement("create database {} owner {}", roles.role_name(name, roles.DAGSTER), dagster))
+        return Warehouse(
+            urls={role: with_parameters(self.template.url(role), dbname=name) for role in Role},
+            dagster_url=with_parameters(self.template.dagster_url(), dbname=roles.role_name(name, roles.DAGSTER)),
+            embedded=self.template.embedded,
+        )
+
+    def drop(self, name: str) -> None:
+        with psycopg.connect(self.admin_url, autocommit=True) as admin:
+            for database in (name, roles.role_name(name, roles.DAGSTER)):
+                admin.execute(statement("drop database if exists {} with (force)", database))
+
+
+def _external_url() -> str | None:
+    url = os.environ.get("MYI_TEST_DATABASE_URL", LIKELY_EXTERNAL_URL)
+    try:
+        psycopg.connect(url, connect_timeout=3).close()
+    except psycopg.OperationalError:
+        return None
+    return url
+
+
+def _start(kind: str, home: Path, stack: ExitStack) -> TestServer:
+    name = f"myi_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
+    if kind == "external":
+        url = _external_url()
+        if url is None:
+            pytest.skip("no external Postgres answers: set MYI_TEST_DATABASE_URL to test on one")
+    else:
+        from myi_pipeline.warehouse.embedded import embedded_server
+
+        stack.callback(remove_outside, home)
+        url = stack.enter_context(embedded_server(home)).url("postgres")
+        # Only for speed: this server is thrown away, and each test's database costs a checkpoint.
+        with psycopg.connect(url, autocommit=True) as admin:
+            for durable in ("fsync", "full_page_writes", "synchronous_commit"):
+                admin.execute(statement("alter system set {} = off", durable))
+            admin.execute("select pg_reload_conf()")
+    stack.callback(_clean_up, url, name)
+    template_settings = Settings(home=home, database_url=SecretStr(with_parameters(url, dbname=name)))
+    template = stack.enter_context(open_warehouse(template_settings))
+    return TestServer(with_parameters(url, dbname="postgres"), template)
+
+
+def remove_outside(home: Path) -> None:
+    """Remove what a stopped embedded server has outside of its home (as root, below folders that are closed)."""
+    record = home / "postgres" / "places.json"
+    if record.exists():
+        found = json.loads(record.read_text(encoding="utf-8"))
+        for place in (Path(found["area"]), Path(found["socket"])):
+            if not place.is_relative_to(home):
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def _clean_up(url: str, name: str) -> None:
+    with psycopg.connect(with_parameters(url, dbname="postgres"), autocommit=True) as admin:
+        for database in (name, roles.role_name(name, roles.DAGSTER)):
+            admin.execute(statement("drop database if exists {} with (force)", database))
+        for login in roles.LOGINS:
+            admin.execute(statement("drop role if exists {}", roles.role_name(name, login)))
+
+
+@pytest.fixture(scope="session")
+def server_for(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], TestServer]]:
+    """The server of a kind (`embedded`, `external`), started when first asked for."""
+    with ExitStack() as stack:
+        started: dict[str, TestServer] = {}
+
+        def get(kind: str) -> TestServer:
+            if kind not in started:
+                started[kind] = _start(kind, tmp_path_factory.mktemp(f"{kind}_home"), stack)
+            return started[kind]
+
+        yield get
+
+
+@pytest.fixture
+def warehouse(server_for: Callable[[str], TestServer], server_kind: str) -> Iterator[Warehouse]:
+    """A fresh, migrated database of this test's own."""
+    server = server_for(server_kind)
+    name = f"{server.template.database}_{next(_numbers)}"
+    try:
+        yield server.clone(name)
+    finally:
+        server.drop(name)
+
+
+@pytest.fixture
+def settings_for_tests(warehouse: Warehouse, tmp_path: Path) -> Settings:
+    """Settings that lead to `warehouse`, with a home of this test's own."""
+    role_urls = {f"database_url_{role}": warehouse.url(Role(role)) for role in ROLES_WITH_A_URL}
+    return Settings.model_validate(
+        {
+            "home": tmp_path / "home",
+            "database_url": warehouse.url(Role.OWNER),
+            "dagster_database_url": warehouse.dagster_url(),
+            "time_zone": "UTC",
+            "api_port": free_port(),
+            **role_urls,
+        }
+    )
+
+
+@pytest.fixture
+def environment_for_tests(settings_for_tests: Settings) -> dict[str, str]:
+    """The environment by which a child process gets `settings_for_tests`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MYI_")}
+    return inherited | settings_for_tests.environment()
+
+
+@pytest.fixture
+def embedded_home(tmp_path: Path) -> Iterator[Path]:
+    """A MYI_HOME for an embedded server of this test's own; whatever it leaves is ended and removed."""
+    home = tmp_path / "home"
+    yield home
+    record = home / "postgres" / "places.json"
+    if record.exists():
+        title = f"postgres: myi-{json.loads(record.read_text(encoding='utf-8'))['server_id']}: "
+        data = str(Path(json.loads(record.read_text(encoding="utf-8"))["area"]) / "data")
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                words = process.cmdline()
+                if data in words or " ".join(words).startswith(title):
+                    process.kill()
+    remove_outside(home)

@@ -1,0 +1,233 @@
+"""The marts counted in plain Python from what raw holds: one slow, obvious pass over everything.
+
+Belongs here: what each mart has to say about a set of plays. Not here: how plays are resolved from events, which
+has its own tests; the raw rows of these tests have nothing to resolve. Nothing is shared with the models.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+Rows = set[tuple[Any, ...]]
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+SILENCE = timedelta(minutes=30)
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+# What each mart is compared by, in the order of the tuples below.
+COLUMNS = {
+    "agg_day_user": "user_id, local_date, plays, counted_plays, ms_played, unknown_plays, distinct_tracks,"
+    " distinct_artists",
+    "agg_hour_user": "user_id, local_date, local_hour, plays, counted_plays, ms_played",
+    **{
+        f"agg_period_{entity}s": f"user_id, period, period_start, {entity}_id, plays, counted_plays, ms_played, "
+        "first_played_at, last_played_at"
+        for entity in ("track", "artist", "album")
+    },
+    "fct_sessions": "user_id, session_id, started_at, ended_at, local_date, plays, counted_plays, ms_played",
+    "agg_streaks": "user_id, streak_start, streak_end, days, plays",
+    "fct_first_plays": "user_id, entity_kind, entity_id, first_played_at, first_local_date, play_id",
+    "fct_coverage_gaps": "user_id, gap_start, gap_end, reason",
+}
+
+
+@dataclass(frozen=True)
+class Play:
+    user_id: int
+    play_id: int
+    played_at: datetime
+    local: datetime
+    ms_played: int | None
+    kind: str
+    content_id: int | None
+    artist_id: int | None
+    album_id: int | None
+    duration_ms: int | None
+
+    @property
+    def heard_from(self) -> datetime:
+        return self.played_at - timedelta(milliseconds=self.ms_played or 0)
+
+    @property
+    def is_counted(self) -> bool:
+        half = 30_000 if self.duration_ms is None else self.duration_ms / 2
+        return self.ms_played is not None and self.ms_played >= min(30_000, half)
+
+    def entity(self, kind: str) -> int | None:
+        if self.kind != "track":
+            return None
+        return {"track": self.content_id, "artist": self.artist_id, "album": self.album_id}[kind]
+
+
+def plays_of(connection: Connection) -> list[Play]:
+    """Every event of a user who exists, as a play of its canonical content, in time order."""
+    zones = {user: ZoneInfo(zone) for user, zone in connection.execute("select user_id, time_zone from app.users")}
+    aliases: dict[int, int] = dict(
+        connection.execute("select content_id, canonical_id from raw.content_aliases").fetchall()
+    )
+    contents = {
+        row[0]: row[1:]
+        for row in connection.execute(
+            "select content_id, kind, artist_id, album_id, duration_ms"
+            " from raw.contents inner join raw.content_kinds using (kind_id)"
+        )
+    }
+    events = connection.execute(
+        "select user_id, played_at, content_id, ms_played,"
+        " hash_record_extended(row(user_id, source_id, played_at, content_id, ms_played, occurrence), 0)"
+        " from raw.listening_events order by user_id, played_at, 5"
+    )
+    plays = []
+    for user, played_at, content, ms_played, play_id in events:
+        canonical = aliases.get(content, content)
+        kind, artist, album, duration = contents.get(canonical, ("unknown", None, None, None))
+        local = played_at.astimezone(zones[user])
+        plays.append(Play(user, play_id, played_at, local, ms_played, kind, canonical, artist, album, duration))
+    return plays
+
+
+def expected(connection: Connection) -> dict[str, Rows]:
+    plays = plays_of(connection)
+    rows: dict[str, Rows] = {
+        "agg_day_user": {(*key, *day_figures(group)) for key, group in grouped(plays, day_of).items()},
+        "agg_hour_user": {(*key, *sums(group)) for key, group in grouped(plays, hour_of).items()},
+        "fct_sessions": set(sessions(plays)),
+        "agg_streaks": set(streaks(plays)),
+        "fct_first_plays": set(first_plays(plays)),
+        "fct_coverage_gaps": set(coverage_gaps(connection)),
+    }
+    for entity in ("track", "artist", "album"):
+        rows[f"agg_period_{entity}s"] = set(period_rows(plays, entity))
+    return rows
+
+
+def found(connection: Connection, schema: str = "marts") -> dict[str, Rows]:
+    rows = {}
+    for mart, columns in COLUMNS.items():
+        listed = connection.execute(f"select {columns} from {schema}.{mart}".encode()).fetchall()
+        rows[mart] = set(listed)
+        assert len(rows[mart]) == len(listed), f"{mart} holds a row twice"
+    return rows
+
+
+def grouped(plays: Iterable[Play], key: Callable[[Play], tuple[Any, ...]]) -> dict[tuple[Any, ...], list[Play]]:
+    groups = defaultdict(list)
+    for play in plays:
+        groups[key(play)].append(play)
+    return groups
+
+
+def day_of(play: Play) -> tuple[int, date]:
+    return play.user_id, play.local.date()
+
+
+def hour_of(play: Play) -> tuple[int, date, int]:
+    return play.user_id, play.local.date(), play.local.hour
+
+
+def sums(plays: list[Play]) -> tuple[int, int, int]:
+    return len(plays), sum(play.is_counted for play in plays), sum(play.ms_played or 0 for play in plays)
+
+
+def day_figures(plays: list[Play]) -> tuple[int, ...]:
+    unknown = sum(play.ms_played is None for play in plays)
+    tracks, artists = ({play.entity(kind) for play in plays} - {None} for kind in ("track", "artist"))
+    return *sums(plays), unknown, len(tracks), len(artists)
+
+
+def period_rows(plays: list[Play], entity: str) -> Iterable[tuple[Any, ...]]:
+    groups = defaultdict(list)
+    for play in plays:
+        if (entity_id := play.entity(entity)) is not None:
+            day = play.local.date()
+            for period, start in (
+                ("week", day - timedelta(days=day.isocalendar().weekday - 1)),
+                ("month", day.replace(day=1)),
+                ("year", day.replace(month=1, day=1)),
+                ("all", date(1970, 1, 1)),
+            ):
+                groups[play.user_id, period, start, entity_id].append(play)
+    for key, group in groups.items():
+        yield *key, *sums(group), group[0].played_at, group[-1].played_at
+
+
+def sessions(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
+    for of_user in grouped(plays, lambda play: (play.user_id,)).values():
+        group = sorted(of_user, key=lambda play: (play.played_at, play.heard_from, play.play_id))
+        ends = [n for n, (one, other) in enumerate(pairwise(group), 1) if other.heard_from - one.played_at > SILENCE]
+        for start, end in pairwise([0, *ends, len(group)]):
+            first, last = group[start], group[end - 1]
+            times = first.heard_from, last.played_at, first.local.date()
+            yield first.user_id, first.play_id, *times, *sums(group[start:end])
+
+
+def streaks(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
+    counts = {key: len(group) for key, group in grouped(plays, day_of).items()}
+    for (user, day), _ in sorted(counts.items()):
+        if (user, day - timedelta(days=1)) in counts:
+            continue
+        days = [day]
+        while (user, days[-1] + timedelta(days=1)) in counts:
+            days.append(days[-1] + timedelta(days=1))
+        yield user, day, days[-1], len(days), sum(counts[user, each] for each in days)
+
+
+def first_plays(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
+    seen = set()
+    for play in plays:
+        for entity in ("track", "artist", "album"):
+            key = play.user_id, entity, play.entity(entity)
+            if key[2] is not None and key not in seen:
+                seen.add(key)
+                yield *key, play.played_at, play.local.date(), play.play_id
+
+
+def coverage_gaps(connection: Connection) -> Iterable[tuple[Any, ...]]:
+    """Each stretch between two moments at which anything begins or ends by itself; then like is joined."""
+    archives = spans_of(connection, "select user_id, covered_from, covered_to from raw.covered_spans")
+    polling = spans_of(connection, "select user_id, polled_from, polled_to from raw.polled_spans")
+    missed = spans_of(connection, "select user_id, gap_start, gap_end, reason from raw.poll_gaps order by 2, 4")
+    for user in {*archives, *polling}:
+        ends_of_archives = {moment for span in archives[user] for moment in span[:2]}
+        ends_of_polling = {moment for span in polling[user] for moment in span[:2]}
+        ends = ends_of_archives | ends_of_polling
+        moments = sorted({*ends, *(moment for gap in missed[user] for moment in gap[:2]), FOREVER})
+        gaps: list[list[Any]] = []
+        for start, end in pairwise(moments[moments.index(min(ends)) :]):
+            if holding(archives[user], start, end):
+                continue
+            reason = None
+            if holding(polling[user], start, end):
+                within = holding(missed[user], start, end)
+                if not within:
+                    continue
+                reason = within[0][2]
+            if gaps and gaps[-1][1] == start and gaps[-1][2] == reason and start not in ends:
+                gaps[-1][1] = end
+            else:
+                gaps.append([start, end, reason])
+        for start, end, reason in gaps:
+            is_last = end == FOREVER
+            if reason is None and is_last:
+                reason = "after_polling" if start in ends_of_polling else "after_last_archive"
+            elif reason is None:
+                reason = "not_polled" if {start, end} & ends_of_polling else "between_archives"
+            yield user, start, None if is_last else end, reason
+
+
+def spans_of(connection: Connection, query: str) -> dict[int, list[tuple[Any, ...]]]:
+    spans = defaultdict(list)
+    for user, start, end, *rest in connection.execute(query.encode()):
+        spans[user].append((start, end or FOREVER, *rest))
+    return spans
+
+
+def holding(spans: list[tuple[Any, ...]], start: datetime, end: datetime) -> list[tuple[Any, ...]]:
+    return [span for span in spans if span[0] <= start and span[1] >= end]

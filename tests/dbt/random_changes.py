@@ -1,0 +1,199 @@
+"""Random changes of raw, of every kind that moves a mart's row, dense where days, weeks, years and clocks turn.
+
+Belongs here: what may happen to raw. Not here: what the marts must then say (marts_by_hand).
+Invariant: the same seed gives the same changes.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from datetime import UTC, date, datetime, time, timedelta
+
+from tests.dbt.marts_by_hand import Connection
+
+ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "UTC", "Pacific/Kiritimati")
+# First days of stretches of five: Apia leaves out 2011-12-30; clocks change in Berlin and New York; ISO years turn;
+# an ordinary fortnight in which streaks merge and split.
+STRETCHES = [
+    date(*ymd)
+    for ymd in (
+        (2011, 12, 28), (2020, 3, 27), (2020, 10, 23), (2020, 3, 6), (2020, 10, 30), (2019, 12, 29), (2020, 12, 30),
+        (2021, 6, 10), (2021, 6, 15), (2021, 6, 20),
+    )
+]  # fmt: skip
+HOURS_3 = 3 * 3_600_000
+CONTENTS = 24
+
+
+class RandomChanges:
+    def __init__(self, connection: Connection, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.connection = connection
+        self.contents: list[int] = []
+
+    def prepare(self, users: int = 5) -> None:
+        for first in STRETCHES:
+            months = sorted((first - timedelta(days=1), first + timedelta(days=6)))
+            self.connection.execute("select ops.ensure_event_partitions(%s, %s)", months)
+        artists, albums = [], []
+        for number in range(6):
+            query = "insert into raw.artists (name, artist_key) values (%s, %s) returning artist_id"
+            artists.append(self.new_id(query, f"a{number}", uuid.UUID(int=number)))
+        for number in range(12):
+            query = "insert into raw.albums (artist_id, name, album_key) values (%s, %s, %s) returning album_id"
+            albums.append(self.new_id(query, artists[number // 2], f"b{number}", uuid.UUID(int=number)))
+        self.artists, self.albums = artists, albums
+        for number in range(CONTENTS):
+            # Every eighth is an episode, and one of those has an artist all the same: lists are of tracks alone.
+            kind = 2 if number % 8 == 7 else 1
+            album = None if number % 5 == 4 or kind == 2 else albums[number % 12]
+            artist = artists[(number % 12) // 2] if kind == 1 or number == 7 else None
+            key, duration = uuid.UUID(int=number), 40_000 if number % 3 == 0 else None
+            content = self.new_id(
+                "insert into raw.contents (content_key, kind_id, title, match_title, match_key, artist_id, album_id,"
+                " duration_ms, names_played_at, names_batch_id) values (%s, %s, %s, %s, %s, %s, %s, %s, 'epoch', 1)"
+                " returning content_id",
+                key, kind, f"t{number}", f"t{number}", key, artist, album, duration,
+            )  # fmt: skip
+            self.contents.append(content)
+        for number in range(users):
+            self.add_user(f"user-{number}", ZONES[number % len(ZONES)])
+
+    def new_id(self, query: str, *values: object) -> int:
+        found = self.connection.execute(query.encode(), values).fetchone()
+        assert found is not None
+        return int(found[0])
+
+    def add_user(self, key: str, zone: str) -> None:
+        self.connection.execute("insert into app.users (user_key, time_zone) values (%s, %s)", (key, zone))
+
+    def instant(self) -> datetime:
+        day = self.random.choice(STRETCHES) + timedelta(days=self.random.randrange(5))
+        # Close to midnight in UTC, in New York and Berlin, or at any time.
+        hour = self.random.choice([0, 0, 23, 22, 4, 5, self.random.randrange(24)])
+        moment = time(hour, self.random.choice([0, 1, 29, 30, 31, 59]), self.random.choice([0, 59]), tzinfo=UTC)
+        return datetime.combine(day, moment)
+
+    def users(self) -> list[int]:
+        return [user for (user,) in self.connection.execute("select user_id from app.users order by 1").fetchall()]
+
+    def add_plays(self) -> None:
+        user = self.random.choice(self.users())
+        moment = self.instant()
+        for _ in range(self.random.choice([1, 1, 3, 8])):
+            ms_played = self.random.choice([None, 0, 19_999, 20_000, 29_999, 30_000, 180_000, 1_800_000, HOURS_3])
+            content = self.random.choice([None, *self.contents])
+            self.connection.execute(
+                "insert into raw.listening_events (user_id, played_at, source_id, content_id, ms_played, batch_id)"
+                # All from one batch, within which no event is another's twin.
+                " values (%s, %s, 1, %s, %s, 1) on conflict do nothing",
+                (user, moment, content, ms_played),
+            )
+            moment += timedelta(
+                minutes=self.random.choice([0, 3, 29, 30, 31, 45, 200]), seconds=self.random.choice([0, 1])
+            )
+
+    def remove_plays(self) -> None:
+        user = self.random.choice(self.users())
+        moment = self.instant()
+        match self.random.randrange(3):
+            case 0:
+                span = timedelta(hours=self.random.choice([1, 24, 72]))
+                self.connection.execute(
+                    "delete from raw.listening_events where user_id = %s and played_at between %s and %s",
+                    (user, moment, moment + span),
+                )
+            case 1:
+                self.connection.execute(
+                    "delete from raw.listening_events where user_id = %s and content_id = %s",
+                    (user, self.random.choice(self.contents)),
+                )
+            case _:
+                self.connection.execute(
+                    "delete from raw.listening_events where user_id = %s and played_at ="
+                    " (select played_at from raw.listening_events where user_id = %s"
+                    " order by md5(played_at::text || %s) limit 1)",
+                    (user, user, str(self.random.random())),
+                )
+
+    def move_user(self) -> None:
+        zone = self.random.choice(ZONES)
+        self.connection.execute(
+            "update app.users set time_zone = %s where user_id = %s", (zone, self.random.choice(self.users()))
+        )
+
+    def replace_user(self) -> None:
+        if len(self.users()) > 3:
+            self.connection.execute("delete from app.users where user_id = %s", (self.random.choice(self.users()),))
+        self.add_user(f"user-{self.random.randrange(10**9)}", self.random.choice(ZONES))
+
+    def change_content(self) -> None:
+        number = self.random.choice(self.contents)
+        match self.random.randrange(3):
+            case 0:
+                artist = self.random.choice([None, *self.artists])
+                query = "update raw.contents set artist_id = %s where content_id = %s"
+                self.connection.execute(query, (artist, number))
+            case 1:
+                album = self.random.choice([None, *self.albums])
+                self.connection.execute("update raw.contents set album_id = %s where content_id = %s", (album, number))
+            case _:
+                duration = self.random.choice([None, 40_000, 300_000])
+                query = "update raw.contents set duration_ms = %s where content_id = %s"
+                self.connection.execute(query, (duration, number))
+
+    def change_alias(self) -> None:
+        # From the first half to the second, so that no alias has an alias.
+        half = CONTENTS // 2
+        alias, canonical = self.random.choice(self.contents[:half]), self.random.choice(self.contents[half:])
+        self.connection.execute("delete from raw.content_aliases where content_id = %s", (alias,))
+        if self.random.random() < 0.7:
+            self.connection.execute("insert into raw.content_aliases values (%s, %s, 'relinked')", (alias, canonical))
+
+    def change_coverage(self) -> None:
+        user = self.random.choice(self.users())
+        first = self.instant()
+        self.connection.execute(
+            "with import as (insert into app.imports (user_id, sha256, archive_name, kind)"
+            " values (%s, sha256(%s::text::bytea), 'a', 'mixed') returning import_id)"
+            " insert into raw.covered_spans (user_id, import_id, source_id, covered_from, covered_to)"
+            " select %s, import_id, 1, %s, %s from import",
+            (user, str(self.random.random()), user, first, first + timedelta(days=self.random.choice([0, 3, 400]))),
+        )
+        if self.random.random() < 0.3:
+            self.connection.execute(
+                "delete from app.imports where user_id = %s and import_id % 3 = 0".replace("% 3", "%% 3"), (user,)
+            )
+
+    def change_polling(self) -> None:
+        """Spans of polling, open ones too, with gaps of all lengths that may overlap or lie outside."""
+        user = self.random.choice(self.users())
+        first = self.instant()
+        last = first + timedelta(days=self.random.choice([0, 2, 40]))
+        if self.random.random() < 0.5:
+            open_end = self.random.random() < 0.4
+            self.connection.execute(
+                "insert into raw.polled_spans (user_id, polled_from, polled_to) values (%s, %s, %s)"
+                " on conflict (user_id) where polled_to is null do nothing",
+                (user, first, None if open_end else last),
+            )
+        else:
+            self.connection.execute(
+                "insert into raw.poll_gaps (user_id, gap_start, gap_end, reason, noted_at) values (%s, %s, %s, %s, %s)"
+                " on conflict (user_id) where gap_end is null do nothing",
+                (user, first, self.random.choice([None, last, last]), self.random.choice(["outage", "paused"]), last),
+            )
+        if self.random.random() < 0.2:
+            table = self.random.choice(["polled_spans", "poll_gaps"])
+            self.connection.execute(f"delete from raw.{table} where user_id = %s".encode(), (user,))
+
+    def step(self) -> None:
+        """Some changes at once, as the transactions between two mart runs make them."""
+        changes = (
+            [self.add_plays] * 10 + [self.remove_plays] * 5 + [self.change_content, self.change_alias] * 2
+            + [self.move_user, self.replace_user, self.change_coverage, self.change_coverage]
+            + [self.change_polling] * 3
+        )  # fmt: skip
+        for _ in range(self.random.choice([1, 2, 5, 12, 30])):
+            self.random.choice(changes)()

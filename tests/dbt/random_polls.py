@@ -1,0 +1,146 @@
+"""Random histories of one true listening, polled and archived piece by piece, and what people do to it.
+
+Belongs here: what may happen to raw. Not here: what the marts must then say.
+Two short songs on repeat around three midnights, so that nearly every polled play has several rows that it might be.
+Invariant: the same seed gives the same history.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import psycopg
+
+from myi_pipeline.warehouse.connections import Role
+from tests.dbt.polled import Person
+
+FIRST = datetime(2024, 3, 1, 23, 52, tzinfo=UTC)
+PLATFORMS = ("phone", "speaker")
+
+
+class Heard(NamedTuple):
+    """A play as it was; `synced_at` is when an archive says so, if not at its end."""
+
+    began: datetime
+    heard_s: int
+    paused_s: int
+    song: int
+    platform: str
+    synced_at: datetime | None
+
+    @property
+    def ended(self) -> datetime:
+        return self.began + timedelta(seconds=self.heard_s + self.paused_s)
+
+
+class RandomPolls:
+    def __init__(self, marts: Any, seed: int) -> None:
+        self.marts = marts
+        self.random = random.Random(seed)
+        self.people = [Person(marts, key) for key in ("ada", "bob")]
+        self.other_id = marts.add_content("Known by another id", uri="spotify:track:other")
+        self.by_name = marts.add_content("Song of bob")
+        # Which clock each device of each person really has.
+        self.clocks = {(p.user, name): self.random.choice(["end", "start"]) for p in self.people for name in PLATFORMS}
+        self.plays = {person.user: self._listening(person) for person in self.people}
+        self.open: list[psycopg.Connection[Any]] = []
+
+    def _listening(self, person: Person) -> list[Heard]:
+        plays = []
+        for day in range(3):
+            moment = FIRST + timedelta(days=day, seconds=self.random.randrange(60))
+            for _ in range(18):
+                heard, paused = self.random.choice([25, 31, 31, 200]), self.random.choice([0, 0, 0, 40, 1500])
+                synced = moment + timedelta(hours=self.random.choice([2, 30])) if self.random.random() < 0.15 else None
+                song = self.random.choice([person.song, person.song, self.other_id])
+                plays.append(Heard(moment, heard, paused, song, self.random.choice(PLATFORMS), synced))
+                moment = plays[-1].ended + timedelta(seconds=self.random.choice([1, 2, 2, 2400]))
+        return plays
+
+    def some(self) -> tuple[Person, list[Heard]]:
+        """A few plays in a row, or all of them."""
+        person = self.random.choice(self.people)
+        plays = self.plays[person.user]
+        start = self.random.randrange(len(plays))
+        return person, plays[start : start + self.random.choice([1, 5, 20, 54])]
+
+    def poll(self) -> None:
+        person, plays = self.some()
+        person.polled(*(self.reported(person, play) for play in plays if play.heard_s >= 30))
+
+    def poll_late(self) -> None:
+        """A poll whose transaction commits after the next refresh."""
+        person, plays = self.some()
+        connection = self.marts.warehouse.connect(Role.OWNER)
+        for play in plays[:5]:
+            self.marts.add_play(
+                person.user, self.reported(person, play), play.song, None, source=3, batch=9, connection=connection
+            )
+        self.open.append(connection)
+
+    def reported(self, person: Person, play: Heard) -> datetime:
+        moment = play.began if self.clocks[person.user, play.platform] == "start" else play.ended
+        return moment + timedelta(milliseconds=400)
+
+    def archive(self) -> None:
+        person, plays = self.some()
+        tells_start = self.random.random() < 0.7
+        for play in plays:
+            values = (
+                person.user, play.synced_at or play.ended, play.song if self.random.random() < 0.95 else None,
+                play.heard_s * 1000, person.context(play.platform),
+                play.began if play.synced_at or tells_start else None, play.synced_at is not None,
+            )  # fmt: skip
+            self.marts.sql(
+                "insert into raw.listening_events (user_id, played_at, content_id, ms_played, context_id,"
+                " offline_timestamp, offline, source_id, batch_id) values (%s, %s, %s, %s, %s, %s, %s, 1, 1)"
+                " on conflict do nothing",
+                *values,
+            )
+
+    def account_data(self) -> None:
+        person, plays = self.some()
+        for play in plays:
+            minute = (play.synced_at or play.ended).replace(second=0)
+            self.marts.add_play(person.user, minute, self.by_name, play.heard_s * 1000, source=2, batch=2)
+
+    def teach(self) -> None:
+        """Doubtless pairs: a clock is learnt, or turns."""
+        person = self.random.choice(self.people)
+        platform, clock = self.random.choice(PLATFORMS), self.random.choice(["end", "start"])
+        day, late_s = self.random.randrange(10, 29), self.random.choice([0.5, 6.0])
+        uri = f"spotify:track:{day}{clock}{platform}"
+        if self.marts.sql("select count(*) from raw.contents where uri = %s", uri) == [(0,)]:
+            person.teach(clock, days=[day], platform=platform, late_s=late_s)
+
+    def remove(self) -> None:
+        person = self.random.choice(self.people)
+        self.marts.sql(
+            "delete from raw.listening_events where user_id = %s and source_id = any(%s)"
+            " and hashtext(played_at::text || %s) %% 3 = 0",
+            person.user, self.random.choice([[1], [3], [1, 2, 3]]), str(self.random.random()),
+        )  # fmt: skip
+
+    def alias(self) -> None:
+        self.marts.sql("delete from raw.content_aliases where content_id = %s", self.other_id)
+        if self.random.random() < 0.7:
+            song = self.random.choice(self.people).song
+            self.marts.sql("insert into raw.content_aliases values (%s, %s, 'relinked')", self.other_id, song)
+
+    def steps(self) -> list[Callable[[], None]]:
+        return [self.poll] * 3 + [self.archive] * 3 + [self.teach] * 2 + [
+            self.poll_late, self.account_data, self.remove, self.alias,
+        ]  # fmt: skip
+
+    def step(self) -> None:
+        """Some changes, a refresh, and then what was late."""
+        for _ in range(self.random.randint(1, 4)):
+            self.random.choice(self.steps())()
+        self.marts.refreshed()
+        for connection in self.open:
+            connection.commit()
+            connection.close()
+        self.open.clear()

@@ -1,0 +1,173 @@
+"""What each role may read, proved in the database: whatever a query forgets, it meets one user's rows alone."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+import yaml
+
+from myi_pipeline.warehouse.connections import Role
+from tests.architecture.house import marts as mart_files
+from tests.dbt.conftest import Marts
+
+ALL_MARTS = [path.stem for path in mart_files()]
+# The shared catalogue, which no route lists without the plays of its user.
+CATALOGUE = {"dim_contents", "dim_tracks", "dim_artists", "dim_albums"}
+
+
+def personal() -> list[str]:
+    """The marts with user_id, by what their models say."""
+    found = []
+    for path in mart_files():
+        described = yaml.safe_load(path.with_suffix(".yml").read_text(encoding="utf-8"))
+        columns = next(each["columns"] for each in described["models"] if each["name"] == path.stem)
+        if any(column["name"] == "user_id" for column in columns):
+            found.append(path.stem)
+    return found
+
+
+PERSONAL = personal()
+
+
+@pytest.fixture
+def filled(marts: Marts) -> Marts:
+    """Two users with plays of the same song on three days."""
+    song = marts.add_content("Song", "Artist", uri="spotify:track:0000000000000000000001", album="Album")
+    for key in ("ana", "ben"):
+        user_id = marts.add_user(key)
+        for day in ("01", "02", "09"):
+            marts.add_play(user_id, f"2024-03-{day} 12:00Z", song)
+        marts.sql(
+            "insert into raw.top_items (user_id, taken_on, entity_kind, term, rank, content_id, taken_at)"
+            " values (%s, '2024-03-02', 'track', 'short_term', 1, %s, '2024-03-02 12:00Z')",
+            user_id, song,
+        )  # fmt: skip
+    marts.refreshed()
+    return marts
+
+
+def users_seen(marts: Marts, mart: str, *, as_user: str | None) -> set[int]:
+    with marts.warehouse.connect(Role.API) as connection:
+        if as_user is not None:
+            connection.execute("select set_config('app.user_id', %s, true)", (as_user,))
+        return {row[0] for row in connection.execute(f"select user_id from marts.{mart}".encode())}
+
+
+def keep(marts: Marts, *, filled_marts: set[str]) -> None:
+    """The rule for every personal mart."""
+    (ana,), (ben,) = marts.sql("select user_id from app.users order by user_id")
+    for mart in PERSONAL:
+        both = {row[0] for row in marts.read(f"select user_id from marts.{mart}")}
+        assert both == ({ana, ben} if mart in filled_marts else both)
+        assert users_seen(marts, mart, as_user=None) == set(), mart
+        assert users_seen(marts, mart, as_user="") == set(), mart
+        assert users_seen(marts, mart, as_user=str(ana)) == both & {ana}, mart
+        assert users_seen(marts, mart, as_user=str(ben)) == both & {ben}, mart
+
+
+def test_the_personal_marts_are_all_but_the_catalogue() -> None:
+    assert set(ALL_MARTS) - set(PERSONAL) == CATALOGUE
+
+
+def test_every_mart_shows_one_users_rows_also_after_it_was_swapped_and_rebuilt(filled: Marts) -> None:
+    filled_marts = set(PERSONAL) - {"fct_coverage_gaps"}
+    keep(filled, filled_marts=filled_marts)
+    api, analyst = filled.warehouse.role_name(Role.API), filled.warehouse.role_name(Role.ANALYST)
+
+    # What a tool that swaps tables does: the new one has rows and columns, and neither policies nor grants.
+    with filled.warehouse.connect(Role.DBT, autocommit=True) as connection:
+        for (mart,) in connection.execute("select tablename from pg_tables where schemaname = 'marts'").fetchall():
+            connection.execute(f"create table marts.swapped (like marts.{mart} including all)".encode())
+            connection.execute(f"insert into marts.swapped select * from marts.{mart}".encode())
+            connection.execute(f"drop table marts.{mart} cascade".encode())
+            connection.execute(f"alter table marts.swapped rename to {mart}".encode())
+            # The worst case: it can be read, and row-level security is off.
+            connection.execute(f'grant select on marts.{mart} to "{api}", "{analyst}"'.encode())
+    with pytest.raises(AssertionError, match=r"fct_plays|agg_|dim_users"):
+        keep(filled, filled_marts=filled_marts)
+
+    filled.sql("update ops.mart_state set fingerprint = 'another'")
+    assert filled.refreshed().is_rebuild
+    keep(filled, filled_marts=filled_marts)
+    assert filled.read("select count(*) from marts.fct_plays") == [(6,)]
+
+    # A policy alone that went missing comes back with the next refresh that touches the mart.
+    with filled.warehouse.connect(Role.DBT, autocommit=True) as connection:
+        connection.execute("drop policy one_user on marts.fct_plays")
+    (ana,), _ = filled.sql("select user_id from app.users order by user_id")
+    assert users_seen(filled, "fct_plays", as_user=str(ana)) == set()
+    filled.add_play(ana, "2024-03-20 12:00Z")
+    filled.refreshed()
+    assert users_seen(filled, "fct_plays", as_user=str(ana)) == {ana}
+
+
+RIGHTS = """
+select n.nspname || '.' || c.relname
+from pg_class as c
+inner join pg_namespace as n on n.oid = c.relnamespace
+where
+    c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and n.nspname not in ('pg_catalog', 'information_schema')
+    and n.nspname not like 'pg_%%'
+    and has_schema_privilege(%s, n.oid, 'usage')
+    and (has_table_privilege(%s, c.oid, %s) or has_any_column_privilege(%s, c.oid, %s))
+"""
+WRITING = "insert, update"
+OTHER_WRITING = "delete, truncate, trigger"
+
+
+def tables(marts: Marts, role: Role, rights: str) -> set[str]:
+    name = marts.warehouse.role_name(role)
+    column_rights = rights if "delete" not in rights else "references"
+    return {row[0] for row in marts.sql(RIGHTS, name, name, rights, name, column_rights)}
+
+
+@pytest.fixture
+def built(marts_of_session: Marts) -> Marts:
+    """The marts as the tests before left them; rights do not hang on rows."""
+    if not marts_of_session.sql("select from ops.mart_state where completed_run_id is not null"):
+        marts_of_session.refreshed()
+    return marts_of_session
+
+
+def test_the_api_role_selects_from_marts_and_can_do_nothing_else(built: Marts) -> None:
+    assert tables(built, Role.API, "select") == {f"marts.{mart}" for mart in ALL_MARTS}
+    assert tables(built, Role.API, WRITING) | tables(built, Role.API, OTHER_WRITING) == set()
+    # The question would find something: the role that imports may write.
+    assert "raw.listening_events" in tables(built, Role.INGEST, WRITING)
+    with built.warehouse.connect(Role.API, autocommit=True) as connection:
+        for statement in (
+            "select * from raw.listening_events",
+            "select * from app.credentials",
+            "select * from app.sessions",
+            "set transaction_read_only = off; delete from marts.fct_plays",
+            "begin read write; create temporary table t (x int)",
+            "begin read write; create table marts.t (x int)",
+            "set role postgres",
+        ):
+            with pytest.raises(psycopg.Error) as refused:
+                connection.execute(statement.encode())
+            connection.rollback()
+            assert refused.value.sqlstate in ("42501", "25006", "22023"), (statement, refused.value)
+        assert connection.execute("show statement_timeout").fetchone() == ("5s",)
+        assert connection.execute("show default_transaction_read_only").fetchone() == ("on",)
+
+
+def test_the_role_for_sessions_sees_no_play_no_raw_row_and_no_sealed_login(built: Marts) -> None:
+    seen = tables(built, Role.APP, "select")
+    assert not {table for table in seen if table.startswith(("raw.", "marts.", "staging.", "intermediate."))}
+    with built.warehouse.connect(Role.APP, autocommit=True) as connection:
+        for column in ("refresh_token", "*"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"select {column} from app.credentials".encode())
+        connection.execute("select account_key, status from app.credentials")
+
+
+def test_the_role_for_metrics_sees_figures_alone(built: Marts) -> None:
+    assert tables(built, Role.MONITOR, "select") == {"ops.figures", "ops.schema_version"}
+    assert tables(built, Role.MONITOR, WRITING) == set()
+    columns = built.sql(
+        "select distinct column_name from information_schema.columns where table_name = 'figures'", role=Role.MONITOR
+    )
+    assert {row[0] for row in columns} == {"name", "label", "value"}
+    assert "ana" not in str(built.sql("select * from ops.figures", role=Role.MONITOR))

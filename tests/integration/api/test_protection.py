@@ -1,0 +1,260 @@
+"""What stands between the network and the routes: foreign pages and names, floods, large bodies, forged addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.routing import Mount
+
+from myi_pipeline.api.app import create_app
+from myi_pipeline.api.security.body_limits import USUAL_BYTES
+from tests.architecture.house import ROOT
+from tests.integration.api.conftest import RunningSite, SiteMaker
+
+TOKENS = "/v1/me/tokens"
+WISH = {"name": "x"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "same-origin"}, 201),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        # Another port or a sibling of the same site is another program.
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "none"}, 403),
+        ({"sec-fetch-site": "cross-site", "origin": "{own}"}, 403),
+        ({"origin": "{own}"}, 201),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({}, 403),
+    ],
+)
+def test_what_changes_something_is_done_for_this_sites_own_pages_alone(
+    site: RunningSite, headers: dict[str, str], status: int
+) -> None:
+    browser = site.visitor(cookie=f"myi_session={site.session()}")
+    own = {name: value.replace("{own}", site.url) for name, value in headers.items()}
+    assert browser.post(TOKENS, json=WISH, headers=own).status_code == status
+    assert site.sql("select count(*) from app.access_tokens") == [(int(status == 201),)]
+
+
+def test_every_route_that_changes_something_is_behind_that(site: RunningSite) -> None:
+    browser = site.visitor(cookie=f"myi_session={site.session()}", **{"sec-fetch-site": "cross-site"})
+    tried = [
+        browser.request(method, path.replace("{", "").replace("}", ""))
+        for route in api_routes(create_app(site.settings, site.warehouse).routes)
+        for path in [route.path]
+        for method in route.methods - {"GET", "HEAD"}
+    ]
+    assert len(tried) >= 7
+    assert {answer.json()["type"] for answer in tried} == {"urn:myi:problem:cross-site"}
+
+
+def test_a_foreign_name_for_this_address_reaches_nothing_but_health(site: RunningSite) -> None:
+    """DNS rebinding: evil.example resolves to 127.0.0.1 once its page is loaded."""
+    browser = site.browser()
+    rebound = {"host": f"evil.example:{site.settings.api_port}"}
+    assert browser.get("/v1/me/sign-ins", headers=rebound).status_code == 421
+    assert browser.get("/sign-in", headers=rebound).status_code == 421
+    assert browser.get("/healthz", headers=rebound).status_code == 200
+    assert browser.get("/v1/me/sign-ins", headers={"host": f"localhost:{site.settings.api_port}"}).status_code == 200
+
+
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/healthz", "/nowhere", "/v1/me/sign-ins", "/static/access.css"])
+def test_every_answer_has_the_headers(site: RunningSite, path: str) -> None:
+    answer = site.visitor().get(path)
+    expected = HEADERS | ({"cache-control": answer.headers["cache-control"]} if path.startswith("/static") else {})
+    assert {name: answer.headers.get(name) for name in expected} == expected
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert "strict-transport-security" not in answer.headers
+
+
+def test_behind_tls_cookies_are_for_this_host_over_tls_alone(make_site: SiteMaker) -> None:
+    site = make_site(public_url="https://music.example.org")
+    visitor = site.visitor(host="music.example.org", **{"sec-fetch-site": "same-origin"})
+    answer = visitor.post("/sign-out", headers={"cookie": f"__Host-myi_session={site.session()}"})
+    assert answer.headers["strict-transport-security"].startswith("max-age=63072000")
+    assert answer.headers["set-cookie"].startswith("__Host-myi_session=")
+    assert "Secure" in answer.headers["set-cookie"]
+    assert "Path=/" in answer.headers["set-cookie"]
+    assert "Domain" not in answer.headers["set-cookie"]
+    # The name without the prefix is what a page of a sibling domain could plant.
+    planted = {"cookie": f"myi_session={site.session()}"}
+    assert visitor.get("/v1/me/sign-ins", headers=planted).status_code == 401
+
+
+def test_other_origins_read_nothing_unless_they_are_named_and_never_with_cookies(make_site: SiteMaker) -> None:
+    named = "https://player.example.org"
+    closed, opened = make_site(), make_site(cors_origins=named)
+    asked = {"origin": named}
+    assert "access-control-allow-origin" not in closed.program().get("/v1/me/sign-ins", headers=asked).headers
+    answer = opened.program().get("/v1/me/sign-ins", headers=asked)
+    assert answer.headers["access-control-allow-origin"] == named
+    assert "access-control-allow-credentials" not in answer.headers
+    other = opened.program().get("/v1/me/sign-ins", headers={"origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_guessing_ends_after_a_few_tries_also_for_a_guess_that_is_right(make_site: SiteMaker) -> None:
+    site = make_site(api_sensitive_requests_per_minute=5)
+    token = site.token()
+    guesses = [site.visitor(authorization=f"Bearer myi_{'A' * 42}{n}").get(TOKENS) for n in range(5)]
+    assert [answer.status_code for answer in guesses] == [401] * 5
+    late = site.visitor(authorization=f"Bearer {token}").get(TOKENS)
+    assert late.status_code == 429
+    assert 1 <= int(late.headers["retry-after"]) <= 60
+    assert late.json()["type"] == "urn:myi:problem:too-many-requests"
+
+
+def test_sign_in_is_strict_reading_is_normal_and_health_is_lenient(make_site: SiteMaker) -> None:
+    site = make_site(api_sensitive_requests_per_minute=3, api_requests_per_minute=6)
+    browser = site.browser()
+
+    def until_refused(path: str) -> int:
+        return next((n for n in range(100) if browser.get(path).status_code == 429), 100)
+
+    assert until_refused("/link/x") == 3
+    assert until_refused("/v1/me/sign-ins") == 6
+    assert until_refused("/healthz") == 60
+
+
+def test_one_users_flood_is_not_anothers(make_site: SiteMaker) -> None:
+    site = make_site(api_requests_per_minute=3)
+    ana, ben = site.browser("ana"), site.browser("ben")
+    assert [ana.get("/v1/me/sign-ins").status_code for _ in range(4)] == [200, 200, 200, 429]
+    assert ben.get("/v1/me/sign-ins").status_code == 200
+
+
+def test_nobody_chooses_the_address_by_which_they_are_limited(make_site: SiteMaker) -> None:
+    site = make_site(api_sensitive_requests_per_minute=2)
+    forged = [site.visitor().get("/link/x", headers={"x-forwarded-for": f"10.0.0.{n}"}) for n in range(4)]
+    assert [answer.status_code for answer in forged] == [410, 410, 429, 429]
+
+
+def test_behind_a_trusted_proxy_each_visitor_is_limited_apart(make_site: SiteMaker) -> None:
+    site = make_site(api_sensitive_requests_per_minute=1, trusted_proxies="127.0.0.1")
+    proxy = site.visitor()
+
+    def ask(forwarded: str) -> int:
+        return proxy.get("/link/x", headers={"x-forwarded-for": forwarded}).status_code
+
+    assert [ask("203.0.113.1"), ask("203.0.113.2"), ask("203.0.113.1")] == [410, 410, 429]
+    # What the visitor wrote itself stands to the left of what the proxy added.
+    assert ask("198.51.100.7, 203.0.113.2") == 429
+    # A household has a /64 of addresses.
+    assert [ask("2001:db8::1"), ask("2001:db8::2")] == [410, 429]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_body_that_is_too_large_is_refused_before_it_is_held(site: RunningSite, is_told: bool) -> None:
+    browser = site.browser()
+    sent = 0
+
+    def chunks() -> object:
+        nonlocal sent
+        for _ in range(2_000):
+            sent += 8_192
+            yield b" " * 8_192
+
+    try:
+        answer = browser.post(TOKENS, content=b" " * (USUAL_BYTES + 1) if is_told else chunks())  # type: ignore[arg-type]
+    except httpx.WriteError:
+        # The site closed the connection while the rest was on its way.
+        answer = None
+    if answer is not None:
+        assert answer.status_code == 413
+        assert answer.json()["type"] == "urn:myi:problem:too-large"
+    assert sent < 2_000 * 8_192
+    assert site.browser().get("/healthz").status_code == 200
+
+
+def test_errors_are_problem_documents_that_repeat_nothing_of_the_request(site: RunningSite) -> None:
+    browser = site.browser()
+    hostile = "<img src=x onerror=alert(1)>"
+    answers = [
+        browser.get("/nowhere"),
+        browser.put(TOKENS),
+        browser.post(TOKENS, json={"name": 7, hostile: 1}),
+        browser.post(TOKENS, content=b"{", headers={"content-type": "application/json"}),
+        browser.delete(f"{TOKENS}/{hostile}"),
+        browser.delete(f"{TOKENS}/99999999999999999999"),
+        site.visitor().get(TOKENS),
+    ]
+    for answer in answers:
+        assert answer.headers["content-type"] == "application/problem+json", answer.text
+        document = answer.json()
+        assert {"type", "title", "status", "detail", "instance"} <= set(document)
+        assert document["status"] == answer.status_code
+        assert "onerror" not in answer.text
+
+
+def test_hostile_names_are_text_on_every_page_of_this_room(site: RunningSite) -> None:
+    browser = site.browser(None)
+    hostile = '"><img src=x onerror=alert(1)>'
+    for page in (
+        browser.get("/sign-in", params={"return_to": f"/{hostile}"}),
+        browser.get(f"/link/{hostile}", headers={"accept": "text/html"}),
+        browser.get("/callback", params={"state": hostile, "error": hostile}, headers={"accept": "text/html"}),
+        browser.get(f"/{hostile}", headers={"accept": "text/html"}),
+    ):
+        assert page.headers["content-type"].startswith("text/html")
+        assert "<img" not in page.text
+
+
+def api_routes(routes: Iterable[Any]) -> list[APIRoute]:
+    """Those of included routers too, which FastAPI keeps apart."""
+    found: list[APIRoute] = []
+    for route in routes:
+        if isinstance(route, APIRoute):
+            found.append(route)
+        elif hasattr(route, "original_router"):
+            found += api_routes(route.original_router.routes)
+    return found
+
+
+def test_every_route_has_a_tier_of_its_own(site: RunningSite) -> None:
+    """A route that nobody limits is found here; the contract and files need none."""
+
+    def tiers(route: APIRoute) -> list[object]:
+        left, found = [route.dependant], []
+        while left:
+            dependant = left.pop()
+            left += dependant.dependencies
+            found.append(getattr(dependant.call, "tier", None))
+        return [tier for tier in found if tier is not None]
+
+    app = create_app(site.settings, site.warehouse)
+    every = api_routes(app.routes)
+    assert {"/healthz", "/sign-in", TOKENS, "/v1/me/plays"} <= {route.path for route in every}
+    assert [route.path for route in every if not tiers(route)] == []
+    unlimited = APIRouter()
+    unlimited.add_api_route("/open", lambda: None)
+    assert tiers(api_routes(unlimited.routes)[0]) == []
+    assert {route.path for route in app.routes if isinstance(route, Mount)} == {"/static"}
+
+
+def test_every_route_is_described(site: RunningSite) -> None:
+    """In the contract, or in docs/access.md."""
+    app = create_app(site.settings, site.warehouse)
+    contract = set(app.openapi()["paths"])
+    described = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
+    hidden = [route.path for route in api_routes(app.routes) if route.path not in contract]
+    assert "/sign-in" in hidden
+    assert [path for path in hidden if f"{path}`" not in described] == []

@@ -1,0 +1,333 @@
+"""Signing in with Spotify, by a one-time link, and out again; and everything that must not sign anybody in."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import structlog
+
+from myi_pipeline import logs
+from myi_pipeline.services import login_user, manage_access, sign_in
+from myi_pipeline.services.open_spotify import open_spotify
+from myi_pipeline.simulator.live import AppSpec, Simulator, SimulatorSpec, mixed_listeners, running_simulator
+from myi_pipeline.spotify.transport import utc_now
+from myi_pipeline.warehouse.connections import Role
+from tests.integration.api.conftest import RunningSite, SiteMaker, empty, free_port
+
+SIGN_INS = "/v1/me/sign-ins"
+
+
+@pytest.fixture(scope="module")
+def spotify() -> Iterator[Callable[[str], Simulator]]:
+    """A simulated Spotify that sends browsers to an address."""
+    with ExitStack() as stack:
+
+        def start(redirect: str) -> Simulator:
+            spec = SimulatorSpec(apps=(AppSpec(redirect_uris=(redirect,)),), listeners=mixed_listeners(3), artists=20)
+            return stack.enter_context(running_simulator(spec))
+
+        yield start
+
+
+class Place:
+    """A site beside a simulated Spotify."""
+
+    def __init__(self, make_site: SiteMaker, start: Callable[[str], Simulator], **changes: object) -> None:
+        port = free_port()
+        redirect = f"http://127.0.0.1:{port}/callback"
+        self.simulator = start(redirect)
+        self.changes = {
+            "api_port": port,
+            "spotify_client_id": "myi-simulated-client",
+            "spotify_api_url": self.simulator.api_url,
+            "spotify_accounts_url": self.simulator.accounts_url,
+            "spotify_redirect_uri": redirect,
+            **changes,
+        }
+        self.site: RunningSite = make_site(**self.changes)
+
+    def connect(self, key: str, listener: str) -> int:
+        """What `myi user login` does."""
+        settings, warehouse = self.site.settings, self.site.warehouse
+        user_id = self.site.user(key)
+        with (
+            open_spotify(settings, warehouse) as opened,
+            warehouse.connect(Role.INGEST, autocommit=True) as connection,
+        ):
+            pending = login_user.begin_login(opened, settings, user_id=user_id, user_key=key)
+            redirected = self.simulator.visit(pending.url, listener)
+            login_user.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
+        return user_id
+
+    def begin(self, browser: httpx.Client, path: str = "/sign-in/spotify", **form: str) -> str:
+        """The address at Spotify to which the browser is sent."""
+        answer = browser.post(path, data=form)
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"]
+
+    def agreed(self, browser: httpx.Client, listener: str, **form: str) -> str:
+        """The address to which Spotify sends the browser after the person agreed; not opened yet."""
+        return self.simulator.visit(self.begin(browser, **form), listener)
+
+
+@pytest.fixture(scope="module")
+def place_of_module(make_site_of_module: SiteMaker, spotify: Callable[[str], Simulator]) -> Place:
+    return Place(make_site_of_module, spotify)
+
+
+@pytest.fixture
+def place(place_of_module: Place) -> Iterator[Place]:
+    """Emptied; clients of the test before are closed."""
+    empty(place_of_module.site.warehouse)
+    running = place_of_module.site
+    with ExitStack() as stack:
+        place_of_module.site = replace(running, stack=stack)
+        yield place_of_module
+    place_of_module.site = running
+
+
+def who(browser: httpx.Client) -> int:
+    return browser.get(SIGN_INS).status_code
+
+
+def test_whoever_connected_spotify_signs_in_with_it_and_out_again(place: Place) -> None:
+    place.connect("ana", "listener-1")
+    browser = place.site.browser(None)
+
+    answer = browser.get(place.agreed(browser, "listener-1", return_to="/sign-in?x=1"))
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?x=1")
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    (mine,) = browser.get(SIGN_INS).json()["sign_ins"]
+    assert (mine["method"], mine["device"]) == ("spotify", "Testfox/1.0")
+
+    out = browser.post("/sign-out")
+    assert (out.status_code, out.headers["location"]) == (303, "/sign-in")
+    assert place.site.sql("select count(*) from app.sessions") == [(0,)]
+    assert who(browser) == 401
+
+
+def test_a_stranger_is_not_let_in_and_leaves_nothing(place: Place) -> None:
+    browser = place.site.browser(None)
+    answer = browser.get(place.agreed(browser, "listener-2"), headers={"accept": "text/html"})
+    assert answer.status_code == 403
+    assert "belongs to nobody here" in answer.text
+    assert place.site.sql("select count(*) from app.users") == [(0,)]
+    assert place.site.sql("select count(*) from app.sessions") == [(0,)]
+    assert place.site.sql("select count(*) from app.credentials") == [(0,)]
+
+
+def test_with_open_signup_a_stranger_becomes_a_user_and_stays_the_same_one(
+    make_site: SiteMaker, spotify: Callable[[str], Simulator]
+) -> None:
+    place = Place(make_site, spotify, open_signup=True)
+    for _ in range(2):
+        browser = place.site.browser(None)
+        assert browser.get(place.agreed(browser, "listener-2")).status_code == 303
+        assert who(browser) == 200
+    assert len(place.site.sql("select user_key from app.users")) == 1
+    assert place.site.sql("select count(*) from app.credentials") == [(1,)]
+
+
+def test_a_user_of_archives_connects_spotify_from_a_signed_in_browser(place: Place) -> None:
+    browser = place.site.browser("ben")
+    address = place.simulator.visit(place.begin(browser, "/connect/spotify"), "listener-3")
+    assert browser.get(address).status_code == 303
+    assert place.site.sql("select user_key from app.credentials inner join app.users using (user_id)") == [("ben",)]
+
+
+def test_the_account_of_one_user_is_not_connected_to_another(place: Place) -> None:
+    ana = place.connect("ana", "listener-1")
+    browser = place.site.browser("ben")
+    address = place.simulator.visit(place.begin(browser, "/connect/spotify"), "listener-1")
+    answer = browser.get(address)
+    assert answer.status_code == 422
+    assert "counted twice" in answer.json()["detail"]
+    assert place.site.sql("select user_id from app.credentials") == [(ana,)]
+
+
+def test_connecting_needs_the_same_person_at_both_ends(place: Place) -> None:
+    """On a shared computer the next person would have connected their account to the one who left."""
+    browser = place.site.browser("ben")
+    url = place.begin(browser, "/connect/spotify")
+    assert browser.post("/sign-out").status_code == 303
+    answer = browser.get(place.simulator.visit(url, "listener-3"))
+    assert answer.status_code == 422
+    assert place.site.sql("select count(*) from app.credentials") == [(0,)]
+
+
+def test_an_answer_signs_in_nobody_but_the_browser_that_asked(place: Place) -> None:
+    """Login CSRF: an attacker's own answer, opened in a victim's browser."""
+    place.connect("mallory", "listener-1")
+    attacker, victim = place.site.browser(None), place.site.browser(None)
+    answer = place.agreed(attacker, "listener-1")
+    assert victim.get(answer).status_code == 422
+    place.begin(victim)  # a victim that waits for an answer of its own
+    assert victim.get(answer).status_code == 422
+    assert who(victim) == 401
+    assert place.site.sql("select count(*) from app.sessions") == [(0,)]
+    assert attacker.get(answer).status_code == 303
+
+
+def test_an_answer_is_good_once_and_for_ten_minutes(place: Place) -> None:
+    place.connect("ana", "listener-1")
+    browser = place.site.browser(None)
+    address = place.agreed(browser, "listener-1")
+    secret = {"cookie": f"myi_sign_in={browser.cookies['myi_sign_in']}"}
+    assert browser.get(address).status_code == 303
+    assert place.site.visitor(**secret).get(address).status_code == 422
+
+    late = place.agreed(browser, "listener-1")
+    place.site.sql("update app.sign_ins set expires_at = now()")
+    assert browser.get(late).status_code == 422
+
+
+def test_whoever_says_no_at_spotify_is_told_that_nothing_changed(place: Place) -> None:
+    browser = place.site.browser(None)
+    address = place.simulator.visit(place.begin(browser), "listener-1", cancel=True)
+    answer = browser.get(address, headers={"accept": "text/html"})
+    assert answer.status_code == 409
+    assert "nothing was changed" in answer.text
+    assert place.site.sql("select count(*) from app.sign_ins") == [(0,)]
+
+
+ELSEWHERE = (
+    "https://evil.example/",
+    "//evil.example",
+    "/\\evil.example",
+    "/\t/evil.example",
+    "javascript:alert(1)",
+    "",
+)
+
+
+def test_nobody_is_sent_to_another_site_after_signing_in(place: Place) -> None:
+    place.connect("ana", "listener-1")
+    browser = place.site.browser(None)
+    answer = browser.get(place.agreed(browser, "listener-1", return_to=ELSEWHERE[0]))
+    assert answer.headers["location"] == "/"
+    for target in ELSEWHERE:
+        assert browser.get("/sign-in", params={"return_to": target}).headers["location"] == "/"
+    assert browser.get("/sign-in", params={"return_to": "/top?by=year"}).headers["location"] == "/top?by=year"
+
+
+def test_a_session_that_was_there_before_is_not_the_one_after(place: Place) -> None:
+    """Fixation: a reference that an attacker planted, good or made up, must not become the victim's."""
+    place.connect("ana", "listener-1")
+    for planted in (place.site.session("mallory"), "A" * 43):
+        browser = place.site.browser(None)
+        browser.cookies.set("myi_session", planted, domain="127.0.0.1", path="/")
+        answer = browser.get(place.agreed(browser, "listener-1"))
+        assert answer.status_code == 303
+        assert planted not in answer.headers["set-cookie"]
+        keeper = place.site.visitor(cookie=f"myi_session={planted}")
+        assert who(keeper) == 401
+
+
+def test_a_stolen_reference_is_worth_nothing_after_sign_out(place: Place) -> None:
+    browser = place.site.browser()
+    thief = place.site.visitor(cookie=f"myi_session={browser.cookies['myi_session']}")
+    assert who(thief) == 200
+    browser.post("/sign-out")
+    assert who(thief) == 401
+
+
+def make_link(site: RunningSite, key: str = "ana") -> str:
+    user_id = site.user(key)
+    with site.warehouse.connect(Role.APP, autocommit=True) as connection:
+        return manage_access.make_link(connection, user_id=user_id)
+
+
+def test_a_link_signs_in_once_and_looking_at_it_does_not_use_it_up(site: RunningSite) -> None:
+    link = f"/link/{make_link(site)}"
+    browser = site.browser(None)
+    for _ in range(2):
+        assert "Sign in as ana" in browser.get(link).text
+    assert browser.post(link).status_code == 303
+    assert who(browser) == 200
+    other = site.browser(None)
+    assert other.get(link).status_code == 410
+    assert other.post(link).status_code == 410
+    assert who(other) == 401
+
+
+def test_a_newer_link_ends_the_older_and_time_ends_both(site: RunningSite) -> None:
+    older, newer = make_link(site), make_link(site)
+    browser = site.browser(None)
+    assert browser.get(f"/link/{older}").status_code == 410
+    assert browser.get(f"/link/{newer}").status_code == 200
+    site.sql("update app.sign_in_links set expires_at = now()")
+    assert browser.post(f"/link/{newer}").status_code == 410
+
+
+def test_the_site_receives_the_answer_for_a_command_that_waits(place: Place) -> None:
+    settings, warehouse = place.site.settings, place.site.warehouse
+    user_id = place.site.user("ana")
+    with (
+        open_spotify(settings, warehouse) as opened,
+        warehouse.connect(Role.INGEST, autocommit=True) as connection,
+        warehouse.connect(Role.APP, autocommit=True) as access,
+    ):
+        pending = login_user.begin_login(opened, settings, user_id=user_id, user_key="ana")
+        sign_in.expect_answer(access, pending.challenge, client_id=pending.client_id)
+        assert sign_in.collect_answer(access, pending.challenge) is None
+        browser = place.site.browser(None)
+        answer = browser.get(place.simulator.visit(pending.url, "listener-1"))
+        assert answer.status_code == 200
+        assert who(browser) == 401
+
+        redirected = sign_in.collect_answer(access, pending.challenge)
+        assert redirected is not None
+        assert sign_in.collect_answer(access, pending.challenge) is None
+        login_user.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
+    assert place.site.sql("select user_id from app.credentials") == [(user_id,)]
+
+
+def test_without_a_redirect_to_this_site_the_page_says_what_is_missing(make_site: SiteMaker) -> None:
+    site = make_site(spotify_client_id="abc", spotify_redirect_uri="http://127.0.0.1:1/callback")
+    browser = site.browser(None)
+    page = browser.get("/sign-in")
+    assert "MYI_SPOTIFY_REDIRECT_URI" in page.text
+    assert "<form" not in page.text
+    assert browser.post("/sign-in/spotify").status_code == 409
+
+
+@pytest.fixture
+def everything_said() -> Iterator[io.StringIO]:
+    """Every log line as it is written, as loud as can be."""
+    said = io.StringIO()
+    root = logging.getLogger()
+    level = root.level
+    logs.configure_logs(level="debug", layout="json", stream=said)
+    yield said
+    for handler in [handler for handler in root.handlers if getattr(handler, "_of_myi", False)]:
+        root.removeHandler(handler)
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+def test_neither_code_nor_state_nor_link_is_in_a_log_line(place: Place, everything_said: io.StringIO) -> None:
+    place.connect("ana", "listener-1")
+    browser = place.site.browser(None)
+    address = place.agreed(browser, "listener-1")
+    link = make_link(place.site)
+    browser.get(address)
+    browser.get(address)  # a second time, refused
+    browser.get(f"/link/{link}")
+    browser.post(f"/link/{link}")
+    said = everything_said.getvalue()
+    assert "/link/{secret}" in said
+    assert "/callback" in said
+    for part in (*urlsplit(address).query.split("&"), link):
+        assert part.rpartition("=")[2] not in said

@@ -1,0 +1,77 @@
+"""`myi` as a function: a command line in, its exit code and both streams out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import structlog
+
+from myi_pipeline import logs
+from myi_pipeline.cli import import_archives
+from myi_pipeline.cli.app import run
+from myi_pipeline.cli.children import Report
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def quiet_logs() -> Iterator[None]:
+    """Takes away what a command's configure_logs put into this process."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in [handler for handler in root.handlers if getattr(handler, "_of_myi", False)]:
+        root.removeHandler(handler)
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+    logs._correlation_id.set(None)
+
+
+@pytest.fixture
+def myi(
+    environment_for_tests: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    quiet_logs: None,
+) -> Callable[..., Ran]:
+    """Runs `myi ARGUMENTS` in this process on this test's own database."""
+    for name in [name for name in os.environ if name.startswith("MYI_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment_for_tests.items():
+        monkeypatch.setenv(name, value)
+
+    def call(*arguments: object) -> Ran:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out telling Dagster, which costs each import 7 s of another process; test_marts.py does tell it."""
+
+    @contextmanager
+    def said(*_: object) -> Iterator[Report]:
+        yield Report(succeeded=True)
+
+    monkeypatch.setattr(import_archives, "reporting_to_dagster", said)

@@ -1,0 +1,150 @@
+"""`myi import`, `myi imports` and `myi quarantine` on a real database, without the marts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from myi_pipeline.simulator import (
+    ArchiveSpec,
+    ArchiveTruth,
+    build_listener,
+    write_account_archive,
+    write_extended_archive,
+)
+from myi_pipeline.warehouse.connections import Role, Warehouse
+
+pytestmark = pytest.mark.usefixtures("no_report")
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[ArchiveTruth, ArchiveTruth]:
+    folder = tmp_path_factory.mktemp("archives")
+    listener = build_listener(ArchiveSpec(seed=5, plays=600, first_day=date(2023, 1, 1), last_day=date(2023, 12, 31)))
+    extended = write_extended_archive(
+        folder / "extended.zip", listener, bad={"bad_timestamp": 2, "too_early": 1}, unknown_keys=("mood",)
+    )
+    return extended, write_account_archive(folder / "account.zip", listener, until=date(2023, 12, 31))
+
+
+def _import(myi: Callable, *arguments: object) -> object:
+    return myi("import", *arguments, "--user", "ana", "--no-refresh", "--json")
+
+
+def test_an_archive_is_imported_accounted_for_and_listed(
+    myi: Callable, archives: tuple[ArchiveTruth, ArchiveTruth]
+) -> None:
+    extended, _ = archives
+    ran = _import(myi, extended.path, "--create")
+    assert ran.code == 0, ran.err
+    (imported,) = ran.document["imports"]
+    assert imported["rows_read"] == extended.rows
+    assert imported["rows_loaded"] == extended.distinct
+    assert imported["rows_identical"] == extended.identical
+    assert imported["quarantine_reasons"] == {"bad_timestamp": 2, "too_early": 1}
+    assert set(imported["unknown_keys"]) == {"mood"}
+
+    (listed,) = myi("imports", "list", "--user", "ana", "--json").document["imports"]
+    assert listed["rows_loaded"] == extended.distinct
+    assert listed["correlation_id"] is not None
+
+    shown = myi("imports", "show", imported["import_id"], "--json").document
+    assert sum(file["rows_read"] for file in shown["files"]) == extended.rows
+    assert {reason["reason"]: reason["rows"] for reason in shown["quarantine"]} == {"bad_timestamp": 2, "too_early": 1}
+    assert "bad_timestamp" in myi("imports", "show", imported["import_id"]).out
+
+    rows = myi("quarantine", "list", "--user", "ana", "--reason", "too_early", "--json").document["rows"]
+    assert [row["reason"] for row in rows] == ["too_early"]
+    assert "ip_addr" not in json.dumps(rows)
+    assert "too_early" in myi("quarantine", "list", "--import", imported["import_id"]).out
+
+
+def test_the_same_archive_again_adds_nothing(myi: Callable, archives: tuple[ArchiveTruth, ArchiveTruth]) -> None:
+    extended, _ = archives
+    _import(myi, extended.path, "--create")
+    (again,) = _import(myi, extended.path).document["imports"]
+    assert again["rows_loaded"] == 0
+    assert again["rows_present"] == extended.distinct
+    assert again["attempt"] == 2
+
+
+def test_several_archives_are_imported_in_one_go_and_a_bad_one_does_not_stop_them(
+    myi: Callable, archives: tuple[ArchiveTruth, ArchiveTruth], tmp_path: Path
+) -> None:
+    extended, account = archives
+    other = tmp_path / "holiday.zip"
+    other.write_bytes(b"no zip at all")
+    ran = _import(myi, other, extended.path, account.path, "--create")
+    assert ran.code == 1
+    assert [imported["kind"] for imported in ran.document["imports"]] == ["extended_history", "account_history"]
+    (refused,) = ran.document["refused"]
+    assert refused["paths"] == [str(other)]
+    assert refused["message"]
+    assert "Traceback" not in ran.err
+
+
+def test_a_dry_run_judges_and_writes_nothing(
+    myi: Callable, archives: tuple[ArchiveTruth, ArchiveTruth], warehouse: Warehouse
+) -> None:
+    extended, _ = archives
+    myi("user", "add", "ana")
+    ran = _import(myi, extended.path, "--dry-run")
+    assert ran.code == 0
+    (imported,) = ran.document["imports"]
+    assert (imported["status"], imported["import_id"]) == ("dry_run", None)
+    assert imported["rows_read"] == extended.rows
+    with warehouse.connect(Role.INGEST) as connection:
+        assert connection.execute("select count(*) from app.imports").fetchone() == (0,)
+        assert connection.execute("select count(*) from raw.listening_events").fetchone() == (0,)
+
+
+def test_an_unknown_user_is_wrong_usage_unless_asked_to_be_made(
+    myi: Callable, archives: tuple[ArchiveTruth, ArchiveTruth]
+) -> None:
+    ran = _import(myi, archives[0].path)
+    assert ran.code == 2
+    assert "--create" in ran.err
+
+
+def test_for_people_it_ends_with_what_became_of_every_row(
+    myi: Callable, archives: tuple[ArchiveTruth, ArchiveTruth]
+) -> None:
+    extended, _ = archives
+    ran = myi("import", extended.path, "--user", "ana", "--create", "--no-refresh")
+    assert ran.code == 0
+    assert f"{extended.rows:,} rows = {extended.distinct:,} new" in ran.out
+    assert "bad timestamp" in ran.out
+    assert "myi quarantine list" in ran.out
+
+
+def test_neither_dagster_nor_dbt_is_imported_in_the_process_of_an_import(
+    environment_for_tests: dict[str, str], archives: tuple[ArchiveTruth, ArchiveTruth]
+) -> None:
+    program = (
+        "import re, sys\n"
+        "from pathlib import Path\n"
+        "from myi_pipeline.cli.app import run\n"
+        f"code = run(['import', {str(archives[0].path)!r}, '--user', 'ana', '--create', '--no-refresh', '--json'])\n"
+        "heavy = sorted({name.split('.')[0] for name in sys.modules} & {'dagster', 'dbt', 'dagster_dbt'})\n"
+        # Not ru_maxrss: that begins with what the parent had in memory when it forked.
+        "status = Path('/proc/self/status')\n"
+        "peak = re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1] if status.exists() else 0\n"
+        "print(code, heavy, peak, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment_for_tests,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+    )
+    code, heavy, peak_kb = done.stderr.strip().splitlines()[-1].rsplit(" ", 2)
+    assert (code, heavy) == ("0", "[]")
+    assert int(peak_kb) < 150_000

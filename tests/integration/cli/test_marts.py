@@ -1,0 +1,80 @@
+"""From an archive to figures on the command line, with the marts and with Dagster told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from myi_pipeline.simulator import ArchiveSpec, build_listener, expected_marts, write_extended_archive
+
+TELL = (
+    "import json, dagster as dg\n"
+    "with dg.DagsterInstance.get() as instance:\n"
+    "    found = instance.get_latest_materialization_event(dg.AssetKey('listening_history'))\n"
+    "    event = found.asset_materialization\n"
+    "    print(json.dumps([event.partition, event.metadata['rows_read'].value]))\n"
+)
+
+
+@pytest.mark.timeout(600)
+def test_an_import_ends_with_figures_that_are_the_truth(
+    myi: Callable, tmp_path: Path, environment_for_tests: dict[str, str]
+) -> None:
+    spec = ArchiveSpec(seed=9, plays=400, first_day=date(2023, 1, 1), last_day=date(2024, 3, 1), time_zone="UTC")
+    truth = write_extended_archive(tmp_path / "archive.zip", build_listener(spec))
+
+    ran = myi("import", truth.path, "--user", "ana", "--create", "--json")
+    assert ran.code == 0, ran.err
+    marts = expected_marts([truth], time_zone="UTC")
+    listening = ran.document["listening"]
+    assert (listening["plays"], listening["ms_played"]) == (marts.total_plays, marts.total_ms_played)
+    assert [year["year"] for year in listening["years"]] == [2023, 2024]
+    best = max(
+        (row for row in marts.artists if row.period == "all"), key=lambda row: (row.counted_plays, row.ms_played)
+    )
+    assert listening["top_artists"][0]["name"] == best.key
+    assert ran.document["refresh"]["status"] == "completed"
+
+    # Dagster knows of it, though none of its programs ran.
+    assert ran.document["reported_to_dagster"] is True
+    shell = "".join(line for line in myi("env").out.splitlines(keepends=True))
+    variables = dict(line.removeprefix("export ").split("=", 1) for line in shell.splitlines())
+    environment = environment_for_tests | {name: value.strip("'") for name, value in variables.items()}
+    told = subprocess.run(
+        [sys.executable, "-c", TELL], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert json.loads(told.stdout) == ["ana", truth.rows]
+
+    again = myi("import", truth.path, "--user", "ana")
+    assert "Listening of ana" in again.out
+    assert f"{marts.total_plays:,}" in again.out
+
+    assert myi("refresh", "--json").document["status"] == "nothing"
+    assert "up to date" in myi("refresh").out
+    part = myi("refresh", "--user", "ana", "--from", "2024-01-01", "--to", "2024-01-31", "--json")
+    assert part.code == 0, part.err
+    assert part.document["status"] == "completed"
+    assert 0 < part.document["changed_days"] <= 31
+
+    verified = myi("verify", "--json")
+    assert verified.code == 0, verified.err
+    assert verified.document["is_good"] is True
+    assert len(verified.document["marts"]) > 10
+
+
+def test_days_without_a_user_are_wrong_usage(myi: Callable) -> None:
+    assert myi("refresh", "--from", "2024-01-01").code == 2
+    assert myi("refresh", "--user", "ana", "--from", "2024-02-01", "--to", "2024-01-01").code == 2
+    assert myi("refresh", "--from", "yesterday").code == 2
+
+
+def test_rebuilding_an_unknown_user_is_refused(myi: Callable) -> None:
+    ran = myi("refresh", "--user", "nobody")
+    assert ran.code == 2
+    assert "there is no user 'nobody'" in ran.err

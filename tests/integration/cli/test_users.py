@@ -1,0 +1,80 @@
+"""`myi user` on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from myi_pipeline.warehouse.connections import Role, Warehouse
+
+
+def test_a_user_is_added_listed_changed_and_removed(myi: Callable, warehouse: Warehouse) -> None:
+    added = myi("user", "add", "ana", "--time-zone", "Europe/Berlin", "--name", "Ana", "--json")
+    assert added.code == 0, added.err
+    assert added.document["user_key"] == "ana"
+    assert added.document["time_zone"] == "Europe/Berlin"
+
+    listed = myi("user", "list", "--json").document["users"]
+    assert [(user["user_key"], user["display_name"], user["imports"]) for user in listed] == [("ana", "Ana", 0)]
+
+    changed = myi("user", "set", "ana", "--time-zone", "Asia/Tokyo", "--name", "", "--json").document
+    assert (changed["time_zone"], changed["display_name"]) == ("Asia/Tokyo", None)
+    with warehouse.connect(Role.INGEST) as connection:
+        scopes = connection.execute("select scope from ops.changed_users order by change_id").fetchall()
+    assert scopes == [("profile",), ("everything",)]
+
+    assert myi("user", "remove", "ana", "--yes", "--json").document["removed"]["user_key"] == "ana"
+    assert myi("user", "list", "--json").document == {"users": []}
+
+
+def test_without_a_zone_a_new_user_gets_the_one_of_the_settings(myi: Callable) -> None:
+    assert myi("user", "add", "ana", "--json").document["time_zone"] == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("user", "add", "Ana"), "cannot be a user key"),
+        (("user", "add", "../etc"), "cannot be a user key"),
+        (("user", "add", "ana", "--time-zone", "Mars/Olympus"), "no time zone"),
+        (("user", "add", "ana", "--name", "x" * 201), "display name"),
+        (("user", "add", "ana", "--name", "a\x1b[2J"), "display name"),
+        (("user", "set", "nobody", "--name", "N"), "there is no user 'nobody'"),
+        (("user", "remove", "nobody", "--yes"), "there is no user 'nobody'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(myi: Callable, arguments: tuple[str, ...], part: str) -> None:
+    ran = myi(*arguments)
+    assert ran.code == (2 if "no user" in part else 1)
+    assert part in ran.err
+    assert "Traceback" not in ran.err
+    assert ran.out == ""
+
+
+def test_a_key_is_given_once(myi: Callable) -> None:
+    assert myi("user", "add", "ana").code == 0
+    again = myi("user", "add", "ana", "--json")
+    assert again.code == 1
+    assert again.document["error"]["kind"] == "BadInput"
+    assert again.document["exit_code"] == 1
+    assert again.document["correlation_id"]
+
+
+def test_an_error_for_a_script_is_one_json_document(myi: Callable) -> None:
+    ran = myi("user", "set", "nobody", "--name", "N", "--json")
+    assert ran.code == 2
+    assert ran.document["error"]["kind"] == "UnknownUser"
+    assert "nobody" in ran.document["error"]["message"]
+
+
+def test_removing_with_json_does_not_ask_but_wants_yes(myi: Callable) -> None:
+    myi("user", "add", "ana")
+    assert myi("user", "remove", "ana", "--json").code == 2
+    assert len(myi("user", "list", "--json").document["users"]) == 1
+
+
+def test_for_people_a_list_is_a_table(myi: Callable) -> None:
+    assert "No users yet" in myi("user", "list").out
+    myi("user", "add", "ana")
+    assert "ana" in myi("user", "list").out

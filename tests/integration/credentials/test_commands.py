@@ -1,0 +1,240 @@
+"""`myi user login` and the commands around it, as a person types them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from myi_pipeline import logs
+from myi_pipeline.cli.app import run
+from myi_pipeline.services import check_health, login_user
+from myi_pipeline.services.check_health import Check, Status
+from myi_pipeline.services.check_spotify import logins_are_good
+from myi_pipeline.services.login_user import PendingLogin
+from tests.integration.credentials.conftest import CANARY, House, HouseMaker
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def now_house(make_house: HouseMaker) -> House:
+    """The commands go by the machine's clock."""
+    house = make_house()
+    house.clock.set(datetime.now(UTC))
+    return house
+
+
+@pytest.fixture
+def myi(
+    now_house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Ran]]:
+    for name in [name for name in os.environ if name.startswith("MYI_")]:
+        monkeypatch.delenv(name)
+    for name, value in now_house.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    root = logging.getLogger()
+    level = root.level
+
+    def call(*arguments: str) -> Ran:
+        capsys.readouterr()
+        code = run(arguments)
+        captured = capsys.readouterr()
+        assert CANARY not in captured.out + captured.err
+        return Ran(code, captured.out, captured.err)
+
+    yield call
+    for handler in [handler for handler in root.handlers if getattr(handler, "_of_myi", False)]:
+        root.removeHandler(handler)
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+    logs._correlation_id.set(None)
+
+
+@pytest.fixture
+def browser(now_house: House, monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """A browser in which listener-1 agrees at once, after some noise on our port."""
+    threads: list[threading.Thread] = []
+
+    def agree(url: str) -> None:
+        base = now_house.settings.spotify_redirect_uri
+        assert httpx.get(base.replace("/callback", "/favicon.ico")).status_code == 404
+        assert httpx.get(base, params={"code": "x", "state": "of another sign-in"}).status_code == 400
+        now_house.simulator.visit(url, "listener-1", follow=True)
+
+    def open_it(url: str) -> bool:
+        threads.append(threading.Thread(target=agree, args=(url,)))
+        threads[-1].start()
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", open_it)
+    return threads
+
+
+@pytest.fixture
+def no_browser(now_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without one; what the person pastes comes through standard input."""
+    begun: list[PendingLogin] = []
+    begin = login_user.begin_login
+
+    def remember(*given: Any, **options: Any) -> PendingLogin:
+        begun.append(begin(*given, **options))
+        return begun[-1]
+
+    class Person:
+        def readline(self) -> str:
+            return now_house.simulator.visit(begun[-1].url, "listener-1", denied=("user-top-read",)) + "\n"
+
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr(login_user, "begin_login", remember)
+    monkeypatch.setattr(webbrowser, "open", lambda _: False)
+    monkeypatch.setattr(sys, "stdin", Person())
+
+
+def test_a_person_signs_in_with_the_browser(myi: Callable[..., Ran], browser: list[threading.Thread]) -> None:
+    ran = myi("user", "login", "ana", "--create")
+    assert ran.code == 0, ran.err
+    assert "signed in for: polls, top lists" in ran.out
+    assert "user-read-recently-played: to read the last 50 plays" in ran.err
+    for thread in browser:
+        thread.join(10)
+    (login,) = myi("user", "logins", "--json").document["logins"]
+    assert (login["user_key"], login["state"], login["warning"]) == ("ana", "active", None)
+    assert "ana" in myi("user", "logins").out
+
+
+@pytest.mark.parametrize("options", [(), ("--no-browser",)])
+def test_without_a_browser_the_address_is_pasted(
+    myi: Callable[..., Ran], no_browser: None, options: tuple[str, ...]
+) -> None:
+    ran = myi("user", "login", "ana", "--create", *options)
+    assert ran.code == 0, ran.err
+    assert "Not allowed: user-top-read. So Spotify's top lists are not kept." in ran.out
+
+
+def test_a_wrong_paste_is_refused_with_what_is_wanted(myi: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("http://127.0.0.1/callback?code=1&state=2\n"))
+    ran = myi("user", "login", "ana", "--create", "--no-browser")
+    assert ran.code == 1
+    assert "copy the whole address" in ran.err
+
+
+def test_who_is_no_user_is_not_signed_in(myi: Callable[..., Ran]) -> None:
+    assert "there is no user 'ana'" in myi("user", "login", "ana").err
+
+
+def test_a_login_is_paused_resumed_and_disconnected(myi: Callable[..., Ran], no_browser: None) -> None:
+    myi("user", "login", "ana", "--create")
+    assert "is paused" in myi("user", "pause", "ana").out
+    assert myi("user", "logins", "--json").document["logins"][0]["state"] == "paused"
+    assert myi("user", "resume", "ana", "--json").document == {"user_key": "ana", "paused": False}
+    assert "is deleted" in myi("user", "disconnect", "ana").out
+    assert "was not signed in" in myi("user", "disconnect", "ana").out
+    assert myi("user", "pause", "ana").code == 1
+    assert "Nobody is signed in" in myi("user", "logins").out
+
+
+def test_keys_are_made_listed_and_rotated(myi: Callable[..., Ran], no_browser: None) -> None:
+    assert "No key yet" in myi("keys", "list").out
+    myi("user", "login", "ana", "--create")
+    assert myi("keys", "rotate").code == 1
+    assert "seals from now on" in myi("keys", "new").out
+    ran = myi("keys", "rotate")
+    assert (ran.code, "1 logins sealed again" in ran.out) == (0, True)
+    assert "No longer needed" in ran.out
+    uses = myi("keys", "list", "--json").document["keys"]
+    assert [(use["seals_new"], use["logins"]) for use in uses] == [(True, 1), (False, 0)]
+    printed = myi("keys", "new", "--print").out.strip()
+    assert len(printed) == 44
+    assert myi("keys", "new", "--print").out.strip() != printed
+
+
+def test_quota_and_circuits_are_shown(myi: Callable[..., Ran], no_browser: None, now_house: House) -> None:
+    assert "Nothing was asked" in myi("quota").out
+    assert "Every circuit is closed" in myi("circuit", "list").out
+    myi("user", "login", "ana", "--create")
+    assert "1 of 120" in myi("quota").out
+    buckets = {use["bucket"]: use["calls_of_day"] for use in myi("quota", "--json").document["buckets"]}
+    assert buckets == {"polls": 0, "personal": 1, "catalogue": 0}
+    now_house.sql(
+        "insert into ops.circuits (user_id, state, network_failures, opened_at, open_until, kind, reason)"
+        " select user_id, 'open', 5, now(), now() + interval '2 hours', 'network', 'no answer' from app.users"
+    )
+    ran = myi("circuit", "list")
+    assert "5 network" in ran.out
+    assert "no answer" in ran.out
+    assert "is closed" in myi("circuit", "reset", "ana").out
+    assert "had no failures" in myi("circuit", "reset", "ana").out
+    assert myi("circuit", "list", "--user", "ana", "--json").document["history"][0]["reason"] == "reset by hand"
+
+
+# What doctor and the asset check find
+
+
+def found(house: House, name: str) -> Check:
+    (check,) = [check for check in check_health.run_checks(house.settings, {}) if check.name == name]
+    return check
+
+
+def test_a_sound_house_has_nothing_to_mend(now_house: House, myi: Callable[..., Ran], no_browser: None) -> None:
+    myi("user", "login", "ana", "--create")
+    for name in ("encryption keys", "Spotify app", "stored logins", "logins"):
+        assert found(now_house, name).status is Status.OK, found(now_house, name)
+    assert logins_are_good(now_house.warehouse).passed
+
+
+def test_doctor_counts_a_login_down(now_house: House, myi: Callable[..., Ran], no_browser: None) -> None:
+    myi("user", "login", "ana", "--create")
+    for days, warns in ((140, False), (160, True), (180, True), (190, True)):
+        now_house.sql("update app.credentials set authorised_at = %s", datetime.now(UTC) - timedelta(days=days))
+        check = found(now_house, "logins")
+        assert (check.status is Status.WARN) is warns
+        assert not warns or check.mend == "myi user login ana"
+        assert logins_are_good(now_house.warehouse).passed is not warns
+    assert "must sign in again" in check.found
+
+
+def test_doctor_names_a_redirect_that_is_not_registered(now_house: House) -> None:
+    now_house.settings = now_house.settings.model_copy(update={"spotify_redirect_uri": "http://127.0.0.1:1/other"})
+    assert "http://127.0.0.1:1/other" in found(now_house, "Spotify app").mend
+
+
+def test_doctor_names_a_missing_key(now_house: House, myi: Callable[..., Ran], no_browser: None) -> None:
+    myi("user", "login", "ana", "--create")
+    (now_house.settings.secrets_folder / "encryption_keys").unlink()
+    assert found(now_house, "stored logins").status is Status.FAIL
+
+
+def test_doctor_sees_a_key_that_others_may_read(now_house: House, myi: Callable[..., Ran], no_browser: None) -> None:
+    myi("user", "login", "ana", "--create")
+    (now_house.settings.secrets_folder / "encryption_keys").chmod(0o644)
+    assert found(now_house, "encryption keys").status is Status.FAIL
+
+
+def test_doctor_says_when_spotify_cannot_be_asked(now_house: House) -> None:
+    now_house.settings = now_house.settings.model_copy(update={"spotify_accounts_url": "http://127.0.0.1:9"})
+    assert found(now_house, "Spotify app").status is Status.WARN

@@ -1,0 +1,155 @@
+"""A warehouse with two listeners, filled once for all tests of this folder through import and refresh; an API on it.
+
+`api.get(path)` asks as ada; `api.get(path, as_="bob")` as bob. Nothing in these tests changes a mart, save in a
+transaction that is rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from myi_pipeline.api.app import create_app
+from myi_pipeline.services import manage_access, manage_users
+from myi_pipeline.services.dbt_runner import ChildDbt, dbt_environment
+from myi_pipeline.services.import_history import import_history
+from myi_pipeline.services.reading_rules import account_hasher, archive_limits
+from myi_pipeline.services.refresh_marts import refresh_marts
+from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
+from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
+from myi_pipeline.warehouse.connections import Role, Warehouse
+from tests.integration.api.conftest import free_port, serving
+
+ZONES = {"ada": "Europe/Berlin", "bob": "America/New_York"}
+PLAYS = {"ada": 4_000, "bob": 300}
+# Spotify's own lists come by polling, which no archive replaces: three days of two users, written as the mart has them.
+RANKS = """
+insert into marts.fct_top_ranks (user_id, snapshot_date, snapshot_at, entity_kind, term, rank, entity_id)
+select
+    u.user_id, date '2024-06-01' + n, timestamptz '2024-06-01 08:00Z' + n * interval '1 day', 'artist', 'short_term',
+    row_number() over (partition by u.user_id, n order by a.counted_plays desc, a.artist_id), a.artist_id
+from marts.dim_users as u
+cross join generate_series(0, 2) as n
+inner join marts.agg_period_artists as a on a.user_id = u.user_id and a.period = 'all' and a.artist_id % 5 >= n
+"""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The warehouse, its settings, and an access token of each user."""
+
+    warehouse: Warehouse
+    settings: Settings
+    tokens: dict[str, str]
+    users: dict[str, int]
+
+    def read(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """As the analyst, who sees every row of the marts."""
+        with self.warehouse.connect(Role.ANALYST) as connection:
+            return connection.execute(query.encode(), arguments or None).fetchall()
+
+    def sql(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
+        with self.warehouse.connect(Role.OWNER) as connection:
+            cursor = connection.execute(query.encode(), arguments or None)
+            return cursor.fetchall() if cursor.description else []
+
+
+@dataclass(frozen=True)
+class Api:
+    client: httpx.Client
+    tokens: dict[str, str]
+
+    def get(
+        self, path: str, *, as_: str = "ada", headers: dict[str, str] | None = None, **query: Any
+    ) -> httpx.Response:
+        asked = {"authorization": f"Bearer {self.tokens[as_]}", **(headers or {})}
+        return self.client.get(path, headers=asked, params=query or None)
+
+    def read(self, path: str, **query: Any) -> Any:
+        answer = self.get(path, **query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def pages(self, path: str, **query: Any) -> Iterator[list[dict[str, Any]]]:
+        """Every page of a list, by its Link headers."""
+        answer = self.get(path, **query)
+        while True:
+            assert answer.status_code == 200, answer.text
+            yield answer.json()["data"]
+            if "next" not in answer.links:
+                assert answer.json()["next"] is None
+                return
+            answer = self.get(answer.links["next"]["url"], as_=query.get("as_", "ada"))
+
+
+def fill(warehouse: Warehouse, settings: Settings, folder: Path) -> Filled:
+    users, tokens = {}, {}
+    for key, zone in ZONES.items():
+        with warehouse.connect(Role.INGEST, autocommit=True) as connection:
+            manage_users.add_user(connection, user_key=key, display_name=key.title(), time_zone=zone)
+            users[key] = manage_users.get_user(connection, user_key=key).user_id
+        with warehouse.connect(Role.APP, autocommit=True) as connection:
+            tokens[key] = manage_access.make_token(connection, user_id=users[key], name="test", days=None).token
+    for seed, (key, plays) in enumerate(PLAYS.items(), start=1):
+        spec = ArchiveSpec(
+            seed=seed, listener=key, first_day=date(2021, 11, 1), last_day=date(2024, 12, 31), plays=plays
+        )
+        archive = folder / f"{key}.zip"
+        write_extended_archive(archive, build_listener(spec))
+        import_history(
+            warehouse,
+            paths=archive,
+            user_key=key,
+            limits=archive_limits(settings),
+            hash_account=account_hasher(settings),
+        )
+    environment = dbt_environment(warehouse, target=folder / "target", logs=folder / "logs")
+    with ChildDbt() as dbt:
+        result = refresh_marts(warehouse, dbt=dbt, environment=environment, run_tests=False)
+    assert result.is_good, result.error
+    with warehouse.connect(Role.DBT) as connection:
+        connection.execute(RANKS.encode())
+    return Filled(warehouse, settings, tokens, users)
+
+
+@pytest.fixture(scope="session")
+def filled(server_for: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    server = server_for("embedded")
+    name = f"{server.template.database}_reads"
+    folder = tmp_path_factory.mktemp("reads")
+    try:
+        warehouse = server.clone(name)
+        role_urls = {f"database_url_{role}": SecretStr(warehouse.url(Role(role))) for role in ROLES_WITH_A_URL}
+        settings = Settings.model_validate(
+            {
+                "home": folder / "home",
+                "database_url": warehouse.url(Role.OWNER),
+                "dagster_database_url": warehouse.dagster_url(),
+                "time_zone": "UTC",
+                "api_port": free_port(),
+                # What is tested here is not how often anybody may ask.
+                "api_requests_per_minute": 1_000_000,
+                "api_sensitive_requests_per_minute": 1_000_000,
+                **role_urls,
+            }
+        )
+        yield fill(warehouse, settings, folder)
+    finally:
+        server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def api(filled: Filled) -> Iterator[Api]:
+    url = f"http://127.0.0.1:{filled.settings.api_port}"
+    with (
+        serving(create_app(filled.settings, filled.warehouse), filled.settings.api_port),
+        httpx.Client(base_url=url, verify=False, trust_env=False, timeout=20) as client,
+    ):
+        yield Api(client, filled.tokens)

@@ -1,0 +1,130 @@
+"""Figures against the marts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from myi_pipeline.api.models import figures
+from myi_pipeline.api.models.lists import StreakList
+from tests.integration.reads.conftest import Api, Filled
+
+SUMS = "sum(plays)::int, sum(counted_plays)::int, sum(ms_played)::bigint"
+
+
+def test_me_is_who_holds_the_token(api: Api) -> None:
+    answer = figures.Me.model_validate(api.read("/v1/me"))
+    assert (answer.user_key, answer.display_name, answer.time_zone) == ("ada", "Ada", "Europe/Berlin")
+    assert answer.version is not None
+    assert answer.refreshed_at is not None
+    assert api.get("/v1/me", as_="bob").json()["user_key"] == "bob"
+
+
+def test_the_summary_adds_up_and_knows_what_today_is(api: Api, filled: Filled) -> None:
+    answer = figures.Summary.model_validate(api.read("/v1/me/summary"))
+    spans = {span.name: span for span in answer.data}
+    assert list(spans) == ["today", "week", "month", "year", "all"]
+    plays, days, first, last = filled.read(
+        "select sum(plays)::int, count(*)::int, min(local_date), max(local_date) from marts.agg_day_user"
+        " where user_id = %s",
+        filled.users["ada"],
+    )[0]
+    whole = spans["all"]
+    assert (whole.plays, whole.days, whole.first_heard, whole.last_heard) == (plays, days, first, last)
+    assert spans["today"].first_day == spans["today"].last_day == answer.today
+    assert spans["today"].plays == 0
+
+
+@pytest.mark.parametrize("grain", ["day", "week", "month", "year"])
+def test_every_grain_of_the_timeline_has_all_plays(api: Api, filled: Filled, grain: str) -> None:
+    rows = [row for page in api.pages("/v1/me/timeline", grain=grain, limit=100) for row in page]
+    (expected,) = filled.read(f"select {SUMS} from marts.agg_day_user where user_id = %s", filled.users["ada"])
+    assert tuple(sum(row[name] for row in rows) for name in ("plays", "counted_plays", "ms_played")) == expected
+    truncated = filled.read(
+        f"select distinct date_trunc('{grain}', local_date::timestamp)::date::text from marts.agg_day_user"
+        " where user_id = %s order by 1",
+        filled.users["ada"],
+    )
+    assert [row["starts_on"] for row in rows] == [day for (day,) in truncated]
+
+
+def test_a_bucket_at_the_end_of_a_span_holds_what_lies_inside(api: Api, filled: Filled) -> None:
+    rows = api.read("/v1/me/timeline", grain="year", **{"from": "2023-03-05", "to": "2023-03-20"})["data"]
+    (expected,) = filled.read(
+        "select sum(plays)::int from marts.agg_day_user where user_id = %s and local_date between %s and %s",
+        filled.users["ada"], "2023-03-05", "2023-03-20",
+    )  # fmt: skip
+    assert [(row["starts_on"], row["plays"]) for row in rows] == [("2023-01-01", *expected)]
+
+
+def test_the_clock_has_all_plays_by_weekday_and_hour(api: Api, filled: Filled) -> None:
+    for query, condition in (
+        ({}, "true"),
+        ({"period": "year", "date": "2023-07-07"}, "local_date between '2023-01-01' and '2023-12-31'"),
+    ):
+        answer = figures.Clock.model_validate(api.read("/v1/me/clock", **query))
+        expected = filled.read(
+            "select extract(isodow from local_date)::int, local_hour::int, count(*)::int from marts.fct_plays"
+            f" where user_id = %s and {condition} group by 1, 2 order by 1, 2",
+            filled.users["ada"],
+        )
+        assert [(cell.weekday, cell.hour, cell.plays) for cell in answer.data] == expected
+
+
+def test_streaks_name_the_longest_and_the_one_that_goes_on(api: Api, filled: Filled) -> None:
+    answer = StreakList.model_validate(api.read("/v1/me/streaks"))
+    (longest,) = filled.read("select max(days) from marts.agg_streaks where user_id = %s", filled.users["ada"])
+    assert answer.longest is not None
+    assert (answer.longest.days,) == longest
+    assert answer.current is None
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    filled.sql(
+        "insert into marts.agg_streaks values (%s, %s, %s, 2, 5)",
+        filled.users["ada"],
+        yesterday - timedelta(days=1),
+        yesterday,
+    )
+    try:
+        current = StreakList.model_validate(api.read("/v1/me/streaks", limit=1)).current
+        assert current is not None
+        assert current.days == 2
+    finally:
+        filled.sql("delete from marts.agg_streaks where streak_end = %s", yesterday)
+
+
+def test_ranks_are_the_last_list_up_to_a_day_or_the_days_of_one(api: Api) -> None:
+    latest = figures.Ranks.model_validate(api.read("/v1/me/ranks", kind="artist", term="short_term"))
+    assert {str(rank.snapshot_date) for rank in latest.data} == {"2024-06-03"}
+    assert [rank.rank for rank in latest.data] == list(range(1, len(latest.data) + 1))
+    first = api.read("/v1/me/ranks", kind="artist", term="short_term", date="2024-06-01")["data"]
+    assert len(first) > len(latest.data)
+    assert api.read("/v1/me/ranks", kind="artist", term="short_term", date="2024-05-31")["data"] == []
+    one = api.read("/v1/me/ranks", kind="artist", term="short_term", id=latest.data[0].id)["data"]
+    assert [row["snapshot_date"] for row in one] == ["2024-06-03", "2024-06-02", "2024-06-01"]
+    assert {row["id"] for row in one} == {latest.data[0].id}
+
+
+def test_coverage_tells_gaps_unknown_times_and_the_logins_end(api: Api, filled: Filled) -> None:
+    answer = figures.Coverage.model_validate(api.read("/v1/me/coverage"))
+    gaps = filled.read(
+        "select gap_start, gap_end, reason from marts.fct_coverage_gaps where user_id = %s order by 1",
+        filled.users["ada"],
+    )
+    assert [(gap.gap_start, gap.gap_end, gap.reason) for gap in answer.data] == gaps
+    assert len(gaps) > 0
+    assert answer.login is None
+    filled.sql(
+        "insert into app.credentials (user_id, client_id, account_key, refresh_token, authorised_at, refreshed_at)"
+        " values (%s, 'c', 'id:ada', repeat('x', 40)::bytea, now() - interval '5 months', now())",
+        filled.users["ada"],
+    )
+    try:
+        response = api.get("/v1/me/coverage")
+        login = figures.Coverage.model_validate(response.json()).login
+        assert login is not None
+        assert login.status == "active"
+        assert 25 <= login.days_left <= 32
+        assert "xxxx" not in response.text
+    finally:
+        filled.sql("delete from app.credentials")

@@ -1,0 +1,160 @@
+"""The whole contract, by examples that Schemathesis makes from it: good requests, bad ones, and what lies between.
+
+A request that the schema lets through may be refused only for what no schema can say; everything else that Schemathesis
+checks holds as it stands: no 5xx, no status, type, header or body that the contract does not name, and no bad request
+that is let through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    positive_data_acceptance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from myi_pipeline.api.contract import operations
+from myi_pipeline.api.write_contract import FILE
+from myi_pipeline.services import manage_access
+from myi_pipeline.warehouse.connections import Role
+from tests.integration.reads.conftest import Api, Filled
+
+CONTRACT = orjson.loads(FILE.read_bytes())
+CHECKS = [
+    not_a_server_error, content_type_conformance, negative_data_rejection, response_headers_conformance,
+    response_schema_conformance, status_code_conformance,
+]  # fmt: skip
+# Which zones there are, whose a cursor is, that the two ends of a span are in order: no schema can say that.
+BEYOND_SCHEMAS = {"query.cursor", "query.time_zone", "query.from", "query.to", "query.period", "query.date"}
+# Whether bytes are an archive, and which characters of a token's name can be printed.
+UNSAID = {"POST /v1/me/imports", "POST /v1/me/tokens"}
+# Who asks is tested below; here every request is that of a browser which is signed in.
+TRUSTING = {
+    **CONTRACT,
+    "paths": {
+        path: {
+            method: {name: value for name, value in operation.items() if name != "security"}
+            for method, operation in item.items()
+        }
+        for path, item in CONTRACT["paths"].items()
+    },
+}
+every_operation = schemathesis.openapi.from_dict(TRUSTING)
+
+
+@schemathesis.serializer("application/zip")
+def as_it_is(_: Any, value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def examples(count: int) -> settings:
+    return settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A signed-in browser of a listener with plays; `session` keeps its connection open."""
+
+    url: str
+    session: requests.Session
+    session_id: int
+
+    def check(self, case: schemathesis.Case) -> None:
+        # Signing itself out would make strangers of all later requests.
+        if str((case.path_parameters or {}).get("session_id")) == str(self.session_id):
+            return
+        answer = case.call(base_url=self.url, session=self.session, headers={"sec-fetch-site": "same-origin"})
+        assert answer.status_code != 401
+        case.validate_response(answer, checks=[*CHECKS, refused_for_a_reason])
+
+
+@pytest.fixture(scope="module")
+def browser(filled: Filled, api: Api) -> Iterator[Browser]:
+    with filled.warehouse.connect(Role.APP, autocommit=True) as connection:
+        reference = manage_access.begin_session(
+            connection, user_id=filled.users["bob"], method="link", device="schemathesis"
+        )
+    with requests.Session() as session:
+        session.trust_env = False
+        session.cookies.set("myi_session", reference)
+        (session_id,) = filled.sql("select session_id from app.sessions where device = 'schemathesis'")[0]
+        yield Browser(str(api.client.base_url), session, session_id)
+    filled.sql("delete from app.access_tokens where name <> 'test'")
+
+
+def refused_for_a_reason(context: Any, response: Any, case: schemathesis.Case) -> bool | None:
+    """As positive_data_acceptance, save for what no schema can say, and for bytes that are no archive."""
+    if response.status_code == 422:
+        if case.operation.label in UNSAID:
+            return None
+        places = {each["place"] for each in response.json().get("errors", [])}
+        if places and places <= BEYOND_SCHEMAS:
+            return None
+    return positive_data_acceptance(context, response, case)
+
+
+@every_operation.parametrize()
+@examples(50)
+def test_every_operation_keeps_the_contract(case: schemathesis.Case, browser: Browser) -> None:
+    browser.check(case)
+
+
+@pytest.mark.long
+@every_operation.parametrize()
+@examples(500)
+def test_every_operation_keeps_the_contract_over_many_requests(case: schemathesis.Case, browser: Browser) -> None:
+    browser.check(case)
+
+
+def filled_path(path: str) -> str:
+    return path.replace("{import_id}", "1").replace("{session_id}", "1").replace("{token_id}", "1")
+
+
+@pytest.mark.parametrize(("path", "method"), [(path, method) for path, method, _ in operations(CONTRACT)])
+def test_no_operation_answers_a_stranger(api: Api, path: str, method: str) -> None:
+    headers = {"sec-fetch-site": "same-origin"}
+    for more in ({}, {"authorization": "Bearer myi_" + "A" * 43}, {"cookie": "myi_session=" + "A" * 43}):
+        answer = api.client.request(method, filled_path(path), headers={**headers, **more})
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", sorted(CONTRACT["paths"]))
+def test_a_method_that_is_not_in_the_contract_is_refused_with_the_ones_that_are(api: Api, path: str) -> None:
+    for method in ("put", "patch", "delete", "post"):
+        if method not in CONTRACT["paths"][path]:
+            answer = api.client.request(method, filled_path(path), headers={"sec-fetch-site": "same-origin"})
+            assert answer.status_code == 405, method
+            assert answer.headers["allow"]
+
+
+def test_what_the_contract_does_not_name_is_noticed(browser: Browser) -> None:
+    """The checks can fail: the same answers, held against a contract that promises something else."""
+    breaks: list[Callable[[Any], object]] = [
+        lambda d: d["components"]["schemas"]["Me"]["properties"]["user_key"].update(type="integer"),
+        lambda d: d["components"]["schemas"]["Me"]["required"].append("mood"),
+        lambda d: d["paths"]["/v1/me"]["get"]["responses"].pop("200"),
+        lambda d: d["paths"]["/v1/me"]["get"]["responses"]["200"]["content"].update(
+            {"text/plain": d["paths"]["/v1/me"]["get"]["responses"]["200"]["content"].pop("application/json")}
+        ),
+    ]
+    for change in breaks:
+        wrong = orjson.loads(orjson.dumps(TRUSTING))
+        change(wrong)
+        case = schemathesis.openapi.from_dict(wrong)["/v1/me"]["GET"].Case()
+        with pytest.raises((Failure, FailureGroup)):
+            browser.check(case)

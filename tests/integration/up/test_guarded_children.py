@@ -1,0 +1,103 @@
+"""Children are started again when they end, and nothing outlives the end of all."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+# A supervisor of two: `stubborn` ignores SIGTERM and has a child that loses its parent; `dying` ends at once.
+SUPERVISOR = """
+import json, os, signal, sys, time
+from myi_pipeline.guarded_children import Child, GuardedChildren, adopt_orphans
+
+folder = sys.argv[1]
+stubborn = '''
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.run([sys.executable, "-c",
+    "import subprocess; subprocess.Popen(['sleep', '300'], start_new_session=True)"])
+open(sys.argv[1] + "/stubborn", "w").close()
+time.sleep(300)
+'''
+dying = 'import sys; open(sys.argv[1] + "/dying", "a").write("x"); sys.exit(3)'
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+adopt_orphans()
+children = GuardedChildren()
+children.add(Child("stubborn", [sys.executable, "-c", stubborn, folder], os.environ))
+children.add(Child("dying", [sys.executable, "-c", dying, folder], os.environ))
+while not asked:
+    children.tick()
+    time.sleep(0.02)
+children.stop(patience_s=1.0)
+"""
+
+
+def wait_until(condition: Callable[[], bool], *, at_most_s: float = 30.0) -> None:
+    deadline = time.monotonic() + at_most_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(folder)], env=dict(os.environ))
+
+
+def times_started(folder: Path) -> int:
+    path = folder / "dying"
+    return len(path.read_text()) if path.exists() else 0
+
+
+def test_what_ends_is_started_again_and_what_will_not_end_is_killed_with_its_lost_children(tmp_path: Path) -> None:
+    supervisor = start(tmp_path)
+    try:
+        # The first restart comes after a second, the next after two.
+        wait_until(lambda: times_started(tmp_path) >= 3 and (tmp_path / "stubborn").exists())
+        below = psutil.Process(supervisor.pid).children(recursive=True)
+        assert "sleep" in {each.name() for each in below}
+
+        supervisor.send_signal(signal.SIGTERM)
+
+        assert supervisor.wait(timeout=20) == 0
+        assert alive(below) == []
+    finally:
+        supervisor.kill()
+
+
+def test_a_killed_supervisor_takes_its_children_with_it(tmp_path: Path) -> None:
+    supervisor = start(tmp_path)
+    wait_until(lambda: times_started(tmp_path) >= 1)
+    children = [each for each in psutil.Process(supervisor.pid).children() if each.name().startswith("python")]
+    wait_until(lambda: (tmp_path / "stubborn").exists())
+
+    supervisor.kill()
+    supervisor.wait()
+
+    def ignores_the_signal(process: psutil.Process) -> bool:
+        try:
+            return "SIG_IGN" in json.dumps(process.cmdline())
+        except psutil.NoSuchProcess:
+            return False
+
+    # The stubborn one ignores the signal that its parent's death sends; it is this test's to end.
+    stubborn = [each for each in children if ignores_the_signal(each)]
+    try:
+        wait_until(lambda: alive([each for each in children if each not in stubborn]) == [])
+        assert len(alive(stubborn)) == 1
+    finally:
+        for each in stubborn:
+            for below in [*each.children(recursive=True), each]:
+                below.kill()

@@ -1,0 +1,93 @@
+"""What the embedded server is run as, and how large: decided without starting it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from myi_pipeline.core.errors import Permanent
+from myi_pipeline.warehouse.embedded import accounts, places, tuning
+from myi_pipeline.warehouse.embedded.accounts import ACCOUNT, Account
+
+GIB = 1024**3
+
+
+def known(monkeypatch: pytest.MonkeyPatch, *names: str, makes: bool = False) -> list[str]:
+    """A machine on which root finds these accounts, and can (or cannot) make one."""
+    there = list(names)
+
+    def make() -> bool:
+        if makes:
+            there.append(ACCOUNT)
+        return makes
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(accounts, "_look_up", lambda name: Account(name, 7, 7) if name in there else None)
+    monkeypatch.setattr(accounts, "_make", make)
+    return there
+
+
+def test_root_uses_an_account_of_our_own_and_makes_it_when_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, "postgres", "nobody", makes=True)
+    assert accounts.choose_account().name == ACCOUNT
+
+
+@pytest.mark.parametrize("there", [("postgres", "nobody"), ("nobody",)])
+def test_root_falls_back_to_a_shared_account_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, there: tuple[str, ...]
+) -> None:
+    known(monkeypatch, *there)
+    with caplog.at_level(logging.WARNING):
+        assert accounts.choose_account().name == there[0]
+    assert "install useradd" in caplog.text
+
+
+def test_root_without_any_account_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch)
+    with pytest.raises(Permanent, match="install useradd, or run MYI as a user"):
+        accounts.choose_account()
+
+
+def test_data_that_root_owns_are_refused(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root makes files of root's")
+    with pytest.raises(Permanent, match="belongs to root"):
+        accounts.account_of(tmp_path)
+
+
+def test_a_damaged_record_of_the_places_is_named_and_not_written_over(tmp_path: Path) -> None:
+    own = places.make_own(tmp_path / "home")
+    (own / "places.json").write_text("{")
+    with pytest.raises(Permanent, match=r"places.json is damaged"):
+        places.prepare(tmp_path / "home")
+    assert (own / "places.json").read_text() == "{"
+
+
+def test_a_system_folder_that_others_can_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "system"
+    folder.mkdir()
+    folder.chmod(0o777)
+    monkeypatch.setattr(places, "SYSTEM_FOLDER", folder)
+    with pytest.raises(Permanent, match="nobody else can write"):
+        places.system_folder()
+
+
+@pytest.mark.parametrize(
+    ("memory", "buffers", "work"),
+    [(256 * 1024**2, "64MB", "4MB"), (4 * GIB, "512MB", "16MB"), (64 * GIB, "1024MB", "64MB")],
+)
+def test_it_is_tuned_for_the_memory_there_is(memory: int, buffers: str, work: str) -> None:
+    where = places.Places(Path("/own"), Path("/it's"), Path("/run"), Account("me", 7, 7), "0badcafe")
+    text = tuning.configuration(where, memory=memory)
+    assert f"shared_buffers = '{buffers}'" in text
+    assert f"\nwork_mem = '{work}'" in text
+    assert "log_directory = '/it''s/log'" in text
+    assert "fsync" not in text
+
+
+def test_a_containers_limit_counts_as_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: str(GIB))
+    assert tuning.memory_bytes() == GIB

@@ -1,0 +1,29 @@
+"""Looking for a text wherever MYI leaves anything: files below a folder, and every row of a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+
+
+def files_with(text: str, folder: Path) -> list[str]:
+    """Files below the folder that hold it, however they are named."""
+    wanted = text.encode()
+    return [str(path) for path in sorted(folder.rglob("*")) if path.is_file() and wanted in path.read_bytes()]
+
+
+def tables_with(text: str, url: str) -> list[str]:
+    """Tables of the database with a row that holds it, in any column."""
+    found = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        tables = connection.execute(
+            "select format('%I.%I', table_schema, table_name) from information_schema.tables"
+            " where table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema') order by 1"
+        ).fetchall()
+        for (table,) in tables:
+            query = f"select exists (select from {table} as t where strpos(t::text, %s) > 0)"
+            row = connection.execute(query.encode(), (text,)).fetchone()
+            if row is not None and row[0]:
+                found.append(str(table))
+    return found
