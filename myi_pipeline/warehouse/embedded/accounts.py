@@ -7,12 +7,14 @@ that exists keeps the account that owns it, and nothing runs with groups that th
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ ACCOUNT = "myi-postgres"
 # Others may run programs as these, which could then read the data.
 SHARED_ACCOUNTS = ("postgres", "nobody")
 _TRIES = 3
+_ACCOUNTS_FOLDER = Path("/etc")
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # No secret and no setting of MYI's may reach the server through its environment.
 CLEAN_ENVIRONMENT = {"PATH": _SYSTEM_PATH, "LC_ALL": "C"}
@@ -118,12 +121,27 @@ def _tools() -> Iterator[list[str]]:
 def _make() -> bool:
     if os.geteuid() != 0:
         return False
-    for command in _tools():
-        subprocess.run(command, check=False, timeout=60, capture_output=True, env=CLEAN_ENVIRONMENT, cwd="/")
+    with _one_at_a_time():
         if _look_up(ACCOUNT):
-            log.info("made the system account %s for the embedded Postgres", ACCOUNT)
             return True
+        for command in _tools():
+            subprocess.run(command, check=False, timeout=60, capture_output=True, env=CLEAN_ENVIRONMENT, cwd="/")
+            if _look_up(ACCOUNT):
+                log.info("made the system account %s for the embedded Postgres", ACCOUNT)
+                return True
     return False
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two first starts at once (of two homes) made two entries, and the second's number replaced the first's, whose
+    data then belonged to nobody: useradd's own lock does not hold in every container."""
+    handle = os.open(_ACCOUNTS_FOLDER, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _look_up(name: str) -> Account | None:

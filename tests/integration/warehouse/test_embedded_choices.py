@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,18 @@ def test_root_without_any_account_is_told_what_to_do(monkeypatch: pytest.MonkeyP
     known(monkeypatch)
     with pytest.raises(Permanent, match="install useradd, or run MYI as a user"):
         accounts.choose_account()
+
+
+def test_two_first_starts_at_once_make_one_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two homes on a new machine: both made the account, and the second entry took the first one's number away."""
+    entries = tmp_path / "entries"
+    slow_useradd = ["sh", "-c", f"number=$(cat {entries} 2>/dev/null | wc -l); sleep 0.2; echo $number >> {entries}"]
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(accounts, "_tools", lambda: iter([slow_useradd]))
+    monkeypatch.setattr(accounts, "_look_up", lambda name: Account(name, 7, 7) if entries.exists() else None)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: accounts._make(), range(4))) == [True] * 4
+    assert entries.read_text().splitlines() == ["0"]
 
 
 def test_data_that_root_owns_are_refused(tmp_path: Path) -> None:
