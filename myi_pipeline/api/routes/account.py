@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from myi_pipeline.api.problems import Problem, problem_responses
 from myi_pipeline.api.security.identity import CurrentPerson
@@ -69,13 +69,20 @@ class TokenMade(Token):
     token: str = Field(description="Keep it: it is not shown again.", examples=["myi_" + "A" * 43])
 
 
+def _no_truth(value: object) -> object:
+    """Python counts true as 1; JSON Schema does not."""
+    if isinstance(value, bool):
+        raise ValueError("Input should be a valid integer")
+    return value
+
+
 class TokenWish(BaseModel):
     """What a token is to be."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME, examples=["notebook"])
-    days: int | None = Field(
+    days: Annotated[int | None, BeforeValidator(_no_truth)] = Field(
         default=None, ge=1, le=LONGEST_TOKEN_DAYS, description="None: until revoked.", examples=[90]
     )
 
