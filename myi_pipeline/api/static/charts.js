@@ -25,7 +25,7 @@ const trace = (kind, points, unit) => {
     x: points.map((point) => point.x),
     y: points.map((point) => point.y),
     text: points.map((point) => point.said),
-    hovertemplate: `%{text} ${unit.toLowerCase()}<extra></extra>`,
+    hovertemplate: kind === "ranks" ? "%{text}<extra></extra>" : `%{text} ${unit.toLowerCase()}<extra></extra>`,
     textposition: "none",
   };
   if (kind === "bars") return { ...common, type: "bar", marker: { color: colour("accent"), cornerradius: 3 } };
