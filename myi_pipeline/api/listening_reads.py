@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from myi_pipeline.api.database import Snapshot
@@ -140,6 +140,12 @@ async def year_variety(marts: Snapshot, start: date, zone: ZoneInfo) -> Row:
 
 async def new_artists(marts: Snapshot, start: date, *, limit: int) -> list[Row]:
     return _ranked(await fetch(marts, load_sql("pages/new_artists"), {"year_start": start, "limit": limit}))
+
+
+async def streak_marks(marts: Snapshot, today: date) -> dict[str, Row]:
+    """The streak that goes on (`current`) and the `longest`, each where there is one."""
+    rows = await fetch(marts, load_sql("marts/streak_marks"), {"yesterday": today - timedelta(days=1)})
+    return {row["mark"]: row for row in rows}
 
 
 async def longest_streak(marts: Snapshot, *, first: date, last: date) -> tuple[date, date] | None:

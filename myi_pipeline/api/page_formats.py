@@ -99,7 +99,8 @@ def share(part: int, whole: int) -> str:
 def initials(name: str | None) -> str:
     """What stands in for a picture: the first letters of at most two words."""
     words = [word for word in (name or "").split() if word[:1].isalnum()]
-    return "".join(word[0] for word in words[:2]).upper() or "♪"
+    # Some letters are two in capitals.
+    return "".join(word[0].upper()[0] for word in words[:2]) or "♪"
 
 
 FILTERS: dict[str, Any] = {

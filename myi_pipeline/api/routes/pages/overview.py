@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from myi_pipeline.api.calendars import calendar_of, clock_of
 from myi_pipeline.api.database import Snapshot
+from myi_pipeline.api.listening_reads import streak_marks
 from myi_pipeline.api.page_months import every_month, months_back
 from myi_pipeline.api.page_reads import clock, coverage_gaps, spans, timeline, top
 from myi_pipeline.api.routes.pages.reader import Person, show_marts
@@ -46,6 +47,7 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "spans": by_name,
             "calendar": calendar_of(days, first=first_week, last=today),
             "months": every_month(months, first=min(trend_from, today), last=today),
+            "streaks": await streak_marks(marts, today),
             "clock": clock_of(await clock(marts, first=None, last=today)),
             "top_period": period.value,
             "top_artists": await top(marts, "artist", period=period, start=start, limit=_TOP),

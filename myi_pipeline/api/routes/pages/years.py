@@ -19,6 +19,7 @@ from myi_pipeline.api.database import Snapshot
 from myi_pipeline.api.listening_reads import heard_span, longest_streak, new_artists, year_variety
 from myi_pipeline.api.listing import Row
 from myi_pipeline.api.page_addresses import missing, year_in_path
+from myi_pipeline.api.page_formats import days as spelt
 from myi_pipeline.api.page_months import every_month, gaps_within
 from myi_pipeline.api.page_reads import clock, coverage_gaps, spans_of, timeline, top
 from myi_pipeline.api.pages import SendTo
@@ -31,6 +32,7 @@ from myi_pipeline.api.spans import Period
 router = APIRouter()
 
 _TOP = 5
+# A year whose first play comes later than this is one in which the history itself begins.
 _LATE_DAYS = 31
 
 
@@ -75,9 +77,14 @@ async def one_year(request: Request, person: Person, site: TheSite, year: str) -
         whole, year_before = await spans_of(marts, [("year", first, end), ("before", *before)])
         gaps = await coverage_gaps(marts)
         is_sure = not gaps_within(gaps, first=before[0], last=before[1], zone=zone)
+        is_first = first == years[0]["starts_on"]
+        begins_late = is_first and (whole["first_heard"] - first).days > _LATE_DAYS
+        missing_spans = gaps_within(gaps, first=first, last=last, zone=zone)
         return {
             "years": [row["starts_on"].year for row in years],
             "whole": whole,
+            "is_first": is_first,
+            "begins": whole["first_heard"] if begins_late else None,
             "comparison": _comparison(whole, year_before, oldest=years[0]["starts_on"], is_sure=is_sure),
             "variety": await year_variety(marts, first, zone),
             "calendar": calendar_of(days, first=first, last=last, drawn_to=end),
@@ -89,7 +96,7 @@ async def one_year(request: Request, person: Person, site: TheSite, year: str) -
             "top_tracks": await top(marts, "track", period=Period.YEAR, start=first, limit=_TOP),
             "top_albums": await top(marts, "album", period=Period.YEAR, start=first, limit=_TOP),
             "new_artists": await new_artists(marts, first, limit=_TOP),
-            "gaps": gaps_within(gaps, first=first, last=last, zone=zone),
+            "gaps": [spelt(gap["first_day"], gap["last_day"]) for gap in missing_spans],
         }
 
     return await show_marts(
