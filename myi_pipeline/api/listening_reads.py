@@ -142,10 +142,10 @@ async def new_artists(marts: Snapshot, start: date, *, limit: int) -> list[Row]:
     return _ranked(await fetch(marts, load_sql("pages/new_artists"), {"year_start": start, "limit": limit}))
 
 
-async def streak_marks(marts: Snapshot, today: date) -> dict[str, Row]:
-    """The streak that goes on (`current`) and the `longest`, each where there is one."""
+async def streak_marks(marts: Snapshot, today: date) -> dict[str, Row | None]:
+    """The streak that goes on (`current`) and the `longest`."""
     rows = await fetch(marts, load_sql("marts/streak_marks"), {"yesterday": today - timedelta(days=1)})
-    return {row["mark"]: row for row in rows}
+    return {"current": None, "longest": None, **{row["mark"]: row for row in rows}}
 
 
 async def longest_streak(marts: Snapshot, *, first: date, last: date) -> tuple[date, date] | None:
