@@ -35,6 +35,8 @@ _LOOPBACK = ("127.0.0.1", "::1")
 _KNOWN_BESIDES = frozenset({"MYI_TEST_DATABASE_URL"})
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+# The account that the embedded server runs as may use no lower one.
+UserPort = Annotated[int, Field(ge=1024, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -120,6 +122,10 @@ class Settings(BaseSettings):
         default=None, description="URL of the database for Dagster's own storage."
     )
 
+    sql_port: UserPort | None = Field(
+        default=None, description="Port on 127.0.0.1 at which `myi up` lets the analyst into the embedded Postgres."
+    )
+
     encryption_keys: SecretStr | None = Field(
         default=None,
         description="Keys that seal stored logins: 32 random bytes each, in base64 or hex, separated by commas. The"
@@ -201,6 +207,9 @@ class Settings(BaseSettings):
         default=8, description="Most connections for reading marts at the same time."
     )
 
+    docs_port: Port = Field(
+        default=8899, description="Port of the description of the marts, on 127.0.0.1; Dagster's pages link to it."
+    )
     dagster_port: Port = Field(default=3000, description="Port of Dagster's web pages, on 127.0.0.1.")
     event_log_days: Positive = Field(
         default=30, description="Dagster's finished runs and their events are forgotten after so many days."
@@ -363,6 +372,15 @@ class Settings(BaseSettings):
     @property
     def dbt_logs(self) -> Path:
         return self.home / "dbt" / "logs"
+
+    @property
+    def docs_page(self) -> Path:
+        """What `myi docs build` makes; one file."""
+        return self.home / "dbt" / "docs" / "index.html"
+
+    @property
+    def docs_url(self) -> str:
+        return f"http://127.0.0.1:{self.docs_port}/"
 
     @property
     def secrets_folder(self) -> Path:
