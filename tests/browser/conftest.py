@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.house import House, running_house
 
-NEEDED = "MYI_TEST_NEEDS_BROWSER"
+NEEDED, PICTURES = "MYI_TEST_NEEDS_BROWSER", "MYI_TEST_PICTURES"
 _NONE = "there is no browser: apt-get install --no-install-recommends chromium fonts-dejavu-core"
 
 
@@ -40,5 +40,5 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[House]:
     """Asks for the browser first: without one, nothing needs to be started."""
-    with running_house(tmp_path_factory.mktemp("house")) as house:
+    with running_house(tmp_path_factory.mktemp("house"), is_pretty=PICTURES in os.environ) as house:
         yield house

@@ -54,6 +54,7 @@ class House:
     simulator: Simulator
     folder: Path
     process: subprocess.Popen[bytes]
+    is_pretty: bool
 
     @property
     def url(self) -> str:
@@ -67,16 +68,16 @@ class House:
         with self.warehouse.connect(Role.OWNER, autocommit=True) as connection:
             return connection.execute(query.encode()).fetchall()
 
-    def archive(self, *, is_pretty: bool = False) -> Path:
-        """Some years of listening that end yesterday; without `is_pretty` awkward names are near the top."""
-        last = date.today() - timedelta(days=1)  # noqa: DTZ011 - any day near today will do
+    def archive(self) -> Path:
+        """Some years of listening up to now; unless it is to be pretty, awkward names are near the top."""
+        last = date.today() - timedelta(days=not self.is_pretty)  # noqa: DTZ011 - any day near today will do
         spec = ArchiveSpec(
             seed=4,
             listener=USER,
             first_day=last.replace(year=last.year - _YEARS, month=1, day=1),
             last_day=last,
             plays=_PLAYS,
-            awkward_artists_from=1_000 if is_pretty else 0,
+            awkward_artists_from=1_000 if self.is_pretty else 0,
         )
         path = self.folder / "my_spotify_data.zip"
         write_extended_archive(path, build_listener(spec))
@@ -97,13 +98,12 @@ class House:
 
 
 @contextmanager
-def running_house(folder: Path) -> Iterator[House]:
-    """`myi up` until the block ends."""
+def running_house(folder: Path, *, is_pretty: bool = False) -> Iterator[House]:
+    """`myi up` until the block ends. In a pretty one everything has an ordinary name."""
     api_port = free_port()
     redirect = f"http://127.0.0.1:{api_port}/callback"
-    spec = SimulatorSpec(
-        apps=(AppSpec(redirect_uris=(redirect,)),), listeners=(persona("albums", LISTENER, plays_per_day=8),)
-    )
+    listener = persona("albums", LISTENER, plays_per_day=0 if is_pretty else 8)
+    spec = SimulatorSpec(apps=(AppSpec(redirect_uris=(redirect,)),), listeners=(listener,))
     with running_simulator(spec, clock=MovableClock(datetime.now(UTC), speed=1.0)) as simulator:
         settings = Settings(
             home=folder / "home",
@@ -122,7 +122,7 @@ def running_house(folder: Path) -> Iterator[House]:
             with open_warehouse(settings) as warehouse:
                 _connect(settings, warehouse, simulator)
                 with _up(settings, folder / "log") as process:
-                    house = House(settings, warehouse, simulator, folder, process)
+                    house = House(settings, warehouse, simulator, folder, process, is_pretty)
                     house.wait_until(house.answers, what="the pages do not come up")
                     yield house
         finally:

@@ -13,12 +13,12 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.architecture.house import ROOT
+from tests.browser.conftest import PICTURES
 from tests.browser.house import HOSTILE, LISTENER, USER, House
 from tests.browser.visits import DESKTOP, PHONE, Scheme, Visitor, discover, visiting
 
 PAGES = {"/", "/top", "/history", "/sessions", "/imports", "/coverage", "/account"}
 KINDS = {"artists", "albums", "tracks", "imports", "year"}
-SCREENSHOTS = "MYI_TEST_SCREENSHOTS"
 # Playing, importing and refreshing: Dagster looks every half minute, and a run is a process that takes 10 s to begin.
 _IMPORTED_S = 240.0
 
@@ -68,7 +68,7 @@ def totals(visitor: Visitor) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def person(house: House, chromium: Browser) -> Iterator[Person]:
-    archive = house.archive(is_pretty=SCREENSHOTS in os.environ)
+    archive = house.archive()
     allowed = (house.simulator.accounts_url,)
     with visiting(chromium, house.url, also_allowed=allowed) as visitor:
         sign_in(visitor)
@@ -184,7 +184,7 @@ def test_every_page_is_used_with_the_keyboard_alone(person: Person) -> None:
         assert visitor.noted == []
 
 
-@pytest.mark.skipif(SCREENSHOTS not in os.environ, reason=f"{SCREENSHOTS} asks for new pictures in docs/images")
+@pytest.mark.skipif(PICTURES not in os.environ, reason=f"{PICTURES} asks for new pictures in docs/images")
 def test_pictures_for_the_readme_are_taken(person: Person) -> None:
     folder = ROOT / "docs" / "images"
     folder.mkdir(exist_ok=True)
