@@ -114,7 +114,7 @@ def test_a_query_without_any_filter_learns_nothing_of_another_user(filled: Marts
             with pytest.raises(psycopg.errors.DivisionByZero):
                 connection.execute(divided, (ana,))
         described = connection.execute("select tablename from pg_stats where schemaname = 'marts'").fetchall()
-        assert {row[0] for row in described} == CATALOGUE
+        assert set() < {row[0] for row in described} <= CATALOGUE
         # The pool hands the connection to the next request: nobody is set any more.
         assert connection.execute("select count(*) from marts.fct_plays").fetchone() == (0,)
         # What is no number is an error, and never every row.
@@ -125,17 +125,12 @@ def test_a_query_without_any_filter_learns_nothing_of_another_user(filled: Marts
             connection.execute("select set_config('app.user_id', %s, false)", (nonsense,))
             with pytest.raises(psycopg.errors.DataError):
                 connection.execute("select count(*) from marts.fct_plays")
-
-
-def test_the_api_role_names_the_user_itself_but_never_sees_two(filled: Marts) -> None:
-    """What row security is for: a forgotten filter. Who asks is for the API to know, so the role may name anybody."""
-    (ana,), (ben,) = filled.sql("select user_id from app.users order by user_id")
-    with filled.warehouse.connect(Role.API) as connection:
+        # Who asks is for the API to know, so its role may name anybody; it never sees two.
         seen = []
         for user in (ana, ben):
-            connection.execute("select set_config('app.user_id', %s, true)", (str(user),))
+            connection.execute("select set_config('app.user_id', %s, false)", (str(user),))
             seen.append({row[0] for row in connection.execute("select user_id from marts.fct_plays")})
-    assert seen == [{ana}, {ben}]
+        assert seen == [{ana}, {ben}]
 
 
 RIGHTS = """
