@@ -57,8 +57,9 @@ class Visitor:
         context.on("request", self._look)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.noted.append(f"console: {message.text} ({message.location.get('url', '')})")
+        place = str(message.location.get("url", ""))
+        if message.type in ("error", "warning") and not place.startswith(self.also_allowed):
+            self.noted.append(f"console: {message.text} ({place})")
 
     def _refuse(self, dialog: Dialog) -> None:
         self.noted.append(f"dialog: {dialog.message}")
