@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from myi_pipeline.api.routes.pages import overview
+from myi_pipeline.api.routes.pages import music, overview, top_lists, years
 
 router = APIRouter(include_in_schema=False)
-for page in (overview,):
+for page in (overview, top_lists, music, years):
     router.include_router(page.router)
