@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from myi_pipeline.api.routes.pages import overview
+from myi_pipeline.api.routes.pages import account, account_forms, coverage, history, imports, overview, sessions
 
 router = APIRouter(include_in_schema=False)
-for page in (overview,):
+for page in (overview, history, sessions, coverage, imports, account, account_forms):
     router.include_router(page.router)
