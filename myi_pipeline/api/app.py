@@ -32,12 +32,13 @@ from myi_pipeline.api.security.rate_limits import RateLimits
 from myi_pipeline.api.security.same_site import SameSite
 from myi_pipeline.api.site import Site
 from myi_pipeline.api.streams import Streams
+from myi_pipeline.api.uploads import FORM_BYTES
 from myi_pipeline.services.local_keys import local_key
 from myi_pipeline.settings import Settings
 from myi_pipeline.warehouse.connections import Warehouse
 
 _WORTH_COMPRESSING_BYTES = 1_024
-UPLOADS = ("POST", "/v1/me/imports")
+UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
 
 
 def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
@@ -97,7 +98,8 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     problems.install(app, as_page=pages.as_page)
     pages.install(app)
     app.add_middleware(Boundary)
-    app.add_middleware(BodyLimits, larger={UPLOADS: settings.api_max_upload_bytes})
+    most = settings.api_max_upload_bytes
+    app.add_middleware(BodyLimits, larger={UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES})
     app.add_middleware(GZipMiddleware, minimum_size=_WORTH_COMPRESSING_BYTES, compresslevel=4)
     if settings.cors_origin_list:
         app.add_middleware(

@@ -61,6 +61,11 @@ def day(value: date | None) -> str:
     return UNKNOWN if value is None else f"{value.day} {value:%B %Y}"
 
 
+def weekday(value: date) -> str:
+    """`Saturday`."""
+    return f"{value:%A}"
+
+
 def month(value: date) -> str:
     """`March 2024`."""
     return f"{value:%B %Y}"
@@ -81,6 +86,11 @@ def moment(value: datetime | None, zone: str) -> str:
         return UNKNOWN
     there = value.astimezone(ZoneInfo(zone))
     return f"{day(there.date())}, {there:%H:%M}"
+
+
+def local_day(value: datetime | None, zone: str) -> str:
+    """`9 March 2024`: the day of a moment in the zone."""
+    return UNKNOWN if value is None else day(value.astimezone(ZoneInfo(zone)).date())
 
 
 def clock_time(value: datetime | None, zone: str) -> str:
@@ -111,8 +121,10 @@ FILTERS: dict[str, Any] = {
     "track_length": track_length,
     "day": day,
     "between": lambda span: days(*span),
+    "weekday": weekday,
     "month": month,
     "moment": moment,
+    "local_day": local_day,
     "clock_time": clock_time,
     "share": share,
     "initials": initials,

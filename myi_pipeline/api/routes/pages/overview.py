@@ -52,7 +52,7 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "top_period": period.value,
             "top_artists": await top(marts, "artist", period=period, start=start, limit=_TOP),
             "top_tracks": await top(marts, "track", period=period, start=start, limit=_TOP),
-            "gaps": await coverage_gaps(marts),
+            "gaps": [gap for gap in await coverage_gaps(marts) if gap["is_evident"]],
         }
 
     return await show_marts(request, person, site, "overview.html", build, today=today)

@@ -38,9 +38,16 @@ _person.tier = Tier.NORMAL  # type: ignore[attr-defined]
 Person = Annotated[Visitor, Depends(_person)]
 
 
-def show(request: Request, person: Visitor, template: str, values: Mapping[str, object] | None = None) -> HTMLResponse:
-    """A page of the dashboard, with its frame."""
-    return pages.page(template, values, person=person, path=request.url.path)
+def show(
+    request: Request,
+    person: Visitor,
+    template: str,
+    values: Mapping[str, object] | None = None,
+    *,
+    path: str | None = None,
+) -> HTMLResponse:
+    """A page of the dashboard, with its frame; `path` where it stands, if it answers another address."""
+    return pages.page(template, values, person=person, path=path or request.url.path)
 
 
 async def show_marts(
