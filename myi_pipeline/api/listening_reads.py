@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from myi_pipeline.api.database import Snapshot
 from myi_pipeline.api.listing import MOST_BIGINT, MOST_INT, Row, fetch
-from myi_pipeline.api.page_reads import Entity
+from myi_pipeline.api.page_reads import Entity, coverage_gaps
 from myi_pipeline.api.spans import LAST_DAY, Period, moment, parts_of
 from myi_pipeline.api.sql_files import load_sql
 
@@ -77,6 +77,11 @@ async def top_page(
     return TopPage(
         ranked, most, After(final["counted_plays"], final["ms_played"], final[f"{entity}_id"], final["rank"], most)
     )
+
+
+async def evident_gaps(marts: Snapshot) -> list[Row]:
+    """Spans that are known not to be covered; those in which only an offline play can be missing are none."""
+    return [gap for gap in await coverage_gaps(marts) if gap["is_evident"]]
 
 
 async def heard_span(marts: Snapshot) -> tuple[date, date] | None:

@@ -18,6 +18,7 @@ from myi_pipeline.api.listening_reads import (
     entity_names,
     entity_periods,
     entity_rank,
+    evident_gaps,
     last_plays_of,
     spotify_ranks,
     top_albums_of,
@@ -26,7 +27,7 @@ from myi_pipeline.api.listening_reads import (
 from myi_pipeline.api.listing import Row
 from myi_pipeline.api.page_addresses import id_in_path, missing
 from myi_pipeline.api.page_months import every_month, months_back
-from myi_pipeline.api.page_reads import Entity, coverage_gaps, spans_of
+from myi_pipeline.api.page_reads import Entity, spans_of
 from myi_pipeline.api.routes.pages.reader import Person, show_marts
 from myi_pipeline.api.routes.reading import today_of
 from myi_pipeline.api.security.known_visitors import Visitor
@@ -82,7 +83,7 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
             "albums": await top_albums_of(marts, id, limit=_TOP) if entity == "artist" else [],
             "ranks": await spotify_ranks(marts, entity, id),
             "plays": await last_plays_of(marts, entity, id, limit=_LAST_PLAYS),
-            "gaps": await coverage_gaps(marts),
+            "gaps": await evident_gaps(marts),
         }
 
     return await show_marts(request, person, site, "music.html", build, entity=entity, id=id, today=today)
