@@ -108,15 +108,14 @@ async def entity_rank(marts: Snapshot, entity: Entity, id: int, row: Row) -> int
     return int(found["rank"]) if found["rank"] <= LAST_RANK else None
 
 
-async def top_tracks_of(marts: Snapshot, entity: Entity, id: int, *, limit: int) -> list[Row]:
-    """Of an artist or an album, of all time."""
+async def most_heard_of(marts: Snapshot, entity: Entity, id: int, *, limit: int) -> tuple[list[Row], list[Row]]:
+    """The tracks of an artist or album, and the albums of an artist, of all time."""
+    if entity == "track":
+        return [], []
     values = {"entity": entity, "id": id, "limit": limit}
-    return _ranked(await fetch(marts, load_sql("pages/top_tracks_of_entity"), values))
-
-
-async def top_albums_of(marts: Snapshot, artist_id: int, *, limit: int) -> list[Row]:
-    values = {"id": artist_id, "limit": limit}
-    return _ranked(await fetch(marts, load_sql("pages/top_albums_of_artist"), values))
+    rows = await fetch(marts, load_sql("pages/most_heard_of"), values)
+    tracks, albums = ([row for row in rows if row["kind"] == kind] for kind in ("track", "album"))
+    return _ranked(tracks), _ranked(albums)
 
 
 async def last_plays_of(marts: Snapshot, entity: Entity, id: int, *, limit: int) -> list[Row]:

@@ -226,6 +226,13 @@ def test_what_was_heard_most_of_an_artist_and_an_album(browser: Browser, filled:
         lists = page.main.all("ol", class_="ranking")
         assert [item[:2] for item in listed(Page(page.answer, wrapped(lists[0])))] == [row[:2] for row in expected]
         assert len(lists) == (2 if entity == "artist" else 1)
+    albums = filled.read(
+        "select '/albums/' || album_id, sum(is_counted::int)::int, sum(ms_played)::bigint from marts.fct_plays"
+        " where user_id = %s and artist_id = %s group by album_id order by 2 desc, 3 desc, album_id limit 10",
+        filled.users["ada"], most_heard(filled, "artist"),
+    )  # fmt: skip
+    lists = browser.page(f"/artists/{most_heard(filled, 'artist')}").main.all("ol", class_="ranking")
+    assert [item[:2] for item in listed(Page(page.answer, wrapped(lists[1])))] == [row[:2] for row in albums]
 
 
 def wrapped(element: Element) -> Element:
@@ -365,12 +372,6 @@ def test_a_year_says_what_its_plays_say(browser: Browser, api: Api, filled: Fill
     busiest = max(days, key=lambda day: days[day][::-1])
     assert f"{busiest.day} {busiest:%B %Y}" in page.text
     assert tiles["Longest streak"] == f"{longest_run(list(days))} days"
-    ((new,),) = filled.read(
-        "select count(*)::int from (select artist_id from marts.fct_plays where user_id = %s and kind = 'track'"
-        " and artist_id is not null group by 1 having extract(year from min(local_date)) = %s) as first",
-        filled.users["ada"], year,
-    )  # fmt: skip
-    assert tiles["New artists"] == f"{new:,}"
 
     for entity, ranking in zip(("artist", "track", "album"), page.main.all("ol", class_="ranking"), strict=True):
         top = api.read(f"/v1/me/top/{entity}s", period="year", date=f"{year}-06-01", limit=5)["data"]
@@ -381,6 +382,32 @@ def test_a_year_says_what_its_plays_say(browser: Browser, api: Api, filled: Fill
     # The legend has four of its own.
     assert len(dark) == len(days) + 4
     assert page.links("/year/") == [f"/year/{each}" for each in (2024, 2023, 2022, 2021)]
+
+
+FOUND = """
+select '/artists/' || artist_id
+from marts.fct_plays
+where user_id = %s and kind = 'track' and extract(year from local_date) = %s and artist_id in (
+    select artist_id from marts.fct_plays where user_id = %s and kind = 'track'
+    group by 1 having extract(year from min(local_date)) = %s
+)
+group by artist_id
+order by sum(is_counted::int) desc, sum(ms_played) desc, artist_id
+"""
+
+
+def test_what_was_new_in_a_year_is_what_no_year_before_had(browser: Browser, filled: Filled) -> None:
+    bob = filled.users["bob"]
+    for year in (2022, 2023, 2024):
+        found = [address for (address,) in filled.read(FOUND, bob, year, bob, year)]
+        page = browser.page(f"/year/{year}", as_="bob")
+        assert page.tiles()["New artists"] == f"{len(found)}"
+        lists = page.main.all("ul", class_="found")
+        shown = [link.attributes["href"] for each in lists for link in each.all("a")]
+        assert shown == found[:5]
+    assert len(filled.read(FOUND, bob, 2022, bob, 2022)) > 0
+    # In the first year everything is new, which says nothing.
+    assert "all of them: nothing is known from before" in browser.page("/year/2021", as_="bob").text
 
 
 def test_a_year_holds_nothing_personal_but_the_name_to_show(browser: Browser) -> None:

@@ -20,9 +20,8 @@ from myi_pipeline.api.listening_reads import (
     entity_rank,
     evident_gaps,
     last_plays_of,
+    most_heard_of,
     spotify_ranks,
-    top_albums_of,
-    top_tracks_of,
 )
 from myi_pipeline.api.listing import Row
 from myi_pipeline.api.page_addresses import id_in_path, missing
@@ -69,6 +68,7 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
         year = _row(rows, Period.YEAR, today)
         this_year = period_start(Period.YEAR, today)
         in_all, in_year = await spans_of(marts, [("all", FIRST_DAY, LAST_DAY), ("year", this_year, LAST_DAY)])
+        tracks, albums = await most_heard_of(marts, entity, id, limit=_TOP)
         return {
             "names": await entity_names(marts, entity, id),
             "whole": whole,
@@ -79,8 +79,8 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
             "rank_of_year": await entity_rank(marts, entity, id, year) if year else None,
             "months": _months(rows, today),
             "years": [row for row in rows if row["period"] == Period.YEAR],
-            "tracks": await top_tracks_of(marts, entity, id, limit=_TOP) if entity != "track" else [],
-            "albums": await top_albums_of(marts, id, limit=_TOP) if entity == "artist" else [],
+            "tracks": tracks,
+            "albums": albums,
             "ranks": await spotify_ranks(marts, entity, id),
             "plays": await last_plays_of(marts, entity, id, limit=_LAST_PLAYS),
             "gaps": await evident_gaps(marts),
