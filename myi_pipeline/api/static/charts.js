@@ -29,7 +29,7 @@ const trace = (kind, points, unit) => {
     textposition: "none",
   };
   if (kind === "bars") return { ...common, type: "bar", marker: { color: colour("accent"), cornerradius: 3 } };
-  return { ...common, type: "scatter", mode: "lines+markers", line: { color: colour("accent"), width: 2 }, marker: { size: 5 } };
+  return { ...common, type: "scatter", mode: points.length > 40 ? "lines" : "lines+markers", line: { color: colour("accent"), width: 2 }, marker: { size: 5 } };
 };
 
 const draw = (figure) => {
