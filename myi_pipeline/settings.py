@@ -31,8 +31,8 @@ ROLES_WITH_A_URL = ("ingest", "dbt", "api", "app", "monitor", "analyst")
 ENCRYPTION_KEY_BYTES = 32
 CLIENT_ID = re.compile(r"[0-9A-Za-z_-]{1,128}\Z")
 _LOOPBACK = ("127.0.0.1", "::1")
-# Read by the tests alone; known, so that nobody is warned about it.
-_KNOWN_BESIDES = frozenset({"MYI_TEST_DATABASE_URL"})
+# Variables for the tests alone begin so; nobody is warned about them.
+_TESTS_PREFIX = PREFIX + "TEST_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 # The account that the embedded server runs as may use no lower one.
@@ -486,7 +486,9 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[tuple[st
     """MYI_ variables that mean nothing, each with the closest that does."""
     values = os.environ if environ is None else environ
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(name for name in values if name.startswith(PREFIX) and name not in known | _KNOWN_BESIDES)
+    unknown = sorted(
+        name for name in values if name.startswith(PREFIX) and not name.startswith(_TESTS_PREFIX) and name not in known
+    )
     return [(name, next(iter(difflib.get_close_matches(name, known, n=1)), None)) for name in unknown]
 
 
