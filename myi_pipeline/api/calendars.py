@@ -57,19 +57,28 @@ def levels_of(values: Sequence[int]) -> list[int]:
     return [0 if value <= 0 else 1 + bisect_right(bounds, value) for value in values]
 
 
-def calendar_of(days: Sequence[Mapping[str, Any]], *, first: date, last: date) -> Calendar:
-    """The days from `first`, a Monday, to `last`; `days` are rows with starts_on, plays and ms_played."""
+def calendar_of(
+    days: Sequence[Mapping[str, Any]], *, first: date, last: date, drawn_to: date | None = None
+) -> Calendar:
+    """The days from `first` to `last`, with room for weeks up to `drawn_to`; `days` are rows with starts_on, plays and
+    ms_played."""
     by_day = {row["starts_on"]: row for row in days}
     all_days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     heard = [by_day.get(day) for day in all_days]
     # A day whose plays are all of unknown length was heard all the same.
     levels = levels_of([max(1, row["ms_played"]) if row else 0 for row in heard])
+    monday = first - timedelta(days=first.weekday())
+
+    def week(day: date) -> int:
+        return (day - monday).days // 7
+
     squares = [
-        Square(number // 7, number % 7, level, _day_label(day, row), row["ms_played"] if row else 0)
-        for number, (day, row, level) in enumerate(zip(all_days, heard, levels, strict=True))
+        Square(week(day), day.weekday(), level, _day_label(day, row), row["ms_played"] if row else 0)
+        for day, row, level in zip(all_days, heard, levels, strict=True)
     ]
-    months = [(f"{day:%b}", number // 7) for number, day in enumerate(all_days) if number % 7 == 0 and day.day <= 7]
-    return Calendar(squares, months, squares[-1].column + 1, sum(row is not None for row in heard), len(all_days))
+    mondays = (monday + timedelta(weeks=number) for number in range(week(drawn_to or last) + 1))
+    months = [(f"{day:%b}", week(day)) for day in mondays if day.day <= 7 and day >= first]
+    return Calendar(squares, months, week(drawn_to or last) + 1, sum(row is not None for row in heard), len(all_days))
 
 
 def clock_of(rows: Sequence[Mapping[str, Any]]) -> WeekClock:

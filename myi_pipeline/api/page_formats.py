@@ -71,6 +71,15 @@ def month(value: date) -> str:
     return f"{value:%B %Y}"
 
 
+def days(first: date, last: date) -> str:
+    """`3–9 March 2024`, `28 March – 3 April 2024`, `30 December 2024 – 5 January 2025`."""
+    if first == last:
+        return day(first)
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day}–{day(last)}"
+    return f"{day(first) if first.year != last.year else f'{first.day} {first:%B}'} – {day(last)}"
+
+
 def moment(value: datetime | None, zone: str) -> str:
     """`9 March 2024, 21:14` in the zone."""
     if value is None:
@@ -100,7 +109,8 @@ def share(part: int, whole: int) -> str:
 def initials(name: str | None) -> str:
     """What stands in for a picture: the first letters of at most two words."""
     words = [word for word in (name or "").split() if word[:1].isalnum()]
-    return "".join(word[0] for word in words[:2]).upper() or "♪"
+    # Some letters are two in capitals.
+    return "".join(word[0].upper()[0] for word in words[:2]) or "♪"
 
 
 FILTERS: dict[str, Any] = {
@@ -110,10 +120,12 @@ FILTERS: dict[str, Any] = {
     "hours": hours,
     "track_length": track_length,
     "day": day,
+    "between": lambda span: days(*span),
     "weekday": weekday,
     "month": month,
     "moment": moment,
     "local_day": local_day,
     "clock_time": clock_time,
+    "share": share,
     "initials": initials,
 }

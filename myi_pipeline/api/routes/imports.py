@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from myi_pipeline.api.answers import JSON, accept_json, link
@@ -25,11 +24,11 @@ from myi_pipeline.api.models.imports import Import, ImportDetail, ImportFile, Im
 from myi_pipeline.api.parameters import Id, PageOf
 from myi_pipeline.api.problems import Problem
 from myi_pipeline.api.routes.reading import problems, reads
-from myi_pipeline.api.security.identity import CurrentUser
+from myi_pipeline.api.security.identity import CurrentUser, find_visitor
 from myi_pipeline.api.security.known_visitors import Visitor
 from myi_pipeline.api.security.rate_limits import Tier, limited
 from myi_pipeline.api.site import Site, TheSite
-from myi_pipeline.api.streams import MEDIA_TYPE, event
+from myi_pipeline.api.streams import MEDIA_TYPE, EventStream, event
 from myi_pipeline.api.uploads import receive_upload, whole_body
 from myi_pipeline.core.errors import BadInput
 from myi_pipeline.services.list_imports import ImportSummary, find_import, get_import, list_imports
@@ -152,31 +151,33 @@ async def events(request: Request, visitor: CurrentUser, site: TheSite, import_i
     """Server-sent events: `progress` with the import whenever it has changed, `done` with it at its end.
 
     The stream ends after `done`, or after ten minutes; a browser then opens it again by itself."""
-    site.streams.check(visitor.user_id)
     first = await _look(site, visitor, import_id)
-    return StreamingResponse(_events(site, visitor, first), media_type=MEDIA_TYPE, headers=_STREAM_HEADERS)
+    told = _events(request, site, visitor, first)
+    return EventStream(told, streams=site.streams, user_id=visitor.user_id, headers=_STREAM_HEADERS)
 
 
-async def _events(site: Site, visitor: Visitor, first: ImportSummary) -> AsyncIterator[bytes]:
+async def _events(request: Request, site: Site, visitor: Visitor, first: ImportSummary) -> AsyncIterator[bytes]:
     began = heard = time.monotonic()
     summary, told, number = first, None, 0
-    with site.streams.held(visitor.user_id):
-        while time.monotonic() - began < _LONGEST_S:
-            is_done = summary.status not in _OPEN
-            if summary != told or is_done:
-                number, told, heard = number + 1, summary, time.monotonic()
-                yield event("done" if is_done else "progress", _fields(Import, summary), number=number)
-            elif time.monotonic() - heard > _SIGN_OF_LIFE_S:
-                heard = time.monotonic()
-                yield b": still here\n\n"
-            if is_done:
+    while time.monotonic() - began < _LONGEST_S:
+        is_done = summary.status not in _OPEN
+        if summary != told or is_done:
+            number, told, heard = number + 1, summary, time.monotonic()
+            yield event("done" if is_done else "progress", _fields(Import, summary), number=number)
+        elif time.monotonic() - heard > _SIGN_OF_LIFE_S:
+            heard = time.monotonic()
+            yield b": still here\n\n"
+        if is_done:
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
+        try:
+            # Who has signed out meanwhile is told nothing more.
+            if await find_visitor(request, site) != visitor:
                 return
-            await asyncio.sleep(_LOOK_EVERY_S)
-            try:
-                summary = await _look(site, visitor, first.import_id)
-            except (DatabaseGone, Problem):
-                # The client comes back and then learns why.
-                return
+            summary = await _look(site, visitor, first.import_id)
+        except (DatabaseGone, Problem):
+            # The client comes back and then learns why.
+            return
 
 
 async def _look(site: Site, visitor: Visitor, import_id: int) -> ImportSummary:

@@ -25,7 +25,7 @@ const trace = (kind, points, unit) => {
     x: points.map((point) => point.x),
     y: points.map((point) => point.y),
     text: points.map((point) => point.said),
-    hovertemplate: `%{text} ${unit.toLowerCase()}<extra></extra>`,
+    hovertemplate: kind === "ranks" ? "%{text}<extra></extra>" : `%{text} ${unit.toLowerCase()}<extra></extra>`,
     textposition: "none",
   };
   if (kind === "bars") return { ...common, type: "bar", marker: { color: colour("accent"), cornerradius: 3 } };
@@ -43,6 +43,8 @@ const draw = (figure) => {
   }
   const [soft, line] = [colour("soft"), colour("line")];
   const { chart: kind, unit } = figure.dataset;
+  const points = pointsOf(figure);
+  const isFew = points.every(({ y }) => Number.isInteger(y) && y <= 5); // No half plays on the axis.
   const axis = { color: soft, gridcolor: line, linecolor: line, zerolinecolor: line, fixedrange: true };
   const layout = {
     margin: { l: 40, r: 8, t: 8, b: 32 },
@@ -50,13 +52,13 @@ const draw = (figure) => {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: soft },
     xaxis: { ...axis, showgrid: false },
-    yaxis: { ...axis, rangemode: kind === "ranks" ? "normal" : "tozero", autorange: kind === "ranks" ? "reversed" : true },
+    yaxis: { ...axis, ...(isFew ? { dtick: 1 } : {}), rangemode: kind === "ranks" ? "normal" : "tozero", autorange: kind === "ranks" ? "reversed" : true },
     hoverlabel: { bgcolor: colour("surface"), bordercolor: line, font: { color: colour("ink") } },
     showlegend: false,
     dragmode: false,
-    bargap: 0.25,
+    bargap: points.length > 48 ? 0.08 : 0.25,
   };
-  Plotly.react(drawing, [trace(kind, pointsOf(figure), unit)], layout, { displayModeBar: false, responsive: true });
+  Plotly.react(drawing, [trace(kind, points, unit)], layout, { displayModeBar: false, responsive: true });
 };
 
 const drawAll = () => document.querySelectorAll("figure.chart").forEach((figure) => {

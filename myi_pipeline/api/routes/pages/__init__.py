@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from myi_pipeline.api.routes.pages import account, account_forms, coverage, history, imports, overview, sessions
+from myi_pipeline.api.routes.pages import (
+    account,
+    account_forms,
+    coverage,
+    history,
+    imports,
+    music,
+    overview,
+    sessions,
+    top_lists,
+    years,
+)
 
 router = APIRouter(include_in_schema=False)
-for page in (overview, history, sessions, coverage, imports, account, account_forms):
+for page in (overview, top_lists, music, years, history, sessions, coverage, imports, account, account_forms):
     router.include_router(page.router)

@@ -6,7 +6,7 @@ Belongs here: which figures stand there. Invariant: every figure is one that `/v
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
@@ -14,12 +14,13 @@ from starlette.requests import Request
 
 from myi_pipeline.api.calendars import calendar_of, clock_of
 from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.listing import Row
+from myi_pipeline.api.listening_reads import streak_marks
+from myi_pipeline.api.page_months import every_month, months_back
 from myi_pipeline.api.page_reads import clock, coverage_gaps, spans, timeline, top
 from myi_pipeline.api.routes.pages.reader import Person, show_marts
 from myi_pipeline.api.routes.reading import today_of
 from myi_pipeline.api.site import TheSite
-from myi_pipeline.api.spans import Period, next_month, period_start
+from myi_pipeline.api.spans import Period, period_start
 
 router = APIRouter()
 
@@ -37,34 +38,21 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
         by_name = {span["name"]: span for span in await spans(marts, today)}
         first_week = period_start(Period.WEEK, today) - timedelta(weeks=_WEEKS - 1)
         days = await timeline(marts, grain="day", first=first_week, last=today)
-        months = await timeline(marts, grain="month", first=_months_back(today, _TREND_MONTHS - 1), last=today)
+        trend_from = months_back(today, _TREND_MONTHS - 1)
+        months = await timeline(marts, grain="month", first=trend_from, last=today)
         # At the beginning of a month there is no list yet.
         period = Period.MONTH if by_name["month"]["counted_plays"] >= _TOP else Period.ALL
         start = period_start(period, today)
         return {
             "spans": by_name,
             "calendar": calendar_of(days, first=first_week, last=today),
-            "months": _all_months(months, today),
+            "months": every_month(months, first=min(trend_from, today), last=today),
+            "streaks": await streak_marks(marts, today),
             "clock": clock_of(await clock(marts, first=None, last=today)),
             "top_period": period.value,
             "top_artists": await top(marts, "artist", period=period, start=start, limit=_TOP),
             "top_tracks": await top(marts, "track", period=period, start=start, limit=_TOP),
-            "gaps": await coverage_gaps(marts),
+            "gaps": [gap for gap in await coverage_gaps(marts) if gap["is_evident"]],
         }
 
     return await show_marts(request, person, site, "overview.html", build, today=today)
-
-
-def _months_back(day: date, months: int) -> date:
-    number = day.year * 12 + day.month - 1 - months
-    return date(number // 12, number % 12 + 1, 1)
-
-
-def _all_months(heard: list[Row], today: date) -> list[Row]:
-    """One row a month, also for those without a play, from the first that had one."""
-    by_start = {row["starts_on"]: row for row in heard}
-    made, month = [], min(by_start, default=today.replace(day=1))
-    while month <= today:
-        made.append(by_start.get(month) or {"starts_on": month, "plays": 0, "counted_plays": 0, "ms_played": 0})
-        month = next_month(month)
-    return made
