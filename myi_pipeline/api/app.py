@@ -21,6 +21,7 @@ from myi_pipeline.api import pages, problems
 from myi_pipeline.api.contract import describe_app
 from myi_pipeline.api.cursors import Cursors
 from myi_pipeline.api.database import Pools
+from myi_pipeline.api.direct import DirectReads
 from myi_pipeline.api.metrics import Metrics
 from myi_pipeline.api.requests import Boundary, Requests
 from myi_pipeline.api.routes import account, figures, health, imports, plays, sign_in, top
@@ -93,6 +94,7 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     app.state.site = site
     app.openapi = partial(describe_app, app)  # type: ignore[method-assign]
     problems.install(app, as_page=pages.as_page)
+    app.add_middleware(DirectReads, routes=[*figures.router.routes, *top.router.routes, *plays.router.routes])
     app.add_middleware(Boundary)
     app.add_middleware(BodyLimits, larger={UPLOADS: settings.api_max_upload_bytes})
     app.add_middleware(GZipMiddleware, minimum_size=_WORTH_COMPRESSING_BYTES, compresslevel=4)
