@@ -94,10 +94,11 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     app.state.site = site
     app.openapi = partial(describe_app, app)  # type: ignore[method-assign]
     problems.install(app, as_page=pages.as_page)
+    app.add_middleware(GZipMiddleware, minimum_size=_WORTH_COMPRESSING_BYTES, compresslevel=4)
+    # They pack their answers themselves, because the tag names the packed bytes.
     app.add_middleware(DirectReads, routes=[*figures.router.routes, *top.router.routes, *plays.router.routes])
     app.add_middleware(Boundary)
     app.add_middleware(BodyLimits, larger={UPLOADS: settings.api_max_upload_bytes})
-    app.add_middleware(GZipMiddleware, minimum_size=_WORTH_COMPRESSING_BYTES, compresslevel=4)
     if settings.cors_origin_list:
         app.add_middleware(
             CORSMiddleware,

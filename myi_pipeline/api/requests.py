@@ -59,8 +59,8 @@ class Requests:
             self._observe(scope["method"], route, status, seconds)
             # A line a request would cost more than the request; whoever wants all asks for debug.
             is_worth_it = status >= 400 or status == 0 or seconds > _SLOW_S or scope["method"] not in ("GET", "HEAD")
-            tell, level = (log.info, logging.INFO) if is_worth_it else (log.debug, logging.DEBUG)
-            if _plain_log.isEnabledFor(level):
+            if _plain_log.isEnabledFor(logging.INFO if is_worth_it else logging.DEBUG):
+                tell = log.info if is_worth_it else log.debug
                 tell("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
 
 

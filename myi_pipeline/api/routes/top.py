@@ -98,7 +98,10 @@ async def _serve(
     listing = Listing(sql, top_order(entity), item, values=asked.values, settled=asked.settled, is_ranked=True)
 
     days = (asked.first, asked.last)
-    return await serve_list(request, visitor, site, listing, page=page, hangs_on=days, more=lambda _: asked.fields)
+    return await serve_list(
+        request, visitor, site, listing,
+        page=page, hangs_on=days, more=lambda _: asked.fields, may_take_long=asked.period is None,
+    )  # fmt: skip
 
 
 @router.get(

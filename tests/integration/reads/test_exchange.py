@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 
-from myi_pipeline.api.database import Pools
+from myi_pipeline.api.database import DatabaseGone, Pools
 from myi_pipeline.api.exchange import Asked, Row
 from myi_pipeline.warehouse.connections import Role
 from tests.integration.reads.conftest import Filled
@@ -112,7 +112,9 @@ def test_a_mart_that_was_rebuilt_with_other_columns_is_read_anew(filled: Filled)
 
 def test_a_read_may_take_longer_than_a_server_may_be_silent(filled: Filled) -> None:
     async def story(pools: Pools) -> None:
-        assert len(await rows(pools, "select pg_sleep(1.1)")) == 1
+        assert (await pools.read(1, [Asked("select pg_sleep(2)")], may_take_long=True)).rows
+        with pytest.raises(DatabaseGone):
+            await pools.read(1, [Asked("select pg_sleep(2)")])
         # The connection that is left serves the others meanwhile, and one that was given up is replaced.
         reading = asyncio.ensure_future(rows(pools, "select pg_sleep(3)"))
         await asyncio.sleep(0.05)
