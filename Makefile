@@ -10,7 +10,8 @@ DEMO ?=
 BENCHMARKS ?= import_speed import_memory refresh_growth event_bytes end_to_end resolution polling_hour api
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-long-part lint lint-python lint-sql lint-imports format bench constraints clean
+.PHONY: help demo test test-long test-long-part pictures lint lint-python lint-sql lint-imports format bench constraints \
+	clean
 
 help:
 	@echo "make demo         a made-up listening history, from archive to answers (DEMO='--keep' leaves the pages running)"
@@ -18,6 +19,7 @@ help:
 	@echo "make test-long    the long tests with their full counts"
 	@echo "make lint         linters, types and import rules alone"
 	@echo "make format       let the formatters rewrite what they can"
+	@echo "make pictures     the README's pictures of the dashboard, by the browser test"
 	@echo "make bench        the benchmarks, one table each"
 	@echo "make constraints  write constraints.txt from what is installed"
 	@echo "make clean        remove what make made (not MYI_HOME)"
@@ -67,6 +69,9 @@ test-long-part: $(VENV)/.installed-dev
 	PYTHONPATH=. $(BIN)/pytest -p tests.time_budget --begin-within-s $$(($(SECONDS_LEFT) - 420)) \
 		-n $(WORKERS) --dist load -m long tests/integration tests/e2e --importer-kills 200 --refresh-kills 20 \
 		--login-kills 50 --key-rotation-kills 20 --poll-kills 100
+
+pictures: $(VENV)/.installed-dev
+	MYI_TEST_NEEDS_BROWSER=1 MYI_TEST_PICTURES=1 $(BIN)/pytest tests/browser -k pictures
 
 bench: $(VENV)/.installed-dev
 	@for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python -m "benchmarks.$$benchmark" || exit 1; done

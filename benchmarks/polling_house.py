@@ -35,10 +35,12 @@ EVENT_TABLES = ("event_logs", "asset_event_tags", "runs", "run_tags")
 
 
 @contextmanager
-def many_listeners(house: House, *, users: int, clock: MovableClock) -> Iterator[tuple[House, Simulator]]:
+def many_listeners(
+    house: House, *, users: int, clock: MovableClock, seed: int = 1
+) -> Iterator[tuple[House, Simulator]]:
     """The house with `users` mixed listeners signed in, five to a client id, and the simulator that answers."""
     listeners = mixed_listeners(users)
-    spec = SimulatorSpec(artists=200, listeners=listeners, apps=apps_for(listeners))
+    spec = SimulatorSpec(seed=seed, artists=200, listeners=listeners, apps=apps_for(listeners))
     with running_simulator(spec, clock=clock, own_process=True) as simulator:
         settings = house.settings.model_copy(
             update={"spotify_api_url": simulator.api_url, "spotify_accounts_url": simulator.accounts_url}

@@ -1,10 +1,11 @@
 """Calls and losses of polling: once an hour, every 20 minutes, and by each user's own pace, over a simulated month.
 
-    python -m benchmarks.polling_month [--users 200] [--days 30] [--service-days 30]
+    python -m benchmarks.polling_month [--users 200] [--days 30] [--service-days 30] [--seed 1]
 
 The first table applies the rules alone (core's comparison and policy) to what the simulator's window shows, in this
 process: minutes. The second polls the same listeners through the real services, over HTTP and into Postgres, on a moved
-clock, by their own pace: some tens of ms a poll. `--service-days 0` leaves it out.
+clock, by their own pace: some tens of ms a poll. `--service-days 0` leaves it out. Another seed gives the listeners
+another month.
 What is lost is said by the simulator's truth; see polling_truth for the words.
 """
 
@@ -75,8 +76,8 @@ def poll_by_rules(listener: LiveListener, *, turn: Turn, days: float, dice: rand
     return calls, judge(listener, kept=times, gaps=gaps, since=since, until=last)
 
 
-def by_rules(users: int, days: float, turn: Turn) -> tuple[int, Verdict]:
-    spec = SimulatorSpec(artists=200, listeners=mixed_listeners(users))
+def by_rules(users: int, days: float, turn: Turn, *, seed: int) -> tuple[int, Verdict]:
+    spec = SimulatorSpec(seed=seed, artists=200, listeners=mixed_listeners(users))
     world = world_of(spec)
     calls, total = 0, Verdict()
     for number, each in enumerate(spec.listeners):
@@ -126,22 +127,25 @@ def _row(name: str, calls: int, verdict: Verdict, users: int, days: float) -> li
 
 
 def main() -> None:
-    given = arguments(__doc__, users=200, days=30, service_days=30)
+    given = arguments(__doc__, users=200, days=30, service_days=30, seed=1)
     print_machine()
     names = ["", "calls", "a day", *(each.name.replace("_", " ").replace("gap h", "h") for each in fields(Verdict))]
     rows = []
     for name, turn in (("60 min", every(60)), ("20 min", every(20)), ("own pace", own_pace)):
-        calls, verdict = by_rules(given.users, given.days, turn)
+        calls, verdict = by_rules(given.users, given.days, turn, seed=given.seed)
         rows.append(_row(name, calls, verdict, given.users, given.days))
     print_table(f"{given.users} listeners, {given.days} days, rules alone", names, rows)
     if not given.service_days:
         return
     clock = MovableClock(START)
-    with open_house(given.database_url) as opened, many_listeners(opened, users=given.users, clock=clock) as (house, _):
+    with (
+        open_house(given.database_url) as opened,
+        many_listeners(opened, users=given.users, clock=clock, seed=given.seed) as (house, _),
+    ):
         started = time.perf_counter()
         polls = by_services(house, clock, given.service_days)
         seconds = time.perf_counter() - started
-        world = world_of(SimulatorSpec(artists=200, listeners=mixed_listeners(given.users)))
+        world = world_of(SimulatorSpec(seed=given.seed, artists=200, listeners=mixed_listeners(given.users)))
         verdict = verdict_of_database(house, world, given.users)
         row = _row("own pace", polls, verdict, given.users, given.service_days)
     title = f"{given.users} listeners, {given.service_days} days, real services: {seconds / polls * 1000:.1f} ms a poll"

@@ -25,8 +25,9 @@ _SYNC_MS = 601_000
 class Verdict:
     """Plays: `kept` in raw; `in_gaps` missing and said to be; `silent` missing although a page told of it.
 
-    Of offline sessions of which no page ever showed a part: `between`, what the API showed between two polls only, and
-    `never`, what surfaced behind the window and was shown to nobody. `doubled`: rows beyond one a play.
+    Of offline sessions of which no page ever showed a part, which lie in spans that the marts call `polled_only`:
+    `between`, what the API showed between two polls only, and `never`, what surfaced behind the window and was shown to
+    nobody. `doubled`: rows beyond one a play.
     """
 
     plays: int = 0

@@ -35,7 +35,7 @@ from myi_pipeline.settings import Settings, load_settings
 
 def build_definitions(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> dg.Definitions:
     """All of MYI for Dagster. Parses the dbt project when its files changed. Polls go by `clock`."""
-    marts = build_mart_assets(dbt_manifest(settings.dbt_target.parent / "manifests"))
+    marts = build_mart_assets(dbt_manifest(settings.dbt_target.parent / "manifests"), docs_url=settings.docs_url)
     refresh_job = build_refresh_job(marts)
     users = dg.AssetSpec(USERS_TABLE, group_name="sources", description="The listeners of this warehouse.")
     return dg.Definitions(

@@ -31,10 +31,12 @@ ROLES_WITH_A_URL = ("ingest", "dbt", "api", "app", "monitor", "analyst")
 ENCRYPTION_KEY_BYTES = 32
 CLIENT_ID = re.compile(r"[0-9A-Za-z_-]{1,128}\Z")
 _LOOPBACK = ("127.0.0.1", "::1")
-# Read by the tests alone; known, so that nobody is warned about it.
-_KNOWN_BESIDES = frozenset({"MYI_TEST_DATABASE_URL"})
+# Variables for the tests alone begin so; nobody is warned about them.
+_TESTS_PREFIX = PREFIX + "TEST_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+# The account that the embedded server runs as may use no lower one.
+UserPort = Annotated[int, Field(ge=1024, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -120,6 +122,10 @@ class Settings(BaseSettings):
         default=None, description="URL of the database for Dagster's own storage."
     )
 
+    sql_port: UserPort | None = Field(
+        default=None, description="Port on 127.0.0.1 at which `myi up` lets the analyst into the embedded Postgres."
+    )
+
     encryption_keys: SecretStr | None = Field(
         default=None,
         description="Keys that seal stored logins: 32 random bytes each, in base64 or hex, separated by commas. The"
@@ -201,6 +207,9 @@ class Settings(BaseSettings):
         default=8, description="Most connections for reading marts at the same time."
     )
 
+    docs_port: Port = Field(
+        default=8899, description="Port of the description of the marts, on 127.0.0.1; Dagster's pages link to it."
+    )
     dagster_port: Port = Field(default=3000, description="Port of Dagster's web pages, on 127.0.0.1.")
     event_log_days: Positive = Field(
         default=30, description="Dagster's finished runs and their events are forgotten after so many days."
@@ -365,6 +374,15 @@ class Settings(BaseSettings):
         return self.home / "dbt" / "logs"
 
     @property
+    def docs_page(self) -> Path:
+        """What `myi docs build` makes; one file."""
+        return self.home / "dbt" / "docs" / "index.html"
+
+    @property
+    def docs_url(self) -> str:
+        return f"http://127.0.0.1:{self.docs_port}/"
+
+    @property
     def secrets_folder(self) -> Path:
         return self.home / "secrets"
 
@@ -468,7 +486,9 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[tuple[st
     """MYI_ variables that mean nothing, each with the closest that does."""
     values = os.environ if environ is None else environ
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(name for name in values if name.startswith(PREFIX) and name not in known | _KNOWN_BESIDES)
+    unknown = sorted(
+        name for name in values if name.startswith(PREFIX) and not name.startswith(_TESTS_PREFIX) and name not in known
+    )
     return [(name, next(iter(difflib.get_close_matches(name, known, n=1)), None)) for name in unknown]
 
 

@@ -27,6 +27,7 @@ from myi_pipeline.guarded_children import Child, GuardedChildren, adopt_orphans
 from myi_pipeline.services.encryption_keys import check_keys
 from myi_pipeline.services.open_warehouse import open_warehouse
 from myi_pipeline.services.prepare_dagster import prepare_dagster
+from myi_pipeline.services.sql_access import address_of, wanted_port
 from myi_pipeline.settings import LogFormat, Settings
 
 log = logging.getLogger(__name__)
@@ -75,10 +76,15 @@ def run_up(settings: Settings, *, announce: Announce = _say) -> int:
 
     Must be called in the main thread.
     """
+    tcp = wanted_port(settings)
     refuse_used_port(settings.dagster_port)
+    if settings.docs_page.exists():
+        refuse_used_port(settings.docs_port, variable="MYI_DOCS_PORT")
     refuse_used_port(settings.api_port, host=settings.api_host, variable="MYI_API_PORT")
-    with _signals() as stop, open_warehouse(settings) as warehouse, _runtime_folder() as folder:
+    with _signals() as stop, open_warehouse(settings, tcp=tcp) as warehouse, _runtime_folder() as folder:
         check_keys(settings, warehouse)
+        if tcp is not None:
+            announce(f"SQL: {address_of(tcp)} (`myi psql --url` shows the password)")
         # After the database: a server that it started is nobody's child.
         adopt_orphans()
         environment = {**os.environ, **settings.environment(), **prepare_dagster(settings, warehouse)}
@@ -100,6 +106,7 @@ def _run(
     announce: Announce,
 ) -> int:
     announce("starting Dagster ...")
+    documents = None
     code_socket = folder / "code.sock"
     workspace = folder / "workspace.yaml"
     workspace.write_text(_WORKSPACE.format(socket=code_socket, location=_LOCATION), encoding="utf-8")
@@ -116,6 +123,10 @@ def _run(
     is_announced = False
     while not stop.is_asked:
         children.tick()
+        if documents is None and settings.docs_page.exists():
+            documents = Child("docs", serving_docs(settings), environment)
+            children.add(documents)
+            announce(f"docs: {settings.docs_url}")
         if not is_announced and _answers(settings.dagster_port):
             is_announced = True
             announce(f"MYI: {settings.site_origin}")
@@ -173,6 +184,12 @@ def _webserver(settings: Settings, workspace: Path) -> list[str]:
 
 def _daemon(settings: Settings, workspace: Path) -> list[str]:
     return [_program("dagster-daemon"), "run", "--workspace", str(workspace), *_logging(settings)]
+
+
+def serving_docs(settings: Settings) -> list[str]:
+    """The command that serves what `myi docs build` made; it needs no library, and so little memory."""
+    page, port = str(settings.docs_page), str(settings.docs_port)
+    return [sys.executable, "-m", "myi_pipeline.services.serve_docs", page, port]
 
 
 def _prepare_instance(environment: dict[str, str], stop: _Stop) -> bool:

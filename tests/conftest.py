@@ -236,6 +236,11 @@ def embedded_home(tmp_path: Path) -> Iterator[Path]:
     """A MYI_HOME for an embedded server of this test's own; whatever it leaves is ended and removed."""
     home = tmp_path / "home"
     yield home
+    end_outside(home)
+
+
+def end_outside(home: Path) -> None:
+    """Kill an embedded server of this home that still runs, and remove what it has outside."""
     record = home / "postgres" / "places.json"
     if record.exists():
         title = f"postgres: myi-{json.loads(record.read_text(encoding='utf-8'))['server_id']}: "

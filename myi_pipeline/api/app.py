@@ -14,10 +14,10 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.staticfiles import StaticFiles
 
 from myi_pipeline import __version__
 from myi_pipeline.api import pages, problems
+from myi_pipeline.api.assets import Assets
 from myi_pipeline.api.contract import describe_app
 from myi_pipeline.api.cursors import Cursors
 from myi_pipeline.api.database import Pools
@@ -25,6 +25,7 @@ from myi_pipeline.api.direct import DirectReads
 from myi_pipeline.api.metrics import Metrics
 from myi_pipeline.api.requests import Boundary, Requests
 from myi_pipeline.api.routes import account, figures, health, imports, plays, sign_in, top
+from myi_pipeline.api.routes.pages import router as page_routes
 from myi_pipeline.api.security.body_limits import BodyLimits
 from myi_pipeline.api.security.headers import SecurityHeaders
 from myi_pipeline.api.security.known_visitors import KnownVisitors
@@ -32,12 +33,13 @@ from myi_pipeline.api.security.rate_limits import RateLimits
 from myi_pipeline.api.security.same_site import SameSite
 from myi_pipeline.api.site import Site
 from myi_pipeline.api.streams import Streams
+from myi_pipeline.api.uploads import FORM_BYTES
 from myi_pipeline.services.local_keys import local_key
 from myi_pipeline.settings import Settings
 from myi_pipeline.warehouse.connections import Warehouse
 
 _WORTH_COMPRESSING_BYTES = 1_024
-UPLOADS = ("POST", "/v1/me/imports")
+UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
 
 
 def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
@@ -49,7 +51,8 @@ def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
     if settings.metrics_port is None:
         app.include_router(health.router)
     app.include_router(sign_in.make_router(settings))
-    app.mount("/static", StaticFiles(directory=pages.FOLDER / "static"), name="static")
+    app.include_router(page_routes)
+    app.mount("/static", Assets(), name="static")
     return app
 
 
@@ -94,11 +97,13 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     app.state.site = site
     app.openapi = partial(describe_app, app)  # type: ignore[method-assign]
     problems.install(app, as_page=pages.as_page)
+    pages.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=_WORTH_COMPRESSING_BYTES, compresslevel=4)
     # They pack their answers themselves, because the tag names the packed bytes.
     app.add_middleware(DirectReads, routes=[*figures.router.routes, *top.router.routes, *plays.router.routes])
     app.add_middleware(Boundary)
-    app.add_middleware(BodyLimits, larger={UPLOADS: settings.api_max_upload_bytes})
+    most = settings.api_max_upload_bytes
+    app.add_middleware(BodyLimits, larger={UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES})
     if settings.cors_origin_list:
         app.add_middleware(
             CORSMiddleware,

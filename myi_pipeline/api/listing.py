@@ -20,7 +20,8 @@ from starlette.responses import Response
 from myi_pipeline.api.answers import CSV, Reply, link
 from myi_pipeline.api.cursors import BadCursor, Cursors, Key
 from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.exchange import Asked, Row
+from myi_pipeline.api.exchange import Asked
+from myi_pipeline.api.exchange import Row as Row
 from myi_pipeline.api.problems import Problem
 
 # The largest values of the columns' types: "from the top".

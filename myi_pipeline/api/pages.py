@@ -7,14 +7,18 @@ enters a page is escaped, whatever it is; nobody is sent to another site by an a
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
 import jinja2
-from fastapi.responses import HTMLResponse
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
 
+from myi_pipeline.api import assets
+from myi_pipeline.api.page_formats import FILTERS
 from myi_pipeline.api.problems import Problem
 from myi_pipeline.logs import mask
 
@@ -24,19 +28,32 @@ _LOCAL = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*\Z")
 _LONGEST_ADDRESS = 500
 
 
+class SendTo(Exception):
+    """The page is for somebody else, or elsewhere: the browser is sent to a path of this site."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters.update(FILTERS)
+    made.globals.update(asset=assets.address, chart_style_guards=assets.chart_style_guards)
+    return made
 
 
-def page(template: str, *, status: int = 200, **values: object) -> HTMLResponse:
-    return HTMLResponse(_environment().get_template(template).render(values), status_code=status)
+def page(
+    template: str, values: Mapping[str, object] | None = None, *, status: int = 200, **more: object
+) -> HTMLResponse:
+    return HTMLResponse(_environment().get_template(template).render(values or {}, **more), status_code=status)
 
 
 def problem_page(problem: Problem) -> HTMLResponse:
@@ -45,6 +62,16 @@ def problem_page(problem: Problem) -> HTMLResponse:
     made = page("problem.html", status=problem.status_code, title=title, detail=mask(problem.detail))
     made.headers.update(problem.headers or {})
     return made
+
+
+def install(app: FastAPI) -> None:
+    """Makes SendTo a redirect."""
+
+    async def redirect(_: Request, error: Exception) -> Response:
+        assert isinstance(error, SendTo)
+        return RedirectResponse(error.path, 303)
+
+    app.add_exception_handler(SendTo, redirect)
 
 
 def as_page(request: Request, problem: Problem) -> HTMLResponse | None:

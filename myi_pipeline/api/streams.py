@@ -1,16 +1,18 @@
 """Answers that stay open: how many a user may hold.
 
 Belongs here: counting them, and the wire form of server-sent events. Invariant: an open stream holds no connection to
-the database between two looks, and a user holds at most MOST_A_USER.
+the database between two looks, and a user holds at most MOST_A_USER: a place is looked for and taken in one step.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 
 import orjson
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from myi_pipeline.api.problems import Problem
 
@@ -27,6 +29,12 @@ class Streams:
 
     @contextmanager
     def held(self, user_id: int) -> Iterator[None]:
+        """Raises Problem 429."""
+        # Nothing may be awaited between the question and the count: many requests ask at once.
+        if self._open[user_id] >= MOST_A_USER:
+            raise Problem(
+                429, "too-many-streams", "Too many streams are open; close one.", headers={"Retry-After": "5"}
+            )
         self._open[user_id] += 1
         try:
             yield
@@ -35,12 +43,23 @@ class Streams:
             if self._open[user_id] <= 0:
                 del self._open[user_id]
 
-    def check(self, user_id: int) -> None:
-        """Raises Problem 429."""
-        if self._open[user_id] >= MOST_A_USER:
-            raise Problem(
-                429, "too-many-streams", "Too many streams are open; close one.", headers={"Retry-After": "5"}
-            )
+
+class EventStream(StreamingResponse):
+    """Events of one user, who holds a place from before the first byte until the last, whoever ends it.
+
+    Raises Problem 429 instead of beginning.
+    """
+
+    def __init__(
+        self, events: AsyncIterator[bytes], *, streams: Streams, user_id: int, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(events, media_type=MEDIA_TYPE, headers=headers)
+        self._streams = streams
+        self._user_id = user_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._streams.held(self._user_id):
+            await super().__call__(scope, receive, send)
 
 
 def event(name: str, content: object, *, number: int) -> bytes:

@@ -21,6 +21,7 @@ from myi_pipeline.cli import access, archives, catalogue, circuits, keys, top, u
 from myi_pipeline.cli.api import api_command
 from myi_pipeline.cli.database import migrate_command, psql_command
 from myi_pipeline.cli.demo import demo_command
+from myi_pipeline.cli.docs import docs_app
 from myi_pipeline.cli.doctor import doctor_command
 from myi_pipeline.cli.import_archives import import_command
 from myi_pipeline.cli.login import disconnect_command, login_command, logins_command, pause_command, resume_command
@@ -66,6 +67,7 @@ users.app.command("logins")(logins_command)
 users.app.command("pause")(pause_command)
 users.app.command("resume")(resume_command)
 users.app.command("disconnect")(disconnect_command)
+app.add_typer(docs_app, name="docs")
 app.add_typer(top.app, name="top")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(keys.app, name="keys")

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,13 +55,19 @@ def psql_command(
         list[str] | None, typer.Option("--command", "-c", metavar="SQL", help="Run this and leave; may be repeated.")
     ] = None,
     owner: Annotated[bool, typer.Option("--owner", help="As the owner: every schema, reading and writing.")] = False,
+    url: Annotated[bool, typer.Option("--url", help="Only print the connection's URL, password included.")] = False,
 ) -> None:
     """Open psql on the warehouse, as analyst: every user's marts, reading only."""
+    from myi_pipeline.services.sql_access import connection_url
     from myi_pipeline.warehouse.connections import Role
 
     session = open_session()
+    role = Role.OWNER if owner else Role.ANALYST
     with warehouse(session) as opened:
-        parts = opened.parts(Role.OWNER if owner else Role.ANALYST)
+        if url:
+            sys.stdout.write(connection_url(session.settings, opened, role=role) + "\n")
+            return
+        parts = opened.parts(role)
         arguments = [psql_program(), *(("--no-psqlrc", "-v", "ON_ERROR_STOP=1") if commands else ())]
         arguments += [part for command in commands or () for part in ("-c", command)]
         child = subprocess.Popen(arguments, env={**os.environ, **libpq_environment(parts)})

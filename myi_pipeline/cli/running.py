@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from typing import Annotated
 
 import typer
 
@@ -12,13 +13,21 @@ from myi_pipeline.cli.session import Session, open_session, warehouse
 from myi_pipeline.settings import LogLevel
 
 
-def up_command() -> None:
+def up_command(
+    sql_port: Annotated[
+        int | None,
+        typer.Option(
+            "--sql-port", metavar="N", min=1024, max=65535, help="Let BI tools in as analyst, at 127.0.0.1:N."
+        ),
+    ] = None,
+) -> None:
     """Run everything until Ctrl-C: Postgres (if embedded), Dagster's pages and its daemon."""
     from myi_pipeline.supervisor import run_up
 
     # Who runs a service in the foreground wants to see what it does.
     session = open_session(log_level=LogLevel.INFO)
-    raise typer.Exit(run_up(session.settings))
+    given = {} if sql_port is None else {"sql_port": sql_port}
+    raise typer.Exit(run_up(session.settings.model_copy(update=given)))
 
 
 def keep_running(session: Session) -> int:

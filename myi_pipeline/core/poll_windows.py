@@ -5,7 +5,8 @@ Belongs here: the comparison, on times alone. Not here: when to poll next (polli
 Spotify shows the 50 latest plays by `played_at`. Plays that surface in order can only leave the window unseen when
 nothing of a full page is known. Plays that were heard offline surface hours later, somewhere inside the window: some of
 them may have left it again when others are seen, and then the seen ones lie at its old end. An offline session of which
-no page ever showed anything leaves no trace; only an archive tells of it.
+no page ever showed anything leaves no trace; only an archive tells of it, and what polling alone covers is called so
+(`polled_only` in fct_coverage_gaps).
 Invariants: plays that surfaced in order and were in no page lie in a gap; so does what is missing of an offline session
 of which any page showed a part.
 """

@@ -37,8 +37,9 @@ Events = Iterator[Any]
 class MartTranslator(DagsterDbtTranslator):
     """Keys are [schema, model]; whatever imports and polls write stands in the graph as what writes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, docs_url: str = "") -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+        self._docs_url = docs_url
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
@@ -54,6 +55,9 @@ class MartTranslator(DagsterDbtTranslator):
         # dbt knows a source as one thing; plays come from two.
         if any(dependency.asset_key == LISTENING_HISTORY for dependency in spec.deps):
             spec = spec.replace_attributes(deps=[*spec.deps, dg.AssetDep(RECENTLY_PLAYED)])
+        if self._docs_url:
+            link = dg.MetadataValue.url(f"{self._docs_url}#!/model/{unique_id}")
+            spec = spec.merge_attributes(metadata={"columns and lineage (`myi docs build`)": link})
         return spec.replace_attributes(freshness_policy=_FRESH) if spec.key.path[-1] in WATCHED else spec
 
 
@@ -67,10 +71,15 @@ def build_dbt_resource() -> DbtCliResource:
     return DbtCliResource(project_dir=folder, profiles_dir=folder, dbt_executable=dbt_executable())
 
 
-def build_mart_assets(manifest: Path) -> dg.AssetsDefinition:
-    """All models of the manifest, as one step that can be started for some of them."""
+def build_mart_assets(manifest: Path, *, docs_url: str = "") -> dg.AssetsDefinition:
+    """All models of the manifest, as one step that can be started for some of them; each links into `docs_url`."""
 
-    @dbt_assets(manifest=load_manifest(manifest), dagster_dbt_translator=MartTranslator(), name="marts", pool=DBT_POOL)
+    @dbt_assets(
+        manifest=load_manifest(manifest),
+        dagster_dbt_translator=MartTranslator(docs_url),
+        name="marts",
+        pool=DBT_POOL,
+    )
     def marts(
         context: dg.AssetExecutionContext, dbt: DbtCliResource, installation: dg.ResourceParam[Installation]
     ) -> Events:

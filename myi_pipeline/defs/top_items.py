@@ -12,6 +12,7 @@ from pydantic import Field
 
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START, UNFINISHED, USERS, users_partitions
 from myi_pipeline.defs.recently_played import SPOTIFY_POOL
+from myi_pipeline.defs.report_partitions import report_partitions
 from myi_pipeline.defs.resources import CORRELATION_TAG, Installation, start_run_correlation
 from myi_pipeline.services.refresh_top_items import TopResult, due_top_users, refresh_due
 
@@ -54,10 +55,12 @@ def top_items(
         results = refresh_due(
             installation.settings, warehouse, user_keys=users, force=config.force, clock=installation.clock
         )
-    for result in results:
-        if result.lists:
-            metadata = {"dagster/row_count": result.items, "lists": result.lists, "outcome": result.outcome}
-            context.log_event(dg.AssetMaterialization(TOP_ITEMS, partition=result.user_key, metadata=metadata))
+    stored = [
+        (each.user_key, {"dagster/row_count": each.items, "lists": each.lists, "outcome": each.outcome})
+        for each in results
+        if each.lists
+    ]
+    report_partitions(context, TOP_ITEMS, stored)
     _fail_if_too_many(context, results, config.failing_users_allowed)
     yield from ()
 

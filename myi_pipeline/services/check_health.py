@@ -21,7 +21,7 @@ import psutil
 import psycopg
 
 from myi_pipeline.core.errors import MyiError
-from myi_pipeline.services import check_spotify
+from myi_pipeline.services import check_spotify, sql_access
 from myi_pipeline.services.open_warehouse import find_warehouse
 from myi_pipeline.settings import PREFIX, Settings, machine_time_zone, unknown_variables
 from myi_pipeline.spotify.transport import utc_now
@@ -68,6 +68,7 @@ def run_checks(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     checks = [_safely(name, check) for name, check in plain.items()]
     if settings.database_url is None:
         checks.append(_safely("Postgres", _embedded))
+        checks.append(_safely("SQL port", lambda: _sql_port(settings)))
     try:
         checks.extend(_database(settings))
     except Exception as error:
@@ -199,6 +200,10 @@ def _embedded() -> Check:
     if account is not None:
         return Check("Postgres", Status.WARN, f"{found.major}, embedded, as the shared account {account.name}", mend)
     return Check("Postgres", Status.FAIL, "no account to run it as: Postgres refuses to run as root", mend)
+
+
+def _sql_port(settings: Settings) -> Check:
+    return _spotify("SQL port", sql_access.check_sql_port(settings), unless=Status.WARN)
 
 
 def _database(settings: Settings) -> Iterator[Check]:

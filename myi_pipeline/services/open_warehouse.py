@@ -21,7 +21,7 @@ from myi_pipeline.core.errors import Permanent, SchemaMismatch, Transient
 from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
 from myi_pipeline.warehouse import role_passwords, roles
 from myi_pipeline.warehouse.connections import Role, Warehouse, compose_url, parse_url, with_parameters
-from myi_pipeline.warehouse.embedded import embedded_server
+from myi_pipeline.warehouse.embedded import SqlPort, embedded_server
 from myi_pipeline.warehouse.embedded.places import make_home
 from myi_pipeline.warehouse.migrations import migrate as migrate_schema
 from myi_pipeline.warehouse.migrations import refuse_newer, schema_state
@@ -36,8 +36,10 @@ DEFAULT_DATABASE = "myi"
 
 
 @contextmanager
-def open_warehouse(settings: Settings, *, migrate: bool = True, repair: bool = False) -> Iterator[Warehouse]:
-    """The warehouse, for as long as the context lasts.
+def open_warehouse(
+    settings: Settings, *, migrate: bool = True, repair: bool = False, tcp: SqlPort | None = None
+) -> Iterator[Warehouse]:
+    """The warehouse, for as long as the context lasts; so long the embedded server has the port `tcp` open.
 
     `migrate` brings an older schema forward (else SchemaMismatch); `repair` makes roles and rights again even when they
     look right. Raises Transient when the server cannot be reached, Permanent and SchemaMismatch when it will not do.
@@ -46,7 +48,7 @@ def open_warehouse(settings: Settings, *, migrate: bool = True, repair: bool = F
     if settings.database_url is not None:
         yield _prepare(settings, settings.database_url.get_secret_value(), migrate=migrate, repair=repair)
         return
-    with embedded_server(settings.home) as server:
+    with embedded_server(settings.home, tcp=tcp) as server:
         yield _prepare(settings, server.url(DEFAULT_DATABASE), migrate=migrate, repair=repair, embedded=True)
 
 

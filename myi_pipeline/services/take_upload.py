@@ -79,7 +79,7 @@ def take_upload(
     known = connection.execute(load_sql("uploads/find_import"), values).fetchone()
     if known is not None and known[1] in ("completed", "completed_with_errors", "running"):
         return TakenUpload(int(known[0]), is_known=True)
-    _put(path, upload.folder.parent, digest=values["sha256"].hex()[:8])
+    _put(path, upload.folder.parent, suffix=place_suffix(values["sha256"].hex()))
     # After the move: a row without a file would wait for ever; a file without a row gets one from its import.
     announced = connection.execute(load_sql("uploads/announce_import"), values).fetchone()
     found = announced or connection.execute(load_sql("uploads/find_import"), values).fetchone()
@@ -93,6 +93,11 @@ def safe_name(name: str, *, suffix: str) -> str:
     if stem.lower().endswith(suffix):
         stem = stem[: -len(suffix)]
     return (stem.strip("._-")[:_LONGEST_NAME] or "archive") + suffix
+
+
+def place_suffix(sha256: str) -> str:
+    """What the name of a file in its place ends with: its content, so that two of one name are two."""
+    return f"-{sha256[:8]}"
 
 
 def _named(file: Path, name: str) -> Path:
@@ -113,15 +118,15 @@ def _values(archive: HistoryArchive, user_id: int) -> dict[str, Any]:
     }
 
 
-def _put(path: Path, uploads: Path, *, digest: str) -> None:
+def _put(path: Path, uploads: Path, *, suffix: str) -> None:
     """A ZIP among the user's files, a JSON file in a folder of its own: loose ones would be taken for one archive."""
     # Whole already: the watch need not wait and see whether it still grows.
     settled = time.time() - SETTLE_S - 1
     os.utime(path, (settled, settled))
     if path.suffix == ".zip":
-        path.replace(uploads / f"{path.stem}-{digest}.zip")
+        path.replace(uploads / f"{path.stem}{suffix}.zip")
         return
-    target = uploads / f"{path.stem}-{digest}"
+    target = uploads / f"{path.stem}{suffix}"
     with contextlib.suppress(FileExistsError):
         target.mkdir(mode=0o700)
     path.replace(target / path.name)

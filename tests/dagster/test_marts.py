@@ -40,6 +40,18 @@ def test_every_model_is_an_asset_that_leads_back_to_what_people_upload(house: Ho
     }  # fmt: skip
     watched = {key.path[-1] for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy is not None}
     assert watched == {*WATCHED, "maintenance"}
+    links = {key.path[-1]: _url_of_docs(graph.get(key).metadata) for key in map(_key, project().relations)}
+    assert links["fct_plays"] == "http://127.0.0.1:8899/#!/model/model.myi.fct_plays"
+    assert None not in links.values()
+
+
+def _key(relation: str) -> dg.AssetKey:
+    return dg.AssetKey(relation.split("."))
+
+
+def _url_of_docs(metadata: Any) -> object:
+    found = [value.value for value in metadata.values() if isinstance(value, dg.UrlMetadataValue)]
+    return found[0] if found else None
 
 
 # dagster-dbt asks its own context in the old way.

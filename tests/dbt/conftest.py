@@ -160,7 +160,10 @@ def marts_of_session(server_for: Callable[[str], Any], tmp_path_factory: pytest.
 @pytest.fixture
 def marts(marts_of_session: Marts) -> Marts:
     """Empty marts that are there already: what a test refreshes is incremental."""
-    marts = marts_of_session
+    return emptied(marts_of_session)
+
+
+def emptied(marts: Marts) -> Marts:
     if not marts.sql("select completed_run_id from ops.mart_state where completed_run_id is not null"):
         assert marts.refreshed().is_rebuild
     with marts.warehouse.connect(Role.OWNER) as connection:

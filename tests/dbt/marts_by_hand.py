@@ -37,7 +37,7 @@ COLUMNS = {
     "fct_sessions": "user_id, session_id, started_at, ended_at, local_date, plays, counted_plays, ms_played",
     "agg_streaks": "user_id, streak_start, streak_end, days, plays",
     "fct_first_plays": "user_id, entity_kind, entity_id, first_played_at, first_local_date, play_id",
-    "fct_coverage_gaps": "user_id, gap_start, gap_end, reason",
+    "fct_coverage_gaps": "user_id, gap_start, gap_end, reason, is_evident",
 }
 
 
@@ -228,9 +228,7 @@ def coverage_gaps(connection: Connection) -> Iterable[tuple[Any, ...]]:
             reason = None
             if holding(polling[user], start, end):
                 within = holding(missed[user], start, end)
-                if not within:
-                    continue
-                reason = within[0][2]
+                reason = within[0][2] if within else "polled_only"
             if gaps and gaps[-1][1] == start and gaps[-1][2] == reason and start not in ends:
                 gaps[-1][1] = end
             else:
@@ -241,7 +239,7 @@ def coverage_gaps(connection: Connection) -> Iterable[tuple[Any, ...]]:
                 reason = "after_polling" if start in ends_of_polling else "after_last_archive"
             elif reason is None:
                 reason = "not_polled" if {start, end} & ends_of_polling else "between_archives"
-            yield user, start, None if is_last else end, reason
+            yield user, start, None if is_last else end, reason, reason != "polled_only"
 
 
 def spans_of(connection: Connection, query: str) -> dict[int, list[tuple[Any, ...]]]:

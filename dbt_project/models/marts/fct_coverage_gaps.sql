@@ -46,7 +46,8 @@ segments as (
         lead(edge_at) over (partition by moment.user_id order by edge_at) as next_at,
         coalesce(lead(is_polled) over (partition by moment.user_id order by edge_at), false) as next_is_polled,
         bool_or(is_covered) over (partition by moment.user_id order by edge_at) as is_after_any,
-        poll_gap.reason
+        -- What is heard offline and surfaces behind fifty younger plays is in no page: polling alone proves nothing.
+        coalesce(poll_gap.reason, case when moment.polled > 0 then 'polled_only' end) as reason
     from moments as moment
     left join lateral (
         -- Of several the one that was there first.
@@ -67,7 +68,7 @@ uncovered as (
         is_covered or lag(next_at) over earlier is distinct from edge_at or lag(reason) over earlier is distinct from reason
             as opens_gap
     from segments
-    where is_after_any and archived = 0 and (polled = 0 or missed > 0)
+    where is_after_any and archived = 0
     window earlier as (partition by user_id order by edge_at)
 ),
 
@@ -88,6 +89,7 @@ select
             when bool_or((opens_gap and is_polled) or next_is_polled) then 'not_polled'
             else 'between_archives'
         end
-    ) as reason
+    ) as reason,
+    min(reason) is distinct from 'polled_only' as is_evident
 from gaps
 group by user_id, gap_no

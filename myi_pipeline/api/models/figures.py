@@ -76,6 +76,9 @@ class Gap(Answer):
     gap_start: datetime = Field(examples=_AT)
     gap_end: datetime | None = Field(description="Null while nothing follows.", examples=_AT)
     reason: str = Field(description="Why plays may be missing.", examples=["between_archives"])
+    is_evident: bool = Field(
+        description="False where polling alone covers the span: then only plays heard offline can be missing."
+    )
 
 
 class Login(Answer):

@@ -1,14 +1,13 @@
 """Imports: handing an archive in, and watching what becomes of it.
 
-Belongs here: the way from HTTP to the uploads folder and back. Not here: judging archives (services/take_upload),
-importing (Dagster). Invariant: an upload goes to disk in pieces and is never whole in memory; nobody learns of another
-user's import, not even that it is there.
+Belongs here: the routes. Not here: the way to the uploads folder (api/uploads), judging archives
+(services/take_upload), importing (Dagster). Invariant: nobody learns of another user's import, not even that it is
+there.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -16,10 +15,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from myi_pipeline.api.answers import JSON, accept_json, link
 from myi_pipeline.api.database import DatabaseGone
@@ -28,14 +24,14 @@ from myi_pipeline.api.models.imports import Import, ImportDetail, ImportFile, Im
 from myi_pipeline.api.parameters import Id, PageOf
 from myi_pipeline.api.problems import Problem
 from myi_pipeline.api.routes.reading import problems, reads
-from myi_pipeline.api.security.identity import CurrentUser
+from myi_pipeline.api.security.identity import CurrentUser, find_visitor
 from myi_pipeline.api.security.known_visitors import Visitor
 from myi_pipeline.api.security.rate_limits import Tier, limited
 from myi_pipeline.api.site import Site, TheSite
-from myi_pipeline.api.streams import MEDIA_TYPE, event
+from myi_pipeline.api.streams import MEDIA_TYPE, EventStream, event
+from myi_pipeline.api.uploads import receive_upload, whole_body
 from myi_pipeline.core.errors import BadInput
 from myi_pipeline.services.list_imports import ImportSummary, find_import, get_import, list_imports
-from myi_pipeline.services.take_upload import Incoming, incoming, take_upload
 
 router = APIRouter(prefix="/v1/me/imports", tags=["imports"])
 
@@ -45,7 +41,6 @@ _NONE = "There is no such import of yours."
 _LOOK_EVERY_S = 0.5
 # Proxies close what is silent for a minute; a browser opens a stream that ended again by itself.
 _SIGN_OF_LIFE_S, _LONGEST_S = 15.0, 600.0
-_PIECE_BYTES = 1024 * 1024
 # Some proxies would hold events back until there are enough of them.
 _STREAM_HEADERS = {"x-accel-buffering": "no"}
 
@@ -140,15 +135,7 @@ async def my_import(request: Request, visitor: CurrentUser, site: TheSite, impor
 async def hand_in(request: Request, visitor: CurrentUser, site: TheSite, name: NameOf = "archive") -> Response:
     """A ZIP as Spotify sends it, or one of its JSON files, as the body. It is looked at here, and imported soon after;
     the answer names the place to watch. The same content again is the same import."""
-    try:
-        with incoming(site.settings, user_key=visitor.user_key) as upload:
-            await _receive(request, upload)
-            take = partial(take_upload, upload=upload, settings=site.settings, name=name)
-            taken = await site.pools.in_thread(take, user_id=visitor.user_id, user_key=visitor.user_key)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Problem(507, "no-room", "There is no room left for uploads on this machine.") from error
-        raise
+    taken = await receive_upload(request, site, visitor, partial(whole_body, name=name))
     summary = await _look(site, visitor, taken.import_id)
     return _json(_fields(Import, summary), status=202, headers={"location": f"/v1/me/imports/{taken.import_id}"})
 
@@ -164,31 +151,33 @@ async def events(request: Request, visitor: CurrentUser, site: TheSite, import_i
     """Server-sent events: `progress` with the import whenever it has changed, `done` with it at its end.
 
     The stream ends after `done`, or after ten minutes; a browser then opens it again by itself."""
-    site.streams.check(visitor.user_id)
     first = await _look(site, visitor, import_id)
-    return StreamingResponse(_events(site, visitor, first), media_type=MEDIA_TYPE, headers=_STREAM_HEADERS)
+    told = _events(request, site, visitor, first)
+    return EventStream(told, streams=site.streams, user_id=visitor.user_id, headers=_STREAM_HEADERS)
 
 
-async def _events(site: Site, visitor: Visitor, first: ImportSummary) -> AsyncIterator[bytes]:
+async def _events(request: Request, site: Site, visitor: Visitor, first: ImportSummary) -> AsyncIterator[bytes]:
     began = heard = time.monotonic()
     summary, told, number = first, None, 0
-    with site.streams.held(visitor.user_id):
-        while time.monotonic() - began < _LONGEST_S:
-            is_done = summary.status not in _OPEN
-            if summary != told or is_done:
-                number, told, heard = number + 1, summary, time.monotonic()
-                yield event("done" if is_done else "progress", _fields(Import, summary), number=number)
-            elif time.monotonic() - heard > _SIGN_OF_LIFE_S:
-                heard = time.monotonic()
-                yield b": still here\n\n"
-            if is_done:
+    while time.monotonic() - began < _LONGEST_S:
+        is_done = summary.status not in _OPEN
+        if summary != told or is_done:
+            number, told, heard = number + 1, summary, time.monotonic()
+            yield event("done" if is_done else "progress", _fields(Import, summary), number=number)
+        elif time.monotonic() - heard > _SIGN_OF_LIFE_S:
+            heard = time.monotonic()
+            yield b": still here\n\n"
+        if is_done:
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
+        try:
+            # Who has signed out meanwhile is told nothing more.
+            if await find_visitor(request, site) != visitor:
                 return
-            await asyncio.sleep(_LOOK_EVERY_S)
-            try:
-                summary = await _look(site, visitor, first.import_id)
-            except (DatabaseGone, Problem):
-                # The client comes back and then learns why.
-                return
+            summary = await _look(site, visitor, first.import_id)
+        except (DatabaseGone, Problem):
+            # The client comes back and then learns why.
+            return
 
 
 async def _look(site: Site, visitor: Visitor, import_id: int) -> ImportSummary:
@@ -196,22 +185,6 @@ async def _look(site: Site, visitor: Visitor, import_id: int) -> ImportSummary:
     if found is None:
         raise Problem(404, "not-found", _NONE)
     return found
-
-
-async def _receive(request: Request, upload: Incoming) -> None:
-    """The body into the file, a piece at a time; writing waits for a disk, so a thread does it."""
-    waiting = bytearray()
-    try:
-        async for chunk in request.stream():
-            waiting += chunk
-            if len(waiting) >= _PIECE_BYTES:
-                await run_in_threadpool(upload.file.write, bytes(waiting))
-                waiting.clear()
-    except ClientDisconnect:
-        raise Problem(400, "broke-off", "The upload broke off.") from None
-    await run_in_threadpool(upload.file.write, bytes(waiting))
-    if upload.file.tell() == 0:
-        raise Problem(422, "invalid-request", "The request has no body: send the archive as it is.")
 
 
 def _fields(model: type[BaseModel], row: object) -> dict[str, Any]:

@@ -52,7 +52,7 @@ async def show_sign_in(request: Request, site: TheSite) -> Response:
     return_to = pages.local_address(request.query_params.get("return_to"))
     if await find_visitor(request, site) is not None:
         return RedirectResponse(return_to, 303)
-    trouble = _spotify_trouble(site.settings)
+    trouble = spotify_trouble(site.settings)
     return pages.page("sign_in.html", return_to=return_to, spotify_trouble=trouble, is_open=site.settings.open_signup)
 
 
@@ -125,7 +125,7 @@ async def sign_out(request: Request, site: TheSite) -> Response:
 
 
 async def _to_spotify(site: Site, *, return_to: str, user_id: int | None) -> Response:
-    trouble = _spotify_trouble(site.settings)
+    trouble = spotify_trouble(site.settings)
     if trouble is not None:
         raise Problem(409, "no-spotify-sign-in", trouble)
     begun = await begin(site, return_to=return_to, user_id=user_id)
@@ -152,7 +152,7 @@ def _link_secret(text: str) -> str:
     return text
 
 
-def _spotify_trouble(settings: Settings) -> str | None:
+def spotify_trouble(settings: Settings) -> str | None:
     """Why nobody can sign in with Spotify here; None when they can."""
     if settings.spotify_client_id is None:
         return "Signing in with Spotify is not set up here (MYI_SPOTIFY_CLIENT_ID)."

@@ -1,8 +1,8 @@
 """An embedded Postgres: one server for each MYI_HOME, shared by all of its processes.
 
 Belongs here: supervising the server. What it holds is no matter of this folder. Invariant: it runs exactly while
-somebody holds a lease on it (or until the next start or end after a holder was killed), nobody else can connect to it,
-and no folder that MYI did not make changes its mode.
+somebody holds a lease on it (or until the next start or end after a holder was killed), nobody else can connect to it
+save one role over a loopback port that was asked for, and no folder that MYI did not make changes its mode.
 """
 
 from __future__ import annotations
@@ -12,15 +12,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from myi_pipeline.warehouse.embedded.server import EmbeddedServer
+from myi_pipeline.warehouse.embedded.sql_port import SqlPort, claimed
 
-__all__ = ["EmbeddedServer", "embedded_server"]
+__all__ = ["EmbeddedServer", "SqlPort", "embedded_server", "open_sql_port"]
 
 
 @contextmanager
-def embedded_server(home: Path) -> Iterator[EmbeddedServer]:
-    """The running server of this home, for as long as the context lasts. Raises Permanent, Transient, Busy."""
-    server = EmbeddedServer(home)
+def embedded_server(home: Path, *, tcp: SqlPort | None = None) -> Iterator[EmbeddedServer]:
+    """The running server of this home, and a port if asked for, as long as the context lasts.
+
+    Raises Permanent, Transient, Busy.
+    """
+    server = EmbeddedServer(home, tcp=tcp)
     try:
         yield server
     finally:
         server.close()
+
+
+def open_sql_port(home: Path) -> SqlPort | None:
+    """The port that a living process of this home has open; starts nothing."""
+    return claimed(home / "postgres")

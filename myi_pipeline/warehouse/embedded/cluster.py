@@ -17,6 +17,7 @@ from myi_pipeline.warehouse.embedded import tuning
 from myi_pipeline.warehouse.embedded.accounts import Account
 from myi_pipeline.warehouse.embedded.binaries import Binaries
 from myi_pipeline.warehouse.embedded.places import Places
+from myi_pipeline.warehouse.embedded.sql_port import SqlPort
 from myi_pipeline.warehouse.role_passwords import new_password, write_private
 
 SUPERUSER = "postgres"
@@ -44,10 +45,26 @@ def make_if_missing(places: Places, binaries: Binaries) -> None:
         )
 
 
-def configure(places: Places) -> None:
+def configure(places: Places, tcp: SqlPort | None) -> None:
     """Write what the server reads at its start."""
-    _write_as(places.account, places.data / "myi.conf", tuning.configuration(places, memory=tuning.memory_bytes()))
-    _write_as(places.account, places.data / "pg_hba.conf", tuning.HBA)
+    text = tuning.configuration(places, memory=tuning.memory_bytes(), tcp_port=tcp.port if tcp else None)
+    _write_as(places.account, places.data / "myi.conf", text)
+    write_rules(places, tcp)
+
+
+def rules_for(tcp: SqlPort | None) -> str:
+    """The text of pg_hba.conf."""
+    return tuning.HBA + (tcp.rules() if tcp else "")
+
+
+def rules(places: Places) -> str:
+    """That text as it was last written."""
+    return (places.data / "pg_hba.conf").read_text(encoding="utf-8")
+
+
+def write_rules(places: Places, tcp: SqlPort | None) -> None:
+    """A running server goes by it after a reload."""
+    _write_as(places.account, places.data / "pg_hba.conf", rules_for(tcp))
 
 
 def password(places: Places, binaries: Binaries) -> str:

@@ -68,9 +68,9 @@ class Lease:
             self._handle = -1
 
 
-def live_leases(folder: Path) -> int:
-    """How many claims there are; those of dead processes are removed. The caller holds the home's lock."""
-    alive = 0
+def holders(folder: Path) -> list[int]:
+    """The process of each claim; those of dead processes are removed. The caller holds the home's lock."""
+    alive = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         with suppress(FileNotFoundError):
             handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -78,7 +78,7 @@ def live_leases(folder: Path) -> int:
                 if _try_lock(handle):
                     path.unlink(missing_ok=True)
                 else:
-                    alive += 1
+                    alive.append(int(path.name.partition("-")[0]))
             finally:
                 os.close(handle)
     return alive

@@ -20,9 +20,10 @@ import psycopg
 from myi_pipeline.core.errors import Permanent, Transient
 from myi_pipeline.warehouse.connections import compose_url
 from myi_pipeline.warehouse.embedded import binaries as programs
-from myi_pipeline.warehouse.embedded import cluster, leases, places, processes
+from myi_pipeline.warehouse.embedded import cluster, door, leases, places, processes, sql_port
 from myi_pipeline.warehouse.embedded.binaries import Binaries
 from myi_pipeline.warehouse.embedded.places import Places
+from myi_pipeline.warehouse.embedded.sql_port import SqlPort
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +39,23 @@ _ORPHANS_PATIENCE_S = 10.0
 class EmbeddedServer:
     """This process's hold on the server of one home."""
 
-    def __init__(self, home: Path) -> None:
-        """Start it or find it, and take a lease. Raises Permanent, Transient, Busy."""
+    def __init__(self, home: Path, *, tcp: SqlPort | None = None) -> None:
+        """Start it or find it, and take a lease; `tcp` opens a port until `close`.
+
+        Raises Permanent, Transient, Busy.
+        """
         own = places.make_own(home)
         self._pid = os.getpid()
+        self._claim: sql_port.Claim | None = None
         try:
             with leases.home_lock(own):
                 self._lease: leases.Lease | None = leases.Lease(own / "leases")
                 try:
                     self.places = places.prepare(home)
+                    self._claim = sql_port.Claim(own, tcp) if tcp is not None else None
                     self._password = _ensure_running(self.places)
                 except BaseException:
-                    self._lease.release()
+                    self._let_go(self._lease)
                     raise
         except OSError as error:
             raise Permanent(f"MYI_HOME cannot be used at {home}: {error.strerror} ({error.filename})") from error
@@ -64,13 +70,20 @@ class EmbeddedServer:
             return  # in a fork the lease is the parent's
         lease, self._lease = self._lease, None
         if not self.places.own.is_dir():
-            lease.release()
+            self._let_go(lease)
             _stop(self.places)
             return
         with leases.home_lock(self.places.own):
-            lease.release()
-            if not leases.live_leases(self.places.own / "leases"):
+            self._let_go(lease)
+            if not leases.holders(self.places.own / "leases"):
                 _stop(self.places)
+            else:
+                door.shut_unless_wanted(self.places, self.url("postgres"))
+
+    def _let_go(self, lease: leases.Lease) -> None:
+        if self._claim is not None:
+            self._claim.release()
+        lease.release()
 
 
 def _url(where: Places, password: str, database: str) -> str:
@@ -91,16 +104,19 @@ def _ensure_running(where: Places) -> str:
     running = processes.postmaster(where)
     if running is not None:
         secret = _known_password(where)
-        if secret is not None and _answers(where, secret):
+        is_up = secret is not None and (_answers(where, secret) or _wait_until_it_answers(where, secret, running))
+        if is_up and secret is not None and door.agrees(where, _url(where, secret, "postgres")):
             return secret
-        if secret is not None and _wait_until_it_answers(where, secret, running):
-            return secret
-        # It is going down, or its password is lost: start afresh.
+        # It is going down, its password is lost, or it listens where it should not: start afresh.
         _stop(where)
     binaries = _prepare_programs(where)
     cluster.make_if_missing(where, binaries)
     _clear_remains(where)
-    cluster.configure(where)
+    wanted = sql_port.claimed(where.own)
+    if wanted is not None:
+        sql_port.refuse_unusable(wanted, where)
+    sql_port.name_socket(wanted, where)
+    cluster.configure(where, wanted)
     secret = cluster.password(where, binaries)
     _start(where, binaries)
     started = _await_postmaster(where)
@@ -160,8 +176,8 @@ def _clear_remains(where: Places) -> None:
         log.warning("ending %d processes that a crash of the embedded Postgres left behind", len(orphans))
         processes.end(orphans, patience_s=_ORPHANS_PATIENCE_S)
     (where.data / "postmaster.pid").unlink(missing_ok=True)
-    for name in (places.SOCKET_NAME, f"{places.SOCKET_NAME}.lock"):
-        (where.socket / name).unlink(missing_ok=True)
+    for left in where.socket.glob(".s.PGSQL.*"):
+        left.unlink(missing_ok=True)
 
 
 def _start_log(where: Places) -> Path:

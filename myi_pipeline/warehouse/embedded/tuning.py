@@ -1,7 +1,8 @@
 """What the embedded server is told: its configuration, written anew at every start.
 
 Belongs here: sizes and rules. Durability is not for sale: fsync, full_page_writes and synchronous_commit stay on.
-Invariant: no TCP port, no connection without a password, no statement text in the log.
+Invariant: no TCP port but a loopback one that was asked for, no connection without a password, no statement text in the
+log.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from myi_pipeline.warehouse.embedded.places import Places
+from myi_pipeline.warehouse.embedded.sql_port import LOOPBACK, USUAL_PORT
 
 HBA = "# Written by MYI at every start.\nlocal all all scram-sha-256\n"
 MIB = 1024 * 1024
@@ -28,7 +30,7 @@ def memory_bytes() -> int:
     return total
 
 
-def configuration(places: Places, *, memory: int) -> str:
+def configuration(places: Places, *, memory: int, tcp_port: int | None = None) -> str:
     """The text of myi.conf."""
 
     def share(part: int, least_mib: int, most_mib: int) -> str:
@@ -36,8 +38,8 @@ def configuration(places: Places, *, memory: int) -> str:
 
     settings = {
         "cluster_name": places.cluster_name,
-        "listen_addresses": "",
-        "port": "5432",
+        "listen_addresses": LOOPBACK if tcp_port is not None else "",
+        "port": str(tcp_port or USUAL_PORT),
         "unix_socket_directories": '"' + str(places.socket).replace('"', '""') + '"',
         "unix_socket_permissions": "0700",
         "password_encryption": "scram-sha-256",

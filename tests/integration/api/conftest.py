@@ -17,8 +17,10 @@ import uvicorn
 from myi_pipeline.api.app import create_app
 from myi_pipeline.services import manage_access, manage_users
 from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
+from myi_pipeline.simulator.live import AppSpec, Simulator, SimulatorSpec, mixed_listeners, running_simulator
 from myi_pipeline.warehouse.connections import Role, Warehouse
 from tests.conftest import TestServer, free_port
+from tests.integration.api.sign_ins import Place
 
 
 @contextmanager
@@ -166,3 +168,31 @@ def site(site_of_module: RunningSite) -> Iterator[RunningSite]:
     empty(site_of_module.warehouse)
     with ExitStack() as stack:
         yield replace(site_of_module, stack=stack)
+
+
+@pytest.fixture(scope="module")
+def spotify() -> Iterator[Callable[[str], Simulator]]:
+    """A simulated Spotify that sends browsers to an address."""
+    with ExitStack() as stack:
+
+        def start(redirect: str) -> Simulator:
+            spec = SimulatorSpec(apps=(AppSpec(redirect_uris=(redirect,)),), listeners=mixed_listeners(3), artists=20)
+            return stack.enter_context(running_simulator(spec))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def place_of_module(make_site_of_module: SiteMaker, spotify: Callable[[str], Simulator]) -> Place:
+    return Place(make_site_of_module, spotify)
+
+
+@pytest.fixture
+def place(place_of_module: Place) -> Iterator[Place]:
+    """Emptied; clients of the test before are closed."""
+    empty(place_of_module.site.warehouse)
+    running = place_of_module.site
+    with ExitStack() as stack:
+        place_of_module.site = replace(running, stack=stack)
+        yield place_of_module
+    place_of_module.site = running

@@ -74,7 +74,7 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize("path", ["/sign-in", "/healthz", "/nowhere", "/v1/me/sign-ins", "/static/access.css"])
+@pytest.mark.parametrize("path", ["/sign-in", "/healthz", "/nowhere", "/v1/me/sign-ins", "/static/site.css"])
 def test_every_answer_has_the_headers(site: RunningSite, path: str) -> None:
     answer = site.visitor().get(path)
     expected = HEADERS | ({"cache-control": answer.headers["cache-control"]} if path.startswith("/static") else {})
@@ -251,10 +251,10 @@ def test_every_route_has_a_tier_of_its_own(site: RunningSite) -> None:
 
 
 def test_every_route_is_described(site: RunningSite) -> None:
-    """In the contract, or in docs/access.md."""
+    """In the contract, or in docs/access.md or docs/dashboard.md."""
     app = create_app(site.settings, site.warehouse)
     contract = set(app.openapi()["paths"])
-    described = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
+    described = "".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("access", "dashboard"))
     hidden = [route.path for route in api_routes(app.routes) if route.path not in contract]
     assert "/sign-in" in hidden
     assert [path for path in hidden if f"{path}`" not in described] == []

@@ -5,96 +5,19 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import replace
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 import structlog
 
 from myi_pipeline import logs
-from myi_pipeline.services import login_user, manage_access, sign_in
+from myi_pipeline.services import login_user, sign_in
 from myi_pipeline.services.open_spotify import open_spotify
-from myi_pipeline.simulator.live import AppSpec, Simulator, SimulatorSpec, mixed_listeners, running_simulator
+from myi_pipeline.simulator.live import Simulator
 from myi_pipeline.spotify.transport import utc_now
 from myi_pipeline.warehouse.connections import Role
-from tests.integration.api.conftest import RunningSite, SiteMaker, empty, free_port
-
-SIGN_INS = "/v1/me/sign-ins"
-
-
-@pytest.fixture(scope="module")
-def spotify() -> Iterator[Callable[[str], Simulator]]:
-    """A simulated Spotify that sends browsers to an address."""
-    with ExitStack() as stack:
-
-        def start(redirect: str) -> Simulator:
-            spec = SimulatorSpec(apps=(AppSpec(redirect_uris=(redirect,)),), listeners=mixed_listeners(3), artists=20)
-            return stack.enter_context(running_simulator(spec))
-
-        yield start
-
-
-class Place:
-    """A site beside a simulated Spotify."""
-
-    def __init__(self, make_site: SiteMaker, start: Callable[[str], Simulator], **changes: object) -> None:
-        port = free_port()
-        redirect = f"http://127.0.0.1:{port}/callback"
-        self.simulator = start(redirect)
-        self.changes = {
-            "api_port": port,
-            "spotify_client_id": "myi-simulated-client",
-            "spotify_api_url": self.simulator.api_url,
-            "spotify_accounts_url": self.simulator.accounts_url,
-            "spotify_redirect_uri": redirect,
-            **changes,
-        }
-        self.site: RunningSite = make_site(**self.changes)
-
-    def connect(self, key: str, listener: str) -> int:
-        """What `myi user login` does."""
-        settings, warehouse = self.site.settings, self.site.warehouse
-        user_id = self.site.user(key)
-        with (
-            open_spotify(settings, warehouse) as opened,
-            warehouse.connect(Role.INGEST, autocommit=True) as connection,
-        ):
-            pending = login_user.begin_login(opened, settings, user_id=user_id, user_key=key)
-            redirected = self.simulator.visit(pending.url, listener)
-            login_user.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
-        return user_id
-
-    def begin(self, browser: httpx.Client, path: str = "/sign-in/spotify", **form: str) -> str:
-        """The address at Spotify to which the browser is sent."""
-        answer = browser.post(path, data=form)
-        assert answer.status_code == 303, answer.text
-        return answer.headers["location"]
-
-    def agreed(self, browser: httpx.Client, listener: str, **form: str) -> str:
-        """The address to which Spotify sends the browser after the person agreed; not opened yet."""
-        return self.simulator.visit(self.begin(browser, **form), listener)
-
-
-@pytest.fixture(scope="module")
-def place_of_module(make_site_of_module: SiteMaker, spotify: Callable[[str], Simulator]) -> Place:
-    return Place(make_site_of_module, spotify)
-
-
-@pytest.fixture
-def place(place_of_module: Place) -> Iterator[Place]:
-    """Emptied; clients of the test before are closed."""
-    empty(place_of_module.site.warehouse)
-    running = place_of_module.site
-    with ExitStack() as stack:
-        place_of_module.site = replace(running, stack=stack)
-        yield place_of_module
-    place_of_module.site = running
-
-
-def who(browser: httpx.Client) -> int:
-    return browser.get(SIGN_INS).status_code
+from tests.integration.api.conftest import RunningSite, SiteMaker
+from tests.integration.api.sign_ins import SIGN_INS, Place, make_link, who
 
 
 def test_whoever_connected_spotify_signs_in_with_it_and_out_again(place: Place) -> None:
@@ -240,12 +163,6 @@ def test_a_stolen_reference_is_worth_nothing_after_sign_out(place: Place) -> Non
     assert who(thief) == 200
     browser.post("/sign-out")
     assert who(thief) == 401
-
-
-def make_link(site: RunningSite, key: str = "ana") -> str:
-    user_id = site.user(key)
-    with site.warehouse.connect(Role.APP, autocommit=True) as connection:
-        return manage_access.make_link(connection, user_id=user_id)
 
 
 def test_a_link_signs_in_once_and_looking_at_it_does_not_use_it_up(site: RunningSite) -> None:

@@ -1,4 +1,5 @@
-"""A warehouse with two listeners, filled once for all tests of this folder through import and refresh; an API on it.
+"""A warehouse with two listeners, filled once through import and refresh; asking an API on it. The fixtures stand in
+the folder above, because pages are tested on the same warehouse.
 
 `api.get(path)` asks as ada; `api.get(path, as_="bob")` as bob. Nothing in these tests changes a mart, save in a
 transaction that is rolled back.
@@ -6,26 +7,22 @@ transaction that is rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
-from pydantic import SecretStr
 
-from myi_pipeline.api.app import create_app
 from myi_pipeline.services import manage_access, manage_users
 from myi_pipeline.services.dbt_runner import ChildDbt, dbt_environment
 from myi_pipeline.services.import_history import import_history
 from myi_pipeline.services.reading_rules import account_hasher, archive_limits
 from myi_pipeline.services.refresh_marts import refresh_marts
-from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
+from myi_pipeline.settings import Settings
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
 from myi_pipeline.warehouse.connections import Role, Warehouse
-from tests.integration.api.conftest import free_port, serving
 
 ZONES = {"ada": "Europe/Berlin", "bob": "America/New_York"}
 PLAYS = {"ada": 4_000, "bob": 300}
@@ -117,39 +114,3 @@ def fill(warehouse: Warehouse, settings: Settings, folder: Path) -> Filled:
     with warehouse.connect(Role.DBT) as connection:
         connection.execute(RANKS.encode())
     return Filled(warehouse, settings, tokens, users)
-
-
-@pytest.fixture(scope="session")
-def filled(server_for: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
-    server = server_for("embedded")
-    name = f"{server.template.database}_reads"
-    folder = tmp_path_factory.mktemp("reads")
-    try:
-        warehouse = server.clone(name)
-        role_urls = {f"database_url_{role}": SecretStr(warehouse.url(Role(role))) for role in ROLES_WITH_A_URL}
-        settings = Settings.model_validate(
-            {
-                "home": folder / "home",
-                "database_url": warehouse.url(Role.OWNER),
-                "dagster_database_url": warehouse.dagster_url(),
-                "time_zone": "UTC",
-                "api_port": free_port(),
-                # What is tested here is not how often anybody may ask.
-                "api_requests_per_minute": 1_000_000,
-                "api_sensitive_requests_per_minute": 1_000_000,
-                **role_urls,
-            }
-        )
-        yield fill(warehouse, settings, folder)
-    finally:
-        server.drop(name)
-
-
-@pytest.fixture(scope="session")
-def api(filled: Filled) -> Iterator[Api]:
-    url = f"http://127.0.0.1:{filled.settings.api_port}"
-    with (
-        serving(create_app(filled.settings, filled.warehouse), filled.settings.api_port),
-        httpx.Client(base_url=url, verify=False, trust_env=False, timeout=20) as client,
-    ):
-        yield Api(client, filled.tokens)

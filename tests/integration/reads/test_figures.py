@@ -172,10 +172,10 @@ def test_ranks_are_the_last_list_up_to_a_day_or_the_days_of_one(api: Api) -> Non
 def test_coverage_tells_gaps_unknown_times_and_the_logins_end(api: Api, filled: Filled) -> None:
     answer = figures.Coverage.model_validate(api.read("/v1/me/coverage"))
     gaps = filled.read(
-        "select gap_start, gap_end, reason from marts.fct_coverage_gaps where user_id = %s order by 1",
+        "select gap_start, gap_end, reason, is_evident from marts.fct_coverage_gaps where user_id = %s order by 1",
         filled.users["ada"],
     )
-    assert [(gap.gap_start, gap.gap_end, gap.reason) for gap in answer.data] == gaps
+    assert [(gap.gap_start, gap.gap_end, gap.reason, gap.is_evident) for gap in answer.data] == gaps
     assert len(gaps) > 0
     assert answer.login is None
     filled.sql(

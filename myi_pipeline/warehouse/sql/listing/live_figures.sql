@@ -21,7 +21,7 @@ left join lateral (
         count(*) as gaps,
         extract(epoch from sum(c.gap_end - c.gap_start)) / 3600 as gap_hours
     from marts.fct_coverage_gaps as c
-    where c.user_id = u.user_id and c.gap_end is not null
+    where c.user_id = u.user_id and c.is_evident and c.gap_end is not null
 ) as g on true
 where u.user_key = any(%(user_keys)s)
 order by u.user_id

@@ -1,0 +1,107 @@
+"""Days of a year and hours of a week as grids of squares.
+
+Belongs here: which square is where and how dark. Not here: how it is drawn (templates/parts/grids.html). Invariant: a
+square without a play has level 0, and every other has more.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from myi_pipeline.api.page_formats import counted
+from myi_pipeline.api.page_formats import heard as said
+
+LEVELS = 4
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_HOURS = 24
+
+
+@dataclass(frozen=True)
+class Square:
+    """`column` and `row` from 0; `label` says what a pointer over it reads; `ms` was heard."""
+
+    column: int
+    row: int
+    level: int
+    label: str
+    ms: int
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Weeks as columns, Monday on top. `months`: name and column of each month's first whole week."""
+
+    squares: Sequence[Square]
+    months: Sequence[tuple[str, int]]
+    weeks: int
+    days_heard: int
+    days: int
+
+
+@dataclass(frozen=True)
+class WeekClock:
+    """Hours as columns, weekdays as rows; `busiest` is None without a play."""
+
+    squares: Sequence[Square]
+    busiest: str | None
+
+
+def levels_of(values: Sequence[int]) -> list[int]:
+    """For each value 0, or 1 to LEVELS by quarter of those above 0."""
+    heard = sorted(value for value in values if value > 0)
+    bounds = [heard[len(heard) * part // LEVELS] for part in range(1, LEVELS)] if heard else []
+    return [0 if value <= 0 else 1 + bisect_right(bounds, value) for value in values]
+
+
+def calendar_of(
+    days: Sequence[Mapping[str, Any]], *, first: date, last: date, drawn_to: date | None = None
+) -> Calendar:
+    """The days from `first` to `last`, with room for weeks up to `drawn_to`; `days` are rows with starts_on, plays and
+    ms_played."""
+    by_day = {row["starts_on"]: row for row in days}
+    all_days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    heard = [by_day.get(day) for day in all_days]
+    # A day whose plays are all of unknown length was heard all the same.
+    levels = levels_of([max(1, row["ms_played"]) if row else 0 for row in heard])
+    monday = first - timedelta(days=first.weekday())
+
+    def week(day: date) -> int:
+        return (day - monday).days // 7
+
+    squares = [
+        Square(week(day), day.weekday(), level, _day_label(day, row), row["ms_played"] if row else 0)
+        for day, row, level in zip(all_days, heard, levels, strict=True)
+    ]
+    mondays = (monday + timedelta(weeks=number) for number in range(week(drawn_to or last) + 1))
+    months = [(f"{day:%b}", week(day)) for day in mondays if day.day <= 7 and day >= first]
+    return Calendar(squares, months, week(drawn_to or last) + 1, sum(row is not None for row in heard), len(all_days))
+
+
+def clock_of(rows: Sequence[Mapping[str, Any]]) -> WeekClock:
+    """`rows` with weekday (1 is Monday), hour, plays and ms_played."""
+    by_place = {(row["weekday"], row["hour"]): row for row in rows}
+    places = [(weekday, hour) for weekday in range(1, 8) for hour in range(_HOURS)]
+    heard = [by_place.get(place) for place in places]
+    levels = levels_of([max(1, row["ms_played"]) if row else 0 for row in heard])
+    squares = [
+        Square(hour, weekday - 1, level, _hour_label(weekday, hour, row), row["ms_played"] if row else 0)
+        for (weekday, hour), row, level in zip(places, heard, levels, strict=True)
+    ]
+    most = max(rows, key=lambda row: (row["ms_played"], row["plays"]), default=None)
+    return WeekClock(squares, f"{WEEKDAYS[most['weekday'] - 1]}s at {most['hour']}:00" if most else None)
+
+
+def _day_label(day: date, row: Mapping[str, Any] | None) -> str:
+    return f"{day:%A}, {day.day} {day:%B %Y}: {_said(row)}"
+
+
+def _hour_label(weekday: int, hour: int, row: Mapping[str, Any] | None) -> str:
+    return f"{WEEKDAYS[weekday - 1]}, {hour}:00 to {hour + 1}:00: {_said(row)}"
+
+
+def _said(row: Mapping[str, Any] | None) -> str:
+    return f"{said(row['ms_played'])}, {counted(row['plays'], 'play')}" if row else "nothing"

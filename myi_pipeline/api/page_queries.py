@@ -1,0 +1,83 @@
+"""What comes to a page in its address and its forms.
+
+Belongs here: reading values as people send them, where an empty field is no value. Not here: the parameters of `/v1`.
+Invariant: whatever comes is either a value of the right kind or a Problem that says what is wrong with it; text is data
+and never part of a statement.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+
+from myi_pipeline.api.cursors import LONGEST
+from myi_pipeline.api.problems import Problem
+from myi_pipeline.api.spans import FIRST_DAY, LAST_DAY
+
+LONGEST_TEXT = 100
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
+_NUMBER = re.compile(r"[1-9]\d{0,17}\Z", re.ASCII)
+_MOST_FIELDS = 20
+
+
+def text_of(request: Request, name: str) -> str:
+    """What was typed, with single spaces and without what cannot be seen."""
+    given = request.query_params.get(name, "")
+    seen = "".join(character if character.isprintable() else " " for character in given)
+    text = " ".join(seen.split())
+    if len(text) > LONGEST_TEXT:
+        raise wrong(f"A search has at most {LONGEST_TEXT} characters.")
+    return text
+
+
+def day_of(request: Request, name: str) -> date | None:
+    given = request.query_params.get(name, "").strip()
+    if not given:
+        return None
+    try:
+        day = date.fromisoformat(given) if _DATE.match(given) else None
+    except ValueError:
+        day = None
+    if day is None or not FIRST_DAY <= day <= LAST_DAY:
+        raise wrong(f"The day in “{name}” must be a date such as 2024-03-09.")
+    return day
+
+
+def days_of(request: Request) -> tuple[date | None, date | None]:
+    """The values of `from` and `to`, in this order."""
+    first, last = day_of(request, "from"), day_of(request, "to")
+    if first is not None and last is not None and first > last:
+        raise wrong("The first day must not be after the last.")
+    return first, last
+
+
+def cursor_of(request: Request) -> str | None:
+    given = request.query_params.get("cursor", "")
+    if len(given) > LONGEST:
+        raise wrong("This is no address of a page of this list.")
+    return given or None
+
+
+def number_in_path(text: str) -> int:
+    """A number of something that may be there. Raises Problem 404 for what can be none."""
+    if not _NUMBER.match(text):
+        raise Problem(404, "not-found", "There is nothing here.")
+    return int(text)
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a small form, each once; an empty one is not there."""
+    body = (await request.body()).decode("utf-8", "replace")
+    try:
+        fields = parse_qs(body, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise wrong("This is no form of this site.") from None
+    # Postgres keeps no NUL.
+    return {name: values[0].replace("\0", "").strip() for name, values in fields.items()}
+
+
+def wrong(detail: str) -> Problem:
+    return Problem(422, "invalid-request", detail)

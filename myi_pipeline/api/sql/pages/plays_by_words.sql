@@ -1,0 +1,43 @@
+-- A page of plays whose names hold every word, newest first, for words that are in much: at most `most_walked` plays are
+-- looked at. The last of them is told too, marked, because the next page begins there when this one is not full.
+with walked as (
+    select *, row_number() over (order by played_at desc, play_id desc) as place
+    from (
+        select *
+        from marts.fct_plays
+        where
+            user_id = %(user_id)s
+            and played_at >= %(from_at)s
+            and played_at < %(to_at)s
+            and (played_at, play_id) < (%(after_played_at)s, %(after_play_id)s)
+        order by played_at desc, play_id desc
+        limit %(most_walked)s
+    ) as newest
+)
+
+select
+    walked.play_id::text as play_id,
+    walked.played_at,
+    walked.local_date,
+    walked.kind,
+    walked.is_counted,
+    walked.ms_played,
+    walked.content_id,
+    content.title,
+    content.creator,
+    content.collection,
+    walked.artist_id,
+    walked.album_id,
+    walked.source,
+    walked.confirmed_by,
+    walked.skipped,
+    walked.offline,
+    walked.place,
+    (concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])) as is_found
+from walked
+left join marts.dim_contents as content on content.content_id = walked.content_id
+where
+    walked.place = %(most_walked)s
+    or concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])
+order by walked.place
+limit %(limit)s

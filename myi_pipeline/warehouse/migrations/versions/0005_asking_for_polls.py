@@ -1,0 +1,16 @@
+"""Whoever serves people may see when a user was polled, and ask for a poll: two functions, no right on the tables."""
+
+from __future__ import annotations
+
+from alembic import context, op
+
+from myi_pipeline.warehouse.migrations.runner import NAMES, run_sql
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(op.get_bind(), revision, context.config.attributes[NAMES])

@@ -1,0 +1,162 @@
+"""A whole MYI as a person runs it, for a browser to visit: embedded Postgres, Dagster, API, a simulated Spotify.
+
+One user, ana, has connected Spotify as `listener`; nothing is imported yet.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from myi_pipeline.services import login_user, manage_users
+from myi_pipeline.services.open_spotify import open_spotify
+from myi_pipeline.services.open_warehouse import open_warehouse
+from myi_pipeline.settings import Settings
+from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
+from myi_pipeline.simulator.live import (
+    AppSpec,
+    MovableClock,
+    Simulator,
+    SimulatorSpec,
+    persona,
+    running_simulator,
+)
+from myi_pipeline.simulator.names import AWKWARD_NAMES
+from myi_pipeline.spotify.transport import utc_now
+from myi_pipeline.warehouse.connections import Role, Warehouse
+from tests.conftest import end_outside, free_port
+
+USER, LISTENER = "ana", "listener-1"
+# The name of an artist, and of titles and albums, in the archive.
+HOSTILE = AWKWARD_NAMES[0]
+_START_S, _STOP_S = 180.0, 60.0
+_YEARS, _PLAYS = 3, 5_000
+
+
+@dataclass(frozen=True)
+class House:
+    """What runs, where it is, and the folder of this test."""
+
+    settings: Settings
+    warehouse: Warehouse
+    simulator: Simulator
+    folder: Path
+    process: subprocess.Popen[bytes]
+    is_pretty: bool
+
+    @property
+    def url(self) -> str:
+        return self.settings.site_origin
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        with self.warehouse.connect(Role.OWNER, autocommit=True) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    def archive(self) -> Path:
+        """Some years of listening up to now; unless it is to be pretty, awkward names are near the top."""
+        last = date.today() - timedelta(days=not self.is_pretty)  # noqa: DTZ011 - any day near today will do
+        spec = ArchiveSpec(
+            seed=4,
+            listener=USER,
+            first_day=last.replace(year=last.year - _YEARS, month=1, day=1),
+            last_day=last,
+            plays=_PLAYS,
+            awkward_artists_from=1_000 if self.is_pretty else 0,
+        )
+        path = self.folder / "my_spotify_data.zip"
+        write_extended_archive(path, build_listener(spec))
+        return path
+
+    def wait_until(self, condition: Callable[[], bool], *, what: str, at_most_s: float = _START_S) -> None:
+        deadline = time.monotonic() + at_most_s
+        while not condition():
+            assert self.process.poll() is None, self.log[-3_000:]
+            assert time.monotonic() < deadline, f"{what}\n{self.log[-3_000:]}"
+            time.sleep(0.2)
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+@contextmanager
+def running_house(folder: Path, *, is_pretty: bool = False) -> Iterator[House]:
+    """`myi up` until the block ends. In a pretty one everything has an ordinary name."""
+    api_port = free_port()
+    redirect = f"http://127.0.0.1:{api_port}/callback"
+    listener = persona("albums", LISTENER, plays_per_day=0 if is_pretty else 8)
+    spec = SimulatorSpec(apps=(AppSpec(redirect_uris=(redirect,)),), listeners=(listener,))
+    with running_simulator(spec, clock=MovableClock(datetime.now(UTC), speed=1.0)) as simulator:
+        settings = Settings(
+            home=folder / "home",
+            api_port=api_port,
+            dagster_port=free_port(),
+            time_zone="Europe/Berlin",
+            spotify_client_id=spec.apps[0].client_id,
+            spotify_api_url=simulator.api_url,
+            spotify_accounts_url=simulator.accounts_url,
+            spotify_redirect_uri=redirect,
+            # Every page from one address, several times within a minute.
+            api_requests_per_minute=100_000,
+            api_sensitive_requests_per_minute=10_000,
+        )
+        try:
+            with open_warehouse(settings) as warehouse:
+                _connect(settings, warehouse, simulator)
+                with _up(settings, folder / "log") as process:
+                    house = House(settings, warehouse, simulator, folder, process, is_pretty)
+                    house.wait_until(house.answers, what="the pages do not come up")
+                    yield house
+        finally:
+            end_outside(settings.home)
+
+
+def _connect(settings: Settings, warehouse: Warehouse, simulator: Simulator) -> None:
+    """What `myi user add` and `myi user login` do."""
+    with open_spotify(settings, warehouse) as opened, warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        manage_users.add_user(connection, user_key=USER, time_zone=settings.new_user_time_zone, display_name="Ana")
+        user_id = manage_users.get_user(connection, user_key=USER).user_id
+        pending = login_user.begin_login(opened, settings, user_id=user_id, user_key=USER)
+        redirected = simulator.visit(pending.url, LISTENER)
+        login_user.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
+
+
+@contextmanager
+def _up(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MYI_")}
+    command = [sys.executable, "-c", "from myi_pipeline.cli import main; main(['up'])"]
+    with log.open("wb") as opened:
+        process = subprocess.Popen(
+            command, env=inherited | settings.environment(), stdout=opened, stderr=subprocess.STDOUT
+        )
+    try:
+        yield process
+    finally:
+        below = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for each in below:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()

@@ -1,0 +1,151 @@
+"""A visitor of the pages, who notes down whatever a page does that it should not.
+
+Belongs here: contexts of the browser, and what is looked at on every page. Invariant: what is noted is what was seen;
+a test that expects nothing compares with the empty list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request
+
+from tests.browser.house import HOSTILE
+
+Scheme = Literal["light", "dark"]
+PHONE, DESKTOP = (390, 844), (1280, 800)
+# Chrome tells most of them on its console too, but not those of every kind.
+_TELL_VIOLATIONS = """
+addEventListener('securitypolicyviolation', (event) =>
+    console.error(`content security policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+"""
+# What markup in a name would have become; and scripts in the page itself, which the policy would not run anyway.
+_FOREIGN_ELEMENTS = """() => [...document.querySelectorAll(
+    'img[src="x"], [onerror], [onload], [onclick], script:not([src]):not([type="application/json"])'
+)].map((element) => element.outerHTML.slice(0, 200))"""
+_SCROLLS_SIDEWAYS = """() => {
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= width) return [];
+    const wide = [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > width + 1);
+    return [`${document.documentElement.scrollWidth} wide in ${width}`,
+            ...wide.slice(0, 5).map((e) => `${e.tagName} ${e.className}: ${e.getBoundingClientRect().right}`)];
+}"""
+_BELOW_ENTITIES = re.compile(r"/(artists|albums|tracks|imports|year)/\d+\Z")
+
+
+@dataclass
+class Visitor:
+    """One page in a context of its own."""
+
+    page: Page
+    origin: str
+    also_allowed: tuple[str, ...] = ()
+    noted: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        context = self.page.context
+        context.add_init_script(_TELL_VIOLATIONS)
+        context.on("console", self._hear)
+        context.on("weberror", lambda error: self.noted.append(f"error: {error.error}"))
+        context.on("dialog", self._refuse)
+        context.on("request", self._look)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        place = str(message.location.get("url", ""))
+        if message.type in ("error", "warning") and not place.startswith(self.also_allowed):
+            self.noted.append(f"console: {message.text} ({place})")
+
+    def _refuse(self, dialog: Dialog) -> None:
+        self.noted.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _look(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        allowed = (self.origin, *self.also_allowed)
+        if parts.scheme not in ("data", "blob") and f"{parts.scheme}://{parts.netloc}" not in allowed:
+            self.noted.append(f"request: {request.url}")
+
+    def open(self, path: str) -> None:
+        """Opens a page and looks for what no page may have."""
+        answer = self.page.goto(self.origin + path, wait_until="load")
+        if answer is None or answer.status != 200:
+            self.noted.append(f"{path}: {answer.status if answer is not None else 'nothing'}")
+        elif self.page.evaluate("document.readyState") != "complete":
+            self.noted.append(f"{path}: is not whole")
+        self.noted += [f"{path}: {text}" for text in self.page.evaluate(_FOREIGN_ELEMENTS)]
+
+    def look_for_sideways_scrolling(self, path: str) -> None:
+        self.noted += [f"{path}: {text}" for text in self.page.evaluate(_SCROLLS_SIDEWAYS)]
+
+    def ask_axe(self, path: str) -> None:
+        """The rules of axe-core; what it calls minor or moderate is left to people."""
+        # `preload` would ask for the style sheets once more.
+        found = Axe().run(self.page, options={"resultTypes": ["violations"], "preload": False}).response
+        for rule in found["violations"]:
+            if rule["impact"] in ("serious", "critical"):
+                places = [f"{node['target']} {node['html'][:120]}" for node in rule["nodes"][:3]]
+                self.noted.append(f"{path}: axe {rule['id']} ({rule['impact']}), {len(rule['nodes'])} times: {places}")
+
+    def links(self, *, inside: str = "body") -> list[str]:
+        """Addresses of this site, without fragments, in the order of the page."""
+        found = self.page.eval_on_selector_all(f"{inside} a[href]", "links => links.map(link => link.href)")
+        return [url.removeprefix(self.origin).partition("#")[0] for url in found if url.startswith(self.origin)]
+
+    def text(self) -> str:
+        return self.page.inner_text("body")
+
+
+@contextmanager
+def visiting(
+    browser: Browser,
+    origin: str,
+    *,
+    size: tuple[int, int] = DESKTOP,
+    scheme: Scheme = "light",
+    state: Any = None,
+    also_allowed: tuple[str, ...] = (),
+    has_scripts: bool = True,
+) -> Iterator[Visitor]:
+    """A new context; `state` is what another context of a signed-in person left (`storage_state`)."""
+    context: BrowserContext = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme=scheme,
+        storage_state=state,
+        java_script_enabled=has_scripts,
+        is_mobile=size == PHONE,
+        has_touch=size == PHONE,
+        device_scale_factor=2 if size == PHONE else 1,
+        locale="en-GB",
+        timezone_id="Europe/Berlin",
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(15_000)
+    try:
+        visitor = Visitor(context.new_page(), origin, also_allowed)
+        visitor.listen()
+        yield visitor
+    finally:
+        context.close()
+
+
+def discover(visitor: Visitor) -> list[str]:
+    """Every page: those of the main navigation, one of each kind below, and those that bear the hostile name."""
+    visitor.open("/")
+    found = list(dict.fromkeys(visitor.links(inside='nav[aria-label="Main"]')))
+    kinds: dict[str, str] = {}
+    for path in (*found, "/top?kind=artists", "/top?kind=albums"):
+        visitor.open(path)
+        for link in visitor.links():
+            kind = _BELOW_ENTITIES.match(link)
+            if kind is not None:
+                kinds.setdefault(kind[1], link)
+        for link in visitor.page.get_by_role("link", name=HOSTILE).all()[:1]:
+            address = (link.get_attribute("href") or "").partition("#")[0]
+            kinds.setdefault(f"hostile {address.split('/')[1]}", address)
+    return list(dict.fromkeys([*found, *kinds.values()]))

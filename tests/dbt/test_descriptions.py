@@ -1,0 +1,159 @@
+"""The marts describe themselves: comments in the database, and a page of everything."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from myi_pipeline.core.errors import Permanent
+from myi_pipeline.services.build_docs import build_docs, closed
+from myi_pipeline.services.dbt_runner import DbtResult
+from myi_pipeline.services.serve_docs import docs_server
+from tests.architecture.house import marts as mart_files
+from tests.dbt.conftest import Marts
+
+WITHOUT_COMMENT = """
+select c.relname || coalesce('.' || a.attname, '')
+from pg_class as c
+left join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+where
+    c.relnamespace = 'marts'::regnamespace and c.relkind in ('r', 'v', 'm', 'p')
+    and (coalesce(col_description(c.oid, a.attnum), '') = '' or coalesce(obj_description(c.oid, 'pg_class'), '') = '')
+order by 1
+"""
+COMMENTS = """
+select c.relname, coalesce(a.attname, ''), d.description
+from pg_description as d
+inner join pg_class as c on c.oid = d.objoid and d.classoid = 'pg_class'::regclass
+left join pg_attribute as a on a.attrelid = c.oid and a.attnum = d.objsubid and d.objsubid > 0
+where c.relnamespace = 'marts'::regnamespace and c.relkind in ('r', 'v')
+"""
+
+
+def test_every_mart_and_each_of_its_columns_carries_its_description_as_a_comment(marts: Marts) -> None:
+    assert marts.sql(WITHOUT_COMMENT) == []
+
+    described = {}
+    for path in mart_files():
+        (model,) = yaml.safe_load(path.with_suffix(".yml").read_text(encoding="utf-8"))["models"]
+        described[path.stem, ""] = model["description"].strip()
+        described |= {(path.stem, column["name"]): column["description"] for column in model["columns"]}
+    assert {(mart, column): text for mart, column, text in marts.sql(COMMENTS)} == described
+
+
+def test_a_comment_that_is_gone_or_wrong_is_mended_by_the_next_refresh_and_nothing_else_is_touched(
+    marts: Marts,
+) -> None:
+    """Written anew in every run, 150 rows of the catalogue would die each hour."""
+    before = marts.sql(COMMENTS + " order by 1, 2")
+    marts.sql("comment on column marts.fct_plays.ms_played is null")
+    marts.sql("comment on view marts.dim_artists is 'somebody''s own'")
+    assert marts.sql(WITHOUT_COMMENT) == [("fct_plays.ms_played",)]
+    (newest,) = marts.sql("select max(xmin::text::bigint) from pg_description")
+
+    marts.add_play(marts.add_user("ana"), "2024-03-01 12:00Z", marts.add_content("Song"))
+    marts.refreshed()
+
+    assert marts.sql(COMMENTS + " order by 1, 2") == before
+    written = "select count(*) from pg_description where xmin::text::bigint > %s and classoid = 'pg_class'::regclass"
+    assert marts.sql(written, newest[0]) == [(2,)]
+
+
+class FailingDbt:
+    def invoke(self, arguments: Sequence[str], *, environment: Mapping[str, str], on_node: Any = None) -> DbtResult:
+        return DbtResult(success=False, error="the disk is full")
+
+
+@pytest.fixture(scope="module")
+def page(marts_of_session: Marts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    page = tmp_path_factory.mktemp("docs") / "docs" / "index.html"
+    build_docs(marts_of_session.dbt, environment=marts_of_session.environment, page=page)
+    return page
+
+
+def test_one_page_describes_every_mart_its_columns_and_who_reads_it(page: Path, marts_of_session: Marts) -> None:
+    text = page.read_text(encoding="utf-8")
+    for path in mart_files():
+        assert f'"model.myi.{path.stem}"' in text
+    assert '"exposure.myi.api"' in text
+    assert '"exposure.myi.dashboard"' in text
+    # The catalogue is the database's own answer.
+    assert '"timestamp with time zone"' in text
+    assert "Milliseconds heard (NULL if the source does not say)." in text
+    assert [each.name for each in page.parent.iterdir()] == ["index.html"]
+    assert marts_of_session.environment["MYI_DBT_PASSWORD"] not in text
+
+
+def test_the_page_loads_nothing_and_reports_to_nobody(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    head = text[: text.index("<script")]
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)">', text)
+    assert policy.startswith("default-src 'none';")
+    assert "http" not in policy
+    assert "Content-Security-Policy" in head
+    assert not re.search(r"<(?:link|img|iframe|script)[^>]+(?:href|src)=", head)
+    assert not re.search(r"cloudfront|getdbt\.com/|sinter-collect", text)
+    (sending,) = set(re.findall(r'"send_anonymous_usage_stats": ?(\w+)', text))
+    assert sending == "false"
+
+
+def test_a_page_of_a_dbt_that_draws_differently_is_not_kept_open() -> None:
+    with pytest.raises(Permanent, match="dbt's page has changed"):
+        closed('<html><script src="//d1.cloudfront.net/sp.js"></script><meta charset="utf-8"></html>')
+
+
+def test_the_page_replaces_the_one_before_as_a_whole_or_not_at_all(page: Path, marts_of_session: Marts) -> None:
+    before = page.read_bytes()
+    with pytest.raises(Permanent, match="dbt could not describe the marts: the disk is full"):
+        build_docs(FailingDbt(), environment=marts_of_session.environment, page=page)
+    assert page.read_bytes() == before
+    assert [each.name for each in page.parent.iterdir()] == ["index.html"]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    server = docs_server(tmp_path / "index.html", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield tmp_path / "index.html", server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _get(port: int, path: str, host: str) -> tuple[HTTPResponse, bytes]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+def test_the_page_is_served_to_this_machine_and_nothing_else_is(served: tuple[Path, int]) -> None:
+    page, port = served
+    here = f"127.0.0.1:{port}"
+    response, body = _get(port, "/", here)
+    assert (response.status, b"myi docs build" in body) == (404, True)
+    page.write_text("<p>marts</p>")
+    (page.parent / "secret").write_text("secret")
+    for path in ("/", "/index.html", "/?x=1"):
+        response, body = _get(port, path, here)
+        assert (response.status, body) == (200, b"<p>marts</p>")
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    for path in ("/secret", "/../secret", "//etc/passwd", "/index.html/../secret"):
+        assert _get(port, path, here)[0].status == 404
+    # Under a name that somebody else's page had pointed here.
+    assert _get(port, "/", f"evil.example:{port}")[0].status == 404
+    assert json.dumps(dict(response.headers)).find("Python") == -1

@@ -1,0 +1,69 @@
+"""Names that break careless software, from an uploaded archive to whoever asks: text in JSON, text in CSV.
+
+What a browser makes of them on pages is tested in tests/browser.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import orjson
+import pytest
+
+from myi_pipeline.api.contract import operations
+from myi_pipeline.api.write_contract import FILE
+from myi_pipeline.simulator.names import AWKWARD_NAMES
+from tests.integration.reads.conftest import Api, Filled
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+FORMULA = "=1+cmd|' /C calc'!A0"
+AS_CSV = [
+    path
+    for path, _, operation in operations(orjson.loads(FILE.read_bytes()))
+    if "text/csv" in operation["responses"].get("200", {}).get("content", {})
+]
+
+
+def heard(filled: Filled) -> set[str]:
+    """The awkward names among ada's artists."""
+    query = (
+        "select distinct name from marts.dim_artists"
+        " where artist_id in (select artist_id from marts.fct_plays where user_id = %s)"
+    )
+    return {name for (name,) in filled.read(query, filled.users["ada"])} & set(AWKWARD_NAMES)
+
+
+@pytest.mark.parametrize("path", AS_CSV)
+def test_csv_formula_no_cell_of_any_table_is_run_by_a_spreadsheet(api: Api, path: str) -> None:
+    answer = api.get(path, headers={"accept": "text/csv"}, limit=500)
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.reader(io.StringIO(answer.text, newline="")))
+    assert len(rows) > 1
+    assert [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))] == []
+
+
+def test_csv_formula_a_name_that_is_one_gets_an_apostrophe(api: Api, filled: Filled) -> None:
+    assert {FORMULA, HOSTILE} <= heard(filled)
+    text = api.get("/v1/me/top/artists", headers={"accept": "text/csv"}, limit=500).text
+    cells = {cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row}
+    assert f"'{FORMULA}" in cells
+    assert HOSTILE in cells
+
+
+def test_hostile_names_come_as_they_are_in_json_that_no_browser_takes_for_a_page(api: Api, filled: Filled) -> None:
+    answer = api.get("/v1/me/top/artists", limit=500)
+    assert heard(filled) <= {row["name"] for row in answer.json()["data"]}
+    assert HOSTILE in answer.text
+    for accept in (None, "text/html, */*;q=0.1", "text/csv"):
+        answer = api.get("/v1/me/top/artists", limit=500, headers={"accept": accept} if accept else None)
+        assert answer.headers["content-type"].partition(";")[0] in ("application/json", "text/csv")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_hostile_names_are_nowhere_in_headers(api: Api) -> None:
+    for path in AS_CSV:
+        answer = api.get(path, limit=1)
+        assert all("<" not in value or name == "link" for name, value in answer.headers.items())
+        assert "onerror" not in str(answer.headers)

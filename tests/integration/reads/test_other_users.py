@@ -1,0 +1,218 @@
+"""User A, as a program and as a browser, on every operation of the contract with everything that user B has.
+
+The cases follow from the contract: each of its parameters either names something that belongs to somebody, and then
+there is one of B's to try, or is said to name nothing. An operation that takes anything else fails here until somebody
+has thought about it. A is bob, B is ada; ada herself asks first, so that what is refused to bob is known to be there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from myi_pipeline.api.contract import operations
+from myi_pipeline.api.write_contract import FILE
+from myi_pipeline.services import manage_access
+from myi_pipeline.simulator import decoys
+from myi_pipeline.warehouse.connections import Role
+from tests.integration.reads.conftest import Api, Filled
+
+CONTRACT = orjson.loads(FILE.read_bytes())
+OPERATIONS = {operation["operationId"]: (method, path, operation) for path, method, operation in operations(CONTRACT)}
+# They say how, when or how much, and name nothing that belongs to anybody.
+NOBODYS = {"limit", "from", "to", "period", "date", "grain", "kind", "term", "time_zone", "name"}
+MARK = "only-ada-knows"
+# Entities that ada alone has, and the query that finds them for her.
+ENTITIES: dict[str, tuple[str, str, dict[str, str]]] = {
+    "content_id": ("marts.fct_plays", "content_id", {}),
+    "artist_id": ("marts.fct_plays", "artist_id", {}),
+    "id": ("marts.fct_top_ranks", "entity_id", {"kind": "artist", "term": "short_term"}),
+}
+ONLY_HERS = """
+select {column} from {mart}
+where user_id = %s and {column} is not null and {column} not in (
+    select {column} from {mart} where user_id = %s and {column} is not null
+)
+group by 1
+order by count(*) desc, 1
+limit 1
+"""
+
+
+@dataclass
+class Victim:
+    """What ada has: a value for each parameter that names something, and the texts by which an answer tells of her."""
+
+    client: httpx.Client
+    values: dict[str, int]
+    archive: bytes
+    marks: set[str]
+
+    def cursor(self, path: str) -> str | None:
+        """Where the second page of hers begins, as her own answer says."""
+        found = self.client.get(path, params={"limit": 1}).json()["next"]
+        return str(found) if found is not None else None
+
+
+def texts(document: Any) -> Iterator[str]:
+    """Every text in an answer, names of fields left out."""
+    if isinstance(document, dict):
+        for value in document.values():
+            yield from texts(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from texts(value)
+    elif isinstance(document, str):
+        yield document
+
+
+def browser_of(filled: Filled, api: Api, key: str, device: str) -> httpx.Client:
+    with filled.warehouse.connect(Role.APP, autocommit=True) as connection:
+        reference = manage_access.begin_session(connection, user_id=filled.users[key], method="link", device=device)
+    headers = {"sec-fetch-site": "same-origin", "cookie": f"myi_session={reference}"}
+    return httpx.Client(base_url=api.client.base_url, headers=headers, trust_env=False, verify=False, timeout=20)
+
+
+def program_of(api: Api, key: str) -> httpx.Client:
+    headers = {"authorization": f"Bearer {api.tokens[key]}", "sec-fetch-site": "same-origin"}
+    return httpx.Client(base_url=api.client.base_url, headers=headers, trust_env=False, verify=False, timeout=20)
+
+
+@pytest.fixture(scope="module")
+def ada(filled: Filled, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    rows = [{**row, "master_metadata_track_name": MARK} for row in decoys.good_rows()]
+    path = tmp_path_factory.mktemp("ada") / "archive.zip"
+    archive = decoys.zip_of(path, (decoys.AUDIO, json.dumps(rows).encode())).read_bytes()
+    with browser_of(filled, api, "ada", f"{MARK}: device") as client:
+        token = client.post("/v1/me/tokens", json={"name": f"{MARK}: token"}).json()
+        taken = client.post("/v1/me/imports", params={"name": f"{MARK}.zip"}, content=archive)
+        assert taken.status_code == 202, taken.text
+        sign_ins = client.get("/v1/me/sign-ins").json()["sign_ins"]
+        values = {
+            "import_id": taken.json()["import_id"],
+            "session_id": next(each["session_id"] for each in sign_ins if each["is_this"]),
+            "token_id": token["token_id"],
+        }
+        for name, (mart, column, _) in ENTITIES.items():
+            query = ONLY_HERS.format(mart=mart, column=column)
+            values[name] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
+        yield Victim(client, values, archive, marks_of(filled))
+    filled.sql("delete from app.access_tokens where name <> 'test'")
+    filled.sql("delete from app.imports where status = 'pending'")
+    filled.sql("delete from app.sessions where device like %s or device = 'bob'", f"{MARK}%")
+    for key in filled.users:
+        shutil.rmtree(filled.settings.uploads_folder / key, ignore_errors=True)
+
+
+def marks_of(filled: Filled) -> set[str]:
+    """Texts of ada's that bob has no business to see: her key, her plays and sessions, names that only she played."""
+    mine, others = (
+        {str(row[0]) for key in keys for row in filled.read(NAMES_AND_NUMBERS, *[filled.users[key]] * 5)}
+        for keys in (("ada",), ("bob",))
+    )
+    return {"ada", "Ada"} | (mine - others)
+
+
+NAMES_AND_NUMBERS = """
+select play_id::text from marts.fct_plays where user_id = %s
+union all
+select session_id::text from marts.fct_sessions where user_id = %s
+union all
+select title from marts.dim_contents where content_id in (select content_id from marts.fct_plays where user_id = %s)
+union all
+select name from marts.dim_artists where artist_id in (select artist_id from marts.fct_plays where user_id = %s)
+union all
+select name from marts.dim_albums where album_id in (select album_id from marts.fct_plays where user_id = %s)
+"""
+
+
+def parameters(operation: dict[str, Any]) -> set[str]:
+    return {each["name"] for each in operation.get("parameters", [])}
+
+
+def attempts(victim: Victim, operation_id: str) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Path, query, and the status that a browser of somebody else must get, for everything that ada has."""
+    _, path, operation = OPERATIONS[operation_id]
+    named = parameters(operation) - NOBODYS
+    assert named <= {*victim.values, "cursor"}, f"{operation_id} takes {named}: whose are they?"
+    in_path = {name for name in named if "{" + name + "}" in path}
+    if in_path:
+        yield path.format(**victim.values), {}, 404
+    else:
+        yield path, {}, {"importArchive": 202, "makeToken": 201}.get(operation_id, 200)
+    for name in named - in_path - {"cursor"}:
+        yield path, {name: victim.values[name], **ENTITIES[name][2]}, 200
+    cursor = victim.cursor(path) if "cursor" in named else None
+    if cursor is not None:
+        yield path, {"cursor": cursor, "limit": 1}, 422
+
+
+@pytest.mark.parametrize("operation_id", OPERATIONS)
+@pytest.mark.parametrize("kind", ["browser", "program"])
+def test_nothing_of_another_user_is_in_any_answer(
+    api: Api, filled: Filled, ada: Victim, operation_id: str, kind: str
+) -> None:
+    method = OPERATIONS[operation_id][0]
+    # Ada's own archive, byte for byte: whoever hands it in must not meet her import.
+    bodies: dict[str, dict[str, Any]] = {
+        "makeToken": {"json": {"name": "bob's own"}},
+        "importArchive": {"content": ada.archive},
+    }
+    body = bodies.get(operation_id, {})
+    assert bool(body) == ("requestBody" in OPERATIONS[operation_id][2]), f"{operation_id} needs a body to try"
+    with browser_of(filled, api, "bob", "bob") if kind == "browser" else program_of(api, "bob") as bob:
+        for path, query, status in attempts(ada, operation_id):
+            answer = bob.request(method, path, params=query, **body)
+            assert answer.status_code in ({status, 403} if kind == "program" else {status}), (path, query, answer.text)
+            document = answer.json()
+            assert {text for text in texts(document) if text in ada.marks or MARK in text} == set(), (path, query)
+            if query.keys() & ENTITIES.keys() and answer.status_code == 200:
+                assert document["data"] == []
+            if operation_id == "importArchive" and answer.status_code == 202:
+                assert document["import_id"] != ada.values["import_id"]
+
+
+def test_what_is_refused_to_others_is_there_for_its_owner(ada: Victim) -> None:
+    """Else the test above would pass with numbers that nobody has."""
+    assert len(ada.marks) > 4_000
+    for path in ("/v1/me/imports", "/v1/me/tokens", "/v1/me/sign-ins"):
+        assert any(MARK in text for text in texts(ada.client.get(path).json())), path
+    tried: set[str] = set()
+    for operation_id, (method, _, _) in OPERATIONS.items():
+        if method == "get" and operation_id != "watchImport":
+            for path, query, _ in attempts(ada, operation_id):
+                tried |= query.keys()
+                answer = ada.client.get(path, params=query)
+                assert answer.status_code == 200, (path, query)
+                if query.keys() & {*ENTITIES, "cursor"}:
+                    assert answer.json()["data"] != [], (path, query)
+                if operation_id == "listPlays":
+                    assert not ada.marks.isdisjoint(texts(answer.json()))
+    assert tried >= {*ENTITIES, "cursor"}
+
+
+def test_what_others_tried_to_end_goes_on(api: Api, filled: Filled, ada: Victim) -> None:
+    for bob in (browser_of(filled, api, "bob", "bob"), program_of(api, "bob")):
+        with bob:
+            bob.delete(f"/v1/me/tokens/{ada.values['token_id']}")
+            bob.delete(f"/v1/me/sign-ins/{ada.values['session_id']}")
+    tokens = ada.client.get("/v1/me/tokens").json()["tokens"]
+    assert ada.values["token_id"] in {each["token_id"] for each in tokens}
+
+
+def test_an_operation_that_names_something_new_is_noticed(ada: Victim) -> None:
+    method, path, operation = OPERATIONS["listPlays"]
+    changed = {**operation, "parameters": [*operation["parameters"], {"name": "playlist_id", "in": "query"}]}
+    OPERATIONS["listPlays"] = (method, path, changed)
+    try:
+        with pytest.raises(AssertionError, match="playlist_id"):
+            list(attempts(ada, "listPlays"))
+    finally:
+        OPERATIONS["listPlays"] = (method, path, operation)
