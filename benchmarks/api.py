@@ -1,11 +1,12 @@
 """(f) The reads of the API, one worker: latency at one connection, throughput at eight, beside a bare application.
 
-    python -m benchmarks.api [--plays 1000000] [--requests 300] [--seconds 3]
+    python -m benchmarks.api [--plays 1000000] [--of-a-user 1000000] [--requests 300] [--seconds 2]
 
 A user has a million plays; more plays are more such users, copies of the first shifted in time: a household is many
-listeners, not one that listens for a century. The bare application runs the statement of each read in the same run
-(benchmarks/api_servers.py); the load comes from this process, on the same cores. Then: answers 304, and a mix of reads
-while an archive of another user is imported.
+listeners, not one that listens for a century. With more than one, latency is measured before the others come, and
+after. The bare application runs the statements of each read in the same run (benchmarks/api_servers.py); the load comes
+from this process, on the same cores. Then: answers 304, and a mix of reads while an archive of another user is
+imported. Ends with 1 when a limit is missed.
 """
 
 from __future__ import annotations
@@ -31,21 +32,65 @@ from myi_pipeline.warehouse.connections import Role
 PLAYS_OF_A_USER = 1_000_000
 CONNECTIONS = 8
 MAY_P50_MS, MAY_P50_OF_RANGE_MS, MAY_P99_MS = 5.0, 100.0, 70.0
+LEAST_OF_BARE, MOST_BY_SIZE, MOST_BESIDE_IMPORT = 0.5, 1.2, 4.0
+# Spotify's own lists come by polling: a hundred days of them.
+RANKS = """
+insert into marts.fct_top_ranks (user_id, snapshot_date, snapshot_at, entity_kind, term, rank, entity_id)
+select
+    heard.user_id, date '2024-06-01' + n, timestamptz '2024-06-01 08:00Z' + n * interval '1 day',
+    'artist', 'medium_term',
+    row_number() over (partition by heard.user_id, n order by heard.counted_plays desc, heard.artist_id),
+    heard.artist_id
+from marts.dim_users as u
+cross join generate_series(0, 99) as n
+cross join lateral (
+    select user_id, artist_id, counted_plays
+    from marts.agg_period_artists
+    where user_id = u.user_id and period = 'all'
+    order by counted_plays desc
+    limit 50
+) as heard
+"""
+
+
+class Limits:
+    """What was missed."""
+
+    def __init__(self) -> None:
+        self.missed: list[str] = []
+
+    def hold(self, what: str, *conditions: bool) -> str:
+        """What a table says of it."""
+        if all(conditions):
+            return "holds"
+        self.missed.append(what)
+        return "missed"
 
 
 def fill(house: House, plays: int) -> int:
-    """`plays` of users with a million each (or of one with all, if that is fewer); the first user's number."""
-    first = house.add_user("ana")
-    each = min(plays, PLAYS_OF_A_USER)
-    house.load(make_archive(house.folder, plays=each), "ana")
-    for number in range(1, max(1, plays // each)):
+    """One user with so many plays, and their marts; the user's number."""
+    user = house.add_user("ana")
+    house.load(make_archive(house.folder, plays=plays), "ana")
+    refresh(house)
+    return user
+
+
+def multiply(house: House, user: int, users: int) -> None:
+    """More users like that one."""
+    for number in range(1, users):
         other = house.add_user(f"other{number}")
         with house.warehouse.connect(Role.OWNER, autocommit=True) as connection:
-            connection.execute(CLONE.encode(), {"from": first, "to": other, "shift": number})
+            connection.execute(CLONE.encode(), {"from": user, "to": other, "shift": number})
+    refresh(house)
+
+
+def refresh(house: House) -> None:
     with ChildDbt() as dbt:
         house.refresh(dbt=dbt)
+    with house.warehouse.connect(Role.DBT) as connection:
+        connection.execute("truncate marts.fct_top_ranks")
+        connection.execute(RANKS.encode())
     house.execute("vacuum analyze")
-    return first
 
 
 def free_port() -> int:
@@ -117,17 +162,44 @@ def request(port: int, path: str, token: str, **headers: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\n{more}\r\n".encode()
 
 
-def measure(read: Read, port: int, bare: int, token: str, *, count: int, seconds: float) -> list[object]:
-    ours = [request(port, f"/v1/me/{read.path}".rstrip("/"), token)]
+def of_ours(read: Read, port: int, token: str) -> bytes:
+    return request(port, f"/v1/me/{read.path}".rstrip("/"), token)
+
+
+def medians(every: Sequence[Read], port: int, token: str, count: int) -> dict[str, float]:
+    """p50 of each read at one connection: the best of three rounds, so that a moment of the machine is no result."""
+    found: dict[str, float] = {}
+    for _ in range(3):
+        for read in every:
+            alone, _ = asyncio.run(load(port, [of_ours(read, port, token)], connections=1, count=count))
+            found[read.name] = min(at(alone, 0.5), found.get(read.name, at(alone, 0.5)))
+    return found
+
+
+def measure(
+    read: Read, port: int, bare: int, token: str, *, p50: float, before: float | None, seconds: float, limits: Limits
+) -> list[object]:
+    ours = [of_ours(read, port, token)]
     theirs = [request(bare, f"/?read={read.name.replace(' ', '%20')}", token)]
-    alone, _ = asyncio.run(load(port, ours, connections=1, count=count))
-    many, rate = asyncio.run(load(port, ours, connections=CONNECTIONS, seconds=seconds))
-    _, bare_rate = asyncio.run(load(bare, theirs, connections=CONNECTIONS, seconds=seconds))
+    many: list[float] = []
+    rate = bare_rate = 0.0
+    # By turns, the best round of each: what else the machine does for a moment is no result.
+    for _ in range(3):
+        spent, reached = asyncio.run(load(port, ours, connections=CONNECTIONS, seconds=seconds))
+        many, rate = (spent, reached) if reached > rate else (many, rate)
+        bare_rate = max(bare_rate, asyncio.run(load(bare, theirs, connections=CONNECTIONS, seconds=seconds))[1])
     may = MAY_P50_OF_RANGE_MS if read.is_range else MAY_P50_MS
-    verdict = "" if at(alone, 0.5) <= may and rate >= bare_rate / 2 and at(many, 0.99) <= MAY_P99_MS else "missed"
+    grown = None if before is None else p50 / before
+    verdict = limits.hold(
+        read.name,
+        p50 <= may,
+        at(many, 0.99) <= MAY_P99_MS,
+        rate >= bare_rate * LEAST_OF_BARE,
+        grown is None or grown <= MOST_BY_SIZE,
+    )
     return [
-        read.name, at(alone, 0.5), f"<= {may:.0f}", at(many, 0.99), round(rate), round(bare_rate),
-        rate / bare_rate, verdict,
+        read.name, p50, f"{may:.0f}", at(many, 0.99), round(rate), round(bare_rate), rate / bare_rate,
+        "" if grown is None else grown, verdict,
     ]  # fmt: skip
 
 
@@ -147,7 +219,7 @@ def unchanged(port: int, token: str, count: int) -> None:
     print_table("an unchanged answer", ("", "p50 ms", "p99 ms", f"a second at {CONNECTIONS}"), rows)
 
 
-def beside_an_import(house: House, port: int, mix: Sequence[bytes], seconds: float) -> None:
+def beside_an_import(house: House, port: int, mix: Sequence[bytes], seconds: float, limits: Limits) -> None:
     """p99 of a mix of reads at one connection: alone, and while another user's archive is read and loaded."""
     archive = make_archive(house.folder, plays=300_000, seed=7, name="late")
     house.add_user("late")
@@ -162,37 +234,57 @@ def beside_an_import(house: House, port: int, mix: Sequence[bytes], seconds: flo
     ratio = at(busy, 0.99) / at(quiet, 0.99)
     rows = [
         ("alone", at(quiet, 0.5), at(quiet, 0.99), 1.0, ""),
-        ("during an import", at(busy, 0.5), at(busy, 0.99), ratio, "<= 4"),
+        ("during an import", at(busy, 0.5), at(busy, 0.99), ratio, limits.hold("import", ratio <= MOST_BESIDE_IMPORT)),
     ]
-    print_table("a mix of reads, one connection", ("", "p50 ms", "p99 ms", "p99 ratio", "aim"), rows)
+    columns = ("", "p50 ms", "p99 ms", f"p99 ratio, at most {MOST_BESIDE_IMPORT:.0f}", "")
+    print_table("a mix of reads, one connection", columns, rows)
 
 
-def main() -> None:
-    given = arguments(__doc__, plays=PLAYS_OF_A_USER, requests=300, seconds=3)
+def main() -> int:
+    given = arguments(__doc__, plays=PLAYS_OF_A_USER, of_a_user=PLAYS_OF_A_USER, requests=300, seconds=2)
     print_machine()
+    limits = Limits()
+    of_a_user = min(given.plays, given.of_a_user)
+    users = max(1, given.plays // of_a_user)
     with open_house(given.database_url) as house:
         began = time.perf_counter()
-        user = fill(house, given.plays)
+        user = fill(house, of_a_user)
         artist = int(str(house.execute(
             "select artist_id from marts.agg_period_artists where period = 'all' order by counted_plays desc limit 1"
         )[0][0]))  # fmt: skip
-        print(f"({given.plays:,} plays and their marts in {time.perf_counter() - began:.0f} s)")
         with house.warehouse.connect(Role.APP, autocommit=True) as connection:
             token = manage_access.make_token(connection, user_id=user, name="bench", days=None).token
+        every = reads(artist_id=artist)
+        before: dict[str, float] = {}
+        if users > 1:
+            port = free_port()
+            with server("api", port):
+                before = medians(every, port, token, given.requests)
+            multiply(house, user, users)
+        print(f"({of_a_user * users:,} plays and their marts after {time.perf_counter() - began:.0f} s)")
         port, bare = free_port(), free_port()
         known = {"BENCH_USER": str(user), "BENCH_ARTIST": str(artist)}
         with server("api", port), server("bare", bare, **known):
-            every = reads(artist_id=artist)
-            rows = [measure(read, port, bare, token, count=given.requests, seconds=given.seconds) for read in every]
-            print_table(
-                f"{given.plays:,} plays, {min(given.plays, PLAYS_OF_A_USER):,} of them the reader's",
-                ("", "p50 ms at 1", "aim", f"p99 ms at {CONNECTIONS}", "a second", "bare", "of bare", ""),
-                rows,
-            )
+            now = medians(every, port, token, given.requests)
+            rows = [
+                measure(
+                    read, port, bare, token,
+                    p50=now[read.name], before=before.get(read.name), seconds=given.seconds, limits=limits,
+                )
+                for read in every
+            ]  # fmt: skip
+            columns = (
+                "", "p50 ms at 1", "at most", f"p99 ms at {CONNECTIONS}, at most {MAY_P99_MS:.0f}", "a second", "bare",
+                f"of bare, at least {LEAST_OF_BARE}", f"p50, {of_a_user:,} plays = 1, at most {MOST_BY_SIZE}", "",
+            )  # fmt: skip
+            print_table(f"{of_a_user * users:,} plays, {of_a_user:,} of them the reader's", columns, rows)
             unchanged(port, token, given.requests)
-            mix = [request(port, f"/v1/me/{each.path}".rstrip("/"), token) for each in every if not each.is_range]
-            beside_an_import(house, port, mix, given.seconds)
+            mix = [of_ours(each, port, token) for each in every if not each.is_range]
+            beside_an_import(house, port, mix, given.seconds, limits)
+    if limits.missed:
+        print(f"missed: {', '.join(limits.missed)}")
+    return 1 if limits.missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,14 +1,15 @@
-"""The reads that are measured: an address of the API each, and the statement that a bare application runs for it."""
+"""The reads that are measured: an address of the API each, and the statements that a bare application runs for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from myi_pipeline.api.listing import MOST_BIGINT, MOST_INT, Order
+from myi_pipeline.api.listing import Order
 from myi_pipeline.api.routes.figures import BUCKETS, STREAKS
 from myi_pipeline.api.routes.plays import FIRSTS, PLAYS, SESSIONS, plays_sql
+from myi_pipeline.api.routes.top import range_values, top_order
 from myi_pipeline.api.spans import (
     BEGINNING,
     END,
@@ -17,7 +18,6 @@ from myi_pipeline.api.spans import (
     START_OF_ALL,
     Period,
     last_day_of,
-    parts_of,
     period_start,
 )
 from myi_pipeline.api.sql_files import load_sql
@@ -29,40 +29,41 @@ RANGE = (date(2020, 2, 11), date(2023, 8, 20))
 
 
 @dataclass(frozen=True)
+class Statement:
+    sql: str
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Read:
     """`is_range`: a span that is no period, which may take longer."""
 
     name: str
     path: str
-    sql: str
-    values: dict[str, Any]
+    statements: tuple[Statement, ...]
     is_range: bool = False
 
 
-def _listing(name: str, path: str, sql: str, order: Order, **values: Any) -> Read:
-    return Read(name, path, sql, {**values, **order.values(None), "limit": 51})
+def _read(name: str, path: str, sql: str, /, **values: Any) -> Read:
+    return Read(name, path, (Statement(load_sql(f"marts/{sql}"), values),))
+
+
+def _listing(name: str, path: str, sql: str, order: Order, /, **values: Any) -> Read:
+    return Read(name, path, (Statement(sql, {**values, **order.values(None), "limit": 51}),))
 
 
 def _top(entity: str, period: str, start: date) -> Read:
-    order = Order({"counted_plays": MOST_INT, "ms_played": MOST_BIGINT, f"{entity}_id": 0})
+    order = top_order(entity)
     path = f"top/{entity}s?period={period}&date={start}"
-    return _listing(
-        f"top/{entity}s, {period}", path, load_sql(f"marts/top_{entity}s"), order, period=period, period_start=start
-    )
+    sql = load_sql(f"marts/top_{entity}s")
+    return _listing(f"top/{entity}s, {period}", path, sql, order, period=period, period_start=start)
 
 
 def _top_of_range(entity: str) -> Read:
-    parts = parts_of(*RANGE)
-    values = {
-        "periods": [period.value for period, _ in parts.periods],
-        "period_starts": [start for _, start in parts.periods],
-        "first_days": [first for first, _ in parts.days],
-        "last_days": [last for _, last in parts.days],
-        **Order({"counted_plays": MOST_INT, "ms_played": MOST_BIGINT, f"{entity}_id": 0}).values(None),
-        "limit": 51,
-    }
     path = f"top/{entity}s?from={RANGE[0]}&to={RANGE[1]}"
-    return Read(f"top/{entity}s, range", path, load_sql(f"marts/top_{entity}s_of_range"), values, is_range=True)
+    values = range_values(*RANGE)
+    sql = load_sql(f"marts/top_{entity}s_of_range")
+    return replace(_listing(f"top/{entity}s, range", path, sql, top_order(entity), **values), is_range=True)
 
 
 def reads(*, artist_id: int) -> list[Read]:
@@ -76,9 +77,14 @@ def reads(*, artist_id: int) -> list[Read]:
     artist = {"artist_id": artist_id, **EVERYTHING}
     of_artist = f"plays?artist_id={artist_id}"
     year = {"first_day": date(2023, 1, 1), "last_day": date(2023, 12, 31)}
+    month = {"first_day": date(2023, 5, 1), "last_day": date(2023, 5, 31)}
+    whole = {"names": ["all"], "first_days": [FIRST_DAY], "last_days": [LAST_DAY]}
+    yesterday = {"yesterday": today - timedelta(days=1)}
+    ranks = {"kind": "artist", "term": "medium_term", "day": LAST_DAY}
+    timeline = load_sql("marts/timeline")
     return [
-        Read("me", "", load_sql("marts/version"), {}),
-        Read("summary", "summary", load_sql("marts/summary"), spans),
+        _read("me", "", "version"),
+        _read("summary", "summary", "summary", **spans),
         _listing("plays", "plays", plays_sql(), PLAYS, **EVERYTHING),
         _listing("plays, an artist", of_artist, plays_sql("artist_id"), PLAYS, **artist),
         _listing("sessions", "sessions", load_sql("marts/sessions"), SESSIONS, **EVERYTHING),
@@ -86,12 +92,23 @@ def reads(*, artist_id: int) -> list[Read]:
         _top("track", "all", START_OF_ALL),
         _top("artist", "year", date(2023, 1, 1)),
         _top("album", "month", date(2023, 5, 1)),
-        _listing("timeline, days", "timeline?grain=day", load_sql("marts/timeline"), BUCKETS, grain="day", **DAYS),
-        _listing("timeline, months", "timeline", load_sql("marts/timeline"), BUCKETS, grain="month", **DAYS),
-        Read("clock, a year", "clock?period=year&date=2023-01-01", load_sql("marts/clock"), year),
-        Read("clock, all", "clock", load_sql("marts/clock"), {"first_day": START_OF_ALL, "last_day": LAST_DAY}),
-        _listing("streaks", "streaks", load_sql("marts/streaks"), STREAKS, **DAYS),
-        Read("coverage", "coverage", load_sql("marts/coverage"), {}),
+        _listing("timeline, days", "timeline?grain=day", timeline, BUCKETS, grain="day", **DAYS),
+        _listing("timeline, weeks", "timeline?grain=week", timeline, BUCKETS, grain="week", **DAYS),
+        _listing("timeline, months", "timeline", timeline, BUCKETS, grain="month", **DAYS),
+        _read("clock, a month", "clock?period=month&date=2023-05-01", "clock", **month),
+        _read("clock, a year", "clock?period=year&date=2023-01-01", "clock", **year),
+        _read("clock, all", "clock", "clock", first_day=START_OF_ALL, last_day=LAST_DAY),
+        _beside(
+            _listing("streaks", "streaks", load_sql("marts/streaks"), STREAKS, **DAYS),
+            _read("", "", "streak_marks", **yesterday),
+        ),
+        _read("ranks", "ranks?kind=artist", "ranks_on_day", **ranks),
+        _beside(_read("coverage", "coverage", "summary", **whole), _read("", "", "coverage")),
         _top_of_range("track"),
         _top_of_range("artist"),
-    ]  # fmt: skip
+        _top_of_range("album"),
+    ]
+
+
+def _beside(first: Read, second: Read) -> Read:
+    return replace(first, statements=(*first.statements, *second.statements))

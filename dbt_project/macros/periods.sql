@@ -19,3 +19,12 @@
 {% macro beginning() -%}
     date '1970-01-01'
 {%- endmacro %}
+
+{# The week, month, year and `all` that hold a date, each with the day after it. #}
+{% macro periods_of(local_date) -%}
+    values
+    ('week', {{ week_of(local_date) }}, {{ week_of(local_date) }} + 7),
+    ('month', {{ month_of(local_date) }}, ({{ month_of(local_date) }} + interval '1 month')::date),
+    ('year', {{ year_of(local_date) }}, ({{ year_of(local_date) }} + interval '1 year')::date),
+    ('all', {{ beginning() }}, date 'infinity')
+{%- endmacro %}

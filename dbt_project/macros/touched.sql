@@ -51,6 +51,22 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# The slices of agg_period_user, each with the day after it. #}
+{% macro touched_periods_of_users() -%}
+    select distinct touched.user_id, period.period, period.period_start, period.next_start
+    from ops.touched_dates as touched
+    cross join lateral ({{ periods_of('touched.local_date') }}) as period (period, period_start, next_start)
+{%- endmacro %}
+
+{# The slices of agg_clock_user, the same way. #}
+{% macro touched_years() -%}
+    select distinct
+        user_id,
+        {{ year_of('local_date') }} as year_start,
+        ({{ year_of('local_date') }} + interval '1 year')::date as next_start
+    from ops.touched_dates
+{%- endmacro %}
+
 {# The slices of fct_first_plays. #}
 {% macro touched_firsts() -%}
     select distinct

@@ -1,6 +1,6 @@
 -- Plays, counted plays and time heard of a user are the same whichever mart adds them up.
 with totals as (
-    {%- for mart in ['fct_plays', 'agg_day_user', 'agg_hour_user', 'fct_sessions'] %}
+    {%- for mart in ['fct_plays', 'agg_day_user', 'agg_hour_user', 'agg_clock_user', 'agg_period_user', 'fct_sessions'] %}
     select
         touched.user_id,
         '{{ mart }}' as mart,
@@ -14,6 +14,9 @@ with totals as (
         coalesce(sum(mart_row.ms_played), 0) as ms_played
     from {{ last_touched_users() }} as touched
     inner join {{ ref(mart) }} as mart_row on mart_row.user_id = touched.user_id
+    {%- if mart == 'agg_period_user' %}
+    where mart_row.period = 'all'
+    {%- endif %}
     group by touched.user_id
     {{ 'union all' if not loop.last }}
     {%- endfor %}
@@ -24,4 +27,4 @@ select
     array_agg(mart || ': ' || plays || ', ' || counted_plays || ', ' || ms_played order by mart) as by_mart
 from totals
 group by user_id
-having count(*) <> 4 or count(distinct row(plays, counted_plays, ms_played)) > 1
+having count(*) <> 6 or count(distinct row(plays, counted_plays, ms_played)) > 1

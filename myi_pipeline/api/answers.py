@@ -134,9 +134,9 @@ def agree(
     request: Request, *, user_id: int, version: int | None, hangs_on: Sequence[object] = (), may_be_csv: bool = False
 ) -> Reply:
     """The form of the answer. `hangs_on` is what it follows from besides marts and address: today's date, a login."""
-    headers = request.headers
+    headers, scope = request.headers, request.scope
     media_type = _media_type(headers.get("accept"), may_be_csv=may_be_csv)
-    parts = (user_id, version, media_type, request.url.path, request.scope["query_string"].decode("latin-1"), *hangs_on)
+    parts = (user_id, version, media_type, scope["path"], scope["query_string"].decode("latin-1"), *hangs_on)
     digest = blake2b("\0".join(map(str, parts)).encode(), key=_build(), digest_size=12).hexdigest()
     return Reply(
         media_type=media_type,
@@ -175,4 +175,4 @@ def link(request: Request, relation: str, **changes: str | None) -> str:
     """One part of a Link header: this request with other values of its query."""
     query = {**request.query_params, **changes}
     text = urlencode({name: value for name, value in query.items() if value is not None})
-    return f'<{request.url.path}{"?" + text if text else ""}>; rel="{relation}"'
+    return f'<{request.scope["path"]}{"?" + text if text else ""}>; rel="{relation}"'

@@ -21,6 +21,7 @@ from myi_pipeline.api.assets import Assets
 from myi_pipeline.api.contract import describe_app
 from myi_pipeline.api.cursors import Cursors
 from myi_pipeline.api.database import Pools
+from myi_pipeline.api.direct import DirectReads
 from myi_pipeline.api.metrics import Metrics
 from myi_pipeline.api.requests import Boundary, Requests
 from myi_pipeline.api.routes import account, figures, health, imports, plays, sign_in, top
@@ -97,10 +98,12 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     app.openapi = partial(describe_app, app)  # type: ignore[method-assign]
     problems.install(app, as_page=pages.as_page)
     pages.install(app)
+    app.add_middleware(GZipMiddleware, minimum_size=_WORTH_COMPRESSING_BYTES, compresslevel=4)
+    # They pack their answers themselves, because the tag names the packed bytes.
+    app.add_middleware(DirectReads, routes=[*figures.router.routes, *top.router.routes, *plays.router.routes])
     app.add_middleware(Boundary)
     most = settings.api_max_upload_bytes
     app.add_middleware(BodyLimits, larger={UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES}, as_page=pages.as_page)
-    app.add_middleware(GZipMiddleware, minimum_size=_WORTH_COMPRESSING_BYTES, compresslevel=4)
     if settings.cors_origin_list:
         app.add_middleware(
             CORSMiddleware,

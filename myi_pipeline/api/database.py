@@ -9,28 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGresult
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from starlette.concurrency import run_in_threadpool
 
+from myi_pipeline.api.exchange import LOST, Asked, Connection, Row, exchange, rows_of, tuples_of
+from myi_pipeline.api.sql_files import load_sql
 from myi_pipeline.core.errors import Transient
 from myi_pipeline.settings import Settings
 from myi_pipeline.warehouse.connections import Role, Warehouse
 
 # A request looks for its user and then reads: both together stay below the two seconds that a person waits.
 PATIENCE_S = 0.9
+# For a read that comes back as a whole; whoever's user is not remembered has met a silent server before it.
+_WHOLE_PATIENCE_S = 1.7
 _CONNECT_TIMEOUT_S = 2
 # The pool's own attempts; after that the next request makes it try again. Its pauses double, so this bounds them.
 _RECONNECT_S = 3.0
+_BEGIN, _END = Asked("begin isolation level repeatable read read only"), Asked("commit")
 
-AsyncConnection = psycopg.AsyncConnection[Any]
-AsyncPool = AsyncConnectionPool[AsyncConnection]
+Pool = AsyncConnectionPool[Connection]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -43,9 +49,24 @@ class DatabaseGone(Transient):
 class Snapshot:
     """One user's marts at one moment. `version` is None before the first refresh for that user."""
 
-    connection: AsyncConnection
+    connection: Connection
     user_id: int
     version: int | None
+    refreshed_at: datetime | None = None
+
+    async def fetch(self, sql: str, values: Mapping[str, Any]) -> list[Row]:
+        """Rows of the user's marts; `user_id` is always among the values."""
+        (result,) = await exchange(self.connection, [Asked(sql, {"user_id": self.user_id, **values})])
+        return rows_of(self.connection, result)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What statements found in one snapshot: the rows of each."""
+
+    version: int | None
+    refreshed_at: datetime | None
+    rows: Sequence[list[Row]]
 
 
 class Pools:
@@ -78,7 +99,7 @@ class Pools:
             await pool.close(timeout=2)
         await run_in_threadpool(self._threads.close, 2)
 
-    def _all(self) -> tuple[AsyncPool, ...]:
+    def _all(self) -> tuple[Pool, ...]:
         return (self._marts, self._access, self._monitor)
 
     def figures(self) -> dict[str, dict[str, int]]:
@@ -89,28 +110,39 @@ class Pools:
     @asynccontextmanager
     async def read_as(self, user_id: int) -> AsyncIterator[Snapshot]:
         """The user's marts in one snapshot, so that rows and version agree. Raises DatabaseGone."""
-        # One message to the server instead of three; the number is no text from outside.
-        begin = (
-            "begin isolation level repeatable read read only;"
-            f" select set_config('app.user_id', '{int(user_id)}', true);"
-            f" select version from marts.user_versions where user_id = {int(user_id)}"
+        connection, results = await self._first(self._marts, _opening(user_id))
+        try:
+            yield Snapshot(connection, user_id, *_version(connection, results))
+        finally:
+            await _give_back(self._marts, connection)
+
+    async def read(self, user_id: int, asked: Sequence[Asked], *, may_take_long: bool = False) -> Answered:
+        """The same for statements that are known beforehand, in one message. Raises DatabaseGone.
+
+        One that may take long has its server tell at once that it is there, which costs a further answer.
+        """
+        opening = _opening(user_id)
+        of_user = [Asked(each.sql, {"user_id": user_id, **each.values}) for each in asked]
+        every = [*opening, *of_user, _END]
+        connection, results = await self._first(
+            self._marts,
+            every,
+            opening=len(opening) if may_take_long else len(every),
+            patience_s=PATIENCE_S if may_take_long else _WHOLE_PATIENCE_S,
         )
-        async with self._borrowed(self._marts, begin) as (connection, cursor):
-            found = None
-            while cursor.nextset():
-                found = await cursor.fetchone()
-            yield Snapshot(connection, user_id, int(found[0]) if found else None)
+        try:
+            rows = [rows_of(connection, result) for result in results[len(opening) : -1]]
+            return Answered(*_version(connection, results), rows)
+        finally:
+            await _give_back(self._marts, connection)
 
     async def ask_access(self, query: str, parameters: dict[str, object]) -> tuple[Any, ...] | None:
         """One row of what the role `app` may see. Raises DatabaseGone."""
-        async with self._borrowed(self._access, query, parameters) as (_, cursor):
-            row: tuple[Any, ...] | None = await cursor.fetchone()
-            return row
+        return next(iter(await self._ask(self._access, Asked(query, parameters))), None)
 
     async def ask_monitor(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of the views for metrics. Raises DatabaseGone."""
-        async with self._borrowed(self._monitor, query) as (_, cursor):
-            return await cursor.fetchall()
+        return await self._ask(self._monitor, Asked(query))
 
     async def in_thread(
         self, work: Callable[Concatenate[psycopg.Connection[Any], P], T], *args: P.args, **kwargs: P.kwargs
@@ -140,77 +172,56 @@ class Pools:
         if not taken.cancelled() and taken.exception() is None:
             self._threads.putconn(taken.result())
 
-    @asynccontextmanager
-    async def _borrowed(
-        self, pool: AsyncPool, first: str, parameters: dict[str, object] | None = None
-    ) -> AsyncIterator[tuple[AsyncConnection, psycopg.AsyncCursor[Any]]]:
-        """A connection on which the first statement has just succeeded, and that statement's cursor."""
+    async def _ask(self, pool: Pool, asked: Asked) -> list[tuple[Any, ...]]:
+        connection, (result,) = await self._first(pool, [asked])
         try:
-            connection, cursor = await _within_patience(pool, first, parameters)
-        except DatabaseGone:
-            self.is_gone = True
-            raise
-        try:
-            yield connection, cursor
+            return tuples_of(connection, result)
         finally:
             await _give_back(pool, connection)
 
+    async def _first(
+        self, pool: Pool, asked: Sequence[Asked], *, opening: int | None = None, patience_s: float = PATIENCE_S
+    ) -> tuple[Connection, list[PGresult]]:
+        """A connection on which these have just succeeded; the first `opening`, or all, within our patience."""
+        deadline = time.monotonic() + patience_s
+        count = len(asked) if opening is None else opening
+        while True:
+            try:
+                connection = await pool.getconn(timeout=max(0.01, deadline - time.monotonic()))
+            except psycopg.OperationalError as error:
+                raise self._gone() from error
+            try:
+                return connection, await exchange(connection, asked, opening=count, deadline=deadline)
+            except BaseException as error:
+                is_lost = connection.closed
+                await _give_back(pool, connection)
+                if isinstance(error, TimeoutError):
+                    raise self._gone() from error
+                # A restart of the server leaves connections that are dead and do not know it: nothing was lost yet.
+                if not (is_lost and isinstance(error, LOST)):
+                    raise
 
-async def _within_patience(
-    pool: AsyncPool, first: str, parameters: dict[str, object] | None
-) -> tuple[AsyncConnection, psycopg.AsyncCursor[Any]]:
-    beginning = asyncio.ensure_future(_begin(pool, first, parameters, time.monotonic() + PATIENCE_S))
-    try:
-        done, _ = await asyncio.wait({beginning}, timeout=PATIENCE_S)
-    except asyncio.CancelledError:
-        _abandon(pool, beginning)
-        raise
-    if not done:
-        _abandon(pool, beginning)
-        raise DatabaseGone("the database does not answer")
-    return beginning.result()
-
-
-async def _begin(
-    pool: AsyncPool, first: str, parameters: dict[str, object] | None, deadline: float
-) -> tuple[AsyncConnection, psycopg.AsyncCursor[Any]]:
-    while True:
-        try:
-            connection = await pool.getconn(timeout=max(0.01, deadline - time.monotonic()))
-        except psycopg.OperationalError as error:
-            raise DatabaseGone("the database does not answer") from error
-        try:
-            return connection, await connection.execute(first.encode(), parameters)
-        except BaseException as error:
-            is_gone = connection.closed
-            await pool.putconn(connection)
-            # A restart of the server leaves connections that are dead and do not know it: nothing was lost yet.
-            if not (is_gone and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))):
-                raise
+    def _gone(self) -> DatabaseGone:
+        self.is_gone = True
+        return DatabaseGone("the database does not answer")
 
 
-def _abandon(pool: AsyncPool, beginning: asyncio.Future[tuple[AsyncConnection, psycopg.AsyncCursor[Any]]]) -> None:
-    """Cancelling a statement of a server that hangs takes seconds: nobody waits for that."""
-
-    def give_back(done: asyncio.Future[tuple[AsyncConnection, psycopg.AsyncCursor[Any]]]) -> None:
-        if not done.cancelled() and done.exception() is None:
-            task = asyncio.ensure_future(_give_back(pool, done.result()[0]))
-            _giving_back.add(task)
-            task.add_done_callback(_giving_back.discard)
-
-    beginning.add_done_callback(give_back)
-    beginning.cancel()
+def _opening(user_id: int) -> list[Asked]:
+    """What every read of marts begins with; the version comes first, and may be all that is wanted."""
+    who = Asked("select set_config('app.user_id', %(user)s, true)", {"user": str(user_id)})
+    return [_BEGIN, who, Asked(load_sql("marts/version"), {"user_id": user_id})]
 
 
-# The loop itself holds tasks weakly.
-_giving_back: set[asyncio.Future[None]] = set()
+def _version(connection: Connection, results: Sequence[PGresult]) -> tuple[int | None, datetime | None]:
+    found = tuples_of(connection, results[2])
+    return found[0] if found else (None, None)
 
 
-async def _give_back(pool: AsyncPool, connection: AsyncConnection) -> None:
+async def _give_back(pool: Pool, connection: Connection) -> None:
     try:
         if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:
-            await connection.rollback()
-    except psycopg.Error:
+            await exchange(connection, [_END], opening=1, deadline=time.monotonic() + PATIENCE_S)
+    except (psycopg.Error, TimeoutError):
         await connection.close()
     finally:
         await pool.putconn(connection)
@@ -220,13 +231,20 @@ def _connection_arguments(role: Role) -> dict[str, Any]:
     return {"autocommit": True, "connect_timeout": _CONNECT_TIMEOUT_S, "application_name": f"myi api {role.value}"}
 
 
-def _async_pool(warehouse: Warehouse, role: Role, *, largest: int) -> AsyncPool:
+def _async_pool(warehouse: Warehouse, role: Role, *, largest: int) -> Pool:
     return AsyncConnectionPool(
         warehouse.url(role),
+        connection_class=Connection,
         min_size=min(1, largest - 1),
         max_size=largest,
         open=False,
         timeout=PATIENCE_S,
         reconnect_timeout=_RECONNECT_S,
+        configure=_plan_once if role is Role.API else None,
         kwargs=_connection_arguments(role),
     )
+
+
+async def _plan_once(connection: Connection) -> None:
+    # Every read goes by an index, whatever its values; planning half of them again each time took as long as they do.
+    await connection.execute("set plan_cache_mode = force_generic_plan")

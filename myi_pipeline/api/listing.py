@@ -13,7 +13,6 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from psycopg.rows import dict_row
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,9 +20,10 @@ from starlette.responses import Response
 from myi_pipeline.api.answers import CSV, Reply, link
 from myi_pipeline.api.cursors import BadCursor, Cursors, Key
 from myi_pipeline.api.database import Snapshot
+from myi_pipeline.api.exchange import Asked
+from myi_pipeline.api.exchange import Row as Row
 from myi_pipeline.api.problems import Problem
 
-Row = dict[str, Any]
 # The largest values of the columns' types: "from the top".
 MOST_INT, MOST_BIGINT = 2**31 - 1, 2**63 - 1
 
@@ -71,40 +71,53 @@ class Listing:
     is_ranked: bool = False
 
 
+@dataclass(frozen=True)
+class Turn:
+    """Where a page begins: after the row with these keys, of so many rows seen."""
+
+    purpose: str
+    keys: Sequence[Key] | None
+    seen: int
+
+
 async def fetch(marts: Snapshot, sql: str, values: Mapping[str, Any]) -> list[Row]:
     """Rows of the user's marts; `user_id` is always among the values."""
-    async with marts.connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(sql.encode(), {"user_id": marts.user_id, **values})
-        return await cursor.fetchall()
+    return await marts.fetch(sql, values)
 
 
-async def answer_list(
+def turn_of(request: Request, user_id: int, listing: Listing, page: Page, cursors: Cursors) -> Turn:
+    """Raises Problem when the cursor is not this list's."""
+    purpose = _purpose(request, user_id, listing)
+    if page.cursor is None:
+        return Turn(purpose, None, 0)
+    *keys, last = open_cursor(cursors, purpose, page.cursor)
+    return Turn(purpose, keys, int(last))
+
+
+def asked_for(listing: Listing, turn: Turn, page: Page) -> Asked:
+    return Asked(listing.sql, {**listing.values, **listing.order.values(turn.keys), "limit": page.limit + 1})
+
+
+def answer_list(
     request: Request,
-    marts: Snapshot,
     listing: Listing,
+    rows: list[Row],
     *,
     reply: Reply,
     page: Page,
+    turn: Turn,
     cursors: Cursors,
-    more: Mapping[str, object] | None = None,
+    more: Mapping[str, object],
 ) -> Response:
-    """One page as JSON or CSV, with Link headers. Raises Problem when the cursor is not this list's."""
-    purpose = _purpose(request, marts.user_id, listing)
-    keys: Sequence[Key] | None = None
-    seen = 0
-    if page.cursor is not None:
-        # The keys of the last row seen, and how many rows came before.
-        *keys, last = open_cursor(cursors, purpose, page.cursor)
-        seen = int(last)
-    values = {**listing.values, **listing.order.values(keys), "limit": page.limit + 1}
-    rows = await fetch(marts, listing.sql, values)
+    """One page as JSON or CSV, with Link headers. CSV has no place for `more`."""
     has_more = len(rows) > page.limit
     del rows[page.limit :]
     cursor = None
     if has_more:
-        cursor = cursors.seal(purpose, [*listing.order.keys_of(rows[-1]), seen + len(rows)])
+        # The keys of the last row seen, and how many rows came before.
+        cursor = cursors.seal(turn.purpose, [*listing.order.keys_of(rows[-1]), turn.seen + len(rows)])
     if listing.is_ranked:
-        rows = [{"rank": rank, **row} for rank, row in enumerate(rows, start=seen + 1)]
+        rows = [{"rank": rank, **row} for rank, row in enumerate(rows, start=turn.seen + 1)]
     if listing.zone is not None:
         rows = [_in_zone(row, listing.zone) for row in rows]
     links = [] if page.cursor is None else [link(request, "first", cursor=None)]
@@ -113,8 +126,7 @@ async def answer_list(
     headers = {"link": ", ".join(links)} if links else {}
     if reply.media_type == CSV:
         return reply.table(rows, list(listing.item.model_fields), headers=headers)
-    document = {**(more or {}), "data": rows, "next": cursor, "version": marts.version}
-    return reply.document(document, headers=headers)
+    return reply.document({**more, "data": rows, "next": cursor}, headers=headers)
 
 
 def open_cursor(cursors: Cursors, purpose: str, cursor: str) -> tuple[Key, ...]:
@@ -129,7 +141,7 @@ def open_cursor(cursors: Cursors, purpose: str, cursor: str) -> tuple[Key, ...]:
 def _purpose(request: Request, user_id: int, listing: Listing) -> str:
     query = {**request.query_params, **listing.settled}
     filters = sorted((name, value) for name, value in query.items() if name not in ("cursor", "limit", "time_zone"))
-    return f"{user_id} {request.url.path} {filters}"
+    return f"{user_id} {request.scope['path']} {filters}"
 
 
 def _in_zone(row: Row, zone: ZoneInfo) -> Row:

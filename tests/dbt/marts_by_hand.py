@@ -26,6 +26,9 @@ COLUMNS = {
     "agg_day_user": "user_id, local_date, plays, counted_plays, ms_played, unknown_plays, distinct_tracks,"
     " distinct_artists",
     "agg_hour_user": "user_id, local_date, local_hour, plays, counted_plays, ms_played",
+    "agg_clock_user": "user_id, year_start, weekday, local_hour, plays, counted_plays, ms_played",
+    "agg_period_user": "user_id, period, period_start, days, plays, counted_plays, ms_played, unknown_plays,"
+    " first_local_date, last_local_date",
     **{
         f"agg_period_{entity}s": f"user_id, period, period_start, {entity}_id, plays, counted_plays, ms_played, "
         "first_played_at, last_played_at"
@@ -98,6 +101,8 @@ def expected(connection: Connection) -> dict[str, Rows]:
     rows: dict[str, Rows] = {
         "agg_day_user": {(*key, *day_figures(group)) for key, group in grouped(plays, day_of).items()},
         "agg_hour_user": {(*key, *sums(group)) for key, group in grouped(plays, hour_of).items()},
+        "agg_clock_user": {(*key, *sums(group)) for key, group in grouped(plays, weekly_hour_of).items()},
+        "agg_period_user": set(periods_of_users(plays)),
         "fct_sessions": set(sessions(plays)),
         "agg_streaks": set(streaks(plays)),
         "fct_first_plays": set(first_plays(plays)),
@@ -132,6 +137,11 @@ def hour_of(play: Play) -> tuple[int, date, int]:
     return play.user_id, play.local.date(), play.local.hour
 
 
+def weekly_hour_of(play: Play) -> tuple[int, date, int, int]:
+    day = play.local.date()
+    return play.user_id, day.replace(month=1, day=1), day.isoweekday(), play.local.hour
+
+
 def sums(plays: list[Play]) -> tuple[int, int, int]:
     return len(plays), sum(play.is_counted for play in plays), sum(play.ms_played or 0 for play in plays)
 
@@ -142,17 +152,29 @@ def day_figures(plays: list[Play]) -> tuple[int, ...]:
     return *sums(plays), unknown, len(tracks), len(artists)
 
 
+def periods_of(day: date) -> Iterable[tuple[str, date]]:
+    yield "week", day - timedelta(days=day.isocalendar().weekday - 1)
+    yield "month", day.replace(day=1)
+    yield "year", day.replace(month=1, day=1)
+    yield "all", date(1970, 1, 1)
+
+
+def periods_of_users(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
+    groups = defaultdict(list)
+    for play in plays:
+        for period, start in periods_of(play.local.date()):
+            groups[play.user_id, period, start].append(play)
+    for key, group in groups.items():
+        days = {play.local.date() for play in group}
+        unknown = sum(play.ms_played is None for play in group)
+        yield *key, len(days), *sums(group), unknown, min(days), max(days)
+
+
 def period_rows(plays: list[Play], entity: str) -> Iterable[tuple[Any, ...]]:
     groups = defaultdict(list)
     for play in plays:
         if (entity_id := play.entity(entity)) is not None:
-            day = play.local.date()
-            for period, start in (
-                ("week", day - timedelta(days=day.isocalendar().weekday - 1)),
-                ("month", day.replace(day=1)),
-                ("year", day.replace(month=1, day=1)),
-                ("all", date(1970, 1, 1)),
-            ):
+            for period, start in periods_of(play.local.date()):
                 groups[play.user_id, period, start, entity_id].append(play)
     for key, group in groups.items():
         yield *key, *sums(group), group[0].played_at, group[-1].played_at

@@ -1,6 +1,6 @@
 -- Depends on every mart, so that whoever sees a new version finds the new rows:
 {% for mart in [
-    'dim_users', 'dim_contents', 'dim_tracks', 'dim_artists', 'dim_albums', 'agg_hour_user', 'agg_streaks',
+    'dim_users', 'dim_contents', 'dim_tracks', 'dim_artists', 'dim_albums', 'agg_clock_user', 'agg_period_user', 'agg_streaks',
     'fct_first_plays', 'fct_sessions', 'fct_coverage_gaps', 'fct_top_ranks',
 ] %}
 -- depends_on: {{ ref(mart) }}

@@ -5,13 +5,15 @@ Belongs here: which spans are summed. Invariant: sums are sums of a user's days 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.listing import Listing, Order, fetch
+from myi_pipeline.api.database import Answered
+from myi_pipeline.api.exchange import Asked, Row
+from myi_pipeline.api.listing import Listing, Order
 from myi_pipeline.api.logins import find_login
 from myi_pipeline.api.models.figures import Bucket, Clock, Coverage, Me, Ranks, Summary, Timeline
 from myi_pipeline.api.models.lists import Streak, StreakList
@@ -31,17 +33,16 @@ Fields = dict[str, object]
 
 @router.get("", operation_id="getMe", response_model=Me, responses=reads(), summary="Who you are here")
 async def me(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
-    async def build(marts: Snapshot) -> Fields:
-        found = await fetch(marts, load_sql("marts/version"), {}) if marts.version is not None else []
-        return {
-            "user_key": visitor.user_key,
-            "display_name": visitor.display_name,
-            "time_zone": visitor.time_zone,
-            "refreshed_at": found[0]["refreshed_at"] if found else None,
-        }
+    shown = {
+        "user_key": visitor.user_key,
+        "display_name": visitor.display_name,
+        "time_zone": visitor.time_zone,
+    }
 
-    shown = (visitor.user_key, visitor.display_name, visitor.time_zone)
-    return await serve_document(request, visitor, site, build, hangs_on=shown)
+    def build(found: Answered) -> Fields:
+        return {**shown, "refreshed_at": found.refreshed_at}
+
+    return await serve_document(request, visitor, site, [], build, hangs_on=tuple(shown.values()))
 
 
 @router.get(
@@ -56,13 +57,14 @@ async def summary(request: Request, visitor: CurrentUser, site: TheSite) -> Resp
     spans = [("today", today, today)]
     spans += [(each.value, start, last_day_of(each, start)) for each in Period for start in [period_start(each, today)]]
 
-    async def build(marts: Snapshot) -> Fields:
-        names, first_days, last_days = (list(column) for column in zip(*spans, strict=True))
-        values = {"names": names, "first_days": first_days, "last_days": last_days}
-        rows = await fetch(marts, load_sql("marts/summary"), values)
-        return {"today": today, "data": [{**row, "last_day": _end(row["last_day"])} for row in rows]}
+    names, first_days, last_days = (list(column) for column in zip(*spans, strict=True))
+    values = {"names": names, "first_days": first_days, "last_days": last_days}
 
-    return await serve_document(request, visitor, site, build, hangs_on=(today,))
+    def build(found: Answered) -> Fields:
+        return {"today": today, "data": [{**row, "last_day": _end(row["last_day"])} for row in found.rows[0]]}
+
+    asked = [Asked(load_sql("marts/summary"), values)]
+    return await serve_document(request, visitor, site, asked, build, hangs_on=(today,))
 
 
 @router.get(
@@ -82,11 +84,7 @@ async def timeline(
 ) -> Response:
     """The oldest first. A bucket at an end of the span holds the days that lie inside."""
     listing = Listing(load_sql("marts/timeline"), BUCKETS, Bucket, values={**days.values, "grain": grain})
-
-    async def fields(_: Snapshot) -> Fields:
-        return {"grain": grain}
-
-    return await serve_list(request, visitor, site, listing, page=page, more=fields)
+    return await serve_list(request, visitor, site, listing, page=page, more=lambda _: {"grain": grain})
 
 
 @router.get(
@@ -106,11 +104,11 @@ async def clock(
     first = period_start(period, day or today_of(visitor))
     last = last_day_of(period, first)
 
-    async def build(marts: Snapshot) -> Fields:
-        rows = await fetch(marts, load_sql("marts/clock"), {"first_day": first, "last_day": last})
-        return {"first_day": first, "last_day": _end(last), "data": rows}
+    def build(found: Answered) -> Fields:
+        return {"first_day": first, "last_day": _end(last), "data": found.rows[0]}
 
-    return await serve_document(request, visitor, site, build, hangs_on=(first,))
+    asked = [Asked(load_sql("marts/clock"), {"first_day": first, "last_day": last})]
+    return await serve_document(request, visitor, site, asked, build, hangs_on=(first,))
 
 
 @router.get(
@@ -125,12 +123,14 @@ async def streaks(request: Request, visitor: CurrentUser, site: TheSite, page: P
     today = today_of(visitor)
     listing = Listing(load_sql("marts/streaks"), STREAKS, Streak, values=days.values)
 
-    async def marks(marts: Snapshot) -> Fields:
-        rows = await fetch(marts, load_sql("marts/streak_marks"), {"yesterday": today - timedelta(days=1)})
-        found = {row.pop("mark"): row for row in rows}
+    def marks(rows: Sequence[list[Row]]) -> Fields:
+        found = {row.pop("mark"): row for row in rows[0]}
         return {"current": found.get("current"), "longest": found.get("longest")}
 
-    return await serve_list(request, visitor, site, listing, page=page, hangs_on=(today,), more=marks)
+    beside = [Asked(load_sql("marts/streak_marks"), {"yesterday": today - timedelta(days=1)})]
+    return await serve_list(
+        request, visitor, site, listing, page=page, hangs_on=(today,), beside=beside, more=marks
+    )  # fmt: skip
 
 
 @router.get(
@@ -155,10 +155,10 @@ async def ranks(
     statement = load_sql("marts/ranks_on_day" if id is None else "marts/ranks_of_entity")
     values = {"kind": kind, "term": term, "day": day or LAST_DAY, "id": id}
 
-    async def build(marts: Snapshot) -> Fields:
-        return {"kind": kind, "term": term, "data": await fetch(marts, statement, values)}
+    def build(found: Answered) -> Fields:
+        return {"kind": kind, "term": term, "data": found.rows[0]}
 
-    return await serve_document(request, visitor, site, build)
+    return await serve_document(request, visitor, site, [Asked(statement, values)], build)
 
 
 @router.get(
@@ -171,13 +171,15 @@ async def ranks(
 async def coverage(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
     login = await find_login(site.pools, visitor.user_id)
 
-    async def build(marts: Snapshot) -> Fields:
-        values = {"names": ["all"], "first_days": [FIRST_DAY], "last_days": [LAST_DAY]}
-        (whole,) = await fetch(marts, load_sql("marts/summary"), values)
-        shown = {name: whole[name] for name in ("plays", "unknown_plays", "first_heard", "last_heard")}
-        return {**shown, "login": login, "data": await fetch(marts, load_sql("marts/coverage"), {})}
+    values = {"names": ["all"], "first_days": [FIRST_DAY], "last_days": [LAST_DAY]}
+    asked = [Asked(load_sql("marts/summary"), values), Asked(load_sql("marts/coverage"))]
 
-    return await serve_document(request, visitor, site, build, hangs_on=tuple((login or {}).values()))
+    def build(found: Answered) -> Fields:
+        (whole,), gaps = found.rows
+        shown = {name: whole[name] for name in ("plays", "unknown_plays", "first_heard", "last_heard")}
+        return {**shown, "login": login, "data": gaps}
+
+    return await serve_document(request, visitor, site, asked, build, hangs_on=tuple((login or {}).values()))
 
 
 def _end(last: date) -> date | None:

@@ -6,21 +6,24 @@ answer. Not here: routes. Invariant: every reading route may answer 304, and the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from fastapi import Request, Response
 
-from myi_pipeline.api.answers import CSV, agree
-from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.listing import Listing, Page, answer_list
+from myi_pipeline.api.answers import CSV, Reply, agree
+from myi_pipeline.api.database import Answered
+from myi_pipeline.api.exchange import Asked, Row
+from myi_pipeline.api.listing import Listing, Page, answer_list, asked_for, turn_of
 from myi_pipeline.api.parameters import zone_of
 from myi_pipeline.api.problems import MEDIA_TYPE, ProblemDocument
 from myi_pipeline.api.security.known_visitors import Visitor
 from myi_pipeline.api.site import Site
 
-Build = Callable[[Snapshot], Awaitable[Mapping[str, object]]]
+# Makes a document, or the fields of one beside its list, of the rows of each statement.
+Build = Callable[[Sequence[list[Row]]], Mapping[str, object]]
+Agree = Callable[[int | None], Reply]
 
 _TAG = {"description": "Names these bytes; send it as If-None-Match.", "schema": {"type": "string"}}
 _LINK = {"description": 'The next page (`rel="next"`) and the first.', "schema": {"type": "string"}}
@@ -68,23 +71,63 @@ async def serve_list(
     *,
     page: Page,
     hangs_on: Sequence[object] = (),
-    more: Build | None = None,
+    beside: Sequence[Asked] = (),
+    more: Build = lambda _: {},
+    may_take_long: bool = False,
 ) -> Response:
-    """One page, or 304; `more` reads further fields of the document, which CSV has no place for."""
-    async with site.pools.read_as(visitor.user_id) as marts:
-        reply = agree(request, user_id=visitor.user_id, version=marts.version, hangs_on=hangs_on, may_be_csv=True)
-        if reply.is_known:
-            return reply.not_modified()
-        fields = await more(marts) if more is not None and reply.media_type != CSV else {}
-        return await answer_list(request, marts, listing, reply=reply, page=page, cursors=site.cursors, more=fields)
+    """One page, or 304; `more` makes further fields of the document of what `beside` finds."""
+    turn = turn_of(request, visitor.user_id, listing, page, site.cursors)
+
+    def form(version: int | None) -> Reply:
+        return agree(request, user_id=visitor.user_id, version=version, hangs_on=hangs_on, may_be_csv=True)
+
+    asked = [asked_for(listing, turn, page), *beside]
+    reply, found = await _read(request, visitor, site, asked, form, may_take_long=may_take_long)
+    if found is None:
+        return reply.not_modified()
+    rows, *others = found.rows
+    fields = {**more(others), "version": found.version}
+    return answer_list(
+        request, listing, rows, reply=reply, page=page, turn=turn, cursors=site.cursors, more=fields
+    )  # fmt: skip
 
 
 async def serve_document(
-    request: Request, visitor: Visitor, site: Site, build: Build, *, hangs_on: Sequence[object] = ()
+    request: Request,
+    visitor: Visitor,
+    site: Site,
+    asked: Sequence[Asked],
+    build: Callable[[Answered], Mapping[str, object]],
+    *,
+    hangs_on: Sequence[object] = (),
 ) -> Response:
-    """A document that `build` reads, or 304."""
+    """A document that `build` makes of what the statements find, or 304."""
+
+    def form(version: int | None) -> Reply:
+        return agree(request, user_id=visitor.user_id, version=version, hangs_on=hangs_on)
+
+    reply, found = await _read(request, visitor, site, asked, form)
+    if found is None:
+        return reply.not_modified()
+    return reply.document({**build(found), "version": found.version})
+
+
+async def _read(
+    request: Request,
+    visitor: Visitor,
+    site: Site,
+    asked: Sequence[Asked],
+    form: Agree,
+    *,
+    may_take_long: bool = False,
+) -> tuple[Reply, Answered | None]:
+    """What the statements find, or None when the client has it. Only who may have it is asked for the version first."""
+    if "if-none-match" not in request.headers:
+        found = await site.pools.read(visitor.user_id, asked, may_take_long=may_take_long)
+        return form(found.version), found
     async with site.pools.read_as(visitor.user_id) as marts:
-        reply = agree(request, user_id=visitor.user_id, version=marts.version, hangs_on=hangs_on)
+        reply = form(marts.version)
         if reply.is_known:
-            return reply.not_modified()
-        return reply.document({**await build(marts), "version": marts.version})
+            return reply, None
+        rows = [await marts.fetch(each.sql, each.values) for each in asked]
+        return reply, Answered(marts.version, marts.refreshed_at, rows)

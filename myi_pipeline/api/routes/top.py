@@ -13,7 +13,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
-from myi_pipeline.api.database import Snapshot
 from myi_pipeline.api.listing import MOST_BIGINT, MOST_INT, Listing, Order
 from myi_pipeline.api.models.lists import TopAlbum, TopAlbums, TopArtist, TopArtists, TopTrack, TopTracks
 from myi_pipeline.api.parameters import Day, DaysOf, PageOf, PeriodOf, wrong
@@ -50,18 +49,27 @@ class Asked:
     def values(self) -> dict[str, Any]:
         if self.period is not None:
             return {"period": self.period.value, "period_start": self.first}
-        parts = parts_of(max(self.first, _OLDEST), min(self.last, self.today.replace(month=12, day=31)))
-        return {
-            "periods": [period.value for period, _ in parts.periods],
-            "period_starts": [start for _, start in parts.periods],
-            "first_days": [first for first, _ in parts.days],
-            "last_days": [last for _, last in parts.days],
-        }
+        return range_values(max(self.first, _OLDEST), min(self.last, self.today.replace(month=12, day=31)))
 
     @property
     def fields(self) -> dict[str, object]:
         last = None if self.last == LAST_DAY else self.last
         return {"period": self.period or "range", "first_day": self.first, "last_day": last}
+
+
+def range_values(first: date, last: date) -> dict[str, Any]:
+    """Of the statements for a span that is no period."""
+    parts = parts_of(first, last)
+    return {
+        "periods": [period.value for period, _ in parts.periods],
+        "period_starts": [start for _, start in parts.periods],
+        "first_days": [first for first, _ in parts.days],
+        "last_days": [last for _, last in parts.days],
+    }
+
+
+def top_order(entity: str) -> Order:
+    return Order({"counted_plays": MOST_INT, "ms_played": MOST_BIGINT, f"{entity}_id": 0})
 
 
 async def _asked(
@@ -86,15 +94,14 @@ AskedOf = Annotated[Asked, Depends(_asked)]
 async def _serve(
     request: Request, visitor: Visitor, site: Site, asked: Asked, *, entity: str, item: type[BaseModel], page: PageOf
 ) -> Response:
-    order = Order({"counted_plays": MOST_INT, "ms_played": MOST_BIGINT, f"{entity}_id": 0})
     sql = load_sql(f"marts/top_{entity}s" + ("_of_range" if asked.period is None else ""))
-    listing = Listing(sql, order, item, values=asked.values, settled=asked.settled, is_ranked=True)
-
-    async def fields(_: Snapshot) -> dict[str, object]:
-        return asked.fields
+    listing = Listing(sql, top_order(entity), item, values=asked.values, settled=asked.settled, is_ranked=True)
 
     days = (asked.first, asked.last)
-    return await serve_list(request, visitor, site, listing, page=page, hangs_on=days, more=fields)
+    return await serve_list(
+        request, visitor, site, listing,
+        page=page, hangs_on=days, more=lambda _: asked.fields, may_take_long=asked.period is None,
+    )  # fmt: skip
 
 
 @router.get(

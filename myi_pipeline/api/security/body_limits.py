@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from starlette.requests import Request
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from myi_pipeline.api.problems import AsPage, Problem, answer
@@ -32,7 +32,7 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         most = self._larger.get((scope["method"], scope["path"]), USUAL_BYTES)
-        told = Request(scope).headers.get("content-length", "0")
+        told = Headers(scope=scope).get("content-length", "0")
         if not told.isdigit() or int(told) > most:
             problem = _too_large(most)
             await (self._as_page(Request(scope), problem) or answer(problem))(scope, receive, send)

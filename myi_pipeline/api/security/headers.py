@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from myi_pipeline.settings import Settings
@@ -41,7 +40,7 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._headers = {
+        headers = {
             "content-security-policy": content_security_policy(settings),
             "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
@@ -53,7 +52,8 @@ class SecurityHeaders:
             "cache-control": "no-store",
         }
         if settings.site_origin.startswith("https://"):
-            self._headers["strict-transport-security"] = f"max-age={_TWO_YEARS_S}; includeSubDomains"
+            headers["strict-transport-security"] = f"max-age={_TWO_YEARS_S}; includeSubDomains"
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,9 +62,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                given = list(message["headers"])
+                names = {name.lower() for name, _ in given}
+                message["headers"] = given + [header for header in self._headers if header[0] not in names]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

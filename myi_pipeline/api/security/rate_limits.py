@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItemPerMinute
@@ -24,6 +25,7 @@ from myi_pipeline.settings import Settings
 if TYPE_CHECKING:
     from myi_pipeline.api.site import Site
 
+_SWEEP_EVERY_S = 1.0
 # A probe that asks ten times a second is no attack.
 _LENIENT_TIMES = 10
 
@@ -37,15 +39,17 @@ class Tier(StrEnum):
 
 
 class _Storage(MemoryStorage):
-    """Sweeps at most once a second: the library's own starts a thread for it every 10 ms of a busy time."""
+    """Sweeps at most once a second: the library's own timer makes a thread for it every 10 ms of a busy time."""
 
-    _swept_at = 0.0
+    @property
+    def timer(self) -> Timer:
+        return self._timer
 
-    def _MemoryStorage__schedule_expiry(self) -> None:  # noqa: N802
-        now = time.monotonic()
-        if now - self._swept_at >= 1.0:
-            self._swept_at = now
-            super()._MemoryStorage__schedule_expiry()  # type: ignore[misc]
+    @timer.setter
+    def timer(self, made: Timer) -> None:
+        made.interval = _SWEEP_EVERY_S
+        made.daemon = True
+        self._timer = made
 
 
 class RateLimits:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from myi_pipeline.api.problems import Problem, answer
@@ -36,21 +36,22 @@ class SameSite:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            problem = self._problem(Request(scope))
+            problem = self._problem(scope)
             if problem is not None:
                 await answer(problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _problem(self, request: Request) -> Problem | None:
-        if request.url.path not in self._free_paths and request.headers.get("host", "").lower() not in self._hosts:
+    def _problem(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        if scope["path"] not in self._free_paths and headers.get("host", "").lower() not in self._hosts:
             return Problem(421, "wrong-host", "This site is not known by that name (see MYI_PUBLIC_URL).")
-        if request.method in _SAFE_METHODS or self._is_own(request):
+        if scope["method"] in _SAFE_METHODS or self._is_own(headers):
             return None
         return Problem(403, "cross-site", "Another site's page asked for this, so it was not done.")
 
-    def _is_own(self, request: Request) -> bool:
-        site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    def _is_own(self, headers: Headers) -> bool:
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site is not None:
             return site == "same-origin"
         return origin in self._origins

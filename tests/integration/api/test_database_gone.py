@@ -124,7 +124,7 @@ def test_connections_that_were_cut_off_cost_no_request_and_a_crowd_is_refused_in
 ) -> None:
     user_id = site.user("ana")
     reader = site.warehouse.role_name(Role.API)
-    site.sql("create table marts.user_versions (user_id int, version bigint)", role=Role.DBT)
+    site.sql("create table marts.user_versions (user_id int, version bigint, refreshed_at timestamptz)", role=Role.DBT)
     site.sql(f'grant select on marts.user_versions to "{reader}"', role=Role.DBT)
     site.sql("insert into marts.user_versions values (%s, 7)", user_id, role=Role.DBT)
 

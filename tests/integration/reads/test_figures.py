@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any
 
 import pytest
 
 from myi_pipeline.api.models import figures
 from myi_pipeline.api.models.lists import StreakList
+from myi_pipeline.api.spans import FIRST_DAY, LAST_DAY
+from myi_pipeline.api.sql_files import load_sql
+from myi_pipeline.warehouse.connections import Role
 from tests.integration.reads.conftest import Api, Filled
 
 SUMS = "sum(plays)::int, sum(counted_plays)::int, sum(ms_played)::bigint"
@@ -70,6 +77,63 @@ def test_the_clock_has_all_plays_by_weekday_and_hour(api: Api, filled: Filled) -
             filled.users["ada"],
         )
         assert [(cell.weekday, cell.hour, cell.plays) for cell in answer.data] == expected
+
+
+def test_sums_of_any_span_are_sums_of_its_days_and_hours(filled: Filled) -> None:
+    """Months, years and weeks come from rows of their own, ends of spans from days: each day counts once."""
+    ada = filled.users["ada"]
+    days = filled.read(
+        "select local_date, plays, counted_plays, ms_played from marts.agg_day_user where user_id = %s", ada
+    )
+    hours = filled.read("select local_date, local_hour, plays from marts.agg_hour_user where user_id = %s", ada)
+    dice = Random(5)
+    first, last = min(row[0] for row in days), max(row[0] for row in days)
+    corners = [
+        FIRST_DAY,
+        LAST_DAY,
+        first,
+        last,
+        *(date(year, month, 1) for year in (2022, 2023) for month in (1, 2, 12)),
+    ]
+    corners += [day - timedelta(days=1) for day in corners[4:]]
+    corners += [first + timedelta(days=dice.randrange((last - first).days)) for _ in range(8)]
+    spans = [tuple(sorted(dice.choices(corners, k=2))) for _ in range(60)]
+    starts: dict[str, Callable[[date], date]] = {
+        "day": lambda day: day,
+        "week": lambda day: day - timedelta(days=day.weekday()),
+        "month": lambda day: day.replace(day=1),
+        "year": lambda day: day.replace(month=1, day=1),
+    }
+    with filled.warehouse.connect(Role.API) as connection:
+        connection.execute("select set_config('app.user_id', %s, false)", (str(ada),))
+
+        def ask(name: str, **values: object) -> list[tuple[Any, ...]]:
+            return connection.execute(load_sql(f"marts/{name}").encode(), {"user_id": ada, **values}).fetchall()
+
+        for begin, end in spans:
+            inside = [row for row in days if begin <= row[0] <= end]
+            ((_, _, _, count, *sums, _, heard_first, heard_last),) = ask(
+                "summary", names=["x"], first_days=[begin], last_days=[end]
+            )
+            assert (count, *sums) == (len(inside), *(sum(row[n] for row in inside) for n in (1, 2, 3))), (begin, end)
+            assert (heard_first, heard_last) == (
+                min((row[0] for row in inside), default=None), max((row[0] for row in inside), default=None)
+            )  # fmt: skip
+            cells = Counter[tuple[int, int]]()
+            for day, hour, plays in hours:
+                cells[day.isoweekday(), hour] += plays if begin <= day <= end else 0
+            found = ask("clock", first_day=begin, last_day=end)
+            assert {(row[0], row[1]): row[2] for row in found} == +cells, (begin, end)
+            for grain, start in starts.items():
+                buckets = Counter[date]()
+                for row in inside:
+                    buckets[start(row[0])] += row[1]
+                after = dice.choice([FIRST_DAY, *buckets])
+                rows = ask(
+                    "timeline", grain=grain, first_day=begin, last_day=end, after_starts_on=after, limit=10_000
+                )  # fmt: skip
+                expected = [(day, buckets[day]) for day in sorted(buckets) if day > after]
+                assert [(row[0], row[2]) for row in rows] == expected, (grain, begin, end, after)
 
 
 def test_streaks_name_the_longest_and_the_one_that_goes_on(api: Api, filled: Filled) -> None:

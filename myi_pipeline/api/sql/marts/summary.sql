@@ -1,4 +1,4 @@
--- One pass over the user's days.
+-- Whole months from their own rows, the days at both ends of a span from days.
 select
     span.name,
     span.first_day,
@@ -10,19 +10,49 @@ select
     coalesce(heard.unknown_plays, 0)::bigint as unknown_plays,
     heard.first_heard,
     heard.last_heard
-from unnest(
-    %(names)s::text [], %(first_days)s::date [], %(last_days)s::date []
-) with ordinality as span (name, first_day, last_day, place)
-left join lateral (
+from (
     select
-        count(*) as days,
-        sum(plays) as plays,
-        sum(counted_plays) as counted_plays,
-        sum(ms_played) as ms_played,
-        sum(unknown_plays) as unknown_plays,
-        min(local_date) as first_heard,
-        max(local_date) as last_heard
-    from marts.agg_day_user
-    where user_id = %(user_id)s and local_date between span.first_day and span.last_day
-) as heard on true
+        *,
+        date_trunc('month', first_day + interval '1 month' - interval '1 day')::date as first_month,
+        -- The first day after the whole months; without any it is what follows the span's first part.
+        greatest(
+            date_trunc('month', first_day + interval '1 month' - interval '1 day')::date,
+            date_trunc('month', last_day + interval '1 day')::date
+        ) as rest
+    from unnest(
+        %(names)s::text[], %(first_days)s::date[], %(last_days)s::date[]
+    ) with ordinality as asked (name, first_day, last_day, place)
+) as span
+cross join lateral (
+    select
+        sum(part.days) as days,
+        sum(part.plays) as plays,
+        sum(part.counted_plays) as counted_plays,
+        sum(part.ms_played) as ms_played,
+        sum(part.unknown_plays) as unknown_plays,
+        min(part.first_heard) as first_heard,
+        max(part.last_heard) as last_heard
+    from (
+        select
+            days, plays, counted_plays, ms_played, unknown_plays,
+            first_local_date as first_heard, last_local_date as last_heard
+        from marts.agg_period_user
+        where
+            user_id = %(user_id)s
+            and period = 'month'
+            and period_start >= span.first_month
+            and period_start < span.rest
+        union all
+        select 1, plays, counted_plays, ms_played, unknown_plays, local_date, local_date
+        from marts.agg_day_user
+        where
+            user_id = %(user_id)s
+            and local_date >= span.first_day
+            and local_date <= least(span.last_day, span.first_month - 1)
+        union all
+        select 1, plays, counted_plays, ms_played, unknown_plays, local_date, local_date
+        from marts.agg_day_user
+        where user_id = %(user_id)s and local_date >= span.rest and local_date <= span.last_day
+    ) as part
+) as heard
 order by span.place

@@ -1,0 +1,26 @@
+-- What is told of each row of `top`, and in which order: the end of every top list.
+select
+    top.{{ entity }}_id,
+    {{ entity }}.uri,
+    {{ entity }}.name,
+    {%- if entity == 'track' %}
+    track.artist_id,
+    track.artist_name,
+    track.album_id,
+    track.album_name,
+    track.duration_ms,
+    {%- elif entity == 'album' %}
+    album.artist_id,
+    artist.name as artist_name,
+    {%- endif %}
+    top.plays,
+    top.counted_plays,
+    top.ms_played,
+    top.first_played_at,
+    top.last_played_at
+from top
+left join marts.dim_{{ entity }}s as {{ entity }} on {{ entity }}.{{ entity }}_id = top.{{ entity }}_id
+{%- if entity == 'album' %}
+left join marts.dim_artists as artist on artist.artist_id = album.artist_id
+{%- endif %}
+order by top.counted_plays desc, top.ms_played desc, top.{{ entity }}_id
