@@ -96,6 +96,8 @@ def describe(error: Exception) -> Problem:
             return Problem(504, "took-too-long", "This took longer than a request may take; ask for less.")
         case psycopg.errors.UndefinedTable() | psycopg.errors.InvalidSchemaName():
             return unavailable("The marts are not built yet; the first refresh makes them.")
+        case psycopg.errors.UndefinedColumn():
+            return unavailable("The marts are older than this program; the next refresh makes them anew.")
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return unavailable("The database does not answer; try again in a moment.")
         case Transient():

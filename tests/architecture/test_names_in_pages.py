@@ -11,7 +11,7 @@ from myi_pipeline.settings import PREFIX, Settings
 from tests.architecture.house import DOCS, ROOT, pages, relative
 
 # Read by the tests alone, or a pattern of several names.
-_NO_SETTINGS = {"MYI_TEST_DATABASE_URL", "MYI_DATABASE_URL_"}
+_NO_SETTINGS = {"MYI_TEST_DATABASE_URL", "MYI_TEST_NEEDS_BROWSER", "MYI_DATABASE_URL_"}
 _ANCHOR = re.compile(r"\]\(([\w./-]*\.md)?#([\w-]+)\)")
 
 
