@@ -99,7 +99,7 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     pages.install(app)
     app.add_middleware(Boundary)
     most = settings.api_max_upload_bytes
-    app.add_middleware(BodyLimits, larger={UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES})
+    app.add_middleware(BodyLimits, larger={UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES}, as_page=pages.as_page)
     app.add_middleware(GZipMiddleware, minimum_size=_WORTH_COMPRESSING_BYTES, compresslevel=4)
     if settings.cors_origin_list:
         app.add_middleware(

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from myi_pipeline.api.database import Snapshot
 from myi_pipeline.api.listing import MOST_BIGINT, MOST_INT, Row, fetch
-from myi_pipeline.api.page_reads import Entity
+from myi_pipeline.api.page_reads import Entity, coverage_gaps
 from myi_pipeline.api.spans import LAST_DAY, Period, moment, parts_of
 from myi_pipeline.api.sql_files import load_sql
 
@@ -79,6 +79,11 @@ async def top_page(
     )
 
 
+async def evident_gaps(marts: Snapshot) -> list[Row]:
+    """Spans that are known not to be covered; those in which only an offline play can be missing are none."""
+    return [gap for gap in await coverage_gaps(marts) if gap["is_evident"]]
+
+
 async def heard_span(marts: Snapshot) -> tuple[date, date] | None:
     """The first and the last day with a play, or None."""
     (found,) = await fetch(marts, load_sql("pages/heard_span"), {})
@@ -103,15 +108,14 @@ async def entity_rank(marts: Snapshot, entity: Entity, id: int, row: Row) -> int
     return int(found["rank"]) if found["rank"] <= LAST_RANK else None
 
 
-async def top_tracks_of(marts: Snapshot, entity: Entity, id: int, *, limit: int) -> list[Row]:
-    """Of an artist or an album, of all time."""
+async def most_heard_of(marts: Snapshot, entity: Entity, id: int, *, limit: int) -> tuple[list[Row], list[Row]]:
+    """The tracks of an artist or album, and the albums of an artist, of all time."""
+    if entity == "track":
+        return [], []
     values = {"entity": entity, "id": id, "limit": limit}
-    return _ranked(await fetch(marts, load_sql("pages/top_tracks_of_entity"), values))
-
-
-async def top_albums_of(marts: Snapshot, artist_id: int, *, limit: int) -> list[Row]:
-    values = {"id": artist_id, "limit": limit}
-    return _ranked(await fetch(marts, load_sql("pages/top_albums_of_artist"), values))
+    rows = await fetch(marts, load_sql("pages/most_heard_of"), values)
+    tracks, albums = ([row for row in rows if row["kind"] == kind] for kind in ("track", "album"))
+    return _ranked(tracks), _ranked(albums)
 
 
 async def last_plays_of(marts: Snapshot, entity: Entity, id: int, *, limit: int) -> list[Row]:
@@ -142,10 +146,10 @@ async def new_artists(marts: Snapshot, start: date, *, limit: int) -> list[Row]:
     return _ranked(await fetch(marts, load_sql("pages/new_artists"), {"year_start": start, "limit": limit}))
 
 
-async def streak_marks(marts: Snapshot, today: date) -> dict[str, Row]:
-    """The streak that goes on (`current`) and the `longest`, each where there is one."""
+async def streak_marks(marts: Snapshot, today: date) -> dict[str, Row | None]:
+    """The streak that goes on (`current`) and the `longest`."""
     rows = await fetch(marts, load_sql("marts/streak_marks"), {"yesterday": today - timedelta(days=1)})
-    return {row["mark"]: row for row in rows}
+    return {"current": None, "longest": None, **{row["mark"]: row for row in rows}}
 
 
 async def longest_streak(marts: Snapshot, *, first: date, last: date) -> tuple[date, date] | None:

@@ -25,7 +25,9 @@ _POLICY = (
 _CHARSET = '<meta charset="utf-8">'
 # dbt's page brings a tracker: a script from a content network, which reports to two more hosts. It sleeps while the
 # project's send_anonymous_usage_stats is false; here it goes.
-_FOREIGN = re.compile(r"(?:https?:)?//[a-z0-9.-]*(?:cloudfront\.net|getdbt\.com)/[^\"']*|fishtownanalytics\.[a-z.-]+")
+_FOREIGN = re.compile(
+    r"(?:https?:)?//[a-z0-9.-]*(?:cloudfront\.net|getdbt\.com)(?:/[^\s\"'\\()<>]*)?|fishtownanalytics\.[a-z.-]+"
+)
 # A template that dbt forgot to fill in: browsers would ask for it.
 _BROKEN_ICON = re.compile(r'<link rel="(?:shortcut icon|canonical)"[^>]*>')
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -17,7 +20,10 @@ from myi_pipeline.core.errors import Permanent
 from myi_pipeline.services.build_docs import build_docs, closed
 from myi_pipeline.services.dbt_runner import DbtResult
 from myi_pipeline.services.serve_docs import docs_server
+from myi_pipeline.settings import Settings
+from myi_pipeline.supervisor import serving_docs
 from tests.architecture.house import marts as mart_files
+from tests.conftest import free_port
 from tests.dbt.conftest import Marts
 
 WITHOUT_COMMENT = """
@@ -85,6 +91,8 @@ def test_one_page_describes_every_mart_its_columns_and_who_reads_it(page: Path, 
         assert f'"model.myi.{path.stem}"' in text
     assert '"exposure.myi.api"' in text
     assert '"exposure.myi.dashboard"' in text
+    # The first thing to be seen is ours.
+    assert "Every play once, in a schema called `marts`" in text
     # The catalogue is the database's own answer.
     assert '"timestamp with time zone"' in text
     assert "Milliseconds heard (NULL if the source does not say)." in text
@@ -100,7 +108,7 @@ def test_the_page_loads_nothing_and_reports_to_nobody(page: Path) -> None:
     assert "http" not in policy
     assert "Content-Security-Policy" in head
     assert not re.search(r"<(?:link|img|iframe|script)[^>]+(?:href|src)=", head)
-    assert not re.search(r"cloudfront|getdbt\.com/|sinter-collect", text)
+    assert not re.search(r"cloudfront|//[a-z.]*getdbt\.com|sinter-collect", text)
     (sending,) = set(re.findall(r'"send_anonymous_usage_stats": ?(\w+)', text))
     assert sending == "false"
 
@@ -116,6 +124,23 @@ def test_the_page_replaces_the_one_before_as_a_whole_or_not_at_all(page: Path, m
         build_docs(FailingDbt(), environment=marts_of_session.environment, page=page)
     assert page.read_bytes() == before
     assert [each.name for each in page.parent.iterdir()] == ["index.html"]
+
+
+def test_what_myi_up_runs_for_it_serves_the_page(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, docs_port=free_port())
+    settings.docs_page.parent.mkdir(parents=True)
+    settings.docs_page.write_text("<p>marts</p>")
+    with subprocess.Popen(serving_docs(settings), env={}) as child:
+        try:
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                with contextlib.suppress(ConnectionRefusedError):
+                    assert _get(settings.docs_port, "/", f"127.0.0.1:{settings.docs_port}")[1] == b"<p>marts</p>"
+                    return
+                time.sleep(0.05)
+            raise AssertionError("it does not answer")
+        finally:
+            child.terminate()
 
 
 @pytest.fixture

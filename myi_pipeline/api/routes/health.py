@@ -44,6 +44,9 @@ async def is_ready(site: TheSite) -> JSONResponse:
 async def show_metrics(request: Request, site: TheSite) -> Response:
     """Figures for Prometheus: on their own listener for whoever reaches it, else for this machine alone."""
     address = client_address(request, site.settings.trusted_networks)
-    if site.settings.metrics_port is None and not is_this_machine(address):
+    # A proxy on this machine that nobody named is no visitor of this machine's.
+    is_passed_on = any(name in request.headers for name in ("forwarded", "x-forwarded-for"))
+    is_local = is_this_machine(address) and not is_passed_on
+    if site.settings.metrics_port is None and not is_local:
         raise Problem(404, "not-found", "There is nothing here.")
     return Response(await site.metrics.page(site.pools, site.settings), media_type=MEDIA_TYPE)

@@ -11,17 +11,20 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from myi_pipeline.api.problems import Problem, answer
+from myi_pipeline.api.problems import AsPage, Problem, answer
 
 # A form or a JSON document of this API has some hundred bytes.
 USUAL_BYTES = 64 * 1024
 
 
 class BodyLimits:
-    """`larger` names the routes that take more: (method, path) -> bytes."""
+    """`larger` names the routes that take more: (method, path) -> bytes; `as_page` is for people."""
 
-    def __init__(self, app: ASGIApp, larger: Mapping[tuple[str, str], int]) -> None:
+    def __init__(
+        self, app: ASGIApp, larger: Mapping[tuple[str, str], int], as_page: AsPage = lambda _, __: None
+    ) -> None:
         self._app = app
+        self._as_page = as_page
         self._larger = dict(larger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +34,8 @@ class BodyLimits:
         most = self._larger.get((scope["method"], scope["path"]), USUAL_BYTES)
         told = Request(scope).headers.get("content-length", "0")
         if not told.isdigit() or int(told) > most:
-            await answer(_too_large(most))(scope, receive, send)
+            problem = _too_large(most)
+            await (self._as_page(Request(scope), problem) or answer(problem))(scope, receive, send)
             return
         received = 0
 

@@ -96,6 +96,14 @@ def test_figures_are_for_this_machine_unless_they_have_a_listener_of_their_own(m
     assert site.visitor().get("/healthz", headers=through_a_proxy).status_code == 200
 
 
+def test_a_proxy_on_this_machine_that_nobody_named_opens_no_figures(make_site: SiteMaker) -> None:
+    """Its visitors all seem to be this machine's."""
+    site = make_site()
+    for name in ("x-forwarded-for", "forwarded"):
+        assert site.visitor().get("/metrics", headers={name: "for=203.0.113.9"}).status_code == 404
+    assert site.visitor().get("/metrics").status_code == 200
+
+
 def test_with_a_port_of_their_own_health_and_figures_are_there_alone(make_site: SiteMaker) -> None:
     port = free_port()
     site = make_site(metrics_port=port)

@@ -18,15 +18,15 @@ from myi_pipeline.api.listening_reads import (
     entity_names,
     entity_periods,
     entity_rank,
+    evident_gaps,
     last_plays_of,
+    most_heard_of,
     spotify_ranks,
-    top_albums_of,
-    top_tracks_of,
 )
 from myi_pipeline.api.listing import Row
 from myi_pipeline.api.page_addresses import id_in_path, missing
 from myi_pipeline.api.page_months import every_month, months_back
-from myi_pipeline.api.page_reads import Entity, coverage_gaps, spans_of
+from myi_pipeline.api.page_reads import Entity, spans_of
 from myi_pipeline.api.routes.pages.reader import Person, show_marts
 from myi_pipeline.api.routes.reading import today_of
 from myi_pipeline.api.security.known_visitors import Visitor
@@ -68,6 +68,7 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
         year = _row(rows, Period.YEAR, today)
         this_year = period_start(Period.YEAR, today)
         in_all, in_year = await spans_of(marts, [("all", FIRST_DAY, LAST_DAY), ("year", this_year, LAST_DAY)])
+        tracks, albums = await most_heard_of(marts, entity, id, limit=_TOP)
         return {
             "names": await entity_names(marts, entity, id),
             "whole": whole,
@@ -78,11 +79,11 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
             "rank_of_year": await entity_rank(marts, entity, id, year) if year else None,
             "months": _months(rows, today),
             "years": [row for row in rows if row["period"] == Period.YEAR],
-            "tracks": await top_tracks_of(marts, entity, id, limit=_TOP) if entity != "track" else [],
-            "albums": await top_albums_of(marts, id, limit=_TOP) if entity == "artist" else [],
+            "tracks": tracks,
+            "albums": albums,
             "ranks": await spotify_ranks(marts, entity, id),
             "plays": await last_plays_of(marts, entity, id, limit=_LAST_PLAYS),
-            "gaps": await coverage_gaps(marts),
+            "gaps": await evident_gaps(marts),
         }
 
     return await show_marts(request, person, site, "music.html", build, entity=entity, id=id, today=today)

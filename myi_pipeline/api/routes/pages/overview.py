@@ -14,9 +14,9 @@ from starlette.requests import Request
 
 from myi_pipeline.api.calendars import calendar_of, clock_of
 from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.listening_reads import streak_marks
+from myi_pipeline.api.listening_reads import evident_gaps, streak_marks
 from myi_pipeline.api.page_months import every_month, months_back
-from myi_pipeline.api.page_reads import clock, coverage_gaps, spans, timeline, top
+from myi_pipeline.api.page_reads import clock, spans, timeline, top
 from myi_pipeline.api.routes.pages.reader import Person, show_marts
 from myi_pipeline.api.routes.reading import today_of
 from myi_pipeline.api.site import TheSite
@@ -52,7 +52,7 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "top_period": period.value,
             "top_artists": await top(marts, "artist", period=period, start=start, limit=_TOP),
             "top_tracks": await top(marts, "track", period=period, start=start, limit=_TOP),
-            "gaps": [gap for gap in await coverage_gaps(marts) if gap["is_evident"]],
+            "gaps": await evident_gaps(marts),
         }
 
     return await show_marts(request, person, site, "overview.html", build, today=today)

@@ -17,12 +17,12 @@ from starlette.requests import Request
 
 from myi_pipeline.api.cursors import BadCursor
 from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.listening_reads import OLDEST, After, heard_span, top_page
+from myi_pipeline.api.listening_reads import OLDEST, After, evident_gaps, heard_span, top_page
 from myi_pipeline.api.page_addresses import choice_of
 from myi_pipeline.api.page_formats import days, month
 from myi_pipeline.api.page_months import gaps_within
 from myi_pipeline.api.page_queries import cursor_of, day_of, days_of, wrong
-from myi_pipeline.api.page_reads import Entity, coverage_gaps, spans_of
+from myi_pipeline.api.page_reads import Entity, spans_of
 from myi_pipeline.api.parameters import zone_of
 from myi_pipeline.api.routes.pages.reader import Person, show_marts
 from myi_pipeline.api.routes.reading import today_of
@@ -98,7 +98,7 @@ async def top_lists(request: Request, person: Person, site: TheSite) -> HTMLResp
         )
         heard = await heard_span(marts)
         (whole,) = await spans_of(marts, [("whole", asked.first, asked.last)])
-        gaps = await coverage_gaps(marts)
+        gaps = await evident_gaps(marts)
         zone = zone_of(person.time_zone)
         return {
             "page": page,

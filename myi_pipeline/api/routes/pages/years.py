@@ -16,12 +16,12 @@ from starlette.requests import Request
 
 from myi_pipeline.api.calendars import calendar_of, clock_of
 from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.listening_reads import heard_span, longest_streak, new_artists, year_variety
+from myi_pipeline.api.listening_reads import evident_gaps, heard_span, longest_streak, new_artists, year_variety
 from myi_pipeline.api.listing import Row
 from myi_pipeline.api.page_addresses import missing, year_in_path
 from myi_pipeline.api.page_formats import days as spelt
 from myi_pipeline.api.page_months import every_month, gaps_within
-from myi_pipeline.api.page_reads import clock, coverage_gaps, spans_of, timeline, top
+from myi_pipeline.api.page_reads import clock, spans_of, timeline, top
 from myi_pipeline.api.pages import SendTo
 from myi_pipeline.api.parameters import zone_of
 from myi_pipeline.api.routes.pages.reader import Person, show_marts
@@ -75,7 +75,7 @@ async def one_year(request: Request, person: Person, site: TheSite, year: str) -
         months = await timeline(marts, grain="month", first=first, last=end)
         before = (_same_day(first), _same_day(last))
         whole, year_before = await spans_of(marts, [("year", first, end), ("before", *before)])
-        gaps = await coverage_gaps(marts)
+        gaps = await evident_gaps(marts)
         is_sure = not gaps_within(gaps, first=before[0], last=before[1], zone=zone)
         is_first = first == years[0]["starts_on"]
         begins_late = is_first and (whole["first_heard"] - first).days > _LATE_DAYS

@@ -1,5 +1,6 @@
 -- A page of plays whose names hold every word, newest first, for words that are in much: at most `most_walked` plays are
 -- looked at. The last of them is told too, marked, because the next page begins there when this one is not full.
+-- The order is that of the walk, and names are looked up one by one, so that a full page ends it.
 with walked as (
     select *, row_number() over (order by played_at desc, play_id desc) as place
     from (
@@ -35,9 +36,14 @@ select
     walked.place,
     (concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])) as is_found
 from walked
-left join marts.dim_contents as content on content.content_id = walked.content_id
+left join lateral (
+    select title, creator, collection
+    from marts.dim_contents
+    where content_id = walked.content_id
+    offset 0
+) as content on true
 where
     walked.place = %(most_walked)s
     or concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])
-order by walked.place
+order by walked.played_at desc, walked.play_id desc
 limit %(limit)s

@@ -1,0 +1,69 @@
+"""Gaps in words, and years as bars."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import yaml
+
+from myi_pipeline.api.coverage_years import years_of
+from myi_pipeline.api.devices import device_name
+from myi_pipeline.api.gap_words import WORDS, groups_of
+from tests.architecture.house import ROOT
+
+NOW = datetime(2024, 7, 1, tzinfo=UTC)
+
+
+def gap(start: datetime, end: datetime | None, reason: str = "outage", **more: object) -> dict[str, object]:
+    return {"gap_start": start, "gap_end": end, "reason": reason, **more}
+
+
+def test_every_reason_of_the_mart_has_words() -> None:
+    text = (ROOT / "dbt_project/models/marts/fct_coverage_gaps.yml").read_text(encoding="utf-8")
+    (model,) = yaml.safe_load(text)["models"]
+    (described,) = [each["description"] for each in model["columns"] if each["name"] == "reason"]
+    named = {word for part in described.split(",") for word in part.strip(" .()").split() if "_" in word}
+    assert len(named | {"paused", "outage"}) >= 9
+    assert {word.strip("().") for word in named} <= set(WORDS)
+
+
+def test_what_is_evident_comes_first_and_an_unknown_reason_is_shown_by_its_name() -> None:
+    day = timedelta(days=1)
+    rows = [
+        gap(NOW - 9 * day, NOW - 8 * day, "outage", is_evident=True),
+        gap(NOW - 7 * day, None, "polled_only", is_evident=False),
+        gap(NOW - 5 * day, NOW - 4 * day, "brand_new"),
+        gap(NOW - 3 * day, NOW - 2 * day, "outage"),
+    ]
+    groups = groups_of(rows)
+    assert [(group.reason, group.is_evident, len(group.spans)) for group in groups] == [
+        ("outage", True, 2), ("brand_new", True, 1), ("polled_only", False, 1),
+    ]  # fmt: skip
+    assert groups[1].words.title == "Brand new"
+    assert groups[0].spans[0][0] > groups[0].spans[1][0]
+
+
+def test_years_show_what_is_known_and_no_gap_is_too_short_to_see() -> None:
+    rows = [
+        gap(datetime(2023, 12, 22, tzinfo=UTC), datetime(2024, 1, 11, tzinfo=UTC)),
+        gap(datetime(2024, 6, 30, 23, tzinfo=UTC), None),
+        gap(datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC), "polled_only", is_evident=False),
+        gap(datetime(2022, 1, 1, tzinfo=UTC), datetime(2022, 2, 1, tzinfo=UTC)),
+    ]
+    this, last = years_of(rows, first=datetime(2023, 12, 2, tzinfo=UTC), now=NOW)
+    assert (this.year, this.days, this.asked_days, this.known_days) == (2024, 366, 182, 172)
+    assert (last.year, last.days, last.asked_days, last.known_days) == (2023, 365, 30, 20)
+    assert [part.kind for part in this.parts] == ["known", "gap", "gap", "polled"]
+    assert [part.kind for part in last.parts] == ["known", "gap"]
+    assert this.parts[2].width == 1.5
+    assert all(0 <= part.x <= part.x + part.width <= bar.days for bar in (this, last) for part in bar.parts)
+    assert this.parts[2].label == "Polls failed: 30 June 2024 to now"
+
+
+def test_a_device_is_named_shortly() -> None:
+    firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0"
+    edge = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/150.0 Safari/537.36 Edg/150.0"
+    assert device_name(firefox) == "Firefox on Linux"
+    assert device_name(edge) == "Edge on Windows"
+    assert device_name("curl/8.5") == "curl/8.5"
+    assert device_name("") == "Unknown browser"
