@@ -88,7 +88,7 @@ class House:
         while not condition():
             assert self.process.poll() is None, self.log[-3_000:]
             assert time.monotonic() < deadline, f"{what}\n{self.log[-3_000:]}"
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def answers(self) -> bool:
         try:

@@ -36,6 +36,35 @@ _SCROLLS_SIDEWAYS = """() => {
     return [`${document.documentElement.scrollWidth} wide in ${width}`,
             ...wide.slice(0, 5).map((e) => `${e.tagName} ${e.className}: ${e.getBoundingClientRect().right}`)];
 }"""
+# Numbers what the Tab key should reach, in the order of the page (of a group of radio buttons one), and notes
+# down where the focus goes from now on, and how it is shown there.
+_FOLLOW_THE_FOCUS = """() => {
+    const groups = new Set();
+    const found = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex]')]
+        .filter((e) => e.tabIndex >= 0 && !e.disabled && e.type !== 'hidden'
+            && e.checkVisibility({visibilityProperty: true}))
+        .filter((e) => e.type !== 'radio' || !groups.has(e.name) && groups.add(e.name));
+    const isMarked = (e) => {
+        const style = getComputedStyle(e);
+        return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0 || style.boxShadow !== 'none';
+    };
+    window.focused = [];
+    document.addEventListener('focusin', ({target}) => {
+        const box = target.getBoundingClientRect();
+        window.focused.push({
+            number: found.indexOf(target),
+            isMarked: [target, target.parentElement, target.nextElementSibling].some((e) => e && isMarked(e)),
+            isInView: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight
+                && box.right > 0 && box.left < innerWidth,
+            html: target.outerHTML.slice(0, 120),
+        });
+    });
+    return found.map((e) => e.outerHTML.slice(0, 120));
+}"""
+# Long lists repeat themselves.
+_MOST_STEPS = 60
+# Day, month, year and the calendar: Tab goes to each.
+_STOPS_IN_A_DATE = 3
 _BELOW_ENTITIES = re.compile(r"/(artists|albums|tracks|imports|year)/\d+\Z")
 
 
@@ -92,6 +121,27 @@ class Visitor:
                 places = [f"{node['target']} {node['html'][:120]}" for node in rule["nodes"][:3]]
                 self.noted.append(f"{path}: axe {rule['id']} ({rule['impact']}), {len(rule['nodes'])} times: {places}")
 
+    def use_the_keyboard(self, path: str) -> None:
+        """Tab goes to everything, in the order of the page, and is seen there; the skip link skips."""
+        page = self.page
+        reachable = page.evaluate(_FOLLOW_THE_FOCUS)[:_MOST_STEPS]
+        inside = sum(_STOPS_IN_A_DATE for html in reachable if 'type="date"' in html)
+        for _ in range(len(reachable) + inside):
+            page.keyboard.press("Tab")
+        steps = page.evaluate("window.focused")[: len(reachable)]
+        reached = [step["number"] for step in steps]
+        if reached != list(range(len(reachable))):
+            missed = [reachable[number] for number in range(len(reachable)) if number not in reached]
+            self.noted.append(f"{path}: Tab goes {reached}, and not to {missed[:5]}")
+        for step in steps:
+            if not step["isMarked"] or not step["isInView"]:
+                self.noted.append(f"{path}: focus is not seen at {step['html']} ({step})")
+        page.evaluate("document.querySelector('a').focus()")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        if not page.evaluate("document.activeElement.closest('main, footer') !== null"):
+            self.noted.append(f"{path}: the first link does not skip to the content")
+
     def links(self, *, inside: str = "body") -> list[str]:
         """Addresses of this site, without fragments, in the order of the page."""
         found = self.page.eval_on_selector_all(f"{inside} a[href]", "links => links.map(link => link.href)")
@@ -134,12 +184,16 @@ def visiting(
         context.close()
 
 
+# The tabs of the top lists.
+_TABS = ("/top?what=artists&period=all", "/top?what=albums&period=all", "/top?what=tracks&period=all")
+
+
 def discover(visitor: Visitor) -> list[str]:
     """Every page: those of the main navigation, one of each kind below, and those that bear the hostile name."""
     visitor.open("/")
-    found = list(dict.fromkeys(visitor.links(inside='nav[aria-label="Main"]')))
+    found = [*dict.fromkeys(visitor.links(inside='nav[aria-label="Main"]')), *_TABS]
     kinds: dict[str, str] = {}
-    for path in (*found, "/top?kind=artists", "/top?kind=albums"):
+    for path in found:
         visitor.open(path)
         for link in visitor.links():
             kind = _BELOW_ENTITIES.match(link)

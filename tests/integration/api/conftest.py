@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from fastapi.routing import APIRoute
 
 from myi_pipeline.api.app import create_app
 from myi_pipeline.services import manage_access, manage_users
@@ -94,6 +95,17 @@ class RunningSite:
     def program(self, key: str = "ana") -> httpx.Client:
         """A program with an access token."""
         return self.visitor(authorization=f"Bearer {self.token(key)}")
+
+
+def api_routes(routes: Iterable[Any]) -> list[APIRoute]:
+    """Those of included routers too, which FastAPI keeps apart."""
+    found: list[APIRoute] = []
+    for route in routes:
+        if isinstance(route, APIRoute):
+            found.append(route)
+        elif hasattr(route, "original_router"):
+            found += api_routes(route.original_router.routes)
+    return found
 
 
 SiteMaker = Callable[..., RunningSite]

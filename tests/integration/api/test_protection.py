@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import httpx
 import pytest
 from fastapi import APIRouter
@@ -14,7 +11,7 @@ from starlette.routing import Mount
 from myi_pipeline.api.app import create_app
 from myi_pipeline.api.security.body_limits import USUAL_BYTES
 from tests.architecture.house import ROOT
-from tests.integration.api.conftest import RunningSite, SiteMaker
+from tests.integration.api.conftest import RunningSite, SiteMaker, api_routes
 
 TOKENS = "/v1/me/tokens"
 WISH = {"name": "x"}
@@ -216,17 +213,6 @@ def test_hostile_names_are_text_on_every_page_of_this_room(site: RunningSite) ->
     ):
         assert page.headers["content-type"].startswith("text/html")
         assert "<img" not in page.text
-
-
-def api_routes(routes: Iterable[Any]) -> list[APIRoute]:
-    """Those of included routers too, which FastAPI keeps apart."""
-    found: list[APIRoute] = []
-    for route in routes:
-        if isinstance(route, APIRoute):
-            found.append(route)
-        elif hasattr(route, "original_router"):
-            found += api_routes(route.original_router.routes)
-    return found
 
 
 def test_every_route_has_a_tier_of_its_own(site: RunningSite) -> None:

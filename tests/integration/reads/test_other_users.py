@@ -8,20 +8,25 @@ has thought about it. A is bob, B is ada; ada herself asks first, so that what i
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from typing import Any
 
 import httpx
 import orjson
 import pytest
 
+from myi_pipeline.api.app import create_app
 from myi_pipeline.api.contract import operations
 from myi_pipeline.api.write_contract import FILE
 from myi_pipeline.services import manage_access
 from myi_pipeline.simulator import decoys
+from myi_pipeline.simulator.names import AWKWARD_NAMES
 from myi_pipeline.warehouse.connections import Role
+from tests.integration.api.conftest import api_routes
 from tests.integration.reads.conftest import Api, Filled
 
 CONTRACT = orjson.loads(FILE.read_bytes())
@@ -103,6 +108,8 @@ def ada(filled: Filled, api: Api, tmp_path_factory: pytest.TempPathFactory) -> I
         for name, (mart, column, _) in ENTITIES.items():
             query = ONLY_HERS.format(mart=mart, column=column)
             values[name] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
+        query = ONLY_HERS.format(mart="marts.agg_period_albums", column="album_id")
+        values["album_id"] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
         yield Victim(client, values, archive, marks_of(filled))
     filled.sql("delete from app.access_tokens where name <> 'test'")
     filled.sql("delete from app.imports where status = 'pending'")
@@ -216,3 +223,67 @@ def test_an_operation_that_names_something_new_is_noticed(ada: Victim) -> None:
             list(attempts(ada, "listPlays"))
     finally:
         OPERATIONS["listPlays"] = (method, path, operation)
+
+
+# What an address of a page names; whoever is meant by a link or a year is nobody's secret.
+PAGE_VALUES = {"track_id": "content_id", "artist_id": "artist_id", "album_id": "album_id"}
+NO_NUMBERS_OF_OURS = {"secret", "year"}
+_HOLES = re.compile(r"\{(\w+)\}")
+
+
+class _Texts(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def handle_data(self, data: str) -> None:
+        self.found.add(data.strip())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found |= {value for _, value in attrs if value}
+
+
+def page_texts(page: str) -> set[str]:
+    """Every text and every attribute of a page."""
+    reader = _Texts()
+    reader.feed(page)
+    return reader.found
+
+
+def page_routes(filled: Filled) -> list[tuple[str, str]]:
+    """Method and path of every route that the contract leaves out, save the ways in and out."""
+    ways = ("/sign", "/link", "/callback", "/connect", "/healthz", "/readyz", "/metrics")
+    routes = api_routes(create_app(filled.settings, filled.warehouse).routes)
+    found = [(method, route.path) for route in routes for method in sorted(route.methods)]
+    return [(method, path) for method, path in found if not path.startswith(("/v1/", *ways)) and method != "HEAD"]
+
+
+def test_nothing_of_another_user_is_on_any_page_and_no_form_changes_it(api: Api, filled: Filled, ada: Victim) -> None:
+    routes = page_routes(filled)
+    assert {("GET", "/"), ("GET", "/artists/{artist_id}"), ("POST", "/imports/{import_id}/delete-file")} <= set(routes)
+    # Names such as 0 are also figures.
+    marks = ada.marks - set(AWKWARD_NAMES)
+    with browser_of(filled, api, "bob", "bob") as bob:
+        for method, path in routes:
+            holes = set(_HOLES.findall(path)) - NO_NUMBERS_OF_OURS
+            values = {name: ada.values[PAGE_VALUES.get(name, name)] for name in holes} | {"year": 2024}
+            answer = bob.request(method, path.format(**values), headers={"accept": "text/html"})
+            if holes:
+                assert answer.status_code == 404, (method, path)
+            elif method == "GET":
+                assert answer.status_code in (200, 303), (method, path)
+            told = {text for text in page_texts(answer.text) if text in marks or MARK in text}
+            assert told == set(), (method, path)
+            if holes and method == "GET":
+                assert ada.client.get(path.format(**values)).status_code == 200, path
+    assert ada.client.get(f"/imports/{ada.values['import_id']}").status_code == 200
+    assert {ada.values["token_id"]} <= {each["token_id"] for each in ada.client.get("/v1/me/tokens").json()["tokens"]}
+    assert (filled.settings.uploads_folder / "ada").exists()
+
+
+def test_a_token_opens_no_page(api: Api, filled: Filled) -> None:
+    with program_of(api, "ada") as program:
+        for method, path in page_routes(filled):
+            if method == "GET":
+                answer = program.get(_HOLES.sub("1", path))
+                assert (answer.status_code, answer.headers["location"][:8]) == (303, "/sign-in"), path
