@@ -507,3 +507,8 @@ def _one_line(error: ValidationError) -> str:
     if not first["loc"]:
         return message
     return f"{PREFIX}{str(first['loc'][0]).upper()}: {message}"
+
+
+def environment_of_strangers() -> dict[str, str]:
+    """The environment without any setting of ours: for a child that needs none, and so is trusted with no secret."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

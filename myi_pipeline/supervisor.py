@@ -28,7 +28,7 @@ from myi_pipeline.services.encryption_keys import check_keys
 from myi_pipeline.services.open_warehouse import open_warehouse
 from myi_pipeline.services.prepare_dagster import prepare_dagster
 from myi_pipeline.services.sql_access import address_of, wanted_port
-from myi_pipeline.settings import PREFIX, LogFormat, Settings
+from myi_pipeline.settings import LogFormat, Settings, environment_of_strangers
 
 log = logging.getLogger(__name__)
 
@@ -124,8 +124,7 @@ def _run(
     while not stop.is_asked:
         children.tick()
         if documents is None and settings.docs_page.exists():
-            plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-            documents = Child("docs", serving_docs(settings), plain)
+            documents = Child("docs", serving_docs(settings), environment_of_strangers())
             children.add(documents)
             announce(f"docs: {settings.docs_url}")
         if not is_announced and _answers(settings.dagster_port):
