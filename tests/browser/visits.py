@@ -184,22 +184,25 @@ def visiting(
         context.close()
 
 
-# The tabs of the top lists.
-_TABS = ("/top?what=artists&period=all", "/top?what=albums&period=all", "/top?what=tracks&period=all")
+_TABS = ("/top?what=artists&period=all", "/top?what=albums&period=all")
 
 
 def discover(visitor: Visitor) -> list[str]:
-    """Every page: those of the main navigation, one of each kind below, and those that bear the hostile name."""
+    """Every page: those of the main navigation, the top lists' tabs, and one of each kind below; where one of a kind
+    bears the hostile name, that one."""
     visitor.open("/")
     found = [*dict.fromkeys(visitor.links(inside='nav[aria-label="Main"]')), *_TABS]
     kinds: dict[str, str] = {}
     for path in found:
         visitor.open(path)
+        hostile = visitor.page.get_by_role("link", name=HOSTILE, exact=True).all()[:1]
+        bearing = [(link.get_attribute("href") or "").partition("#")[0] for link in hostile]
         for link in visitor.links():
             kind = _BELOW_ENTITIES.match(link)
             if kind is not None:
                 kinds.setdefault(kind[1], link)
-        for link in visitor.page.get_by_role("link", name=HOSTILE).all()[:1]:
-            address = (link.get_attribute("href") or "").partition("#")[0]
-            kinds.setdefault(f"hostile {address.split('/')[1]}", address)
+        for link in bearing:
+            kind = _BELOW_ENTITIES.match(link)
+            if kind is not None:
+                kinds[kind[1]] = link
     return list(dict.fromkeys([*found, *kinds.values()]))
