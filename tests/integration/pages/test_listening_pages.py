@@ -471,6 +471,11 @@ def test_a_year_that_goes_on_is_one_so_far(browser: Browser, filled: Filled) -> 
         "insert into marts.agg_day_user values (%s, %s, 3, 3, 7200000, 0, 3, 3) returning 1",
         filled.users["ada"], today,
     )  # fmt: skip
+    for period, start in (("month", today.replace(day=1)), ("year", today.replace(month=1, day=1))):
+        filled.sql(
+            "insert into marts.agg_period_user values (%s, %s, %s, 1, 3, 3, 7200000, 0, %s, %s) returning 1",
+            filled.users["ada"], period, start, today, today,
+        )  # fmt: skip
     try:
         assert browser.get("/year").headers["location"] == f"/year/{today.year}"
         page = browser.page(f"/year/{today.year}")
@@ -483,6 +488,7 @@ def test_a_year_that_goes_on_is_one_so_far(browser: Browser, filled: Filled) -> 
         assert f"Plays on 1 of {today.timetuple().tm_yday} day" in page.main.one("figure", class_="year").text
     finally:
         filled.sql("delete from marts.agg_day_user where local_date = %s", today)
+        filled.sql("delete from marts.agg_period_user where first_local_date = %s", today)
 
 
 def test_before_anything_was_heard_pages_say_how_to_begin(browser: Browser, filled: Filled) -> None:

@@ -47,6 +47,15 @@ def both(filled: Filled) -> Iterator[tuple[httpx.Client, httpx.Client]]:
             yield one, two
 
 
+def ask(site: httpx.Client, address: str) -> httpx.Response:
+    """A machine with much else to do may put a request off; that is no difference between the two."""
+    for _ in range(5):
+        answer = site.get(address)
+        if answer.status_code != 503:
+            break
+    return answer
+
+
 def told(answer: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
     return answer.status_code, answer.content, {name: value for name, value in answer.headers.items() if name != "date"}
 
@@ -55,7 +64,7 @@ def told(answer: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
 def test_a_route_answers_the_same_both_ways(both: tuple[httpx.Client, httpx.Client], path: str) -> None:
     statuses = set()
     for query in QUERIES:
-        ours, theirs = (told(each.get(f"{path}?{query}")) for each in both)
+        ours, theirs = (told(ask(each, f"{path}?{query}")) for each in both)
         assert ours == theirs, query
         statuses.add(ours[0])
     assert 200 in statuses
