@@ -42,7 +42,7 @@ USER, LISTENER = "ana", "listener-1"
 # The name of an artist, and of titles and albums, in the archive.
 HOSTILE = AWKWARD_NAMES[0]
 _START_S, _STOP_S = 180.0, 60.0
-_YEARS, _PLAYS = 3, 5_000
+_YEARS, _PLAYS, _PRETTY_PLAYS = 3, 5_000, 20_000
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class House:
             listener=USER,
             first_day=last.replace(year=last.year - _YEARS, month=1, day=1),
             last_day=last,
-            plays=_PLAYS,
+            plays=_PRETTY_PLAYS if self.is_pretty else _PLAYS,
             awkward_artists_from=1_000 if self.is_pretty else 0,
         )
         path = self.folder / "my_spotify_data.zip"
