@@ -17,6 +17,9 @@ from tests.browser.conftest import PICTURES
 from tests.browser.house import HOSTILE, LISTENER, House
 from tests.browser.visits import DESKTOP, PHONE, Scheme, Visitor, discover, visiting
 
+# The first test waits for the whole house to start and for an import: four minutes on a machine with much else to do.
+pytestmark = pytest.mark.timeout(600)
+
 PAGES = {"/", "/top", "/history", "/sessions", "/imports", "/coverage", "/account"}
 KINDS = {"artists", "albums", "tracks", "imports", "year"}
 # Playing, importing and refreshing: Dagster looks every half minute, and a run is a process that takes 10 s to begin.
