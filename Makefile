@@ -67,7 +67,7 @@ test-long: $(VENV)/.installed-dev
 # What of the long suite fits into SECONDS_LEFT: fewer kills, and no test begins in the last seven minutes.
 test-long-part: $(VENV)/.installed-dev
 	PYTHONPATH=. $(BIN)/pytest -p tests.time_budget --begin-within-s $$(($(SECONDS_LEFT) - 420)) \
-		-n $(WORKERS) --dist load -m long tests/integration tests/e2e tests/browser --importer-kills 200 --refresh-kills 20 \
+		-n $(WORKERS) --dist load -m long tests/integration tests/e2e --importer-kills 200 --refresh-kills 20 \
 		--login-kills 50 --key-rotation-kills 20 --poll-kills 100
 
 pictures: $(VENV)/.installed-dev
