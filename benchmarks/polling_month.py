@@ -24,7 +24,7 @@ from benchmarks.polling_truth import Verdict, judge
 from myi_pipeline.core.poll_windows import Page, PollState, compare, span_start
 from myi_pipeline.core.polling_policy import after_poll
 from myi_pipeline.services.plan_polls import due_now
-from myi_pipeline.services.poll_users import poll_users
+from myi_pipeline.services.poll_users import open_polling
 from myi_pipeline.simulator.live import LiveListener, MovableClock, SimulatorSpec, World, mixed_listeners, world_of
 from myi_pipeline.simulator.live.clock import from_ms
 
@@ -89,14 +89,15 @@ def by_rules(users: int, days: float, turn: Turn, *, seed: int) -> tuple[int, Ve
 def by_services(house: House, clock: MovableClock, days: float, *, look_every: timedelta = LOOK_EVERY) -> int:
     """Poll whoever is due, every `look_every` of the moved clock; returns the polls."""
     polls = 0
-    while clock.now() < START + timedelta(days=days):
-        due = [user.user_id for user in due_now(house.settings, house.warehouse, now=clock.now())]
-        results = poll_users(house.settings, house.warehouse, user_ids=due, clock=clock, sleep=lambda _: None)
-        failed = [result for result in results if not result.polled]
-        if failed:
-            raise SystemExit(f"a poll failed: {failed[0]}")
-        polls += len(results)
-        clock.advance(look_every)
+    with open_polling(house.settings, house.warehouse, clock=clock, sleep=lambda _: None) as polling:
+        while clock.now() < START + timedelta(days=days):
+            due = [user.user_id for user in due_now(house.settings, house.warehouse, now=clock.now())]
+            results = polling.poll(due)
+            failed = [result for result in results if not result.polled]
+            if failed:
+                raise SystemExit(f"a poll failed: {failed[0]}")
+            polls += len(results)
+            clock.advance(look_every)
     return polls
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import structlog
@@ -28,7 +29,7 @@ from myi_pipeline.warehouse import poll_store, token_vault
 from myi_pipeline.warehouse.connections import Role, Warehouse
 from myi_pipeline.warehouse.poll_store import Candidate
 
-__all__ = ["PollResult", "poll_users"]
+__all__ = ["PollResult", "Polling", "open_polling", "poll_users"]
 
 log = structlog.get_logger(__name__)
 
@@ -45,24 +46,69 @@ def poll_users(
     correlation_id: str | None = None,
     workers: int = 8,
 ) -> tuple[PollResult, ...]:
-    """Poll these users concurrently; one result each, in the order of `user_ids`.
+    """Poll these users concurrently, once; see `Polling.poll`.
 
-    Without `force` those in their cool-down are left out, and, when `within` is given, those whose turn does not come
-    within that time. Never asked: who is paused, not signed in, whose circuit is open or whose quota is blocked.
     Raises KeyMissing when stored logins cannot be opened.
     """
     if not user_ids:
         return ()
+    with open_polling(
+        settings, warehouse, clock=clock, sleep=sleep, correlation_id=correlation_id, workers=workers
+    ) as polling:
+        return polling.poll(user_ids, force=force, within=within)
+
+
+@contextmanager
+def open_polling(
+    settings: Settings,
+    warehouse: Warehouse,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    sleep: Callable[[float], None] = time.sleep,
+    correlation_id: str | None = None,
+    workers: int = 8,
+) -> Iterator[Polling]:
+    """What polls share: connections to Spotify and the database, access tokens. Raises KeyMissing."""
     with (
         open_spotify(settings, warehouse, clock=clock, sleep=sleep) as spotify,
         ConnectionPool(warehouse, role=Role.INGEST, application_name="myi polls") as pool,
+        ThreadPoolExecutor(workers, thread_name_prefix="poll") as threads,
     ):
-        poller = Poller(
-            spotify, pool, clock=clock, jitter=random.random, correlation_id=correlation_id or settings.correlation_id
-        )
-        with pool.take() as connection:
+        yield Polling(spotify, pool, threads, clock=clock, correlation_id=correlation_id or settings.correlation_id)
+
+
+class Polling:
+    """Polls users, `workers` at a time."""
+
+    def __init__(
+        self,
+        spotify: Spotify,
+        pool: ConnectionPool,
+        threads: ThreadPoolExecutor,
+        *,
+        clock: Callable[[], datetime],
+        correlation_id: str | None,
+    ) -> None:
+        self._spotify = spotify
+        self._pool = pool
+        self._threads = threads
+        self._clock = clock
+        self._poller = Poller(spotify, pool, clock=clock, jitter=random.random, correlation_id=correlation_id)
+
+    def poll(
+        self, user_ids: Sequence[int], *, force: bool = False, within: timedelta | None = None
+    ) -> tuple[PollResult, ...]:
+        """Poll these users concurrently; one result each, in the order of `user_ids`.
+
+        Without `force` those in their cool-down are left out, and, when `within` is given, those whose turn does not
+        come within that time. Never asked: who is paused, not signed in, whose circuit is open or whose quota is
+        blocked.
+        """
+        if not user_ids:
+            return ()
+        with self._pool.take() as connection:
             candidates = poll_store.find_candidates(connection, user_ids=user_ids)
-        asked = _Asked(spotify, candidates, now=clock(), force=force, within=within)
+        asked = _Asked(self._spotify, candidates, now=self._clock(), force=force, within=within)
 
         def one(user_id: int) -> PollResult:
             candidate = candidates.get(user_id)
@@ -72,15 +118,14 @@ def poll_users(
                 reason, retry_at = asked.why_not(candidate)
                 if reason:
                     return PollResult.skipped(user_id, candidate.user_key, reason, retry_at=retry_at)
-                return poller.poll(candidate, force=force)
+                return self._poller.poll(candidate, force=force)
             except Exception as error:
                 # What is no error of ours may say anything: its text is shown to nobody.
                 reason = str(error) if isinstance(error, MyiError) else f"unexpected: {type(error).__name__}"
                 log.error("poll_failed", user=candidate.user_key, reason=reason)
                 return PollResult.failed(user_id, candidate.user_key, reason)
 
-        with ThreadPoolExecutor(max(1, min(workers, len(user_ids))), thread_name_prefix="poll") as threads:
-            return tuple(threads.map(one, user_ids))
+        return tuple(self._threads.map(one, user_ids))
 
 
 class _Asked:
