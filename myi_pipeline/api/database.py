@@ -113,6 +113,8 @@ class Pools:
         connection, results = await self._first(self._marts, _opening(user_id))
         try:
             yield Snapshot(connection, user_id, *_version(connection, results))
+        except TimeoutError as error:
+            raise self._gone() from error
         finally:
             await _give_back(self._marts, connection)
 

@@ -23,7 +23,9 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format
-from psycopg.pq.abc import PGconn, PGresult
+from psycopg.pq.abc import PGresult
+
+from myi_pipeline.api.still_there import SILENCE_S, is_still_there
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -33,8 +35,8 @@ _OUTDATED = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatem
 # With these a connection closes of which the next one knows nothing.
 LOST = (psycopg.OperationalError, psycopg.InterfaceError, *_OUTDATED)
 
-# Beside the server's own limit on a statement (5 s): a server that stops in the middle of an answer.
-_LONGEST_S = 15.0
+# Beside the server's own limit on a statement (5 s): one of the server's processes that stands still alone.
+_LONGEST_S = 8.0
 _PLACE = re.compile(r"%\((\w+)\)s")
 # Of types that a statement need not spell out; a text may be anything, so the statement says what it is.
 _BOOL, _BYTES, _INT, _BIGINT, _DATE, _MOMENT, _ANY = 16, 17, 23, 20, 1082, 1184, 0
@@ -62,14 +64,14 @@ async def exchange(
 ) -> list[PGresult]:
     """The result of each statement; without a transaction of their own they are one.
 
-    The first `opening` are answered before the rest has begun, until `deadline` (of time.monotonic) or never.
-    Raises psycopg.Error, and TimeoutError.
+    The first `opening` are answered before the rest has begun, until `deadline` (of time.monotonic) or never; the rest
+    may take as long as the server shows that it is there. Raises psycopg.Error, and TimeoutError.
     """
     pgconn = connection.pgconn
     try:
         pgconn.enter_pipeline_mode()
         sent = _send(connection, asked, opening)
-        results = await _receive(pgconn, deadline, at_least=sum(each < opening for each, _ in sent))
+        results = await _receive(connection, deadline, at_least=sum(each < opening for each, _ in sent))
         pgconn.exit_pipeline_mode()
     except BaseException:
         await connection.close()
@@ -101,15 +103,18 @@ def _send(connection: Connection, asked: Sequence[Asked], opening: int) -> list[
     return sent
 
 
-async def _receive(pgconn: PGconn, deadline: float | None, *, at_least: int) -> list[PGresult]:
+async def _receive(connection: Connection, deadline: float | None, *, at_least: int) -> list[PGresult]:
     """All results up to the end of the exchange; the first `at_least` until the deadline."""
+    pgconn = connection.pgconn
     longest = time.monotonic() + _LONGEST_S
     results: list[PGresult] = []
     while True:
         unsent = pgconn.flush()
         while unsent or pgconn.is_busy():
-            until = longest if deadline is None or len(results) >= at_least else deadline
-            await _ready(pgconn.socket, until, to_write=bool(unsent))
+            if deadline is None or len(results) >= at_least:
+                await _ready_or_alive(connection, longest, to_write=bool(unsent))
+            else:
+                await _ready(pgconn.socket, deadline, to_write=bool(unsent))
             pgconn.consume_input()
             unsent = pgconn.flush()
         result = pgconn.get_result()
@@ -119,6 +124,17 @@ async def _receive(pgconn: PGconn, deadline: float | None, *, at_least: int) -> 
             results.append(result)
         elif pgconn.status == ConnStatus.BAD:
             raise psycopg.OperationalError("the server has closed the connection")
+
+
+async def _ready_or_alive(connection: Connection, longest: float, *, to_write: bool) -> None:
+    """Wait until `longest`, as long as the server answers others."""
+    while True:
+        try:
+            return await _ready(connection.pgconn.socket, min(longest, time.monotonic() + SILENCE_S), to_write=to_write)
+        except TimeoutError:
+            info = connection.info
+            if time.monotonic() >= longest or not await is_still_there(info.hostaddr or info.host, info.port):
+                raise
 
 
 async def _ready(socket: int, until: float, *, to_write: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ import pytest
 from psycopg import sql
 
 from myi_pipeline.api.database import DatabaseGone, Pools
+from myi_pipeline.api.exchange import Asked
+from myi_pipeline.api.still_there import is_still_there
 from myi_pipeline.services import manage_access, manage_users
 from myi_pipeline.services.open_warehouse import open_warehouse
 from myi_pipeline.settings import Settings
@@ -155,6 +158,51 @@ def test_connections_that_were_cut_off_cost_no_request_and_a_crowd_is_refused_in
             site.sql("drop table marts.user_versions", role=Role.DBT)
 
     asyncio.run(story())
+
+
+SLOW = Asked("select pg_sleep(%(seconds)s)::text as done", {"seconds": 2})
+
+
+def test_a_long_statement_is_waited_for_while_the_server_lives_and_no_longer(site: RunningSite) -> None:
+    user_id = site.user("ana")
+    reader = site.warehouse.role_name(Role.API)
+    site.sql("create table marts.user_versions (user_id int, version bigint, refreshed_at timestamptz)", role=Role.DBT)
+    site.sql(f'grant select on marts.user_versions to "{reader}"', role=Role.DBT)
+
+    async def whole(pools: Pools) -> str:
+        return str((await pools.read(user_id, [SLOW], may_take_long=True)).rows[0][0]["done"])
+
+    async def part(pools: Pools) -> str:
+        async with pools.read_as(user_id) as snapshot:
+            return str((await snapshot.fetch(SLOW.sql, SLOW.values))[0]["done"])
+
+    async def story() -> None:
+        pools = Pools(site.settings, site.warehouse)
+        await pools.open()
+        try:
+            assert await asyncio.gather(whole(pools), part(pools)) == ["", ""]
+            running = asyncio.gather(whole(pools), part(pools), return_exceptions=True)
+            await asyncio.sleep(0.5)
+            with frozen(site.warehouse):
+                began = time.monotonic()
+                assert {type(each) for each in await running} == {DatabaseGone}
+                assert time.monotonic() - began < AT_MOST_S
+            assert pools.is_gone
+        finally:
+            await pools.close()
+            site.sql("drop table marts.user_versions", role=Role.DBT)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("kind", ["embedded", "external"])
+def test_a_server_is_there_when_it_answers_a_newcomer(kind: str, server_for: Callable[[str], TestServer]) -> None:
+    with psycopg.connect(server_for(kind).admin_url) as connection:
+        host, port = connection.info.host, connection.info.port
+    assert asyncio.run(is_still_there(host, port))
+    assert not asyncio.run(is_still_there("127.0.0.1", free_port()))
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        assert not asyncio.run(is_still_there("127.0.0.1", mute.getsockname()[1]))
 
 
 @pytest.mark.long
