@@ -71,7 +71,7 @@ async def _person(request: Request, site: TheSite) -> Visitor:
 
 async def connect_spotify(site: TheSite, person: Annotated[Visitor, Depends(_person)]) -> Response:
     """To Spotify, as the user who is signed in: the account becomes theirs."""
-    return await _to_spotify(site, return_to="/", user_id=person.user_id)
+    return await _to_spotify(site, return_to="/account", user_id=person.user_id)
 
 
 async def receive_from_spotify(request: Request, site: TheSite) -> Response:

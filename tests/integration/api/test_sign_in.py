@@ -65,7 +65,8 @@ def test_with_open_signup_a_stranger_becomes_a_user_and_stays_the_same_one(
 def test_a_user_of_archives_connects_spotify_from_a_signed_in_browser(place: Place) -> None:
     browser = place.site.browser("ben")
     address = place.simulator.visit(place.begin(browser, "/connect/spotify"), "listener-3")
-    assert browser.get(address).status_code == 303
+    answer = browser.get(address)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     assert place.site.sql("select user_key from app.credentials inner join app.users using (user_id)") == [("ben",)]
 
 
