@@ -59,19 +59,17 @@ class Connection(psycopg.AsyncConnection[Any]):
         self.prepared: set[bytes] = set()
 
 
-async def exchange(
-    connection: Connection, asked: Sequence[Asked], *, opening: int = 0, deadline: float | None = None
-) -> list[PGresult]:
+async def exchange(connection: Connection, asked: Sequence[Asked]) -> list[PGresult]:
     """The result of each statement; without a transaction of their own they are one.
 
-    The first `opening` are answered before the rest has begun, until `deadline` (of time.monotonic) or never; the rest
-    may take as long as the server shows that it is there. Raises psycopg.Error, and TimeoutError.
+    They may take as long as the server lets them, while it shows that it is there. Raises psycopg.Error, and
+    TimeoutError when it does not.
     """
     pgconn = connection.pgconn
     try:
         pgconn.enter_pipeline_mode()
-        sent = _send(connection, asked, opening)
-        results = await _receive(connection, deadline, at_least=sum(each < opening for each, _ in sent))
+        sent = _send(connection, asked)
+        results = await _receive(connection)
         pgconn.exit_pipeline_mode()
     except BaseException:
         await connection.close()
@@ -83,38 +81,35 @@ async def exchange(
         raise
 
 
-def _send(connection: Connection, asked: Sequence[Asked], opening: int) -> list[tuple[int, bytes | None]]:
+def _send(connection: Connection, asked: Sequence[Asked]) -> list[tuple[int, bytes | None]]:
     """What was sent: the number of the statement it is for, and the name if it only prepares that."""
     pgconn = connection.pgconn
     sent: list[tuple[int, bytes | None]] = []
+    preparing: set[bytes] = set()
     for number, each in enumerate(asked):
         text, names = _numbered(each.sql)
         written = [_written(each.values[name]) for name in names]
         types = tuple(kind for kind, _ in written)
         name = _name(text, types)
-        if name not in connection.prepared:
+        if name not in connection.prepared and name not in preparing:
+            preparing.add(name)
             pgconn.send_prepare(name, text, types)
             sent.append((number, name))
         pgconn.send_query_prepared(name, [value for _, value in written], None, Format.BINARY)
         sent.append((number, None))
-        if number + 1 == opening < len(asked):
-            pgconn.send_flush_request()
     pgconn.pipeline_sync()
     return sent
 
 
-async def _receive(connection: Connection, deadline: float | None, *, at_least: int) -> list[PGresult]:
-    """All results up to the end of the exchange; the first `at_least` until the deadline."""
+async def _receive(connection: Connection) -> list[PGresult]:
+    """All results up to the end of the exchange."""
     pgconn = connection.pgconn
     longest = time.monotonic() + _LONGEST_S
     results: list[PGresult] = []
     while True:
         unsent = pgconn.flush()
         while unsent or pgconn.is_busy():
-            if deadline is None or len(results) >= at_least:
-                await _ready_or_alive(connection, longest, to_write=bool(unsent))
-            else:
-                await _ready(pgconn.socket, deadline, to_write=bool(unsent))
+            await _ready_or_alive(connection, longest, to_write=bool(unsent))
             pgconn.consume_input()
             unsent = pgconn.flush()
         result = pgconn.get_result()

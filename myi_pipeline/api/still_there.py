@@ -11,7 +11,7 @@ import struct
 from pathlib import PurePosixPath
 
 # A statement that runs for long and a server that stands still look the same; after so long a silence we ask.
-SILENCE_S = 0.6
+SILENCE_S = 0.4
 PATIENCE_S = 0.6
 # Whether TLS is spoken: answered with one letter before any sign-in, also by a server whose connections are all taken.
 # https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL

@@ -73,7 +73,6 @@ async def serve_list(
     hangs_on: Sequence[object] = (),
     beside: Sequence[Asked] = (),
     more: Build = lambda _: {},
-    may_take_long: bool = False,
 ) -> Response:
     """One page, or 304; `more` makes further fields of the document of what `beside` finds."""
     turn = turn_of(request, visitor.user_id, listing, page, site.cursors)
@@ -82,7 +81,7 @@ async def serve_list(
         return agree(request, user_id=visitor.user_id, version=version, hangs_on=hangs_on, may_be_csv=True)
 
     asked = [asked_for(listing, turn, page), *beside]
-    reply, found = await _read(request, visitor, site, asked, form, may_take_long=may_take_long)
+    reply, found = await _read(request, visitor, site, asked, form)
     if found is None:
         return reply.not_modified()
     rows, *others = found.rows
@@ -118,12 +117,10 @@ async def _read(
     site: Site,
     asked: Sequence[Asked],
     form: Agree,
-    *,
-    may_take_long: bool = False,
 ) -> tuple[Reply, Answered | None]:
     """What the statements find, or None when the client has it. Only who may have it is asked for the version first."""
     if "if-none-match" not in request.headers:
-        found = await site.pools.read(visitor.user_id, asked, may_take_long=may_take_long)
+        found = await site.pools.read(visitor.user_id, asked)
         return form(found.version), found
     async with site.pools.read_as(visitor.user_id) as marts:
         reply = form(marts.version)

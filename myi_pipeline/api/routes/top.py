@@ -100,7 +100,7 @@ async def _serve(
     days = (asked.first, asked.last)
     return await serve_list(
         request, visitor, site, listing,
-        page=page, hangs_on=days, more=lambda _: asked.fields, may_take_long=asked.period is None,
+        page=page, hangs_on=days, more=lambda _: asked.fields,
     )  # fmt: skip
 
 

@@ -170,7 +170,7 @@ def test_a_long_statement_is_waited_for_while_the_server_lives_and_no_longer(sit
     site.sql(f'grant select on marts.user_versions to "{reader}"', role=Role.DBT)
 
     async def whole(pools: Pools) -> str:
-        return str((await pools.read(user_id, [SLOW], may_take_long=True)).rows[0][0]["done"])
+        return str((await pools.read(user_id, [SLOW])).rows[0][0]["done"])
 
     async def part(pools: Pools) -> str:
         async with pools.read_as(user_id) as snapshot:

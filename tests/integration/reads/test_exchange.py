@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 
-from myi_pipeline.api.database import DatabaseGone, Pools
-from myi_pipeline.api.exchange import Asked, Row
+from myi_pipeline.api.database import Pools
+from myi_pipeline.api.exchange import Asked, Row, exchange, tuples_of
 from myi_pipeline.warehouse.connections import Role
 from tests.integration.reads.conftest import Filled
 
@@ -112,9 +112,7 @@ def test_a_mart_that_was_rebuilt_with_other_columns_is_read_anew(filled: Filled)
 
 def test_a_read_may_take_longer_than_a_server_may_be_silent(filled: Filled) -> None:
     async def story(pools: Pools) -> None:
-        assert (await pools.read(1, [Asked("select pg_sleep(2)")], may_take_long=True)).rows
-        with pytest.raises(DatabaseGone):
-            await pools.read(1, [Asked("select pg_sleep(2)")])
+        assert (await pools.read(1, [Asked("select pg_sleep(2)")])).rows
         # The connection that is left serves the others meanwhile, and one that was given up is replaced.
         reading = asyncio.ensure_future(rows(pools, "select pg_sleep(3)"))
         await asyncio.sleep(0.05)
@@ -122,6 +120,40 @@ def test_a_read_may_take_longer_than_a_server_may_be_silent(filled: Filled) -> N
         assert await asyncio.gather(*(rows(pools, "select 1 as one") for _ in range(4))) == [[{"one": 1}]] * 4
 
     with_pools(filled, story)
+
+
+def test_a_read_is_one_snapshot_and_changes_nothing(filled: Filled) -> None:
+    user_id = filled.users["bob"]
+    version = Asked("select version from marts.user_versions where user_id = %(user_id)s")
+    what = Asked(
+        "select current_setting('transaction_isolation') as level, current_setting('transaction_read_only') as r"
+    )
+
+    async def story(pools: Pools) -> None:
+        reading = asyncio.ensure_future(pools.read(user_id, [version, Asked("select pg_sleep(1)"), version, what]))
+        await asyncio.sleep(0.3)
+        move(1)
+        answered = await reading
+        (before,), _, (after,), (said,) = answered.rows
+        assert before == after == {"version": answered.version}
+        assert said == {"level": "repeatable read", "r": "on"}
+        later = await pools.read(user_id, [])
+        assert later.version == answered.version + 1
+        # Who read last is forgotten with the read.
+        connection = await pools._marts.getconn()
+        (nobody,) = await exchange(connection, [Asked("select count(*) from marts.user_versions")])
+        assert tuples_of(connection, nobody) == [(0,)]
+        await pools._marts.putconn(connection)
+
+    def move(by: int) -> None:
+        with filled.warehouse.connect(Role.DBT, autocommit=True) as connection:
+            query = "update marts.user_versions set version = version + %s where user_id = %s"
+            connection.execute(query, (by, user_id))
+
+    try:
+        with_pools(filled, story, connections=1)
+    finally:
+        move(-1)
 
 
 def test_rows_of_another_user_are_never_read(filled: Filled) -> None:
