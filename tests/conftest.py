@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
 
 from myi_pipeline.services.open_warehouse import open_warehouse
@@ -118,15 +119,21 @@ class TestServer:
         names = {login: value for login, value in self.template.names().items() if login != "database"}
         with psycopg.connect(self.admin_url, autocommit=True) as admin:
             create = statement("create database {} template {} owner {}", name, self.template.database, names["owner"])
-            admin.execute(create)
+            # Files copied as they are cost a checkpoint, and half of what the log of all their pages costs.
+            admin.execute(create + sql.SQL(" strategy file_copy"))
             roles.let_in(admin, database=name, names=names)
-            dagster = roles.role_name(self.template.database, roles.DAGSTER)
-            admin.execute(statement("create database {} owner {}", roles.role_name(name, roles.DAGSTER), dagster))
         return Warehouse(
             urls={role: with_parameters(self.template.url(role), dbname=name) for role in Role},
             dagster_url=with_parameters(self.template.dagster_url(), dbname=roles.role_name(name, roles.DAGSTER)),
             embedded=self.template.embedded,
         )
+
+    def add_dagster(self, name: str) -> None:
+        """Dagster's database beside the one of this name: few tests start it, and it costs as much as the other."""
+        owner = roles.role_name(self.template.database, roles.DAGSTER)
+        with psycopg.connect(self.admin_url, autocommit=True) as admin:
+            create = statement("create database {} owner {}", roles.role_name(name, roles.DAGSTER), owner)
+            admin.execute(create + sql.SQL(" strategy file_copy"))
 
     def drop(self, name: str) -> None:
         with psycopg.connect(self.admin_url, autocommit=True) as admin:
@@ -209,6 +216,12 @@ def warehouse(server_for: Callable[[str], TestServer], server_kind: str) -> Iter
 
 
 @pytest.fixture
+def dagster_storage(server_for: Callable[[str], TestServer], server_kind: str, warehouse: Warehouse) -> None:
+    """For tests in which Dagster keeps something: its database beside `warehouse`."""
+    server_for(server_kind).add_dagster(warehouse.database)
+
+
+@pytest.fixture
 def settings_for_tests(warehouse: Warehouse, tmp_path: Path) -> Settings:
     """Settings that lead to `warehouse`, with a home of this test's own."""
     role_urls = {f"database_url_{role}": warehouse.url(Role(role)) for role in ROLES_WITH_A_URL}
@@ -225,7 +238,7 @@ def settings_for_tests(warehouse: Warehouse, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def environment_for_tests(settings_for_tests: Settings) -> dict[str, str]:
+def environment_for_tests(settings_for_tests: Settings, dagster_storage: None) -> dict[str, str]:
     """The environment by which a child process gets `settings_for_tests`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MYI_")}
     return inherited | settings_for_tests.environment()

@@ -90,7 +90,11 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dagster_home(
-    settings_for_tests: Settings, warehouse: Warehouse, manifests: Path, monkeypatch: pytest.MonkeyPatch
+    settings_for_tests: Settings,
+    warehouse: Warehouse,
+    dagster_storage: None,
+    manifests: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Settings:
     """Everything that a process of Dagster needs, in this process's environment."""
     shutil.copytree(manifests, settings_for_tests.dbt_target.parent / "manifests")

@@ -1,24 +1,9 @@
 -- A page of plays, newest first. Narrowed to a content or an artist, it is read in the order of that one's index.
 select
-    page.play_id::text as play_id,
-    page.played_at,
+    {% include 'marts/columns_of_a_play.sql' %},
     page.started_at,
-    page.local_date,
-    page.kind,
-    page.is_counted,
-    page.ms_played,
-    page.content_id,
     content.uri,
-    content.title,
-    content.creator,
-    content.collection,
-    page.artist_id,
-    page.album_id,
-    page.source,
-    page.confirmed_by,
     page.shuffle,
-    page.skipped,
-    page.offline,
     page.incognito
 from (
     select *

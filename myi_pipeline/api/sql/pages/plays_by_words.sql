@@ -1,7 +1,7 @@
 -- A page of plays whose names hold every word, newest first, for words that are in much: at most `most_walked` plays are
 -- looked at. The last of them is told too, marked, because the next page begins there when this one is not full.
 -- The order is that of the walk, and names are looked up one by one, so that a full page ends it.
-with walked as (
+with page as (
     select *, row_number() over (order by played_at desc, play_id desc) as place
     from (
         select *
@@ -17,33 +17,18 @@ with walked as (
 )
 
 select
-    walked.play_id::text as play_id,
-    walked.played_at,
-    walked.local_date,
-    walked.kind,
-    walked.is_counted,
-    walked.ms_played,
-    walked.content_id,
-    content.title,
-    content.creator,
-    content.collection,
-    walked.artist_id,
-    walked.album_id,
-    walked.source,
-    walked.confirmed_by,
-    walked.skipped,
-    walked.offline,
-    walked.place,
+    {% include 'marts/columns_of_a_play.sql' %},
+    page.place,
     (concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])) as is_found
-from walked
+from page
 left join lateral (
     select title, creator, collection
     from marts.dim_contents
-    where content_id = walked.content_id
+    where content_id = page.content_id
     offset 0
 ) as content on true
 where
-    walked.place = %(most_walked)s
+    page.place = %(most_walked)s
     or concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])
-order by walked.played_at desc, walked.play_id desc
+order by page.played_at desc, page.play_id desc
 limit %(limit)s

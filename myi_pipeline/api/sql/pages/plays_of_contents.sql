@@ -1,21 +1,6 @@
 -- A page of plays of a few contents, newest first: the newest of each by its index, then the newest of those.
 select
-    page.play_id::text as play_id,
-    page.played_at,
-    page.local_date,
-    page.kind,
-    page.is_counted,
-    page.ms_played,
-    page.content_id,
-    content.title,
-    content.creator,
-    content.collection,
-    page.artist_id,
-    page.album_id,
-    page.source,
-    page.confirmed_by,
-    page.skipped,
-    page.offline
+    {% include 'marts/columns_of_a_play.sql' %}
 from (
     select play.*
     from unnest(%(content_ids)s::int []) as wanted (content_id)

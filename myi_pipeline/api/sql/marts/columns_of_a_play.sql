@@ -1,0 +1,17 @@
+-- What every list of plays tells of one: a row of `page`, and of `content`.
+    page.play_id::text as play_id,
+    page.played_at,
+    page.local_date,
+    page.kind,
+    page.is_counted,
+    page.ms_played,
+    page.content_id,
+    content.title,
+    content.creator,
+    content.collection,
+    page.artist_id,
+    page.album_id,
+    page.source,
+    page.confirmed_by,
+    page.skipped,
+    page.offline
