@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from myi_pipeline import settings as module
 from myi_pipeline.settings import (
     LogFormat,
     Settings,
@@ -20,6 +19,7 @@ from myi_pipeline.settings import (
     machine_time_zone,
     unknown_variables,
 )
+from myi_pipeline.settings import operations as module
 
 KEY = "mJ7Qk3vR0oZ+4xN1uB/8sYtH6fWcEdAgLiPpVnXyS2I="
 OTHER_KEY = "qL2w9Zt5Ry8UoPa3Sd7Fg1Hj4KlXc6VbNm0QeWrTiYA="

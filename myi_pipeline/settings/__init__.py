@@ -1,0 +1,36 @@
+"""Everything a person can decide about MYI from outside, and the one reader of the environment.
+
+Belongs here: every `MYI_` variable with its default and its check, in a file for each part of the house, and the paths
+that follow. Not here: opening anything, creating a folder, talking to a database. Invariant: a `Settings` object is
+valid as a whole and never shows a secret; a bad value stops the start with one line that names its variable and does
+not repeat the value.
+"""
+
+from myi_pipeline.settings.database import ROLES_WITH_A_URL
+from myi_pipeline.settings.encryption_keys import ENCRYPTION_KEY_BYTES, decode_key
+from myi_pipeline.settings.environment import (
+    SettingsError,
+    environment_of_strangers,
+    load_settings,
+    unknown_variables,
+)
+from myi_pipeline.settings.operations import LogFormat, LogLevel, machine_time_zone
+from myi_pipeline.settings.spotify import CLIENT_ID
+from myi_pipeline.settings.whole import PREFIX, Settings, default_home
+
+__all__ = [
+    "CLIENT_ID",
+    "ENCRYPTION_KEY_BYTES",
+    "PREFIX",
+    "ROLES_WITH_A_URL",
+    "LogFormat",
+    "LogLevel",
+    "Settings",
+    "SettingsError",
+    "decode_key",
+    "default_home",
+    "environment_of_strangers",
+    "load_settings",
+    "machine_time_zone",
+    "unknown_variables",
+]

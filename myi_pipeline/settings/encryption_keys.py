@@ -1,0 +1,36 @@
+"""Keys that seal stored logins, as text.
+
+Belongs here: reading them. Not here: sealing (warehouse/envelope), keys in files (services/local_keys). Invariant: an
+error does not repeat what it refuses.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+ENCRYPTION_KEY_BYTES = 32
+
+
+def decode_key(text: str) -> bytes:
+    """One key of 32 bytes from 64 hex digits or base64. Raises ValueError, which does not repeat it."""
+    try:
+        if len(text) == 2 * ENCRYPTION_KEY_BYTES:
+            key = bytes.fromhex(text)
+        else:
+            padded = text.replace("-", "+").replace("_", "/").rstrip("=")
+            key = base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True)
+    except (ValueError, binascii.Error):
+        key = b""
+    # Of 32 random bytes, fewer than 16 differ once in 10^15 keys; a typed pattern mostly has fewer.
+    if len(key) != ENCRYPTION_KEY_BYTES or len(set(key)) < ENCRYPTION_KEY_BYTES // 2:
+        raise ValueError("each key must be 32 random bytes in base64 or hex; `myi keys new` makes one")
+    return key
+
+
+def decode_keys(text: str) -> tuple[bytes, ...]:
+    """Several, separated by commas or blanks. Raises ValueError."""
+    keys = tuple(decode_key(part) for part in text.replace(",", " ").split())
+    if not keys or len(set(keys)) != len(keys):
+        raise ValueError("holds no key, or one key twice")
+    return keys
