@@ -42,10 +42,21 @@ class Invoker:
             if not parsed.success:
                 return {"success": False, "error": _error(parsed), "nodes": []}
             self._manifests[parsed_with] = parsed.result
+        _forget_repeated_flags()
         runner = dbtRunner(manifest=self._manifests[parsed_with], callbacks=[_progress(report)])
         result = runner.invoke([*arguments, *options])
         nodes = [_node(each) for each in getattr(result.result, "results", [])]
         return {"success": bool(result.success), "error": _error(result), "nodes": nodes}
+
+
+def _forget_repeated_flags() -> None:
+    """Each adapter adds its flags to a list of the module's, and walks the stack for every one in it: after some
+    hundred commands that took half a second of each. (dbt-adapters 1.24, BaseAdapter.behavior)
+    """
+    from dbt.adapters.base.impl import DEFAULT_BASE_BEHAVIOR_FLAGS
+
+    once = {flag["name"]: flag for flag in DEFAULT_BASE_BEHAVIOR_FLAGS}
+    DEFAULT_BASE_BEHAVIOR_FLAGS[:] = once.values()
 
 
 def _options() -> list[str]:
