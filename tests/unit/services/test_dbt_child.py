@@ -6,8 +6,9 @@ from myi_pipeline.services import dbt_child
 
 
 def test_flags_of_earlier_adapters_are_not_carried_along() -> None:
-    from dbt.adapters.base.impl import DEFAULT_BASE_BEHAVIOR_FLAGS as flags
+    from dbt.adapters.base import impl
 
+    flags = impl.DEFAULT_BASE_BEHAVIOR_FLAGS
     before = list(flags)
     flags.append({"name": "of_an_adapter", "default": False, "docs_url": "https://example.org"})
     once = list(flags)
