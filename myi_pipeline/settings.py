@@ -145,6 +145,8 @@ class Settings(BaseSettings):
     spotify_accounts_url: str = Field(
         default="https://accounts.spotify.com", description="Spotify's sign-in and token service."
     )
+    spotify_images_url: str = Field(default="https://i.scdn.co", description="Spotify's host of pictures.")
+    covers: bool = Field(default=True, description="Whether covers are fetched and kept; false: none is asked for.")
     spotify_requests_per_minute: Positive = Field(
         default=150, description="Most requests a minute for one client id, all processes together."
     )
@@ -292,7 +294,7 @@ class Settings(BaseSettings):
             raise ValueError("is no client id: letters and digits, as your app's page shows it")
         return client_id
 
-    @field_validator("spotify_api_url", "spotify_accounts_url")
+    @field_validator("spotify_api_url", "spotify_accounts_url", "spotify_images_url")
     @classmethod
     def _https_or_loopback(cls, url: str) -> str:
         parts = _parts(url)
