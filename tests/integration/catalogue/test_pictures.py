@@ -97,6 +97,7 @@ def wall(house: House) -> Iterator[Wall]:
     assert not [route for _, _, route, _ in house.simulator.control.call_counts() if route.startswith("/tracks")]
 
 
+@pytest.mark.both_servers
 def test_each_picture_is_fetched_once_in_the_size_that_is_wanted(wall: Wall) -> None:
     urls = {wall.hang("album", number, 100 - number) for number in range(1, 6)}
     urls |= {wall.hang("artist", number, 50) for number in (1, 2)}
