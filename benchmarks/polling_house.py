@@ -43,7 +43,11 @@ def many_listeners(
     spec = SimulatorSpec(seed=seed, artists=200, listeners=listeners, apps=apps_for(listeners))
     with running_simulator(spec, clock=clock, own_process=True) as simulator:
         settings = house.settings.model_copy(
-            update={"spotify_api_url": simulator.api_url, "spotify_accounts_url": simulator.accounts_url}
+            update={
+                "spotify_api_url": simulator.api_url,
+                "spotify_accounts_url": simulator.accounts_url,
+                "spotify_images_url": simulator.images_url,
+            }
         )
         made = House(settings, house.warehouse, house.folder)
         _sign_in(made, simulator, [listener.key for listener in listeners], now=clock.now())

@@ -21,7 +21,7 @@ from myi_pipeline.api.sql_files import load_sql
 OLDEST = date(2006, 1, 1)
 # A place beyond this says nothing, and counting further would take longer than reading the page.
 LAST_RANK = 1_000
-_NAMES = ("uri", "name", "artist_id", "artist_name", "album_id", "album_name", "duration_ms")
+_NAMES = ("uri", "name", "artist_id", "artist_name", "album_id", "album_name", "duration_ms", "picture")
 TERMS = ("short_term", "medium_term", "long_term")
 
 
@@ -57,7 +57,7 @@ async def top_page(
     values: dict[str, object] = {"limit": limit + 1, **{f"after_{name}": value for name, value in keys.items()}}
     if period is not None:
         rows = await fetch(
-            marts, load_sql(f"marts/top_{entity}s"), {**values, "period": period.value, "period_start": first}
+            marts, load_sql(f"pages/top_{entity}s"), {**values, "period": period.value, "period_start": first}
         )
     else:
         parts = parts_of(max(first, OLDEST), last)
@@ -67,7 +67,7 @@ async def top_page(
             "first_days": [start for start, _ in parts.days],
             "last_days": [end for _, end in parts.days],
         }
-        rows = await fetch(marts, load_sql(f"marts/top_{entity}s_of_range"), values)
+        rows = await fetch(marts, load_sql(f"pages/top_{entity}s_of_range"), values)
     has_more = len(rows) > limit
     ranked = [{"rank": rank, **row} for rank, row in enumerate(rows[:limit], start=after.rank + 1)]
     most = after.most or (ranked[0]["counted_plays"] if ranked else 0)

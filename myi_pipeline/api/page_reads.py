@@ -49,12 +49,12 @@ async def clock(marts: Snapshot, *, first: date | None, last: date) -> list[Row]
 
 
 async def top(marts: Snapshot, entity: Entity, *, period: Period, start: date, limit: int) -> list[Row]:
-    """The first of a period's top list, with `rank`."""
+    """The first of a period's top list, with `rank` and `picture`."""
     values = {
         "period": period.value, "period_start": start, "limit": limit,
         "after_counted_plays": MOST_INT, "after_ms_played": MOST_BIGINT, f"after_{entity}_id": 0,
     }  # fmt: skip
-    rows = await fetch(marts, load_sql(f"marts/top_{entity}s"), values)
+    rows = await fetch(marts, load_sql(f"pages/top_{entity}s"), values)
     return [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]
 
 

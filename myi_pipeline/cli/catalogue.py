@@ -53,14 +53,19 @@ def run(
     calls: Annotated[
         int | None, typer.Option("--calls", metavar="N", min=1, help="Ask about at most so many ids.")
     ] = None,
+    pictures: Annotated[
+        int | None, typer.Option("--pictures", metavar="N", min=0, help="Fetch at most so many covers; 200.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask Spotify now, most played first, as long as the day's budget lasts."""
+    """Ask Spotify now, most played first, as long as the day's budget lasts; then fetch the covers that lack."""
     from myi_pipeline.services.enrich_catalogue import enrich_catalogue
+    from myi_pipeline.services.keep_pictures import MOST_A_RUN, keep_pictures
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened:
         result = enrich_catalogue(session.settings, opened, most_calls=calls)
+        covers = keep_pictures(session.settings, opened, most=MOST_A_RUN if pictures is None else pictures)
 
     def render(console: Console) -> None:
         row = (
@@ -73,7 +78,9 @@ def run(
         )
         columns = (">answered", ">another id", ">gone", ">failed", "ended because", "again at (UTC)")
         console.print(table(None, columns, [row]))
+        fetched = (number(covers.kept), number(covers.gone), number(covers.unfit), number(covers.failed), covers.reason)
+        console.print(table(None, (">covers", ">gone", ">unfit", ">failed", "ended because"), [fetched]))
 
-    session.output.result({"asked": result.asked, "result": result}, render)
+    session.output.result({"asked": result.asked, "result": result, "pictures": covers}, render)
     if result.failed:
         raise typer.Exit(1)

@@ -94,6 +94,7 @@ def live_spotify(
             update={
                 "spotify_api_url": simulator.api_url,
                 "spotify_accounts_url": simulator.accounts_url,
+                "spotify_images_url": simulator.images_url,
                 "spotify_client_id": app.client_id,
                 "spotify_client_secret": None,
             }

@@ -61,6 +61,7 @@ def simulator_command(
         environment = {
             "MYI_SPOTIFY_API_URL": f"{url}/v1",
             "MYI_SPOTIFY_ACCOUNTS_URL": url,
+            "MYI_SPOTIFY_IMAGES_URL": url,
             "MYI_SPOTIFY_CLIENT_ID": apps[0].client_id,
         }
         document = {

@@ -57,6 +57,10 @@ class Gone(Permanent):
     """What was asked for does not exist, and will not."""
 
 
+class Unfit(Permanent):
+    """What was asked for is there and cannot be used, and will not be: another kind of file, too large."""
+
+
 class BadInput(Permanent):
     """Somebody handed over something that cannot be used as it is.
 

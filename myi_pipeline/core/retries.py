@@ -20,6 +20,7 @@ from myi_pipeline.core.errors import (
     TokenRejected,
     Transient,
     UnexpectedAnswer,
+    Unfit,
 )
 
 LONGEST_SLEEP = timedelta(seconds=30)
@@ -52,7 +53,7 @@ def failure_kind(error: BaseException) -> FailureKind:
         return FailureKind.PUT_OFF
     if isinstance(error, (AuthRevoked, TokenRejected, Forbidden)):
         return FailureKind.AUTHORISATION
-    if isinstance(error, Gone):
+    if isinstance(error, (Gone, Unfit)):
         return FailureKind.GONE
     if isinstance(error, Transient) and not isinstance(error, UnexpectedAnswer):
         return FailureKind.NETWORK

@@ -1,7 +1,7 @@
 """The catalogue as an asset, and when Spotify is asked for it.
 
-Belongs here: one run of the queue, and asking for runs. Not here: the queue, asking. Invariant: a run is asked for only
-when a login could ask, the quota of the day allows it, and something waits.
+Belongs here: one run of the queue and of covers, and asking for runs. Not here: the queue, asking. Invariant: a run is
+asked for only when somebody is signed in, and something waits that may be asked for now.
 """
 
 import dagster as dg
@@ -10,6 +10,7 @@ from pydantic import Field
 from myi_pipeline.defs.partitions import UNFINISHED
 from myi_pipeline.defs.resources import CORRELATION_TAG, Installation, start_run_correlation
 from myi_pipeline.services.enrich_catalogue import catalogue_has_work, catalogue_status, enrich_catalogue
+from myi_pipeline.services.keep_pictures import MOST_A_RUN, keep_pictures, pictures_wait
 
 CATALOGUE = dg.AssetKey("catalogue")
 ENRICH_CATALOGUE = "enrich_catalogue"
@@ -21,6 +22,7 @@ class CatalogueConfig(dg.Config):
     """What a run of the catalogue can be told."""
 
     most_calls: int = Field(default=400, ge=1, description="Ask about at most so many ids in this run.")
+    most_pictures: int = Field(default=MOST_A_RUN, ge=0, description="Fetch at most so many pictures in this run.")
 
 
 @dg.asset(
@@ -29,7 +31,7 @@ class CatalogueConfig(dg.Config):
     kinds={"python", "postgres"},
     pool=CATALOGUE_POOL,
     description="Lengths, recording codes and pictures of what only archives name, most played first, as far as the"
-    " day's budget of calls goes.",
+    " day's budget of calls goes; then covers of what is played most.",
 )
 def catalogue(
     context: dg.AssetExecutionContext, config: CatalogueConfig, installation: dg.ResourceParam[Installation]
@@ -39,6 +41,7 @@ def catalogue(
         result = enrich_catalogue(
             installation.settings, warehouse, most_calls=config.most_calls, clock=installation.clock
         )
+        pictures = keep_pictures(installation.settings, warehouse, most=config.most_pictures, clock=installation.clock)
         counts = catalogue_status(warehouse)
     return dg.MaterializeResult(
         metadata={
@@ -48,6 +51,9 @@ def catalogue(
             "failed": result.failed,
             "waiting": sum(count.waiting for count in counts),
             "ended_because": result.reason,
+            "pictures_kept": pictures.kept,
+            "pictures_failed": pictures.failed + pictures.unfit + pictures.gone,
+            "pictures_ended_because": pictures.reason,
         }
     )
 
@@ -70,7 +76,8 @@ def hourly_catalogue(
     context: dg.ScheduleEvaluationContext, installation: dg.ResourceParam[Installation]
 ) -> dg.RunRequest | dg.SkipReason:
     with installation.open() as warehouse:
-        if not catalogue_has_work(warehouse, now=installation.clock()):
+        now = installation.clock()
+        if not (catalogue_has_work(warehouse, now=now) or pictures_wait(installation.settings, warehouse, now=now)):
             return dg.SkipReason("nothing waits that may be asked now")
     if context.instance.get_runs(dg.RunsFilter(job_name=ENRICH_CATALOGUE, statuses=UNFINISHED), limit=1):
         return dg.SkipReason("the last run of the catalogue is not done yet")

@@ -56,6 +56,8 @@ class SpotifySettings(BaseSettings):
     spotify_accounts_url: ServiceUrl = Field(
         default="https://accounts.spotify.com", description="Spotify's sign-in and token service."
     )
+    spotify_images_url: ServiceUrl = Field(default="https://i.scdn.co", description="Spotify's host of pictures.")
+    covers: bool = Field(default=True, description="Whether covers are fetched and kept; false: none is asked for.")
     spotify_requests_per_minute: Positive = Field(
         default=150, description="Most requests a minute for one client id, all processes together."
     )

@@ -1,8 +1,8 @@
 """One HTTP request, bounded in time and size, whose failures are core.errors.
 
 Belongs here: the connection's settings, reading an answer, mapping what breaks on the way. Not here: what a status
-means. Invariant: a request takes at most DEADLINE_S plus one read, an answer at most MAX_BYTES; an error names the
-method and the path, and nothing that was sent.
+means. Invariant: a request takes at most DEADLINE_S plus one read, an answer at most MAX_BYTES or fewer; an error names
+the method and the path, and nothing that was sent.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ _LONGEST_MESSAGE = 200
 _MAYBE_A_TOKEN = re.compile(r"\S{20,}")
 
 Clock = Callable[[], datetime]
+
+
+class TooLarge(UnexpectedAnswer):
+    """The answer has more bytes than its kind ever has."""
 
 
 def utc_now() -> datetime:
@@ -91,17 +95,22 @@ def send(
     headers: Mapping[str, str] | None = None,
     params: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
+    most_bytes: int = MAX_BYTES,
+    is_unpacked: bool = True,
 ) -> Answer:
-    """Make one request and read the whole answer. Raises Transient and UnexpectedAnswer."""
+    """Make one request and read the whole answer, as it was sent unless `is_unpacked`.
+
+    Raises Transient and UnexpectedAnswer; TooLarge beyond `most_bytes`.
+    """
     what = f"{method} {urlsplit(url).path}"
     until = time.monotonic() + DEADLINE_S
     try:
         with http.stream(method, url, headers=headers, params=params, data=form, timeout=TIMEOUT) as response:
             parts, size = [], 0
-            for part in response.iter_bytes():
+            for part in response.iter_bytes() if is_unpacked else response.iter_raw():
                 size += len(part)
-                if size > MAX_BYTES:
-                    raise UnexpectedAnswer(f"{what}: Spotify's answer is larger than {MAX_BYTES:,} bytes")
+                if size > most_bytes:
+                    raise TooLarge(f"{what}: Spotify's answer is larger than {most_bytes:,} bytes")
                 if time.monotonic() > until:
                     raise Transient(f"{what}: Spotify's answer took longer than {DEADLINE_S:.0f} s")
                 parts.append(part)

@@ -113,6 +113,7 @@ def running_house(folder: Path, *, is_pretty: bool = False) -> Iterator[House]:
             spotify_client_id=spec.apps[0].client_id,
             spotify_api_url=simulator.api_url,
             spotify_accounts_url=simulator.accounts_url,
+            spotify_images_url=simulator.images_url,
             spotify_redirect_uri=redirect,
             # Every page from one address, several times within a minute.
             api_requests_per_minute=100_000,

@@ -179,7 +179,11 @@ def live_house(dagster_home: Settings, warehouse: Warehouse) -> Iterator[LiveHou
     with ExitStack() as stack:
         simulator = stack.enter_context(running_simulator(spec, clock=clock))
         settings = dagster_home.model_copy(
-            update={"spotify_api_url": simulator.api_url, "spotify_accounts_url": simulator.accounts_url}
+            update={
+                "spotify_api_url": simulator.api_url,
+                "spotify_accounts_url": simulator.accounts_url,
+                "spotify_images_url": simulator.images_url,
+            }
         )
         instance = stack.enter_context(dg.DagsterInstance.get())
         house = LiveHouse(settings, warehouse, instance, build_definitions(settings, clock=clock), simulator, clock)

@@ -9,6 +9,7 @@ import dagster as dg
 
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START
 from myi_pipeline.defs.top_items import TOP_ITEMS
+from myi_pipeline.warehouse.connections import Role
 from tests.dagster.conftest import LiveHouse
 
 
@@ -63,5 +64,18 @@ def test_due_lists_are_read_in_one_run_and_archives_names_are_asked_for(live_hou
     assert done.success
     (event,) = done.asset_materializations_for_node("catalogue")
     assert (event.metadata["answered"].value, event.metadata["waiting"].value) == (1, 0)
+    assert event.metadata["pictures_kept"].value == 0
     assert house.sql("select isrc is not null from raw.contents where content_id = %s", content) == [(True,)]
+    assert tick(house, "hourly_catalogue") is None
+
+    # Then an artist of theirs is played, as the marts would say.
+    ((artist,),) = house.sql("select entity_id from raw.pictures where entity_kind = 'artist' limit 1")
+    for kind in ("album", "artist"):
+        columns = f"1 as user_id, 'all' as period, date '1970-01-01' as period_start, {artist} as {kind}_id, 7 as plays"
+        house.sql(f"create table marts.agg_period_{kind}s as select {columns} where '{kind}' = 'artist'")
+        house.sql(f'grant select on marts.agg_period_{kind}s to "{house.warehouse.role_name(Role.ANALYST)}"')
+    wanted = tick(house, "hourly_catalogue")
+    assert wanted is not None
+    (event,) = run(house, "enrich_catalogue", wanted).asset_materializations_for_node("catalogue")
+    assert (event.metadata["pictures_kept"].value, event.metadata["answered"].value) == (1, 0)
     assert tick(house, "hourly_catalogue") is None

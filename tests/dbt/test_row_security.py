@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import psycopg
 import pytest
 import yaml
@@ -224,8 +226,10 @@ def test_no_role_that_serves_people_can_become_more_than_it_is(built: Marts) -> 
     serving = [built.warehouse.role_name(role) for role in (Role.API, Role.APP, Role.MONITOR, Role.ANALYST)]
     assert built.sql(POWERS, serving) == []
     for name in serving:
-        # A person's wish for a poll: each takes the user as an argument, from a door that knows who asks.
-        may = {("ops.poll_sooner",), ("ops.polling_of",)} if name == built.warehouse.role_name(Role.APP) else set()
+        # A person's wish for a poll takes the user as an argument, from a door that knows who asks. A picture takes its
+        # own digest, which only the marts tell, to the role that sees one user's plays.
+        doors = {("ops.poll_sooner",), ("ops.polling_of",), ("ops.picture_content",)}
+        may = doors if name == built.warehouse.role_name(Role.APP) else set()
         assert set(built.sql(CALLABLE, name, name)) == may, name
     # Both questions would find something.
     assert built.sql(POWERS, [built.warehouse.role_name(Role.DBT)]) != []
@@ -270,6 +274,30 @@ def test_the_role_for_sessions_sees_no_play_no_raw_row_and_no_sealed_login(built
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"select {column} from app.credentials".encode())
         connection.execute("select account_key, status from app.credentials")
+
+
+def test_pictures_are_given_out_by_digest_alone(built: Marts) -> None:
+    """Nobody that serves people lists them; whoever sees digests has no bytes, and whoever has bytes no digests."""
+    content = b"a picture"
+    built.sql("insert into raw.picture_files values (sha256(%s), 'image/png', %s, now())", content, content)
+    try:
+        asked = "select media_type, content from ops.picture_content(%s)"
+        with built.warehouse.connect(Role.APP, autocommit=True) as connection:
+            assert connection.execute(asked, (sha256(content).digest(),)).fetchall() == [("image/png", content)]
+            for unknown in (b"", b"%", sha256(b"another").digest(), None):
+                assert connection.execute(asked, (unknown,)).fetchall() == []
+        for role in (Role.API, Role.APP, Role.MONITOR, Role.ANALYST):
+            with built.warehouse.connect(role, autocommit=True) as connection:
+                for table in ("raw.picture_files", "raw.kept_pictures", "ops.picture_fetches"):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        connection.execute(f"select * from {table}".encode())
+                if role is not Role.APP:
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        connection.execute(asked, (b"",))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            built.sql("select * from raw.picture_files", role=Role.DBT)
+    finally:
+        built.sql("delete from raw.picture_files")
 
 
 def test_the_role_for_metrics_sees_figures_alone(built: Marts) -> None:

@@ -83,6 +83,8 @@ def test_paths_become_absolute() -> None:
         ("MYI_SPOTIFY_API_URL", "http://hunter2.example/v1"),
         ("MYI_SPOTIFY_API_URL", "https://hunter2@api.spotify.com/v1"),
         ("MYI_SPOTIFY_ACCOUNTS_URL", "ftp://hunter2"),
+        ("MYI_SPOTIFY_IMAGES_URL", "http://hunter2.example.org"),
+        ("MYI_COVERS", "hunter2"),
         ("MYI_SPOTIFY_REDIRECT_URI", "http://localhost:8898/hunter2"),
         ("MYI_SPOTIFY_REDIRECT_URI", "http://127.0.0.1/hunter2"),
         ("MYI_SPOTIFY_REDIRECT_URI", "http://192.168.1.2:8898/hunter2"),

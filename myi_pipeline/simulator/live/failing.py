@@ -22,6 +22,7 @@ from myi_pipeline.simulator.live.faults import Fault
 TRANSPORT = "myi.transport"
 
 _PAGE = b"<!doctype html><html><head><title>Sorry</title></head><body><h1>Something went wrong</h1></body></html>"
+_DRAWING = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 _USUAL_WORDS = {
     400: "Bad request",
     401: "Invalid access token",
@@ -115,6 +116,12 @@ def instead(fault: Fault) -> Response | None:
         return error(fault.status, message, headers=headers)
     if fault.kind == "html":
         return Response(_PAGE, media_type="text/html; charset=utf-8")
+    if fault.kind == "svg":
+        return Response(_DRAWING, media_type="image/svg+xml")
+    if fault.kind == "disguised":
+        return Response(_PAGE, media_type="image/jpeg")
+    if fault.kind == "huge":
+        return Response(b"\xff\xd8\xff" + bytes(2_000_000) + b"\xff\xd9", media_type="image/jpeg")
     if fault.kind == "empty":
         return Response(b"", media_type="application/json; charset=utf-8")
     if fault.kind == "wrong_shape":

@@ -22,6 +22,9 @@ FaultKind = Literal[
     "reset",  # the connection is reset before a byte
     "lost",  # the request is carried out, then the connection is reset before a byte
     "slow",  # a true answer, `chunk` bytes every `pause_s` seconds
+    "svg",  # a drawing with a script in it, as image/svg+xml with status 200
+    "disguised",  # a page of HTML as image/jpeg with status 200
+    "huge",  # a JPEG of two megabytes with status 200
     "hang",  # nothing for `pause_s` seconds, then a reset
 ]
 

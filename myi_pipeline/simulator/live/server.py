@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from myi_pipeline.simulator.live import accounts_app, api_app, browser, control_app
+from myi_pipeline.simulator.live import accounts_app, api_app, browser, control_app, images_app
 from myi_pipeline.simulator.live.clock import MovableClock
 from myi_pipeline.simulator.live.control import Control
 from myi_pipeline.simulator.live.failing import Protocol, error
@@ -51,6 +51,11 @@ class Simulator:
     @property
     def api_url(self) -> str:
         return f"{self.accounts_url}/v1"
+
+    @property
+    def images_url(self) -> str:
+        """Where pictures are whose address says https://i.scdn.co."""
+        return self.accounts_url
 
     def sign_in(
         self,
@@ -95,8 +100,9 @@ def build_app(spec: SimulatorSpec, clock: MovableClock, *, url: str) -> Starlett
         state.count(client_id="", listener="", route="unknown", status=404)
         return error(404, "Service not found")
 
+    rooms = (api_app, accounts_app, images_app, control_app)
     app = Starlette(
-        routes=[*api_app.routes(state), *accounts_app.routes(state), *control_app.routes(state)],
+        routes=[route for room in rooms for route in room.routes(state)],
         exception_handlers={404: missing},
     )
     app.state.simulator = state

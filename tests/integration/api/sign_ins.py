@@ -32,6 +32,7 @@ class Place:
             "spotify_client_id": "myi-simulated-client",
             "spotify_api_url": self.simulator.api_url,
             "spotify_accounts_url": self.simulator.accounts_url,
+            "spotify_images_url": self.simulator.images_url,
             "spotify_redirect_uri": redirect,
             **changes,
         }

@@ -94,6 +94,7 @@ def test_a_login_from_the_command_line_shares_the_redirect_address_with_the_site
             spotify_client_id="myi-simulated-client",
             spotify_api_url=simulator.api_url,
             spotify_accounts_url=simulator.accounts_url,
+            spotify_images_url=simulator.images_url,
             spotify_redirect_uri=redirect,
         )
         pages: list[httpx.Response] = []

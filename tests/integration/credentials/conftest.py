@@ -118,6 +118,7 @@ def make_house(warehouse: Warehouse, settings_for_tests: Settings) -> Iterator[H
                     "spotify_client_id": known[0].client_id,
                     "spotify_api_url": simulator.api_url,
                     "spotify_accounts_url": simulator.accounts_url,
+                    "spotify_images_url": simulator.images_url,
                     "spotify_redirect_uri": known[0].redirect_uris[0],
                 }
             )

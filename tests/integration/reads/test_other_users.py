@@ -51,6 +51,24 @@ limit 1
 """
 
 
+COVER = """
+with given as (
+    select %s::bytea as content, %s as kind, %s as id
+),
+
+picture as (
+    insert into raw.pictures (entity_kind, entity_id, place, url)
+    select kind, id, 0, 'https://i.scdn.co/image/' || kind from given
+),
+
+file as (
+    insert into raw.picture_files select sha256(content), 'image/png', content, now() from given
+)
+
+insert into raw.kept_pictures select 'https://i.scdn.co/image/' || kind, sha256(content) from given
+"""
+
+
 @dataclass
 class Victim:
     """What ada has: a value for each parameter that names something, and the texts by which an answer tells of her."""
@@ -110,7 +128,11 @@ def ada(filled: Filled, api: Api, tmp_path_factory: pytest.TempPathFactory) -> I
             values[name] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
         query = ONLY_HERS.format(mart="marts.agg_period_albums", column="album_id")
         values["album_id"] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
+        # Of what only she heard there are covers.
+        for kind in ("album", "artist"):
+            filled.sql(COVER, b"".join((b"cover of ", kind.encode())), kind, values[f"{kind}_id"])
         yield Victim(client, values, archive, marks_of(filled))
+    filled.sql("truncate raw.pictures, raw.kept_pictures, raw.picture_files")
     filled.sql("delete from app.access_tokens where name <> 'test'")
     filled.sql("delete from app.imports where status = 'pending'")
     filled.sql("delete from app.sessions where device like %s or device = 'bob'", f"{MARK}%")
@@ -260,7 +282,9 @@ def page_routes(filled: Filled) -> list[tuple[str, str]]:
 
 def test_nothing_of_another_user_is_on_any_page_and_no_form_changes_it(api: Api, filled: Filled, ada: Victim) -> None:
     routes = page_routes(filled)
-    assert {("GET", "/"), ("GET", "/artists/{artist_id}"), ("POST", "/imports/{import_id}/delete-file")} <= set(routes)
+    assert {("GET", "/"), ("GET", "/artists/{artist_id}/cover"), ("POST", "/imports/{import_id}/delete-file")} <= set(
+        routes
+    )
     # Names such as 0 are also figures.
     marks = ada.marks - set(AWKWARD_NAMES)
     with browser_of(filled, api, "bob", "bob") as bob:

@@ -12,6 +12,7 @@ from myi_pipeline.api.routes.pages import (
     account,
     account_forms,
     coverage,
+    covers,
     history,
     imports,
     music,
@@ -22,5 +23,5 @@ from myi_pipeline.api.routes.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-for page in (overview, top_lists, music, years, history, sessions, coverage, imports, account, account_forms):
+for page in (overview, top_lists, music, covers, years, history, sessions, coverage, imports, account, account_forms):
     router.include_router(page.router)

@@ -25,17 +25,22 @@ from myi_pipeline.api.site import Site, TheSite
 Build = Callable[[Snapshot], Awaitable[Mapping[str, object]]]
 
 
-async def _person(request: Request, site: TheSite) -> Visitor:
-    visitor = await find_visitor(request, site)
-    if visitor is None or visitor.session_id is None:
-        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        raise pages.SendTo("/sign-in" if target == "/" else f"/sign-in?return_to={quote(target, safe='')}")
-    site.limits.take(Tier.NORMAL, "users", str(visitor.user_id))
-    return visitor
+def person_within(tier: Tier, what: str) -> Callable[[Request, TheSite], Awaitable[Visitor]]:
+    """The dependency of whatever a person looks at; requests are counted by `what`."""
+
+    async def find(request: Request, site: TheSite) -> Visitor:
+        visitor = await find_visitor(request, site)
+        if visitor is None or visitor.session_id is None:
+            target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            raise pages.SendTo("/sign-in" if target == "/" else f"/sign-in?return_to={quote(target, safe='')}")
+        site.limits.take(tier, what, str(visitor.user_id))
+        return visitor
+
+    find.tier = tier  # type: ignore[attr-defined]
+    return find
 
 
-_person.tier = Tier.NORMAL  # type: ignore[attr-defined]
-Person = Annotated[Visitor, Depends(_person)]
+Person = Annotated[Visitor, Depends(person_within(Tier.NORMAL, "users"))]
 
 
 def show(

@@ -1,4 +1,5 @@
--- What is told of each row of `top`, and in which order: the end of every top list.
+-- What is told of each row of `top`, and in which order: the end of every top list. Pages also show pictures; a track has
+-- that of its album.
 select
     top.{{ entity }}_id,
     {{ entity }}.uri,
@@ -13,6 +14,9 @@ select
     album.artist_id,
     artist.name as artist_name,
     {%- endif %}
+    {%- if has_pictures is defined %}
+    {{ 'album' if entity == 'track' else entity }}.picture_sha256 as picture,
+    {%- endif %}
     top.plays,
     top.counted_plays,
     top.ms_played,
@@ -22,5 +26,7 @@ from top
 left join marts.dim_{{ entity }}s as {{ entity }} on {{ entity }}.{{ entity }}_id = top.{{ entity }}_id
 {%- if entity == 'album' %}
 left join marts.dim_artists as artist on artist.artist_id = album.artist_id
+{%- elif entity == 'track' and has_pictures is defined %}
+left join marts.dim_albums as album on album.album_id = track.album_id
 {%- endif %}
 order by top.counted_plays desc, top.ms_played desc, top.{{ entity }}_id

@@ -31,17 +31,22 @@ with heard as materialized (
 (
     select
         'track' as kind,
-        track_id,
-        null::int as album_id,
-        name,
-        artist_id,
-        artist_name,
-        plays,
-        counted_plays,
-        ms_played
-    from heard
-    order by counted_plays desc, ms_played desc, track_id
-    limit %(limit)s
+        of_track.track_id,
+        of_track.album_id,
+        of_track.name,
+        of_track.artist_id,
+        of_track.artist_name,
+        of_track.plays,
+        of_track.counted_plays,
+        of_track.ms_played,
+        album.picture_sha256 as picture
+    from (
+        select *
+        from heard
+        order by counted_plays desc, ms_played desc, track_id
+        limit %(limit)s
+    ) as of_track
+    left join marts.dim_albums as album on album.album_id = of_track.album_id
 )
 union all
 (
@@ -54,7 +59,8 @@ union all
         artist.name,
         of_album.plays,
         of_album.counted_plays,
-        of_album.ms_played
+        of_album.ms_played,
+        album.picture_sha256
     from (
         select
             album_id,

@@ -3,6 +3,7 @@
 select
     heard.artist_id,
     artist.name,
+    artist.picture_sha256 as picture,
     heard.plays,
     heard.counted_plays,
     heard.ms_played,

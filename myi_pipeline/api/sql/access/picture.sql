@@ -1,0 +1,4 @@
+select
+    media_type,
+    content
+from ops.picture_content(%(digest)s)

@@ -1,0 +1,3 @@
+{% set entity = 'album' %}
+{% set has_pictures = true %}
+{% include 'marts/top_of_period.sql' %}

@@ -1,0 +1,3 @@
+{% set entity = 'artist' %}
+{% set has_pictures = true %}
+{% include 'marts/top_of_period.sql' %}

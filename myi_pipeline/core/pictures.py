@@ -1,0 +1,64 @@
+"""Which pictures the house keeps: from where, in which size, in which form.
+
+Belongs here: the rules on addresses, sizes and bytes. Not here: fetching, storing, showing. Invariants: an address
+leads to Spotify's picture host or it is none; what a picture is, its first bytes say, and nobody's word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from myi_pipeline.core.catalogue import Picture
+
+# Pages show 44 to 128 points; a screen may have two pixels to a point. Spotify has 640, 300 and 64 of an album.
+WANTED_PX: Final = 300
+# Ten times what 300 px of a photograph take as JPEG.
+MOST_BYTES: Final = 300_000
+# Nothing else is ever asked for, whatever an answer of the Web API says: neither another host nor another kind of path.
+_ADDRESS: Final = re.compile(r"https://i\.scdn\.co(/image/[0-9A-Za-z_-]{1,200})\Z", re.ASCII)
+# Whose size is not told is taken for the largest.
+_USUAL_PX: Final = 640
+# Encoders may leave some padding behind the end.
+_PADDING_BYTES: Final = 1_024
+
+
+def picture_path(url: str) -> str | None:
+    """The path on Spotify's picture host; None for an address of any other kind."""
+    found = _ADDRESS.match(url)
+    return found[1] if found else None
+
+
+def best_picture(pictures: Iterable[Picture]) -> Picture | None:
+    """The one nearest to WANTED_PX, of two as near the larger; None when none has an address that may be asked."""
+    allowed = [each for each in pictures if picture_path(each.url) is not None]
+    return min(allowed, key=lambda each: (abs(_pixels(each) - WANTED_PX), -_pixels(each)), default=None)
+
+
+def media_type_of(content: bytes) -> str | None:
+    """image/jpeg, image/png or image/webp by the first bytes; None for everything else, SVG and pages included."""
+    if content.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if content.startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"):
+        return "image/png"
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    return None
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether a picture of one of these kinds also ends as its kind does: half of one would be shown as broken."""
+    match media_type_of(content):
+        case "image/jpeg":
+            return b"\xff\xd9" in content[-_PADDING_BYTES:]
+        case "image/png":
+            return b"IEND\xaeB`\x82" in content[-_PADDING_BYTES:]
+        case "image/webp":
+            return int.from_bytes(content[4:8], "little") + 8 <= len(content)
+        case _:
+            return False
+
+
+def _pixels(picture: Picture) -> int:
+    return picture.width or picture.height or _USUAL_PX

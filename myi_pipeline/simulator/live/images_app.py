@@ -1,0 +1,79 @@
+"""The picture host under /image: a small PNG for every name that a made-up album or artist has.
+
+Belongs here: drawing, and refusing. Not here: which names there are (see `documents`), failures by script (see
+`faults`). Invariants: a name always gives the same bytes, and another name other ones; a request that carries anything
+of a person (a token, a cookie) is refused with 400, so that no program gets used to it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from functools import lru_cache
+from hashlib import sha256
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from myi_pipeline.simulator.live import failing
+from myi_pipeline.simulator.live.state import SimulatorState
+
+ROUTE = "/image/{name}"
+# As `documents` spells them: a kind, the size in four digits, and whose it is.
+_NAME = re.compile(r"ab67616d0000(\d{4})[0-9a-f]{24}\Z", re.ASCII)
+_SIZES = (640, 300, 64)
+# A picture is a field of five by five, mirrored, in three colours.
+_CELLS = 5
+_PERSONAL = ("authorization", "cookie")
+
+
+def routes(state: SimulatorState) -> list[Route]:
+    """The picture host's route on one state."""
+
+    async def image(request: Request) -> Response:
+        fault = state.faults.strike(path=request.url.path, listener=None, client_id=None)
+        answer = failing.instead(fault) if fault else None
+        if answer is None:
+            answer = _answer(request)
+            if fault:
+                answer = failing.spoil(fault, answer)
+        status = 0 if failing.is_broken(answer) else answer.status_code
+        state.count(client_id="", listener="", route=ROUTE, status=status)
+        return answer
+
+    return [Route(ROUTE, image, methods=["GET"])]
+
+
+def _answer(request: Request) -> Response:
+    if any(name in request.headers for name in _PERSONAL):
+        return Response("A picture is asked for by nobody.", 400, media_type="text/plain")
+    name = request.path_params["name"]
+    found = _NAME.match(name)
+    if found is None or int(found[1]) not in _SIZES:
+        return Response(status_code=404)
+    return Response(draw(name, int(found[1])), media_type="image/png")
+
+
+@lru_cache(maxsize=1_000)
+def draw(name: str, size: int) -> bytes:
+    """A PNG of size by size pixels with a palette."""
+    seed = sha256(name.encode()).digest()
+    palette = seed[:9]
+    columns = [each * _CELLS // size for each in range(size)]
+    # Each line begins with the number of its filter: none.
+    lines = [
+        b"\0" + bytes(seed[9 + row * 3 + min(column, _CELLS - 1 - column)] % 3 for column in columns)
+        for row in range(_CELLS)
+    ]
+    pixels = b"".join(lines[each * _CELLS // size] for each in range(size))
+    header = struct.pack(">IIBBBBB", size, size, 8, 3, 0, 0, 0)
+    # The name itself, so that two are never the same bytes, however alike they look.
+    said = b"Title\0" + name.encode()
+    parts = ((b"IHDR", header), (b"PLTE", palette), (b"tEXt", said), (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in parts)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
