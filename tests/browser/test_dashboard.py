@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, FilePayload, expect
 
 from tests.architecture.house import ROOT
 from tests.browser.conftest import PICTURES
@@ -144,6 +144,24 @@ def test_pages_show_their_figures_without_scripts(person: Person) -> None:
     assert any(row["title"] in shown["/history"] for row in newest if row["title"])
     top = next(text for path, text in shown.items() if path.startswith("/top"))
     assert any(name in top for name in favourites if name)
+
+
+def test_files_that_are_handed_in_together_are_each_taken_or_named_with_the_reason(person: Person) -> None:
+    rows = '[{"endTime": "2024-05-01 10:00", "artistName": "A", "trackName": "B", "msPlayed": 60000}]'
+    files: list[FilePayload] = [
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"},
+        {"name": "StreamingHistory_music_0.json", "mimeType": "application/json", "buffer": rows.encode()},
+        {"name": "empty.zip", "mimeType": "application/zip", "buffer": b"PK"},
+    ]
+    with person.visiting() as visitor:
+        before = len(ask(visitor, "/v1/me/imports")["data"])
+        visitor.open("/imports")
+        visitor.page.set_input_files('input[type="file"]', files)
+        said = visitor.page.locator("form.drop [data-said]")
+        expect(said).to_contain_text("Taken: 1")
+        expect(said).to_contain_text("notes.txt: ")
+        expect(said).to_contain_text("empty.zip: ")
+        assert len(ask(visitor, "/v1/me/imports")["data"]) == before + 1
 
 
 @pytest.mark.skipif(PICTURES not in os.environ, reason=f"{PICTURES} asks for new pictures in docs/images")

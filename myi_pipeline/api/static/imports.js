@@ -13,47 +13,62 @@ const number = new Intl.NumberFormat("en");
 
 const megabytes = (bytes) => `${number.format(Math.max(1, Math.round(bytes / 1e6)))} MB`;
 
-const upload = (form, file) => {
-  const [said, holder] = [form.querySelector("[data-said]"), form.querySelector("[data-progress]")];
-  const bar = holder.querySelector("progress");
-  const fail = (text) => {
-    holder.hidden = true;
-    form.removeAttribute("aria-busy");
-    form.classList.add("failed");
-    said.textContent = text;
-  };
-  form.classList.remove("failed");
-  if (file.size > Number(form.dataset.most)) return fail(`${file.name} is larger than what is taken here.`);
+// What the server said of one file: where its import is, or why it was not taken.
+const send = (form, file, told) => new Promise((resolve) => {
+  if (file.size > Number(form.dataset.most)) return resolve({ refused: "it is larger than what is taken here." });
   const request = new XMLHttpRequest();
   request.open("POST", `${form.dataset.upload}?name=${encodeURIComponent(file.name.slice(-200))}`);
   request.setRequestHeader("Content-Type", file.name.toLowerCase().endsWith(".json") ? "application/json" : "application/zip");
   request.responseType = "json";
   request.upload.addEventListener("progress", (event) => {
-    if (!event.lengthComputable) return;
-    bar.value = event.loaded / event.total;
-    if (event.loaded === event.total) said.textContent = "Looking at it…";
+    if (event.lengthComputable) told(event.loaded / event.total);
   });
   request.addEventListener("load", () => {
-    if (request.status === 202) location.assign(`/imports/${request.response.import_id}`);
-    else if (request.status === 401) location.assign("/sign-in?return_to=%2Fimports");
-    else fail(request.response?.detail ?? "That was not taken.");
+    if (request.status === 202) resolve({ place: `/imports/${request.response.import_id}` });
+    else if (request.status === 401) resolve({ place: "/sign-in?return_to=%2Fimports", ends: true });
+    else resolve({ refused: request.response?.detail ?? "that was not taken." });
   });
-  request.addEventListener("error", () => fail("The upload broke off. Try again."));
+  request.addEventListener("error", () => resolve({ refused: "the upload broke off. Try again." }));
+  request.send(file);
+  return undefined;
+});
+
+// One after the other: what is handed in together is either taken or named with its reason.
+const upload = async (form, files) => {
+  const [said, holder] = [form.querySelector("[data-said]"), form.querySelector("[data-progress]")];
+  const bar = holder.querySelector("progress");
+  const [places, refusals] = [[], []];
+  form.classList.remove("failed");
   form.setAttribute("aria-busy", "true");
   holder.hidden = false;
-  bar.value = 0;
-  said.textContent = `Sending ${file.name}, ${megabytes(file.size)}…`;
-  request.send(file);
+  for (const [index, file] of files.entries()) {
+    const which = files.length > 1 ? ` (${index + 1} of ${files.length})` : "";
+    bar.value = 0;
+    said.textContent = `Sending ${file.name}, ${megabytes(file.size)}${which}…`;
+    const answer = await send(form, file, (share) => {
+      bar.value = share;
+      if (share === 1) said.textContent = `Looking at ${file.name}${which}…`;
+    });
+    if (answer.ends) return location.assign(answer.place);
+    if (answer.refused) refusals.push(`${file.name}: ${answer.refused}`);
+    else places.push(answer.place);
+  }
+  if (refusals.length === 0) return location.assign(places.length === 1 ? places[0] : "/imports");
+  holder.hidden = true;
+  form.removeAttribute("aria-busy");
+  form.classList.add("failed");
+  said.textContent = refusals.join(" ") + (places.length ? ` Taken: ${places.length}; load this page again to see.` : "");
   return undefined;
 };
 
 document.querySelectorAll("form[data-upload]").forEach((form) => {
   const input = form.querySelector("input[type=file]");
+  input.multiple = true;
   form.querySelector("button").hidden = true;
-  form.querySelector("[data-drop-text] strong").textContent = "Drop an archive here";
+  form.querySelector("[data-drop-text] strong").textContent = "Drop archives here";
   const take = (files) => {
     if (form.getAttribute("aria-busy") === "true" || files.length === 0) return;
-    upload(form, files[0]);
+    upload(form, [...files]);
     input.value = "";
   };
   input.addEventListener("change", () => take(input.files));
