@@ -59,7 +59,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 test: lint
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m "not long" --cov --cov-report=term
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m "not long" --cov --cov-report=term --durations=20
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m long
