@@ -95,7 +95,7 @@ def send(
     headers: Mapping[str, str] | None = None,
     params: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
-    most_bytes: int = MAX_BYTES,
+    most_bytes: int | None = None,
     is_unpacked: bool = True,
 ) -> Answer:
     """Make one request and read the whole answer, as it was sent unless `is_unpacked`.
@@ -104,13 +104,14 @@ def send(
     """
     what = f"{method} {urlsplit(url).path}"
     until = time.monotonic() + DEADLINE_S
+    most = MAX_BYTES if most_bytes is None else most_bytes
     try:
         with http.stream(method, url, headers=headers, params=params, data=form, timeout=TIMEOUT) as response:
             parts, size = [], 0
             for part in response.iter_bytes() if is_unpacked else response.iter_raw():
                 size += len(part)
-                if size > most_bytes:
-                    raise TooLarge(f"{what}: Spotify's answer is larger than {most_bytes:,} bytes")
+                if size > most:
+                    raise TooLarge(f"{what}: Spotify's answer is larger than {most:,} bytes")
                 if time.monotonic() > until:
                     raise Transient(f"{what}: Spotify's answer took longer than {DEADLINE_S:.0f} s")
                 parts.append(part)

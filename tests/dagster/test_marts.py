@@ -55,6 +55,7 @@ def _url_of_docs(metadata: Any) -> object:
 
 
 # dagster-dbt asks its own context in the old way.
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:AssetExecutionContext.op is deprecated:DeprecationWarning")
 def test_a_part_closes_nothing_the_whole_closes_and_then_there_is_nothing_to_do(house: House) -> None:
     house.add_users("ana")

@@ -174,6 +174,7 @@ def test_every_kind_of_change_reaches_the_marts(marts: Any) -> None:
 ONE_A_LEDGER = (CHANGES[0], CHANGES[5], CHANGES[6])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change", [pytest.param(each, marks=() if each in ONE_A_LEDGER else pytest.mark.long) for each in CHANGES]
 )

@@ -88,6 +88,7 @@ def slices_are_not_widened(marts: Any) -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("break_it", "happen"),
     [

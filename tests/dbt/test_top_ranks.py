@@ -70,6 +70,7 @@ def test_every_change_of_a_snapshot_reaches_the_ranks(marts: Any) -> None:
     assert bob not in dict(marts.read(VERSIONS))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES[:2])
 def test_broken_a_ledger_that_forgets_a_snapshot_is_found_out(marts: Any, change: str) -> None:
     _, songs = furnish(marts)

@@ -84,6 +84,7 @@ def test_a_refresh_survives_hundreds_of_kills(bench: Bench, refresh_kills: int) 
     kill_at_random(bench, kills=refresh_kills, seed=1)
 
 
+@pytest.mark.long
 def test_broken_a_ledger_that_is_closed_when_it_is_frozen_loses_plays(bench: Bench) -> None:
     bench.go_to("whole")
     bench.refresh()
@@ -149,7 +150,10 @@ NO_FENCE = "create or replace function ops.check_fence(wanted_run bigint) return
 WAITING = "select count(*) from pg_locks where locktype = 'advisory' and objid = 77 and not granted"
 
 
-@pytest.mark.parametrize("is_fenced", [True, False], ids=["fenced", "broken: without a fence"])
+@pytest.mark.parametrize(
+    "is_fenced",
+    [pytest.param(True, id="fenced"), pytest.param(False, id="broken: without a fence", marks=pytest.mark.long)],
+)
 def test_an_orphan_in_the_middle_of_a_model_is_waited_for(bench: Bench, is_fenced: bool) -> None:
     """The orphan has read a play that is gone when it writes: it must be before the next run reads, or not at all."""
     house = bench.house

@@ -85,6 +85,7 @@ class OtherThreshold:
         return self.dbt.invoke(told, environment=environment, on_node=on_node)
 
 
+@pytest.mark.long
 def test_broken_another_threshold_is_found_out(marts: Any, archives: list[ArchiveTruth]) -> None:
     (user,) = bring(marts, archives[:1], ZONES[0]).values()
     assert marts.with_dbt(OtherThreshold(marts.dbt)).refreshed().status == "completed"
@@ -99,6 +100,7 @@ def behind_the_ledgers_back(marts: Any, query: str, *arguments: object) -> None:
         connection.execute("alter table raw.listening_events enable trigger user")
 
 
+@pytest.mark.long
 def test_broken_what_the_ledger_does_not_know_of_is_found_out(marts: Any, archives: list[ArchiveTruth]) -> None:
     (user,) = bring(marts, archives[:1], ZONES[0]).values()
     truth = expected_marts(archives[:1], time_zone=ZONES[0])
@@ -125,6 +127,7 @@ def test_broken_what_the_ledger_does_not_know_of_is_found_out(marts: Any, archiv
     assert not marts.verify().is_good
 
 
+@pytest.mark.long
 def test_broken_days_of_another_zone_are_found_out(marts: Any, archives: list[ArchiveTruth]) -> None:
     (user,) = bring(marts, archives[:1], ZONES[0]).values()
     marts.refreshed()

@@ -96,7 +96,7 @@ def test_no_role_is_more_than_a_login(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.both_servers
-def test_dagsters_role_cannot_enter_the_warehouse(warehouse: Warehouse) -> None:
+def test_dagsters_role_cannot_enter_the_warehouse(warehouse: Warehouse, dagster_storage: None) -> None:
     url = warehouse.dagster_url()
     psycopg.connect(compose_url(parse_url(url))).close()
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
