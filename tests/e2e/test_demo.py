@@ -23,6 +23,7 @@ def _demo(environment: dict[str, str], *arguments: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_demo_goes_the_whole_way_and_its_figures_are_the_truth(
     environment_for_tests: dict[str, str], settings_for_tests: Settings, warehouse: Warehouse
