@@ -46,7 +46,7 @@ _numbers = itertools.count(1)
 # How often each is killed, by every run and by the long one.
 KILLS = {
     "importer": (60, 2_000),
-    "refresh": (6, 200),
+    "refresh": (10, 200),
     "login": (15, 500),
     "key-rotation": (10, 200),
     "poll": (30, 1_000),
