@@ -23,11 +23,11 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from benchmarks.api_statements import reads
-from myi_pipeline.api.server import run_api
 from myi_pipeline.logs import configure_logs
-from myi_pipeline.services.open_warehouse import open_warehouse
+from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.settings import load_settings
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.web.server import run_api
 
 
 async def serve_bare(url: str, port: int, *, user_id: int, artist_id: int) -> None:
@@ -35,7 +35,7 @@ async def serve_bare(url: str, port: int, *, user_id: int, artist_id: int) -> No
         await connection.execute("select set_config('app.user_id', %s, false)", (str(user_id),))
 
     statements = {
-        read.name: [(each.sql.encode(), {"user_id": user_id, **each.values}) for each in read.statements]
+        read.name: [(each.sql, {"user_id": user_id, **each.values}) for each in read.statements]
         for read in reads(artist_id=artist_id)
     }
     pool = AsyncConnectionPool(

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from myi_pipeline.api.listing import Order
-from myi_pipeline.api.routes.figures import BUCKETS, STREAKS
-from myi_pipeline.api.routes.plays import FIRSTS, PLAYS, SESSIONS, plays_sql
-from myi_pipeline.api.routes.top import range_values, top_order
-from myi_pipeline.api.spans import (
+from myi_pipeline.web.reads.cursors import FIRST_PAGE, Order
+from myi_pipeline.web.reads.database import load_sql
+from myi_pipeline.web.reads.firsts import FIRSTS
+from myi_pipeline.web.reads.plays import PLAYS
+from myi_pipeline.web.reads.sessions import SESSIONS
+from myi_pipeline.web.reads.spans import (
     BEGINNING,
     END,
     FIRST_DAY,
@@ -20,7 +21,9 @@ from myi_pipeline.api.spans import (
     last_day_of,
     period_start,
 )
-from myi_pipeline.api.sql_files import load_sql
+from myi_pipeline.web.reads.streaks import STREAKS
+from myi_pipeline.web.reads.timeline import BUCKETS
+from myi_pipeline.web.reads.top import Entity, range_values, top_order
 
 EVERYTHING = {"from_at": BEGINNING, "to_at": END}
 DAYS = {"first_day": FIRST_DAY, "last_day": LAST_DAY}
@@ -30,7 +33,7 @@ RANGE = (date(2020, 2, 11), date(2023, 8, 20))
 
 @dataclass(frozen=True)
 class Statement:
-    sql: str
+    sql: bytes
     values: dict[str, Any]
 
 
@@ -45,25 +48,26 @@ class Read:
 
 
 def _read(name: str, path: str, sql: str, /, **values: Any) -> Read:
-    return Read(name, path, (Statement(load_sql(f"marts/{sql}"), values),))
+    return Read(name, path, (Statement(load_sql(sql), values),))
 
 
-def _listing(name: str, path: str, sql: str, order: Order, /, **values: Any) -> Read:
-    return Read(name, path, (Statement(sql, {**values, **order.values(None), "limit": 51}),))
+def _listing(name: str, path: str, sql: bytes, order: Order, /, **values: Any) -> Read:
+    return Read(name, path, (Statement(sql, {**values, **order.values(FIRST_PAGE), "limit": 51}),))
 
 
-def _top(entity: str, period: str, start: date) -> Read:
-    order = top_order(entity)
+def _top(entity: Entity, period: Period, start: date) -> Read:
     path = f"top/{entity}s?period={period}&date={start}"
-    sql = load_sql(f"marts/top_{entity}s")
-    return _listing(f"top/{entity}s, {period}", path, sql, order, period=period, period_start=start)
+    sql, values = load_sql("top_of_period", entity=entity), {"period_start": start}
+    if period in (Period.WEEK, Period.MONTH):
+        sql, values = load_sql("top_of_range", entity=entity), range_values(start, last_day_of(period, start))
+    return _listing(f"top/{entity}s, {period}", path, sql, top_order(entity), seen=0, **values)
 
 
-def _top_of_range(entity: str) -> Read:
+def _top_of_range(entity: Entity) -> Read:
     path = f"top/{entity}s?from={RANGE[0]}&to={RANGE[1]}"
     values = range_values(*RANGE)
-    sql = load_sql(f"marts/top_{entity}s_of_range")
-    return replace(_listing(f"top/{entity}s, range", path, sql, top_order(entity), **values), is_range=True)
+    sql = load_sql("top_of_range", entity=entity)
+    return replace(_listing(f"top/{entity}s, range", path, sql, top_order(entity), seen=0, **values), is_range=True)
 
 
 def reads(*, artist_id: int) -> list[Read]:
@@ -81,17 +85,19 @@ def reads(*, artist_id: int) -> list[Read]:
     whole = {"names": ["all"], "first_days": [FIRST_DAY], "last_days": [LAST_DAY]}
     yesterday = {"yesterday": today - timedelta(days=1)}
     ranks = {"kind": "artist", "term": "medium_term", "day": LAST_DAY}
-    timeline = load_sql("marts/timeline")
+    timeline = load_sql("timeline")
     return [
         _read("me", "", "version"),
         _read("summary", "summary", "summary", **spans),
-        _listing("plays", "plays", plays_sql(), PLAYS, **EVERYTHING),
-        _listing("plays, an artist", of_artist, plays_sql("artist_id"), PLAYS, **artist),
-        _listing("sessions", "sessions", load_sql("marts/sessions"), SESSIONS, **EVERYTHING),
-        _listing("firsts", "firsts?kind=track", load_sql("marts/firsts"), FIRSTS, kind="track", **EVERYTHING),
-        _top("track", "all", START_OF_ALL),
-        _top("artist", "year", date(2023, 1, 1)),
-        _top("album", "month", date(2023, 5, 1)),
+        _listing("plays", "plays", load_sql("plays", narrowed_by=()), PLAYS, **EVERYTHING),
+        _listing("plays, an artist", of_artist, load_sql("plays", narrowed_by=("artist_id",)), PLAYS, **artist),
+        _listing("sessions", "sessions", load_sql("sessions"), SESSIONS, **EVERYTHING),
+        _listing("firsts", "firsts?kind=track", load_sql("firsts"), FIRSTS, kind="track", **EVERYTHING),
+        _top("track", Period.ALL, START_OF_ALL),
+        _top("artist", Period.YEAR, date(2023, 1, 1)),
+        _top("track", Period.WEEK, date(2023, 5, 1)),
+        _top("track", Period.MONTH, date(2023, 5, 1)),
+        _top("album", Period.MONTH, date(2023, 5, 1)),
         _listing("timeline, days", "timeline?grain=day", timeline, BUCKETS, grain="day", **DAYS),
         _listing("timeline, weeks", "timeline?grain=week", timeline, BUCKETS, grain="week", **DAYS),
         _listing("timeline, months", "timeline", timeline, BUCKETS, grain="month", **DAYS),
@@ -99,11 +105,11 @@ def reads(*, artist_id: int) -> list[Read]:
         _read("clock, a year", "clock?period=year&date=2023-01-01", "clock", **year),
         _read("clock, all", "clock", "clock", first_day=START_OF_ALL, last_day=LAST_DAY),
         _beside(
-            _listing("streaks", "streaks", load_sql("marts/streaks"), STREAKS, **DAYS),
+            _listing("streaks", "streaks", load_sql("streaks"), STREAKS, **DAYS),
             _read("", "", "streak_marks", **yesterday),
         ),
         _read("ranks", "ranks?kind=artist", "ranks_on_day", **ranks),
-        _beside(_read("coverage", "coverage", "summary", **whole), _read("", "", "coverage")),
+        _beside(_read("coverage", "coverage", "summary", **whole), _read("", "", "coverage_gaps")),
         _top_of_range("track"),
         _top_of_range("artist"),
         _top_of_range("album"),

@@ -8,8 +8,8 @@ the same events (count of distinct contents by user and day), run beside it.
 
 from __future__ import annotations
 
-from benchmarks.house import arguments, make_archive, median, open_house, print_machine, print_table, stopwatch
-from myi_pipeline.services.dbt_runner import ChildDbt
+from benchmarks.setups import arguments, make_archive, median, open_setup, print_machine, print_table, stopwatch
+from myi_pipeline.marts.dbt_runner import DbtProcess
 
 SCAN = """
 select count(*) from (
@@ -27,19 +27,19 @@ select distinct user_id, (played_at at time zone 'UTC')::date from raw.listening
 def main() -> None:
     given = arguments(__doc__, rows=200_000)
     print_machine()
-    with open_house(given.database_url) as house:
-        archive = make_archive(house.folder, plays=given.rows)
-        house.add_user("ana")
-        result = house.load(archive, "ana")
+    with open_setup(given.database_url) as setup:
+        archive = make_archive(setup.folder, plays=given.rows)
+        setup.add_user("ana")
+        result = setup.load(archive, "ana")
         scans: list[float] = []
         for _ in range(3):
             with stopwatch(scans):
-                house.execute(SCAN)
+                setup.execute(SCAN)
         scan = median(scans)
-        with ChildDbt() as dbt:
-            first = house.refresh(dbt=dbt)
-            house.execute(MARK_ALL)
-            rebuild = house.refresh(dbt=dbt)
+        with DbtProcess() as dbt:
+            first = setup.refresh(dbt=dbt)
+            setup.execute(MARK_ALL)
+            rebuild = setup.refresh(dbt=dbt)
         stages = [(f"import: {name}", seconds) for name, seconds in result.seconds.items()]
         stages += [(f"refresh: {name}", seconds) for name, seconds in (first.seconds or {}).items() if name != "total"]
         total = sum(seconds for _, seconds in stages)

@@ -7,7 +7,7 @@ Five listeners' archives, as imported: no vacuum, no reindex, partitions include
 
 from __future__ import annotations
 
-from benchmarks.house import arguments, make_archive, open_house, print_machine, print_table
+from benchmarks.setups import arguments, make_archive, open_setup, print_machine, print_table
 
 SIZES = """
 select
@@ -22,13 +22,13 @@ from pg_inherits where inhparent = 'raw.listening_events'::regclass
 def main() -> None:
     given = arguments(__doc__, rows=1_000_000, listeners=5)
     print_machine()
-    with open_house(given.database_url) as house:
+    with open_setup(given.database_url) as setup:
         for number in range(given.listeners):
-            archive = make_archive(house.folder, plays=given.rows // given.listeners, seed=number, name=f"u{number}")
-            house.add_user(f"u{number}")
-            house.load(archive, f"u{number}")
-        events = int(str(house.execute("select count(*) from raw.listening_events")[0][0]))
-        partitions, heap, index, total = (float(str(value)) for value in house.execute(SIZES)[0])
+            archive = make_archive(setup.folder, plays=given.rows // given.listeners, seed=number, name=f"u{number}")
+            setup.add_user(f"u{number}")
+            setup.load(archive, f"u{number}")
+        events = int(str(setup.execute("select count(*) from raw.listening_events")[0][0]))
+        partitions, heap, index, total = (float(str(value)) for value in setup.execute(SIZES)[0])
     print_table(
         f"{events:,} events of {given.listeners} listeners in {partitions:.0f} partitions",
         ("part", "bytes an event", "share"),

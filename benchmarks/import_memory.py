@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.house import arguments, make_archive, open_house, print_machine, print_table
+from benchmarks.setups import arguments, make_archive, open_setup, print_machine, print_table
 
 MB = 1_000_000
 # A row of the newest vintage, unpacked.
@@ -42,7 +42,7 @@ class Peaks:
             with contextlib.suppress(psutil.Error):
                 command = " ".join(each.cmdline())
                 share = each.memory_full_info().pss / MB
-                if "report_import" in command:
+                if "report-imports" in command:
                     reporter += share
                 elif "postgres" not in command:
                     importer += share
@@ -76,10 +76,10 @@ def main() -> None:
     print_machine()
     sizes = [size for size in (10, 100, 1_000) if size <= given.largest_mb]
     rows = []
-    with open_house(given.database_url) as house:
+    with open_setup(given.database_url) as setup:
         smallest = 0.0
         for size in sizes:
-            archive = make_archive(house.folder, plays=size * MB // BYTES_A_ROW, name=f"m{size}")
+            archive = make_archive(setup.folder, plays=size * MB // BYTES_A_ROW, name=f"m{size}")
             command = [
                 str(Path(sys.executable).with_name("myi")), "import", str(archive),
                 "--user", f"m{size}", "--create", "--no-refresh", "--json",

@@ -1,4 +1,4 @@
-"""A house with many users who are signed in to a simulated Spotify: for the benchmarks of polling.
+"""A setup with many users who are signed in to a simulated Spotify: for the benchmarks of polling.
 
 Belongs here: making the users, their logins and the simulator, and what processes and tables cost. Not here: polling.
 """
@@ -16,18 +16,18 @@ from datetime import datetime
 import psutil
 import psycopg
 
-from benchmarks.house import House
-from myi_pipeline.services.encryption_keys import require_keys
+from benchmarks.setups import Setup
+from myi_pipeline.postgres.connections import Role, compose_url, parse_url
+from myi_pipeline.providers import token_vault
+from myi_pipeline.providers.encryption_keys import require_keys
 from myi_pipeline.simulator.live import (
+    ListenerSpec,
     MovableClock,
     Simulator,
     SimulatorSpec,
     apps_for,
-    mixed_listeners,
     running_simulator,
 )
-from myi_pipeline.warehouse import token_vault
-from myi_pipeline.warehouse.connections import Role, compose_url, parse_url
 
 _SIGNED_IN_AT_ONCE = 500
 # What of Dagster's storage grows with polls.
@@ -36,27 +36,27 @@ EVENT_TABLES = ("event_logs", "asset_event_tags", "runs", "run_tags")
 
 @contextmanager
 def many_listeners(
-    house: House, *, users: int, clock: MovableClock, seed: int = 1
-) -> Iterator[tuple[House, Simulator]]:
-    """The house with `users` mixed listeners signed in, five to a client id, and the simulator that answers."""
-    listeners = mixed_listeners(users)
+    setup: Setup, *, listeners: tuple[ListenerSpec, ...], clock: MovableClock, seed: int = 1
+) -> Iterator[tuple[Setup, Simulator]]:
+    """The setup with these listeners signed in, five to a client id, and the simulator that answers."""
     spec = SimulatorSpec(seed=seed, artists=200, listeners=listeners, apps=apps_for(listeners))
     with running_simulator(spec, clock=clock, own_process=True) as simulator:
-        settings = house.settings.model_copy(
+        settings = setup.settings.model_copy(
             update={
                 "spotify_api_url": simulator.api_url,
                 "spotify_accounts_url": simulator.accounts_url,
                 "spotify_images_url": simulator.images_url,
             }
         )
-        made = House(settings, house.warehouse, house.folder)
-        _sign_in(made, simulator, [listener.key for listener in listeners], now=clock.now())
+        made = Setup(settings, setup.warehouse, setup.folder)
+        sign_in_listeners(made, simulator, [listener.key for listener in listeners], now=clock.now())
         yield made, simulator
 
 
-def _sign_in(house: House, simulator: Simulator, keys: list[str], *, now: datetime) -> None:
-    ring = require_keys(house.settings, house.warehouse)
-    with house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+def sign_in_listeners(setup: Setup, simulator: Simulator, keys: list[str], *, now: datetime) -> None:
+    """Adds users with these keys, signed in to the simulator."""
+    ring = require_keys(setup.settings, setup.warehouse)
+    with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for start in range(0, len(keys), _SIGNED_IN_AT_ONCE):
             some = keys[start : start + _SIGNED_IN_AT_ONCE]
             connection.execute(
@@ -103,15 +103,15 @@ class Spent:
         )
 
 
-def spent(house: House) -> Spent:
+def spent(setup: Setup) -> Spent:
     """So far. The database's share needs a server on this machine that this user may look at."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Spent(time.process_time(), ended.ru_utime + ended.ru_stime, _of_database(house), time.perf_counter())
+    return Spent(time.process_time(), ended.ru_utime + ended.ru_stime, _of_database(setup), time.perf_counter())
 
 
-def _of_database(house: House) -> float:
-    """Of the server's first process, those that are there and those that ended; 0 for a server elsewhere."""
-    with house.warehouse.connect(Role.OWNER, autocommit=True) as connection:
+def _of_database(setup: Setup) -> float:
+    """CPU seconds of the server's first process and its children, ended ones included; 0 for a server elsewhere."""
+    with setup.warehouse.connect(Role.OWNER, autocommit=True) as connection:
         pid = connection.info.backend_pid
         first = psutil.Process(pid).parent() if psutil.pid_exists(pid) else None
         if first is None or not first.name().startswith("postgres"):
@@ -120,9 +120,9 @@ def _of_database(house: House) -> float:
     return sum(each.user + each.system for each in times) + times[0].children_user + times[0].children_system
 
 
-def event_rows(house: House) -> dict[str, int]:
+def event_rows(setup: Setup) -> dict[str, int]:
     """Rows of Dagster's own tables."""
-    url = compose_url(parse_url(house.warehouse.dagster_url()))
+    url = compose_url(parse_url(setup.warehouse.dagster_url()))
     with psycopg.connect(url, autocommit=True) as connection:
         counts = {}
         for table in EVENT_TABLES:
@@ -131,6 +131,6 @@ def event_rows(house: House) -> dict[str, int]:
     return counts
 
 
-def child_environment(house: House, dagster: dict[str, str]) -> dict[str, str]:
+def child_environment(setup: Setup, dagster: dict[str, str]) -> dict[str, str]:
     """What a process of Dagster gets."""
-    return {**os.environ, **house.settings.environment(), **dagster}
+    return {**os.environ, **setup.settings.environment(), **dagster}

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.house import House, arguments, make_archive, median, open_house, print_machine, print_table
-from myi_pipeline.services.dbt_runner import ChildDbt
-from myi_pipeline.warehouse.connections import Role
+from benchmarks.setups import Setup, arguments, make_archive, median, open_setup, print_machine, print_table
+from myi_pipeline.marts.dbt_runner import DbtProcess
+from myi_pipeline.postgres.connections import Role
 
 NEW_PLAYS = """
 insert into raw.listening_events (played_at, user_id, content_id, ms_played, batch_id, source_id)
@@ -40,14 +40,14 @@ order by played_at
 """
 
 
-def refreshes(house: House, dbt: ChildDbt, user: int, rounds: int, first: int) -> list[float]:
+def refreshes(setup: Setup, dbt: DbtProcess, user: int, rounds: int, first: int) -> list[float]:
     """Database seconds of each refresh after 50 new plays."""
     spent = []
     for number in range(rounds + 1):
-        with house.warehouse.connect(Role.OWNER, autocommit=True) as connection:
+        with setup.warehouse.connect(Role.OWNER, autocommit=True) as connection:
             added = connection.execute(NEW_PLAYS.encode(), {"user": user, "round": first + number}).rowcount
             assert added == 50
-        result = house.refresh(dbt=dbt)
+        result = setup.refresh(dbt=dbt)
         seconds = result.seconds or {}
         models = sum(node.seconds for node in result.models)
         spent.append(models + seconds.get("open", 0.0) + seconds.get("close", 0.0))
@@ -57,28 +57,28 @@ def refreshes(house: House, dbt: ChildDbt, user: int, rounds: int, first: int) -
 def main() -> None:
     given = arguments(__doc__, users=100, events=100_000, rounds=5)
     print_machine()
-    with open_house(given.database_url) as house, ChildDbt() as dbt:
-        archive = make_archive(house.folder, plays=given.events)
-        user = house.add_user("ana")
-        house.load(archive, "ana")
-        house.refresh(dbt=dbt)
-        house.execute("vacuum analyze")
-        alone = refreshes(house, dbt, user, given.rounds, 0)
+    with open_setup(given.database_url) as setup, DbtProcess() as dbt:
+        archive = make_archive(setup.folder, plays=given.events)
+        user = setup.add_user("ana")
+        setup.load(archive, "ana")
+        setup.refresh(dbt=dbt)
+        setup.execute("vacuum analyze")
+        alone = refreshes(setup, dbt, user, given.rounds, 0)
         started = time.perf_counter()
         for number in range(1, given.users):
-            with house.warehouse.connect(Role.OWNER, autocommit=True) as connection:
-                other = house.add_user(f"other{number}")
+            with setup.warehouse.connect(Role.OWNER, autocommit=True) as connection:
+                other = setup.add_user(f"other{number}")
                 connection.execute(CLONE.encode(), {"from": user, "to": other, "shift": number})
-        house.refresh(dbt=dbt)
-        house.execute("vacuum analyze")
+        setup.refresh(dbt=dbt)
+        setup.execute("vacuum analyze")
         print(f"({given.users - 1} more users in {time.perf_counter() - started:.0f} s)")
-        among = refreshes(house, dbt, user, given.rounds, 100)
+        among = refreshes(setup, dbt, user, given.rounds, 100)
         nothing = []
         for _ in range(5):
             begun = time.perf_counter()
-            assert house.refresh(dbt=dbt).status == "nothing"
+            assert setup.refresh(dbt=dbt).status == "nothing"
             nothing.append(time.perf_counter() - begun)
-        events = int(str(house.execute("select count(*) from raw.listening_events")[0][0]))
+        events = int(str(setup.execute("select count(*) from raw.listening_events")[0][0]))
         print_table(
             f"refresh after 50 new plays of one user with {given.events:,} events; database seconds, "
             f"median of {given.rounds}",

@@ -16,13 +16,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 
-from benchmarks.house import House, arguments, open_house, print_machine, print_table
 from benchmarks.resolution_rules import RULES, Score, score_rule
 from benchmarks.resolution_truth import ListenerYear, intern_world, listener_specs, listener_year, load, merge_pairs
-from myi_pipeline.services.dbt_runner import ChildDbt, dbt_environment
-from myi_pipeline.services.refresh_marts import refresh_marts
+from benchmarks.setups import Setup, arguments, open_setup, print_machine, print_table
+from myi_pipeline.marts.dbt_runner import DbtProcess, dbt_environment
+from myi_pipeline.marts.refresh import refresh_marts
+from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.simulator.live import ListenerSpec
-from myi_pipeline.warehouse.connections import Role, Warehouse
 
 OURS = "ours"
 STARTS_TOLD = 0.5
@@ -31,7 +31,7 @@ BATCH = 100
 
 
 def score_ours(warehouse: Warehouse, years: Sequence[ListenerYear], users: dict[str, int], *, account: bool) -> Score:
-    """Of what the resolution in the database says."""
+    """The score of the resolution in the database."""
     with warehouse.connect(Role.OWNER) as connection:
         pairs = merge_pairs(connection, users)
         lost = connection.execute(
@@ -54,49 +54,50 @@ def score_ours(warehouse: Warehouse, years: Sequence[ListenerYear], users: dict[
 
 
 def one_batch(
-    house: House, dbt: ChildDbt, specs: Sequence[ListenerSpec], *, account: bool
+    setup: Setup, dbt: DbtProcess, specs: Sequence[ListenerSpec], *, account: bool
 ) -> tuple[dict[str, Score], Counter[str]]:
     """Made, loaded, resolved, scored, and forgotten."""
     years = [listener_year(spec, starts_told=STARTS_TOLD) for spec in specs]
-    users = {year.key: house.add_user(year.key) for year in years}
-    with house.warehouse.connect(Role.OWNER) as connection:
+    users = {year.key: setup.add_user(year.key) for year in years}
+    with setup.warehouse.connect(Role.OWNER) as connection:
         connection.execute("select ops.ensure_event_partitions('2024-12-01', '2026-02-01')")
         load(connection, years, users, account=account)
-    environment = dbt_environment(house.warehouse, target=house.settings.dbt_target, logs=house.settings.dbt_logs)
+    environment = dbt_environment(setup.warehouse, target=setup.settings.dbt_target, logs=setup.settings.dbt_logs)
     # A part of the models closes no run: every batch is resolved whole.
     result = refresh_marts(
-        house.warehouse, dbt=dbt, environment=environment, select="+int_plays__resolved", run_tests=False
+        setup.warehouse, dbt=dbt, environment=environment, select="+int_plays__resolved", run_tests=False
     )
     if result.status != "partial":
         # An exit would leave the pool waiting for its worker for ever.
         raise RuntimeError(f"the resolution failed: {result.error}")
-    scores = {OURS: score_ours(house.warehouse, years, users, account=account)}
+    scores = {OURS: score_ours(setup.warehouse, years, users, account=account)}
     if not account:
         scores |= {name: sum((score_rule(rule, year) for year in years), Score()) for name, rule in RULES.items()}
     query = "select decision, count(*) from intermediate.int_plays__paired group by 1"
-    decisions = Counter(dict(house.execute(query)))
-    with house.warehouse.connect(Role.OWNER) as connection:
+    decisions = Counter(dict(setup.execute(query)))
+    with setup.warehouse.connect(Role.OWNER) as connection:
         connection.execute("delete from app.users")
+        connection.execute("truncate ops.removals, ops.orphans")
     return scores, decisions  # type: ignore[return-value]
 
 
 def worker(given: tuple[int, int, int, str | None]) -> tuple[dict[str, Score], Score, Counter[str], int]:
-    """One process with a house of its own: its share of the listeners, then a tenth of them with account data alone."""
+    """One process with a setup of its own: its share of the listeners, then a tenth of them with account data alone."""
     first, count, plays_per_day, database_url = given
     specs = listener_specs(count, plays_per_day=plays_per_day, first=first)
     totals: dict[str, Score] = defaultdict(Score)
     of_account = Score()
     decisions: Counter[str] = Counter()
-    with open_house(database_url) as house, ChildDbt() as dbt:
-        with closing(house.warehouse.connect(Role.OWNER, autocommit=True)) as connection:
+    with open_setup(database_url) as setup, DbtProcess() as dbt:
+        with closing(setup.warehouse.connect(Role.OWNER, autocommit=True)) as connection:
             intern_world(connection)
         for start in range(0, count, BATCH):
-            scores, found = one_batch(house, dbt, specs[start : start + BATCH], account=False)
+            scores, found = one_batch(setup, dbt, specs[start : start + BATCH], account=False)
             decisions += found
             for name, score in scores.items():
                 totals[name] += score
         for start in range(0, count // 10, BATCH):
-            scores, _ = one_batch(house, dbt, specs[start : min(start + BATCH, count // 10)], account=True)
+            scores, _ = one_batch(setup, dbt, specs[start : min(start + BATCH, count // 10)], account=True)
             of_account += scores[OURS]
     return dict(totals), of_account, decisions, count
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from myi_pipeline.core.plays import Content, ContentKind, make_content
+from myi_pipeline.catalogue.plays import Content, ContentKind, make_content
 from myi_pipeline.simulator.live import PERSONAS, ListenerSpec, LiveListener, SimulatorSpec, World, persona, world_of
 from myi_pipeline.simulator.live.archive import LiveArchive
 from myi_pipeline.simulator.live.clock import from_ms, to_ms

@@ -1,4 +1,4 @@
-"""What every benchmark needs: a house of its own in a temporary folder, archives of a size, tables that print ratios.
+"""What every benchmark needs: a setup of its own in a temporary folder, archives of a size, tables that print ratios.
 
 `--database-url` measures another server than the embedded one.
 """
@@ -22,21 +22,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from myi_pipeline.services.dbt_runner import ChildDbt, dbt_environment
-from myi_pipeline.services.import_history import import_history
-from myi_pipeline.services.import_results import ImportResult
-from myi_pipeline.services.open_warehouse import open_warehouse
-from myi_pipeline.services.reading_rules import account_hasher, archive_limits
-from myi_pipeline.services.refresh_marts import RefreshResult, refresh_marts
+from myi_pipeline.archives.accounting import ImportResult
+from myi_pipeline.archives.import_history import import_history
+from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.marts.dbt_runner import DbtProcess, dbt_environment
+from myi_pipeline.marts.refresh import RefreshResult, refresh_marts
+from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.postgres.embedded.places import data_area
 from myi_pipeline.settings import Settings, load_settings
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
-from myi_pipeline.warehouse.connections import Role, Warehouse
 
 console = Console(width=110, highlight=False)
 
 
 @dataclass(frozen=True)
-class House:
+class Setup:
     """One open warehouse, with its settings and a folder for archives."""
 
     settings: Settings
@@ -61,9 +62,11 @@ class House:
             limits=archive_limits(self.settings),
             hash_account=account_hasher(self.settings),
             readers=readers,
+            # Several users get one archive.
+            is_confirmed=True,
         )
 
-    def refresh(self, *, dbt: ChildDbt, run_tests: bool = False) -> RefreshResult:
+    def refresh(self, *, dbt: DbtProcess, run_tests: bool = False) -> RefreshResult:
         environment = dbt_environment(self.warehouse, target=self.settings.dbt_target, logs=self.settings.dbt_logs)
         result = refresh_marts(self.warehouse, dbt=dbt, environment=environment, run_tests=run_tests)
         if not result.is_good:
@@ -77,8 +80,8 @@ class House:
 
 
 @contextmanager
-def open_house(database_url: str | None = None) -> Iterator[House]:
-    """A house in a new temporary folder, gone afterwards."""
+def open_setup(database_url: str | None = None) -> Iterator[Setup]:
+    """A setup in a new temporary folder, gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="myi-bench-"))
     # As root the server runs as another account, which must be able to pass through.
     folder.chmod(0o711)
@@ -88,9 +91,12 @@ def open_house(database_url: str | None = None) -> Iterator[House]:
         if database_url:
             os.environ["MYI_DATABASE_URL"] = database_url
         settings = load_settings()
-        with open_warehouse(settings) as warehouse:
-            yield House(settings, warehouse, folder)
+        with open_warehouse(settings, make_roles=True) as warehouse:
+            yield Setup(settings, warehouse, folder)
     finally:
+        # As root the data lie outside of the home.
+        if (area := data_area(folder / "home")) is not None:
+            shutil.rmtree(area, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,7 +1,6 @@
-"""The door for Dagster: everything that defs/ holds, put together for one installation.
+"""What Dagster loads: everything in defs/, put together for one installation.
 
-Belongs here: the list. Not here: anything that is in it. Invariant: importing this module does nothing; Dagster calls
-`defs`, tests call `build_definitions` with settings of their own.
+Importing this module does nothing. Dagster calls `defs`; tests call `build_definitions` with settings of their own.
 """
 
 import logging
@@ -10,32 +9,56 @@ from datetime import datetime
 
 import dagster as dg
 
-from myi_pipeline.defs import registry
-from myi_pipeline.defs.checks import CHECKS
-from myi_pipeline.defs.jobs import build_refresh_job
-from myi_pipeline.defs.marts import USERS_TABLE, build_dbt_resource, build_mart_assets
-from myi_pipeline.defs.resources import Installation, hold_server, utc_now
-from myi_pipeline.defs.schedules import build_hourly_refresh
-from myi_pipeline.defs.sensors import build_changes_sensor
+from myi_pipeline.defs.archives import ARCHIVE_CHECKS, import_uploads_job, listening_history, uploads_sensor
+from myi_pipeline.defs.catalogue import catalogue, enrich_catalogue_job, hourly_catalogue
+from myi_pipeline.defs.maintenance import WAREHOUSE_CHECKS, daily_maintenance, maintenance, maintenance_job
+from myi_pipeline.defs.marts import build_mart_assets, build_source_specs
+from myi_pipeline.defs.partitions import users_sensor
+from myi_pipeline.defs.polling import (
+    POLL_CHECKS,
+    check_polls_job,
+    hourly_poll_checks,
+    poll_users_job,
+    polls_sensor,
+    recently_played,
+    with_freshness,
+)
+from myi_pipeline.defs.refreshes import build_changes_sensor, build_daily_tests, build_hourly_refresh, build_refresh_job
+from myi_pipeline.defs.resources import Installation, has_logins, hold_server, utc_now
+from myi_pipeline.defs.runs import lost_runs_sensor
+from myi_pipeline.defs.top_items import hourly_top_items, refresh_top_items_job, top_items
 from myi_pipeline.logs import configure_logs
-from myi_pipeline.services.dbt_manifest import dbt_manifest
+from myi_pipeline.marts.dbt_runner import dbt_manifest
 from myi_pipeline.settings import Settings, load_settings
 
 
-def build_definitions(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> dg.Definitions:
-    """All of MYI for Dagster. Parses the dbt project when its files changed. Polls go by `clock`."""
-    marts = build_mart_assets(dbt_manifest(settings.dbt_target.parent / "manifests"), docs_url=settings.docs_url)
+def build_definitions(
+    settings: Settings, *, clock: Callable[[], datetime] = utc_now, has_logins: bool = False
+) -> dg.Definitions:
+    """All of MYI for Dagster. Parses the dbt project when its files changed. Polls go by `clock`.
+
+    `has_logins`: whether anybody is signed in to Spotify; then polls and marts must be fresh within hours.
+    """
+    manifest = dbt_manifest(settings.dbt_target.parent / "manifests")
+    marts = build_mart_assets(manifest, docs_url=settings.docs_url, has_logins=has_logins)
     refresh_job = build_refresh_job(marts)
-    users = dg.AssetSpec(USERS_TABLE, group_name="sources", description="The listeners of this warehouse.")
+    sources = build_source_specs(manifest)
+    polls = with_freshness(recently_played) if has_logins else recently_played
     return dg.Definitions(
-        assets=[users, marts, *registry.ASSETS],
-        asset_checks=CHECKS,
-        jobs=[refresh_job, *registry.JOBS],
-        schedules=[build_hourly_refresh(refresh_job), *registry.SCHEDULES],
-        sensors=[build_changes_sensor(refresh_job), *registry.SENSORS],
+        assets=[*sources, marts, listening_history, polls, top_items, catalogue, maintenance],
+        asset_checks=[*ARCHIVE_CHECKS, *POLL_CHECKS, *WAREHOUSE_CHECKS],
+        jobs=[
+            refresh_job, import_uploads_job, poll_users_job, check_polls_job, refresh_top_items_job,
+            enrich_catalogue_job, maintenance_job,
+        ],
+        schedules=[
+            build_hourly_refresh(refresh_job), daily_maintenance, hourly_poll_checks, hourly_top_items,
+            hourly_catalogue, build_daily_tests(marts),
+        ],
+        sensors=[build_changes_sensor(refresh_job), users_sensor, uploads_sensor, polls_sensor, lost_runs_sensor],
         executor=dg.in_process_executor,
-        resources={"installation": Installation(settings, clock=clock), "dbt": build_dbt_resource()},
-    )
+        resources={"installation": Installation(settings, clock=clock)},
+    )  # fmt: skip
 
 
 @dg.definitions
@@ -45,4 +68,4 @@ def defs() -> dg.Definitions:
     # Dagster writes its lines itself; passed on, each would appear twice.
     logging.getLogger("dagster").propagate = False
     hold_server(settings)
-    return build_definitions(settings)
+    return build_definitions(settings, has_logins=has_logins(settings))

@@ -1,7 +1,6 @@
-"""Every error that crosses a room's border, decided once.
+"""The exceptions of MYI: one class for each kind of failure that callers treat differently.
 
-Belongs here: the kinds of failure that a caller treats differently, and nothing about how they are shown.
-Invariant: a message never holds a secret, a token or personal data; it names the file, the place and the rule.
+A message never holds a secret, a token or personal data; it names the file, the place and the rule.
 """
 
 from __future__ import annotations
@@ -33,6 +32,10 @@ class CircuitOpen(Transient):
         self.retry_at = retry_at
 
 
+class DiskFull(Transient):
+    """So little disk is free that no large work is begun or gone on with; it goes on by itself once there is more."""
+
+
 class UnexpectedAnswer(Transient):
     """The other side answered, but with nothing that can be understood: a page instead of data, half a document."""
 
@@ -43,6 +46,14 @@ class TokenRejected(MyiError):
 
 class AuthRevoked(MyiError):
     """A credential is no longer good; only the person can mend it, by signing in again."""
+
+
+class LoginDoubted(Transient):
+    """The token endpoint refused a login that may still be good; it is tried again at `retry_at` (UTC)."""
+
+    def __init__(self, message: str, *, retry_at: datetime) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
 
 
 class Permanent(MyiError):
@@ -62,7 +73,7 @@ class Unfit(Permanent):
 
 
 class BadInput(Permanent):
-    """Somebody handed over something that cannot be used as it is.
+    """The input cannot be used as it is.
 
     `place` says where (a file, a member of an archive, a byte offset, a setting); `rule` what was expected.
     """
@@ -85,6 +96,10 @@ class WrongPackage(BadInput):
     """Readable, but not a listening history; the message says what it is and what is wanted."""
 
 
+class NotConfirmed(BadInput):
+    """An archive that another user has: it waits until a person confirms that it belongs here as well."""
+
+
 class BrokenFile(BadInput):
     """One file broke while it was read; the rows before `offset` (bytes, of the unpacked file) are good."""
 
@@ -93,13 +108,17 @@ class BrokenFile(BadInput):
         self.offset = offset
 
 
+class OwnedByAnotherHome(Permanent):
+    """The database that this MYI_HOME names belongs to another one; the message says how to go on."""
+
+
 class SchemaMismatch(Permanent):
     """The database's schema and this program's do not fit together."""
 
 
 class Fenced(Permanent):
-    """A newer mart run has taken over; whoever gets this must write nothing more."""
+    """A newer mart run has taken over; this one must write nothing more."""
 
 
 class Busy(Transient):
-    """Somebody else holds the lock that this work needs."""
+    """Another process holds the lock that this work needs."""

@@ -1,10 +1,8 @@
 """What this program says about itself while it works.
 
-Belongs here: how a log line looks, where it goes, which correlation id it carries, and what is masked in it. Not here:
-results (a command's answer goes to standard output) and what is worth logging. Import rule: like `settings`, this room
-stands at the top; it imports nothing of MYI.
-Invariant: no password, token, cookie or code leaves through a log line, whoever wrote it: every line, also one of a
-library and the text of a traceback, passes `mask` last.
+Like `settings`, it imports nothing of MYI. No password, token, cookie or code
+leaves through a log line, wherever it comes from: every line, also one of a library and the text of a traceback, passes
+`mask` last.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ _SECRET_TEXTS = (
     # The query of an OAuth answer.
     (re.compile(r"([?&](?:code|state)=)[^\s&\"']+"), rf"\1{MASK}"),
 )
-# Libraries that tell their every step at INFO.
+# Libraries that log their every step at INFO.
 _CHATTY = ("alembic", "httpx", "httpcore", "urllib3", "asyncio", "sqlalchemy", "watchdog", "markdown_it")
 
 _correlation_id: ContextVar[str | None] = ContextVar("myi_correlation_id", default=None)

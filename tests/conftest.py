@@ -2,9 +2,9 @@
 
 `warehouse` is a fresh, migrated database of its own for one test, cloned from a template that each worker makes once.
 `settings_for_tests` are settings that lead to it, `environment_for_tests` the same for a child process.
-`importer_kills` and `refresh_kills` say how often a test kills on purpose. Tests marked `both_servers` run on the
-embedded server and on an external one (MYI_TEST_DATABASE_URL, else postgres at 127.0.0.1:5432); all others on the
-embedded one.
+`importer_kills` and its like say how often a test kills on purpose: a few times by default, hundreds under `-m long`.
+Tests marked `both_servers` run on the embedded server and on an external one (MYI_TEST_DATABASE_URL, else postgres at
+127.0.0.1:5432); all others on the embedded one.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from myi_pipeline.services.open_warehouse import open_warehouse
+from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.postgres import roles
+from myi_pipeline.postgres.connections import Role, Warehouse, statement, with_parameters
 from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
-from myi_pipeline.warehouse import roles
-from myi_pipeline.warehouse.connections import Role, Warehouse, statement, with_parameters
 
 LIKELY_EXTERNAL_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
 
@@ -45,11 +45,11 @@ _numbers = itertools.count(1)
 
 # How often each is killed, by every run and by the long one.
 KILLS = {
-    "importer": (60, 2_000),
-    "refresh": (10, 200),
-    "login": (15, 500),
-    "key-rotation": (10, 200),
-    "poll": (30, 1_000),
+    "importer": (20, 2_000),
+    "refresh": (6, 200),
+    "login": (8, 500),
+    "key-rotation": (5, 200),
+    "poll": (12, 1_000),
 }
 
 
@@ -129,10 +129,13 @@ class TestServer:
         )
 
     def add_dagster(self, name: str) -> None:
-        """Dagster's database beside the one of this name: few tests start it, and it costs as much as the other."""
-        owner = roles.role_name(self.template.database, roles.DAGSTER)
+        """Dagster's database beside the one of this name, with whatever tables the template's has by now: few tests
+        start it, and it costs as much as the other."""
+        template = roles.role_name(self.template.database, roles.DAGSTER)
         with psycopg.connect(self.admin_url, autocommit=True) as admin:
-            create = statement("create database {} owner {}", roles.role_name(name, roles.DAGSTER), owner)
+            create = statement(
+                "create database {} template {} owner {}", roles.role_name(name, roles.DAGSTER), template, template
+            )
             admin.execute(create + sql.SQL(" strategy file_copy"))
 
     def drop(self, name: str) -> None:
@@ -157,7 +160,7 @@ def _start(kind: str, home: Path, stack: ExitStack) -> TestServer:
         if url is None:
             pytest.skip("no external Postgres answers: set MYI_TEST_DATABASE_URL to test on one")
     else:
-        from myi_pipeline.warehouse.embedded import embedded_server
+        from myi_pipeline.postgres.embedded import embedded_server
 
         stack.callback(remove_outside, home)
         url = stack.enter_context(embedded_server(home)).url("postgres")
@@ -168,7 +171,7 @@ def _start(kind: str, home: Path, stack: ExitStack) -> TestServer:
             admin.execute("select pg_reload_conf()")
     stack.callback(_clean_up, url, name)
     template_settings = Settings(home=home, database_url=SecretStr(with_parameters(url, dbname=name)))
-    template = stack.enter_context(open_warehouse(template_settings))
+    template = stack.enter_context(open_warehouse(template_settings, make_roles=True))
     return TestServer(with_parameters(url, dbname="postgres"), template)
 
 
@@ -177,7 +180,7 @@ def remove_outside(home: Path) -> None:
     record = home / "postgres" / "places.json"
     if record.exists():
         found = json.loads(record.read_text(encoding="utf-8"))
-        for place in (Path(found["area"]), Path(found["socket"])):
+        for place in (record.parent / found["area"], record.parent / found["socket"]):
             if not place.is_relative_to(home):
                 shutil.rmtree(place, ignore_errors=True)
 
@@ -256,8 +259,9 @@ def end_outside(home: Path) -> None:
     """Kill an embedded server of this home that still runs, and remove what it has outside."""
     record = home / "postgres" / "places.json"
     if record.exists():
-        title = f"postgres: myi-{json.loads(record.read_text(encoding='utf-8'))['server_id']}: "
-        data = str(Path(json.loads(record.read_text(encoding="utf-8"))["area"]) / "data")
+        found = json.loads(record.read_text(encoding="utf-8"))
+        title = f"postgres: myi-{found['server_id']}: "
+        data = str(record.parent / found["area"] / "data")
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 words = process.cmdline()

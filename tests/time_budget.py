@@ -1,7 +1,7 @@
-"""As many tests as fit into a time: `pytest -p tests.time_budget --begin-within-s 600 -m long`.
+"""As many tests as fit into a time: `pytest -p tests.time_budget --begin-within-s 600 -m long`, a plugin.
 
-Belongs here: the plugin that `make test-long-part` loads. Invariants: a test that has begun is finished; tests of
-different kinds take turns, so that a short time sees some of each; what was left out is skipped by name, not hidden.
+A test that has begun is finished. Tests of different kinds take turns, so that a short time sees some of each, and what
+was left out is skipped by name.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 {#
-  The days whose polled plays a run matches anew (ops.mart_run_api_days); see run_slices for the days that it recomputes.
+  The days whose polled plays a run matches again (ops.mart_run_api_days); see run_slices for the days that it recomputes.
 #}
 
 {#
@@ -19,7 +19,7 @@
                     utc_day,
                     utc_day - lag(utc_day) over (partition by user_id order by utc_day)
                     > 1 + {{ margin_hours }} / 12.0 as opens
-                from ops.mart_run_api_days
+                from {{ source('ops', 'mart_run_api_days') }}
                 where run_id = {{ mart_run_id() }}
             ) as stepped
         ) as numbered
@@ -59,23 +59,23 @@
     {%- set found = run_query(
         "select (coalesce(min(utc_day), 'epoch')::timestamp at time zone 'UTC' - interval '" ~ hours_before ~ " hours')::text, "
         ~ "((coalesce(max(utc_day), 'epoch') + 1)::timestamp at time zone 'UTC' + interval '" ~ hours_after ~ " hours')::text "
-        ~ "from ops.mart_run_api_days where run_id = " ~ mart_run_id()
+        ~ "from " ~ source('ops', 'mart_run_api_days') ~ " where run_id = " ~ mart_run_id()
     ) -%}
     played_at >= '{{ found.columns[0][0] }}' and played_at < '{{ found.columns[1][0] }}'
 {%- endmacro %}
 
 {# Slices of models by (user_id, utc_day), and of those by user. #}
 {% macro api_days() -%}
-    (select user_id, utc_day from ops.mart_run_api_days where run_id = {{ mart_run_id() }})
+    (select user_id, utc_day from {{ source('ops', 'mart_run_api_days') }} where run_id = {{ mart_run_id() }})
 {%- endmacro %}
 
 {% macro api_users() -%}
-    (select distinct user_id from ops.mart_run_api_days where run_id = {{ mart_run_id() }})
+    (select distinct user_id from {{ source('ops', 'mart_run_api_days') }} where run_id = {{ mart_run_id() }})
 {%- endmacro %}
 
 {#
   A statement of the strategy: days of which a row that goes differs from the row that comes enter the ledger and this
-  run; with `match_again` their polled plays are matched anew in the models that follow.
+  run; with `match_again` their polled plays are matched again in the models that follow.
 #}
 {% macro mark_days(days, match_again) %}
     select ops.mark_run_day({{ mart_run_id() }}, user_id, utc_day, {{ match_again }})

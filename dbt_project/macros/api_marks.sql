@@ -38,3 +38,16 @@
     ) as changed
     cross join lateral (values (changed.played_at), (changed.play_played_at)) as side (played_at)
 {%- endmacro %}
+
+{# The same for int_plays__paired; and what a later poll reported on the other side of midnight is part of the same play. #}
+{% macro days_of_changed_matches(target, fresh) -%}
+    {{ days_of_changed_pairs(target, fresh) }}
+    union
+    select again.user_id, (again.played_at at time zone 'UTC')::date
+    from {{ api_days() }} as api_day
+    inner join {{ ref('int_plays__polled_again') }} as again
+        on
+            again.user_id = api_day.user_id
+            and (again.play_played_at at time zone 'UTC')::date = api_day.utc_day
+    where (again.played_at at time zone 'UTC')::date <> api_day.utc_day
+{%- endmacro %}

@@ -4,7 +4,7 @@
   are written in the model's own transaction, so no reader meets a mart without them.
 #}
 {% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
-    {%- if execute and config.persist_column_docs() and not is_verify_build() -%}
+    {%- if execute and config.persist_column_docs() and is_live() -%}
     {%- set wanted = {} -%}
     {%- for name, column in model.columns.items() -%}
         {%- do wanted.update({name: column.description | trim}) -%}

@@ -1,4 +1,11 @@
-{# Schemas are called exactly staging, intermediate and marts; `myi verify` builds beside them with a suffix. #}
+{#
+  The live schemas are called exactly staging, intermediate and marts. `myi verify` builds beside them (marts_verify), and a
+  developer's own commands build in dev_marts.
+#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ (custom_schema_name or target.schema) | trim }}{{ var('schema_suffix') }}
+    {%- set name = (custom_schema_name or 'marts') | trim -%}
+    {%- if target.name == 'warehouse' -%} {{ name }}
+    {%- elif target.name == 'verify' -%} {{ name }}_verify
+    {%- else -%} {{ target.schema }}_{{ name }}
+    {%- endif -%}
 {%- endmacro %}

@@ -1,10 +1,12 @@
 {#
-  The mart run that this invocation belongs to. It comes by environment and not by --vars: other vars make dbt parse
-  the whole project again (3 s), and every run has another number.
+  The mart run that this invocation belongs to. It comes from the environment and not from --vars: with other vars dbt
+  parses the whole project again (3 s), and every run has another number.
 #}
 {% macro mart_run_id() -%}
     {%- if not execute -%}
         0
+    {%- elif is_development() -%}
+        1
     {%- else -%}
         {%- set given = env_var('MYI_MART_RUN_ID', '') -%}
         {%- if not given -%}
@@ -14,22 +16,29 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Built beside the live marts, for comparison: no fence, no rights, no ledger. #}
-{% macro is_verify_build() -%}
-    {{ return(var('schema_suffix') != '') }}
+{# The targets `verify` and `dev` build beside the live marts: whole, and with no rights and no comments. #}
+{% macro is_live() -%}
+    {{ return(target.name == 'warehouse') }}
+{%- endmacro %}
+
+{# A developer's own build belongs to no mart run. #}
+{% macro is_development() -%}
+    {{ return(target.name not in ('warehouse', 'verify')) }}
 {%- endmacro %}
 
 {#
   Pre-hook of every model, in the transaction that writes it: a run that another has replaced writes nothing. The
   settings last as long as the transaction. Whatever the marts lose in a crash of the server, the closing that follows
-  loses too, so they need not wait for the disk; compiling queries costs more than it brings at 190 partitions.
+  loses too, so they need not wait for the disk; compiling queries costs more than it brings at 190 partitions. A
+  statement whose dbt was killed ends soon: the next run waits for it at the fence.
 #}
 {% macro check_fence() -%}
     {%- if execute -%}
         select
-            ops.check_fence({{ mart_run_id() }}),
+            {% if not is_development() %}ops.check_fence({{ mart_run_id() }}),{% endif %}
             set_config('synchronous_commit', 'off', true),
             set_config('jit', 'off', true),
+            set_config('client_connection_check_interval', '2s', true),
             set_config('work_mem', '128MB', true),
             set_config('maintenance_work_mem', '256MB', true)
     {%- endif -%}
@@ -66,5 +75,5 @@ end $statistics$
 #}
 {% macro should_full_refresh() -%}
     {%- set survives = config.get('meta', {}).get('survives_rebuild', false) -%}
-    {{ return(env_var('MYI_MART_REBUILD', '0') == '1' and not survives) }}
+    {{ return(is_development() or (env_var('MYI_MART_REBUILD', '0') == '1' and not survives)) }}
 {%- endmacro %}

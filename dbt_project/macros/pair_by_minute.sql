@@ -2,7 +2,7 @@
   Pairs account rows with extended rows of the same minute and duration, one to one, among those that agree in `keys`:
   both sides are numbered in a fixed order and equal numbers meet. `taken` names earlier pairings, whose events are out.
 #}
-{% macro pair_by_minute(account, extended, keys, condition, decision, taken=[], extended_condition='true') -%}
+{% macro pair_by_minute(account, extended, keys, condition, decision, taken=[], extended_condition='true', account_condition='true') -%}
     {%- set grouping = ['user_id', 'minute', 'ms_played'] + keys -%}
     select
         account.user_id,
@@ -17,7 +17,7 @@
             partition by {{ grouping | join(', ') }} order by content_id, occurrence
         ) as pair_no
         from (select *, played_at as minute from {{ account }}) as every_account
-        where {{ condition }}
+        where {{ condition }} and {{ account_condition }}
         {%- for pairing in taken %}
             and not exists (
                 select from {{ pairing }} as paired
@@ -27,7 +27,7 @@
     ) as account
     inner join (
         select *, row_number() over (
-            partition by {{ grouping | join(', ') }} order by played_at, content_id, occurrence
+            partition by {{ grouping | join(', ') }} order by played_at, uri collate "C", content_id, occurrence
         ) as pair_no
         from {{ extended }} as every_extended
         where {{ condition }} and {{ extended_condition }}
@@ -43,4 +43,9 @@
             {%- for key in grouping %}
             and extended.{{ key }} = account.{{ key }}
             {%- endfor %}
+{%- endmacro %}
+
+{# As catalogue/plays.normalise_name, nearly: a name of a creator or collection, which raw keeps only as it was spelt. #}
+{% macro comparable_name(name) -%}
+    lower(btrim(regexp_replace(normalize({{ name }}, nfkc), '\s+', ' ', 'g')))
 {%- endmacro %}

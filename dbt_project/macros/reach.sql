@@ -4,7 +4,7 @@
   longest_play + 1 minute, so that 4 rounds stay within a day of what changed.
 #}
 
-{# A pause inside a play; and how long after its sound a play may be told before it counts as told at a sync. #}
+{# A pause inside a play; and how long after its sound a play may be reported before it counts as reported at a sync. #}
 {% macro longest_pause() -%} interval '45 minutes' {%- endmacro %}
 
 {# With its pauses; of a longer one only the end is looked at. #}

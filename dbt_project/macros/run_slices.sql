@@ -7,17 +7,21 @@
             utc_day,
             utc_day::timestamp at time zone 'UTC' as day_start,
             (utc_day + 1)::timestamp at time zone 'UTC' as day_end
-        from ops.mart_run_days
+        from {{ source('ops', 'mart_run_days') }}
         where run_id = {{ mart_run_id() }}
     )
 {%- endmacro %}
 
 {% macro run_contents() -%}
-    (select content_id from ops.mart_run_contents where run_id = {{ mart_run_id() }})
+    (select content_id from {{ source('ops', 'mart_run_contents') }} where run_id = {{ mart_run_id() }})
+{%- endmacro %}
+
+{% macro run_tracks() -%}
+    (select content_id as track_id from {{ source('ops', 'mart_run_contents') }} where run_id = {{ mart_run_id() }})
 {%- endmacro %}
 
 {% macro run_users() -%}
-    (select user_id from ops.mart_run_users where run_id = {{ mart_run_id() }})
+    (select user_id from {{ source('ops', 'mart_run_users') }} where run_id = {{ mart_run_id() }})
 {%- endmacro %}
 
 {# For a from clause: a relation with user_id, in an incremental run only the rows of the run's users. #}
@@ -85,7 +89,7 @@
     {%- set found = run_query(
         "select coalesce(min(utc_day), 'epoch')::text || ' 00:00:00+00', "
         ~ "coalesce(max(utc_day) + 1, 'epoch')::text || ' 00:00:00+00' "
-        ~ "from ops.mart_run_days where run_id = " ~ mart_run_id()
+        ~ "from " ~ source('ops', 'mart_run_days') ~ " where run_id = " ~ mart_run_id()
     ) -%}
     {{ return((found.columns[0][0], found.columns[1][0])) }}
 {%- endmacro %}

@@ -4,7 +4,7 @@
   changing one waits for every reader.
 #}
 {% macro secure_mart() -%}
-{%- if execute and not is_verify_build() -%}
+{%- if execute and is_live() -%}
 {%- set api = adapter.quote(env_var('MYI_DBT_API_ROLE')) -%}
 {%- set analyst = adapter.quote(env_var('MYI_DBT_ANALYST_ROLE')) -%}
 do $secure$

@@ -3,13 +3,15 @@
   one transaction that the fence check has opened. Slices that are empty now disappear.
 
   In config(meta={...}):
-    slices           'run_days' or another macro's name, or SQL: what yields the slices as a relation
+    slices           the name of a macro that selects the slices, or SQL; a macro can refer to sources, which have no name
+                     yet while dbt reads the config
+    slice_arguments  that macro's arguments
     slice_keys       columns that slices and target have in common, when a slice is a set of equal keys
     slice_condition  else: a condition over `target` and `slice`; run_days and api_days need neither, they take the plays of those days
     order_by         order of insertion, so that a user's rows lie together
-    touches          true for fct_plays: the keys of its old and its new rows go to ops.touched_*
+    touches          true for fct_plays_stored: the keys of its old and its new rows go to ops.touched_*
     marks            a macro of (target, fresh): days that this change touches, which the run is to recompute too
-    matches_again    true if the polled plays of those days are to be matched anew as well
+    matches_again    true if the polled plays of those days are to be matched again as well
 #}
 {% macro get_incremental_slices_sql(arg_dict) %}
     {%- set target = arg_dict['target_relation'] -%}
@@ -47,7 +49,7 @@
 
 {% macro slice_relation(settings) -%}
     {%- set slices = settings['slices'] -%}
-    {%- if slices in context -%} {{ context[slices]() }}
+    {%- if slices in context -%} ({{ context[slices](*settings.get('slice_arguments', [])) }})
     {%- else -%} ({{ slices }})
     {%- endif -%}
 {%- endmacro %}
@@ -69,19 +71,25 @@
   after a crash inherits them.
 #}
 {% macro collect_touched(old_rows, new_rows) %}
-    insert into ops.touched_dates (user_id, local_date)
-    select user_id, local_date from {{ old_rows }} as old_row
-    union
-    select user_id, local_date from {{ new_rows }}
-    order by user_id, local_date
+    -- Every date on which an hour of the play is counted.
+    insert into {{ source('ops', 'touched_dates') }} (user_id, local_date)
+    select distinct play.user_id, play.local_date - days_before.days as local_date
+    from (
+        select user_id, local_date, {{ first_counted_date(stored=true) }} as first_date from {{ old_rows }} as old_row
+        union
+        select user_id, local_date, {{ first_counted_date(stored=true) }} from {{ new_rows }}
+    ) as play
+    cross join lateral generate_series(0, play.local_date - play.first_date) as days_before (days)
+    order by 1, 2
     on conflict do nothing;
 
-    insert into ops.touched_entities (user_id, entity_kind, entity_id, local_date)
-    select distinct play.user_id, entity.entity_kind, entity.entity_id, play.local_date
+    insert into {{ source('ops', 'touched_entities') }} (user_id, entity_kind, entity_id, year_start)
+    select distinct play.user_id, entity.entity_kind, entity.entity_id, play.year_start
     from (
-        select user_id, local_date, kind, content_id, artist_id, album_id from {{ old_rows }} as old_row
+        select user_id, {{ year_of('local_date') }} as year_start, kind, content_id, artist_id, album_id
+        from {{ old_rows }} as old_row
         union
-        select user_id, local_date, kind, content_id, artist_id, album_id from {{ new_rows }}
+        select user_id, {{ year_of('local_date') }}, kind, content_id, artist_id, album_id from {{ new_rows }}
     ) as play
     cross join lateral (
         values
@@ -90,6 +98,6 @@
         (3::smallint, play.album_id)
     ) as entity (entity_kind, entity_id)
     where entity.entity_id is not null
-    order by play.user_id, entity.entity_kind, entity.entity_id, play.local_date
+    order by play.user_id, entity.entity_kind, entity.entity_id, play.year_start
     on conflict do nothing;
 {% endmacro %}

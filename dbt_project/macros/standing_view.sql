@@ -1,10 +1,12 @@
 {#
   Instead of dbt's own view, which drops the old one with everything that reads it: a view stands until the run that
-  rebuilds everything (any change of code is one), and is then replaced where it is.
+  rebuilds everything (any change of code is one), and is then replaced where it is. With meta.security_invoker it shows
+  whoever reads it what the tables beneath show them: no more than one user's rows, to the API.
 #}
 {% materialization view, adapter='postgres' %}
     {%- set existing = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='view') -%}
+    {%- set options = ' with (security_invoker = true)' if config.get('meta', {}).get('security_invoker') else '' -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- if existing is not none and existing.is_view and not should_full_refresh() -%}
@@ -19,12 +21,12 @@
             {%- endif %}
             do $replace$
             begin
-                create or replace view {{ target_relation }} as (
+                create or replace view {{ target_relation }}{{ options }} as (
                     {{ sql }}
                 );
             exception when invalid_table_definition then
                 drop view {{ target_relation }} cascade;
-                create view {{ target_relation }} as (
+                create view {{ target_relation }}{{ options }} as (
                     {{ sql }}
                 );
             end $replace$

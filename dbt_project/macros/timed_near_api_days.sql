@@ -1,12 +1,12 @@
 {#
   A query over int_plays__timed as `timed`: in an incremental run the rows that polled plays of its days may be, which are
-  those told near them and those heard near them and told at a later sync.
+  those reported near them and those heard near them and reported at a later sync.
 #}
 {% macro timed_near_api_days() -%}
     {%- if not is_incremental() -%}
     select timed.* from {{ ref('int_plays__timed') }} as timed
     {%- else -%}
-    -- Distinct: a row may be heard in one span and told in the next.
+    -- Distinct: a row may be heard in one span and reported in the next.
     select distinct timed.*
     from {{ api_spans(margin_hours=3) }} as span
     cross join lateral (

@@ -4,14 +4,19 @@
   follows from what was touched alone, whatever the planner believes about the small tables of a run.
 #}
 
-{# The numbers of ops.touched_entities.entity_kind. #}
+{# The numbers of ops.touched_entities.entity_kind; its dates are first days of years. #}
 {% macro entity_kind_number(entity) -%}
     {{ return({'track': 1, 'artist': 2, 'album': 3}[entity]) }}
 {%- endmacro %}
 
 {# A relation: users of whom any local date was touched. #}
 {% macro touched_users() -%}
-    (select distinct user_id from ops.touched_dates)
+    (select distinct user_id from {{ source('ops', 'touched_dates') }})
+{%- endmacro %}
+
+{# The slices of the marts by user and local date. #}
+{% macro touched_days() -%}
+    select user_id, local_date from {{ source('ops', 'touched_dates') }}
 {%- endmacro %}
 
 {# Instants in UTC before which, or from which on, no zone of the world has that date (offsets reach from -12 h to +14 h). #}
@@ -23,19 +28,23 @@
     (({{ local_date }} + 2)::timestamp at time zone 'UTC')
 {%- endmacro %}
 
+{# A relation: the touched local dates of each user; dates in a row are read as one span. #}
+{% macro touched_spans() -%}
+    (
+        select user_id, min(local_date) as first_date, max(local_date) as last_date
+        from (
+            select user_id, local_date, local_date - row_number() over (partition by user_id order by local_date)::int as span
+            from {{ source('ops', 'touched_dates') }}
+        ) as numbered
+        group by user_id, span
+    )
+{%- endmacro %}
+
 {# The plays of every touched local date, each once; all plays when the model is built whole. #}
 {% macro plays_of_touched_dates() -%}
     {%- if is_incremental() -%}
     select play.*
-    from (
-        -- Dates in a row are read as one span.
-        select user_id, min(local_date) as first_date, max(local_date) as last_date
-        from (
-            select user_id, local_date, local_date - row_number() over (partition by user_id order by local_date)::int as span
-            from ops.touched_dates
-        ) as numbered
-        group by user_id, span
-    ) as touched
+    from {{ touched_spans() }} as touched
     cross join lateral (
         select *
         from {{ ref('fct_plays') }}
@@ -51,10 +60,40 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Of a row of fct_plays, or as it is stored, the first local date on which any of its hours is counted (see agg_hour_user). #}
+{% macro first_counted_date(stored=false) -%}
+    {%- set started = 'local_date - coalesce(started_days_before, 0)' if stored else 'started_local_date' -%}
+    case when ms_played >= {{ var('spread_from_ms') }} then {{ started }} else local_date end
+{%- endmacro %}
+
+{#
+  The plays of which any hour is counted on a touched local date, with the span of dates that they are wanted for: a play
+  that lies on dates of two spans comes once for each. No ms_played reaches further back than 25 days (it is an int).
+#}
+{% macro plays_within_touched_dates() -%}
+    {%- if is_incremental() -%}
+    select play.*, touched.first_date, touched.last_date
+    from {{ touched_spans() }} as touched
+    cross join lateral (
+        select *
+        from {{ ref('fct_plays') }}
+        where
+            user_id = touched.user_id
+            and played_at >= {{ surely_before('touched.first_date') }}
+            and played_at < {{ surely_after('touched.last_date') }} + interval '25 days'
+            and local_date >= touched.first_date
+            and {{ first_counted_date() }} <= touched.last_date
+        offset 0
+    ) as play
+    {%- else -%}
+    select *, date '-infinity' as first_date, date 'infinity' as last_date from {{ ref('fct_plays') }}
+    {%- endif -%}
+{%- endmacro %}
+
 {# The slices of agg_period_user, each with the day after it. #}
 {% macro touched_periods_of_users() -%}
     select distinct touched.user_id, period.period, period.period_start, period.next_start
-    from ops.touched_dates as touched
+    from {{ source('ops', 'touched_dates') }} as touched
     cross join lateral ({{ periods_of('touched.local_date') }}) as period (period, period_start, next_start)
 {%- endmacro %}
 
@@ -64,7 +103,7 @@
         user_id,
         {{ year_of('local_date') }} as year_start,
         ({{ year_of('local_date') }} + interval '1 year')::date as next_start
-    from ops.touched_dates
+    from {{ source('ops', 'touched_dates') }}
 {%- endmacro %}
 
 {# The slices of fct_first_plays. #}
@@ -73,7 +112,7 @@
         user_id,
         case entity_kind when 1 then 'track' when 2 then 'artist' else 'album' end as entity_kind,
         entity_id
-    from ops.touched_entities
+    from {{ source('ops', 'touched_entities') }}
 {%- endmacro %}
 
 {# A relation: the users of whom this run may have changed any row. #}
@@ -83,6 +122,6 @@
         union
         select user_id from {{ run_users() }} as run_user
         union
-        select user_id from ops.touched_dates
+        select user_id from {{ source('ops', 'touched_dates') }}
     )
 {%- endmacro %}

@@ -1,11 +1,11 @@
--- Every raw event is in the resolution exactly once, and every play in fct_plays exactly once. Of the listeners of the
--- last mart run, without those of whom something has come in since.
+-- Every raw event is in the resolution exactly once, and every play in fct_plays exactly once. For the listeners of the
+-- last mart run, excluding listeners with newer data.
 with listeners as (
     select touched.user_id
     from {{ last_touched_users() }} as touched
     where
-        touched.user_id not in (select user_id from ops.changed_days)
-        and touched.user_id not in (select user_id from ops.changed_users)
+        touched.user_id not in (select user_id from {{ source('ops', 'changed_days') }})
+        and touched.user_id not in (select user_id from {{ source('ops', 'changed_users') }})
 ),
 
 counts as (

@@ -1,5 +1,5 @@
--- Both sides of every confirmed polled play are in the resolution as one play, and the archive's row stands for it. Of the
--- listeners of the last mart run, without those of whom something has come in since.
+-- Both sides of every confirmed polled play are in the resolution as one play, and the archive's row stands for it. For
+-- the listeners of the last mart run, excluding listeners with newer data.
 select
     pair.user_id,
     pair.played_at,
@@ -19,5 +19,5 @@ where
         or (archived.play_id, archived.is_canonical) is distinct from (pair.play_id, true)
         or archived.confirmed_by not like '%spotify_api'
     )
-    and touched.user_id not in (select user_id from ops.changed_days)
-    and touched.user_id not in (select user_id from ops.changed_users)
+    and touched.user_id not in (select user_id from {{ source('ops', 'changed_days') }})
+    and touched.user_id not in (select user_id from {{ source('ops', 'changed_users') }})

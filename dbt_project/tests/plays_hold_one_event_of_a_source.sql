@@ -1,16 +1,62 @@
--- A play of several events has one canonical event and at most one of each other source; only a removed track may stand
--- beside the event of its own source that still names it.
-select
-    matched.user_id,
-    matched.play_id,
-    count(*) filter (where matched.is_canonical) as canonical_events,
-    count(*) filter (where not matched.is_canonical and matched.decision <> 'unknown_content') as account_events,
-    count(*) filter (where matched.decision = 'unknown_content') as removed_events
+-- A play of several events has one canonical event, at most one event of each archive, and of polling only events of one
+-- second. For the listeners of the last mart run, excluding listeners with newer data.
+with collapsed as materialized (
+    select resolved.user_id, resolved.play_id
+    from {{ last_touched_users() }} as touched
+    inner join {{ ref('int_plays__resolved') }} as resolved on resolved.user_id = touched.user_id
+    where
+        touched.user_id not in (select user_id from {{ source('ops', 'changed_days') }})
+        and touched.user_id not in (select user_id from {{ source('ops', 'changed_users') }})
+    group by resolved.user_id, resolved.play_id
+    having count(*) <> count(distinct resolved.source_id) or count(*) filter (where resolved.is_canonical) <> 1
+),
+
+events as materialized (
+    select
+        collapsed.play_id,
+        resolved.is_canonical,
+        event.user_id,
+        event.played_at,
+        event.event_id,
+        event.source_id,
+        event.batch_id
+    from collapsed
+    inner join {{ ref('int_plays__resolved') }} as resolved
+        on resolved.user_id = collapsed.user_id and resolved.play_id = collapsed.play_id
+    inner join {{ ref('stg_raw__listening_events') }} as event
+        on
+            event.user_id = resolved.user_id
+            and event.played_at = resolved.played_at
+            and event.event_id = resolved.event_id
+),
+
+archive_events as (
+    select * from events where source_id <> 3
+),
+
+held as (
+    -- Account data and extended history may lie in one folder.
+    select event.user_id, event.play_id, event.source_id, archive.import_id, archive.export_no
+    from archive_events as event
+    inner join {{ archives_of_events('archive_events') }} as archive
+        on archive.user_id = event.user_id and archive.event_id = event.event_id
+)
+
+select user_id, play_id
+from held
+group by user_id, play_id, source_id, import_id, export_no
+having count(*) > 1
+union
+select user_id, play_id
+from events
+group by user_id, play_id
+having
+    count(*) filter (where is_canonical) <> 1
+    or max(played_at) filter (where source_id = 3) - min(played_at) filter (where source_id = 3)
+    >= greatest(count(*) filter (where source_id = 3) - 1, 1) * interval '1 second'
+union
+select matched.user_id, matched.play_id
 from {{ last_touched_users() }} as touched
 inner join {{ ref('int_plays__matched') }} as matched on matched.user_id = touched.user_id
 group by matched.user_id, matched.play_id
-having
-    count(*) filter (where matched.is_canonical) <> 1
-    or count(*) filter (where not matched.is_canonical and matched.decision <> 'unknown_content') > 1
-    or count(*) filter (where matched.decision = 'unknown_content') > 1
-    or count(*) < 2
+having count(*) filter (where matched.is_canonical) <> 1 or count(*) < 2

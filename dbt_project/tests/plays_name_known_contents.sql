@@ -1,4 +1,4 @@
--- The contents of plays are in dim_contents, and those of tracks in dim_tracks; save contents that have come in since the
+-- The contents of plays are in dim_contents, and those of tracks in dim_tracks; except contents that arrived after the
 -- last mart run began.
 select distinct
     plays.user_id,
@@ -10,4 +10,4 @@ left join {{ ref('dim_tracks') }} as tracks on tracks.track_id = plays.content_i
 where
     plays.content_id is not null
     and (contents.content_id is null or (plays.kind = 'track' and tracks.track_id is null))
-    and plays.content_id not in (select content_id from ops.changed_contents)
+    and plays.content_id not in (select content_id from {{ source('ops', 'changed_contents') }})

@@ -1,22 +1,34 @@
--- What a user heard, of tracks, of artists, of albums and in all, adds up to the same in every period.
+-- What a user heard, of tracks, of artists, of albums and in all, adds up to the same in every period that is stored; weeks
+-- and months of the former are counted from plays when they are read.
 with totals as (
-    {%- for entity in ['tracks', 'artists', 'albums', 'user'] %}
+    {%- for entity in ['tracks', 'artists', 'albums'] %}
     select
         touched.user_id,
         '{{ entity }}' as entity,
-        mart_row.period,
+        case when mart_row.period_start = {{ beginning() }} then 'all' else 'year' end as period,
+        2 as kept,
         sum(mart_row.plays) as plays,
         sum(mart_row.ms_played) as ms_played
     from {{ last_touched_users() }} as touched
-    inner join {{ ref('agg_period_' ~ entity) }} as mart_row on mart_row.user_id = touched.user_id
-    group by touched.user_id, mart_row.period
-    {{ 'union all' if not loop.last }}
+    inner join {{ ref('agg_period_' ~ entity ~ '_stored') }} as mart_row on mart_row.user_id = touched.user_id
+    group by 1, 2, 3
+    union all
     {%- endfor %}
+    select
+        touched.user_id,
+        'user',
+        mart_row.period,
+        4,
+        sum(mart_row.plays),
+        sum(mart_row.ms_played)
+    from {{ last_touched_users() }} as touched
+    inner join {{ ref('agg_period_user') }} as mart_row on mart_row.user_id = touched.user_id
+    group by touched.user_id, mart_row.period
 )
 
 select
     user_id,
     entity
 from totals
-group by user_id, entity
-having count(*) <> 4 or count(distinct row(plays, ms_played)) > 1
+group by user_id, entity, kept
+having count(*) <> kept or count(distinct row(plays, ms_played)) > 1

@@ -1,8 +1,7 @@
-"""The use case: one archive of one user becomes events in raw.
+"""Imports one archive of one user: read and stage, intern, number, insert in chunks, account, close.
 
-Belongs here: the order of things - read and stage, intern, number, insert in chunks, account, close. Not here: parsing
-(history), SQL (warehouse), showing progress (cli, defs). Invariant: killed anywhere and run again, raw is the same as
-if nothing had happened; every row read is loaded, present, identical or quarantined, or the import fails.
+Killed anywhere and run again, raw is the same as if nothing had happened. Every row read is loaded, present, identical
+or quarantined, or the import fails.
 """
 
 from __future__ import annotations
@@ -12,24 +11,29 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
-from myi_pipeline.core.errors import BadInput, Permanent
-from myi_pipeline.history import HistoryArchive, Limits, open_history
-from myi_pipeline.services.import_results import FileResult, ImportProgress, ImportResult, ProgressListener
-from myi_pipeline.services.judge_archive import judge_archive
-from myi_pipeline.services.load_staged import load_staged, loading_connection
-from myi_pipeline.services.read_files import FileReading, read_files
-from myi_pipeline.warehouse import import_log
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.import_log import ImportRun
-from myi_pipeline.warehouse.loading.accounting import Accounting, Span
-from myi_pipeline.warehouse.loading.partitions import ensure_partitions
-from myi_pipeline.warehouse.loading.staging import StagingTables
+from myi_pipeline.archives import import_log, owners
+from myi_pipeline.archives.accounting import (
+    Accounting,
+    FileResult,
+    ImportProgress,
+    ImportResult,
+    ProgressListener,
+    Span,
+)
+from myi_pipeline.archives.files import HistoryArchive, Limits, open_history
+from myi_pipeline.archives.import_log import ImportRun
+from myi_pipeline.archives.loading import load_staged, loading_connection
+from myi_pipeline.archives.read_files import FileReading, read_files
+from myi_pipeline.catalogue.event_partitions import ensure_partitions
+from myi_pipeline.catalogue.plays import QuarantinedRow
+from myi_pipeline.catalogue.staging import StagingTables
+from myi_pipeline.errors import BrokenFile, MyiError, Permanent
+from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 
 _HEARTBEAT_EVERY_S = 1.0
 # Longer than any import: a second import of the same archive waits for the first one rather than fail.
@@ -45,42 +49,106 @@ def import_history(
     hash_account: Callable[[str], bytes],
     on_progress: ProgressListener | None = None,
     correlation_id: str | None = None,
+    run_id: str | None = None,
+    is_confirmed: bool = False,
+    check_disk: Callable[[], None] = lambda: None,
     dry_run: bool = False,
     readers: int = 1,
 ) -> ImportResult:
     """Import one archive (a ZIP, a folder, or JSON files that belong together) for one user.
 
     `readers` is the most processes that may read it at once; more than one needs a caller without threads.
+    `is_confirmed`: the archive belongs to this user although another one has it. `check_disk` is called before the
+    import and during it; it raises DiskFull when there is too little room, and what is loaded by then stays. With
+    `dry_run` every row is read and checked, and nothing is written; that needs no database.
 
-    Raises BadInput (UnsafeArchive, WrongPackage) before anything is loaded, Busy when another process is at this very
-    archive, Permanent when the accounting does not close; a file that breaks in the middle does not raise: it is in the
-    result, and the status is completed_with_errors.
+    Raises BadInput (UnsafeArchive, WrongPackage, NotConfirmed) before anything is loaded, Busy when another process is
+    importing this archive, Permanent when the accounting does not close. A file that breaks in the middle does not
+    raise: it is in the result, and the status is completed_with_errors.
     """
     with open_history(paths, limits=limits, hash_account=hash_account) as archive:
         if dry_run:
-            return judge_archive(archive, user_key=user_key, on_progress=on_progress)
+            return _dry_run(archive, user_key=user_key, on_progress=on_progress)
+        check_disk()
         with closing(loading_connection(warehouse)) as connection:
             user_id = import_log.find_user(connection, user_key)
             with import_log.archive_lock(connection, user_id=user_id, sha256=archive.sha256, wait_s=_LOCK_WAIT_S):
+                is_asked = not is_confirmed and owners.is_asked_about(
+                    connection, user_id=user_id, sha256=archive.sha256
+                )
                 run = import_log.begin(
                     connection,
                     user_id=user_id,
                     sha256=archive.sha256,
+                    contents=[(content.size, content.crc32) for content in archive.contents],
+                    rows=owners.sample_rows(archive) if is_asked else (),
                     archive_name=archive.name,
                     kind=archive.kind,
                     bytes_total=sum(file.size for file in archive.files),
                     correlation_id=correlation_id,
+                    run_id=run_id,
+                    is_confirmed=is_confirmed,
                 )
                 try:
-                    return _Import(warehouse, connection, archive, run, on_progress, readers).execute(user_key)
+                    steps = _ImportSteps(warehouse, connection, archive, run, on_progress, readers, check_disk)
+                    return steps.execute(user_key)
                 except BaseException as error:
                     _give_up(warehouse, connection, run, error)
                     raise
 
 
-def _give_up(warehouse: Warehouse, connection: psycopg.Connection[Any], run: ImportRun, error: BaseException) -> None:
-    """Say in the archive's row why it ended, on a new connection when the old one is gone."""
-    reason = str(error) if isinstance(error, (Permanent, BadInput)) else f"{type(error).__name__}: {error}"
+def _dry_run(archive: HistoryArchive, *, user_key: str, on_progress: ProgressListener | None = None) -> ImportResult:
+    listener = on_progress or (lambda _: None)
+    started = time.perf_counter()
+    results: list[FileResult] = []
+    unknown_keys: Counter[str] = Counter()
+    bytes_total, bytes_done = sum(file.size for file in archive.files), 0
+    for file in archive.files:
+        reader = archive.read(file)
+        reasons: Counter[str] = Counter()
+        span, error = Span(), None
+        try:
+            for item in reader:
+                if isinstance(item, QuarantinedRow):
+                    reasons[item.reason] += 1
+                else:
+                    span += Span(item.played_at, item.played_at)
+        except BrokenFile as broken:
+            error = broken
+        bytes_done += file.size
+        listener(ImportProgress("reading", bytes_done, bytes_total, reader.rows_read, None))
+        unknown_keys.update(reader.unknown_keys)
+        results.append(
+            FileResult(
+                file_no=file.file_no,
+                name=file.name,
+                kind=str(file.kind),
+                accounting=Accounting(read=reader.rows_read, quarantined=sum(reasons.values())),
+                span=span,
+                reasons=dict(reasons),
+                error=str(error) if error else None,
+                error_offset=error.offset if error else None,
+            )
+        )
+    return ImportResult(
+        import_id=None,
+        user_key=user_key,
+        archive_name=archive.name,
+        sha256=archive.sha256.hex(),
+        kind=archive.kind,
+        status="dry_run",
+        attempt=0,
+        files=tuple(results),
+        skipped_members=tuple(archive.skipped),
+        unknown_keys=dict(unknown_keys),
+        warnings=(),
+        seconds={"reading": time.perf_counter() - started},
+    )
+
+
+def _give_up(warehouse: Warehouse, connection: Connection, run: ImportRun, error: BaseException) -> None:
+    """Note in the archive's row why the attempt ended, on a new connection when the old one is gone."""
+    reason = str(error) if isinstance(error, MyiError) else f"{type(error).__name__}: {error}"
     try:
         if connection.closed or connection.broken:
             with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi import")) as fresh:
@@ -92,18 +160,20 @@ def _give_up(warehouse: Warehouse, connection: psycopg.Connection[Any], run: Imp
         error.add_note("the import's row could not be marked as failed: the database does not answer")
 
 
-class _Import:
+class _ImportSteps:
     """One attempt, step by step; holds nothing that outlives it."""
 
     def __init__(
         self,
         warehouse: Warehouse,
-        connection: psycopg.Connection[Any],
+        connection: Connection,
         archive: HistoryArchive,
         run: ImportRun,
         listener: ProgressListener | None,
         readers: int,
+        check_disk: Callable[[], None],
     ) -> None:
+        self._check_disk = check_disk
         self._warehouse = warehouse
         self._connection = connection
         self._archive = archive
@@ -127,8 +197,9 @@ class _Import:
                 on_progress=self._on_reading,
             )
             moments.append(time.perf_counter())
+            import_log.check_not_superseded(self._connection, self._run)
             self._tables.intern(self._connection, batch_id=self._run.import_id)
-            self._tables.number_repeats(self._connection)
+            self._tables.number_repeats(self._connection, export_nos=[file.export_no for file in self._archive.files])
             months = {month for reading in readings for month in reading.months}
             ensure_partitions(self._connection, (date(year, month, 1) for year, month in months))
             moments.append(time.perf_counter())
@@ -147,6 +218,7 @@ class _Import:
         if now - self._beat_at < _HEARTBEAT_EVERY_S:
             return
         self._beat_at = now
+        self._check_disk()
         import_log.report_progress(self._connection, self._run, bytes_read=bytes_read, rows_read=rows)
         self._listener(ImportProgress("reading", bytes_read, self._bytes_total, rows, None))
 
@@ -157,6 +229,8 @@ class _Import:
         def on_chunk(chunk: Accounting) -> None:
             nonlocal rows
             rows += chunk.read
+            if total and rows < total:
+                self._check_disk()
             self._listener(ImportProgress("loading", self._bytes_total, self._bytes_total, rows, total))
 
         return load_staged(
@@ -177,7 +251,7 @@ class _Import:
             if file.accounting.unaccounted:
                 raise Permanent(
                     f"the accounting of {file.name} does not close: {file.accounting.unaccounted} of"
-                    f" {file.accounting.read} rows are nowhere; import the archive again"
+                    f" {file.accounting.read} rows are unaccounted for; import the archive again"
                 )
         broken = [file for file in results if file.error]
         unknown_keys = sum((reading.unknown_keys for reading in readings), Counter[str]())
@@ -209,7 +283,7 @@ class _Import:
                     error=file.error,
                     error_offset=file.error_offset,
                 )
-            import_log.replace_covered_spans(self._connection, self._run, _covered_spans(readings))
+            import_log.cover(self._connection, self._run)
             import_log.finish(
                 self._connection,
                 self._run,
@@ -251,20 +325,3 @@ def _file_result(reading: FileReading, loaded: Accounting, reasons: dict[str, in
         error=reading.error,
         error_offset=reading.error_offset,
     )
-
-
-def _covered_spans(readings: Sequence[FileReading]) -> list[tuple[int, datetime, datetime]]:
-    """Which time an archive vouches for, by source.
-
-    From its first play to its last when every file was whole. When one broke nobody knows what it held, so then each
-    whole file vouches for itself alone, and video files, which are sparse, for nothing.
-    """
-    spans: list[tuple[int, datetime, datetime]] = []
-    for source in sorted({reading.file.source for reading in readings}):
-        of_source = [reading for reading in readings if reading.file.source == source]
-        if any(reading.error for reading in of_source):
-            whole = [r.span for r in of_source if not r.error and "video" not in str(r.file.kind)]
-        else:
-            whole = [sum((reading.span for reading in of_source), Span())]
-        spans += [(int(source), span.first, span.last) for span in whole if span.first and span.last]
-    return spans

@@ -1,7 +1,7 @@
-"""The rows of app.imports, app.import_files and ops.quarantine: one archive's story, kept while it happens.
+"""The rows of app.imports, app.import_files and ops.quarantine that one import writes while it runs.
 
-Belongs here: their statements. Not here: deciding what happened. Invariant: an archive of a user is imported by one
-process at a time (an advisory lock of the session), and a row's counters are those of its latest attempt.
+An archive of a user is imported by one process at a time (a session's advisory lock). The counters in a row are those
+of the latest attempt.
 """
 
 from __future__ import annotations
@@ -9,21 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from myi_pipeline.core.errors import Busy, Permanent, UnknownUser
-from myi_pipeline.core.plays import QuarantinedRow
-from myi_pipeline.warehouse.loading.accounting import Accounting, Span
-from myi_pipeline.warehouse.sql_files import load_sql
+from myi_pipeline.archives.accounting import Accounting, Span
+from myi_pipeline.archives.owners import (
+    ArchiveFingerprint,
+    SampledRow,
+    identifying_members,
+    may_begin,
+    other_owner_message,
+)
+from myi_pipeline.catalogue.plays import QuarantinedRow
+from myi_pipeline.errors import Busy, NotConfirmed, Permanent, UnknownUser
+from myi_pipeline.postgres.connections import Connection
+from myi_pipeline.postgres.sql_files import load_sql
 
-Connection = psycopg.Connection[Any]
+_SUPERSEDED = "the import was superseded while it ran: its user was deleted, or another attempt has begun"
+# Any constant will do; it spells "myi i". Held for moments, so that of two users with one archive one is the first.
+_WHOSE_LOCK = 0x6D79692069
 
 _COPY_QUARANTINE = (
-    "copy ops.quarantine (user_id, import_id, file_no, file_name, row_index, reason, detail, row_content) from stdin"
+    "copy ops.quarantine"
+    " (user_id, import_id, file_no, file_name, row_index, reason, detail, row_content, due_at, whole_row) from stdin"
 )
 
 
@@ -70,12 +79,23 @@ def begin(
     *,
     user_id: int,
     sha256: bytes,
+    contents: Sequence[tuple[int, int]],
+    rows: Sequence[SampledRow] = (),
     archive_name: str,
     kind: str,
     bytes_total: int,
     correlation_id: str | None,
+    run_id: str | None = None,
+    is_confirmed: bool = False,
 ) -> ImportRun:
-    """Start an attempt: the archive's row, with counters at nought, and no quarantine of an earlier attempt."""
+    """Start an attempt: the archive's row, with counters at zero, and no quarantine of an earlier attempt. The
+    quarantine of a completed attempt is kept aside until `finish`.
+
+    `contents` are the play files by size and CRC-32, `rows` some of what they hold. Raises NotConfirmed, with the
+    archive's row waiting for it, when another user has imported this archive, one of its files or most of these rows
+    and no one has confirmed that it belongs here as well.
+    """
+    members = identifying_members(contents)
     values = {
         "user_id": user_id,
         "sha256": sha256,
@@ -83,12 +103,48 @@ def begin(
         "kind": kind,
         "bytes_total": bytes_total,
         "correlation_id": correlation_id,
+        "run_id": run_id,
+        "confirmation": "given" if is_confirmed else None,
     }
+    refusal = NotConfirmed(other_owner_message(archive_name), place=archive_name, rule="an archive of one user")
     with connection.transaction():
-        row = connection.execute(load_sql("imports/begin_import"), values).fetchone()
+        connection.execute("select pg_advisory_xact_lock(%s)", (_WHOSE_LOCK,))
+        begins = is_confirmed or may_begin(
+            connection, ArchiveFingerprint(sha256=sha256, members=members, rows=rows), user_id=user_id
+        )
+        statement = "archives/imports/begin_import" if begins else "archives/imports/wait_for_confirmation"
+        row = connection.execute(load_sql(statement), values | {"error": str(refusal)}).fetchone()
         assert row is not None
-        connection.execute("delete from ops.quarantine where import_id = %s", (row[0],))
+        keep_members(connection, row[0], members)
+        if begins:
+            connection.execute(load_sql("archives/imports/clear_quarantine"), {"import_id": row[0]})
+    if not begins:
+        raise refusal
     return ImportRun(import_id=row[0], attempt=row[1], user_id=user_id)
+
+
+def keep_members(connection: Connection, import_id: int, contents: Sequence[tuple[int, int]]) -> None:
+    """Store which play files an archive holds, by size and CRC-32."""
+    connection.execute(
+        "insert into app.import_members (import_id, size_bytes, crc32)"
+        " select %s, size_bytes, crc32 from unnest(%s::bigint[], %s::bigint[]) as member (size_bytes, crc32)"
+        " on conflict do nothing",
+        (import_id, [size for size, _ in contents], [crc for _, crc in contents]),
+    )
+
+
+def members_of(connection: Connection, *, import_id: int) -> frozenset[tuple[int, int]]:
+    """The play files of an archive by size and CRC-32; none of one that was imported before they were kept."""
+    rows = connection.execute(
+        "select size_bytes, crc32 from app.import_members where import_id = %s", (import_id,)
+    ).fetchall()
+    return frozenset((int(size), int(crc)) for size, crc in rows)
+
+
+def forget_unbegun(connection: Connection, *, import_id: int) -> bool:
+    """Forget an archive whose import has not begun; returns whether there was one."""
+    gone = connection.execute("delete from app.imports where import_id = %s and attempt = 0", (import_id,))
+    return gone.rowcount == 1
 
 
 def begin_file(connection: Connection, run: ImportRun, *, file_no: int, name: str, kind: str) -> None:
@@ -113,9 +169,9 @@ def quarantine(
 ) -> None:
     with connection.cursor() as cursor, cursor.copy(_COPY_QUARANTINE) as copy:
         for row in rows:
-            copy.write_row(
-                (run.user_id, run.import_id, file_no, file_name, row.row_index, row.reason, row.detail, Jsonb(row.row))
-            )
+            whole = None if row.whole_row is None else Jsonb(row.whole_row)
+            where = (run.user_id, run.import_id, file_no, file_name, row.row_index)
+            copy.write_row((*where, row.reason, row.detail, Jsonb(row.row), row.due_at, whole))
 
 
 def count_quarantined(connection: Connection, run: ImportRun) -> dict[int, dict[str, int]]:
@@ -137,8 +193,17 @@ def account_chunk(connection: Connection, run: ImportRun, *, file_no: int, chunk
     gone: raw has no foreign key to users, and the plays of one who is deleted meanwhile would stay for ever.
     """
     values = {"loaded": chunk.loaded, "present": chunk.present, "identical": chunk.identical, "file_no": file_no}
-    if connection.execute(load_sql("imports/account_chunk"), values | run.keys).rowcount != 1:
-        raise Permanent("the import was taken away while it ran: its user was deleted, or another attempt has begun")
+    if connection.execute(load_sql("archives/imports/account_chunk"), values | run.keys).rowcount != 1:
+        raise Permanent(_SUPERSEDED)
+
+
+def check_not_superseded(connection: Connection, run: ImportRun) -> None:
+    """Called before names are stored, to which no row would lead. Raises Permanent."""
+    row = connection.execute(
+        "select from app.imports where import_id = %s and attempt = %s", (run.import_id, run.attempt)
+    ).fetchone()
+    if row is None:
+        raise Permanent(_SUPERSEDED)
 
 
 def finish_file(
@@ -152,7 +217,7 @@ def finish_file(
     error_offset: int | None,
 ) -> None:
     connection.execute(
-        load_sql("imports/finish_file"),
+        load_sql("archives/imports/finish_file"),
         {
             "file_no": file_no,
             "status": "failed" if error else "completed",
@@ -181,7 +246,7 @@ def finish(
     error: str | None,
 ) -> None:
     connection.execute(
-        load_sql("imports/finish_import"),
+        load_sql("archives/imports/finish_import"),
         {
             "status": status,
             "error": error,
@@ -199,10 +264,12 @@ def finish(
         }
         | run.keys,
     )
+    connection.execute("delete from ops.quarantine_before where import_id = %s", (run.import_id,))
 
 
 def mark_failed(connection: Connection, run: ImportRun, *, error: str) -> None:
-    """End an attempt that stopped in the middle: its counters stay as they are."""
+    """End an attempt that stopped in the middle: its counters stay as they are, unless it repeated an import that was
+    complete; that is as it was (see 0007_62_repeated_imports.sql)."""
     connection.execute(
         "update app.imports set status = 'failed', error = %s, finished_at = now()"
         " where import_id = %s and attempt = %s and status = 'running'",
@@ -210,23 +277,9 @@ def mark_failed(connection: Connection, run: ImportRun, *, error: str) -> None:
     )
 
 
-def replace_covered_spans(
-    connection: Connection, run: ImportRun, spans: Sequence[tuple[int, datetime, datetime]]
-) -> None:
-    """Say which time this import covers, as (source_id, first, last), instead of what it said before."""
-    old = connection.execute(
-        "select source_id, covered_from, covered_to from raw.covered_spans where import_id = %s order by 1, 2, 3",
-        (run.import_id,),
-    ).fetchall()
-    if [tuple(row) for row in old] == sorted(spans):
-        return
-    connection.execute("delete from raw.covered_spans where import_id = %s", (run.import_id,))
-    for source_id, first, last in sorted(spans):
-        connection.execute(
-            "insert into raw.covered_spans (user_id, import_id, source_id, covered_from, covered_to)"
-            " values (%s, %s, %s, %s, %s)",
-            (run.user_id, run.import_id, source_id, first, last),
-        )
+def cover(connection: Connection, run: ImportRun) -> None:
+    """Recompute which time the user's archives cover, including the finished files of this one."""
+    connection.execute("select ops.cover_user(%s)", (run.user_id,))
 
 
 def other_accounts(connection: Connection, run: ImportRun, *, account_hash: bytes) -> list[str]:

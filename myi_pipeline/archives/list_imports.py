@@ -1,28 +1,26 @@
-"""What was handed in, what became of it, and what was refused.
-
-Belongs here: reading app.imports, app.import_files and ops.quarantine for people. Not here: importing.
-Invariant: reads only.
-"""
+"""Reads app.imports, app.import_files and ops.quarantine: what was uploaded, what became of it, what was refused."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import psycopg
 from psycopg.rows import class_row
 
-from myi_pipeline.core.errors import BadInput
-from myi_pipeline.warehouse.sql_files import load_sql
-
-Connection = psycopg.Connection[Any]
+from myi_pipeline.errors import BadInput
+from myi_pipeline.postgres.connections import Connection, Role, Warehouse
+from myi_pipeline.postgres.sql_files import load_sql
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportSummary:
-    """One archive of one user; the counters are those of its latest attempt."""
+    """One archive of one user; the counters are those of its latest attempt.
+
+    `attempt` counts imports that began, `tries` the runs requested since the archive was seen or last retried by a
+    person. `needs_confirmation`: another user has it too.
+    """
 
     import_id: int
     user_key: str
@@ -44,6 +42,11 @@ class ImportSummary:
     rows_quarantined: int
     unknown_keys: Mapping[str, int]
     correlation_id: str | None
+    upload_name: str | None
+    tries: int
+    next_try_at: datetime | None
+    run_id: str | None
+    needs_confirmation: bool
     created_at: datetime
     started_at: datetime | None
     heartbeat_at: datetime | None
@@ -105,14 +108,14 @@ def list_imports(
     """The newest imports first; those before the import of this number."""
     values = {"user_key": user_key, "import_id": None, "limit": limit, "before": before}
     with connection.cursor(row_factory=class_row(ImportSummary)) as cursor:
-        return tuple(cursor.execute(load_sql("listing/list_imports"), values).fetchall())
+        return tuple(cursor.execute(load_sql("archives/listing/list_imports"), values).fetchall())
 
 
 def find_import(connection: Connection, *, import_id: int, user_key: str | None = None) -> ImportSummary | None:
     """One import, if there is one and it is this user's (anybody's without a key)."""
     values = {"user_key": user_key, "import_id": import_id, "limit": 1, "before": None}
     with connection.cursor(row_factory=class_row(ImportSummary)) as cursor:
-        return cursor.execute(load_sql("listing/list_imports"), values).fetchone()
+        return cursor.execute(load_sql("archives/listing/list_imports"), values).fetchone()
 
 
 def get_import(connection: Connection, *, import_id: int, user_key: str | None = None) -> ImportDetail:
@@ -122,9 +125,9 @@ def get_import(connection: Connection, *, import_id: int, user_key: str | None =
         raise BadInput(f"there is no import {import_id}; see: myi imports list", place="import")
     keys = {"import_id": import_id, "attempt": summary.attempt}
     with connection.cursor(row_factory=class_row(ImportedFile)) as cursor:
-        files = tuple(cursor.execute(load_sql("listing/list_import_files"), keys).fetchall())
+        files = tuple(cursor.execute(load_sql("archives/listing/list_import_files"), keys).fetchall())
     with connection.cursor(row_factory=class_row(QuarantineReason)) as cursor:
-        reasons = tuple(cursor.execute(load_sql("listing/count_quarantine_reasons"), keys).fetchall())
+        reasons = tuple(cursor.execute(load_sql("archives/listing/count_quarantine_reasons"), keys).fetchall())
     return ImportDetail(summary=summary, files=files, quarantine=reasons)
 
 
@@ -139,9 +142,15 @@ def list_quarantine(
     """Rows that could not be plays: the newest import first, then in the order of its files."""
     values = {"user_key": user_key, "import_id": import_id, "reason": reason, "limit": limit}
     with connection.cursor(row_factory=class_row(QuarantinedPlay)) as cursor:
-        return tuple(cursor.execute(load_sql("listing/list_quarantine"), values).fetchall())
+        return tuple(cursor.execute(load_sql("archives/listing/list_quarantine"), values).fetchall())
 
 
 def quarantine_reasons(connection: Connection) -> tuple[str, ...]:
-    """The reasons of all rows in quarantine, in the order of the alphabet."""
+    """The reasons of all rows in quarantine, sorted."""
     return tuple(reason for (reason,) in connection.execute("select distinct reason from ops.quarantine order by 1"))
+
+
+def read_import(warehouse: Warehouse, *, import_id: int) -> ImportDetail:
+    """Raises BadInput when there is none."""
+    with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi imports")) as connection:
+        return get_import(connection, import_id=import_id)

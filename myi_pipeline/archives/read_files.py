@@ -1,11 +1,8 @@
 """The reading half of an import: every play file of an archive into the staging tables, by one process or by several.
 
-Belongs here: from an opened archive to staged rows and quarantine, and sharing that work out. Not here: what a row
-means (history), what becomes of staged rows (import_history). Invariant: every row that a reader yields is staged or
-quarantined, also those before the place where a file breaks.
-
 Parsing JSON and forming rows is two thirds of an import and holds Python's lock, so a second core helps only a second
-process. Readers are forked: that costs milliseconds, and shares the parent's memory and its open archive.
+process. Readers are forked, which costs milliseconds and shares the parent's memory and its open archive. Every row
+that a reader yields is staged or quarantined, also those before the place where a file breaks.
 """
 
 from __future__ import annotations
@@ -20,20 +17,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any
 
 import psycopg
 
-from myi_pipeline.core.errors import BrokenFile
-from myi_pipeline.core.plays import PlayRecord, QuarantinedRow
-from myi_pipeline.history import HistoryArchive, HistoryFile
-from myi_pipeline.warehouse import import_log
-from myi_pipeline.warehouse.import_log import ImportRun
-from myi_pipeline.warehouse.loading.accounting import Span, StagedRows
-from myi_pipeline.warehouse.loading.staging import StagingTables
-from myi_pipeline.warehouse.loading.staging_writer import MAX_READERS, StagingWriter
+from myi_pipeline.archives import import_log
+from myi_pipeline.archives.accounting import Span, StagedRows
+from myi_pipeline.archives.files import HistoryArchive, HistoryFile
+from myi_pipeline.archives.import_log import ImportRun
+from myi_pipeline.archives.loading import MAX_READERS, StagingWriter
+from myi_pipeline.catalogue.plays import PlayRecord, QuarantinedRow
+from myi_pipeline.catalogue.staging import StagingTables
+from myi_pipeline.errors import BrokenFile
 
 # One write to the COPY a batch: about 1 MB, so that memory stays flat and the server works while we parse.
 _ROWS_A_BATCH = 5_000
@@ -49,7 +46,7 @@ ReadingListener = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FileReading:
-    """What reading one file came to; `batches` are its staged plays, `months` the (year, month) that they lie in."""
+    """The result of reading one file; `batches` are its staged plays, `months` the (year, month) of each."""
 
     file: HistoryFile
     read: int
@@ -78,11 +75,10 @@ def read_files(
     total = sum(file.size for file in archive.files)
     may_fork = sys.platform == "linux" and threading.active_count() == 1
     readers = min(readers, len(archive.files), MAX_READERS)
+    work = _Work(archive, run, tables, connect, _Counters([0] * len(archive.files), [0] * len(archive.files)))
     if readers < 2 or not may_fork or total < _BYTES_WORTH_A_FORK:
-        done = _Counters([0] * len(archive.files), [0] * len(archive.files))
-        work = _Work(archive, run, tables, connect, done)
         return _read_each(work, archive.files, reader_no=0, on_progress=on_progress)
-    return _read_in_processes(archive, run, tables, connect, readers, on_progress)
+    return _read_in_processes(work, readers=readers, on_progress=on_progress)
 
 
 @dataclass(frozen=True)
@@ -175,7 +171,7 @@ def _read_file(
 
 
 def _months_of(plays: Sequence[PlayRecord], span: Span) -> set[tuple[int, int]]:
-    """The months in which plays lie: not those between, since one play of 2006 would make partitions for 15 years."""
+    """The months that have plays; not those between, since one play of 2006 would make partitions for 15 years."""
     assert span.first is not None
     assert span.last is not None
     ends = {(span.first.year, span.first.month), (span.last.year, span.last.month)}
@@ -189,23 +185,15 @@ def _months_of(plays: Sequence[PlayRecord], span: Span) -> set[tuple[int, int]]:
 _inherited: tuple[_Work, list[HistoryFile], Any] | None = None
 
 
-def _read_in_processes(
-    archive: HistoryArchive,
-    run: ImportRun,
-    tables: StagingTables,
-    connect: Connect,
-    readers: int,
-    on_progress: ReadingListener,
-) -> list[FileReading]:
+def _read_in_processes(work: _Work, *, readers: int, on_progress: ReadingListener) -> list[FileReading]:
     global _inherited
     context = get_context("fork")
-    counters = _Counters(
-        context.Array("q", len(archive.files), lock=False), context.Array("q", len(archive.files), lock=False)
-    )
+    files = work.archive.files
+    counters = _Counters(context.Array("q", len(files), lock=False), context.Array("q", len(files), lock=False))
     # The largest first: the last one to end is then a short one.
-    order = sorted(archive.files, key=lambda file: -file.size)
+    order = sorted(files, key=lambda file: -file.size)
     place = context.Value("q", 0)
-    _inherited = _Work(archive, run, tables, connect, counters), order, place
+    _inherited = replace(work, counters=counters), order, place
     try:
         with ProcessPoolExecutor(readers, mp_context=context, initializer=_prepare, initargs=(os.getpid(),)) as pool:
             futures = [pool.submit(_read_inherited, reader_no) for reader_no in range(readers)]

@@ -1,7 +1,5 @@
-"""How this installation reads archives: the limits of its settings, and its own key for user names.
-
-Belongs here: what import_history needs from settings and MYI_HOME, so that the command and Dagster read alike.
-Not here: reading. Invariant: equal names have equal hashes in every process.
+"""What reading an archive takes from this installation: the limits in its settings, and its key for hashing the names
+of Spotify users. The rules for rows are in catalogue/row_rules.py.
 """
 
 from __future__ import annotations
@@ -10,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from hashlib import blake2b
 
-from myi_pipeline.history import Limits
-from myi_pipeline.services.local_keys import local_key
+from myi_pipeline.archives.files import Limits
+from myi_pipeline.postgres.local_keys import local_key
 from myi_pipeline.settings import Settings
 
 
@@ -21,6 +19,7 @@ def archive_limits(settings: Settings) -> Limits:
 
 
 def account_hasher(settings: Settings) -> Callable[[str], bytes]:
-    """A keyed hash (16 bytes) of a Spotify user name: equal names are seen to be equal, none can be looked up."""
+    """A keyed hash (16 bytes) of a Spotify user name: equal names have equal hashes in every process of this
+    installation, and no hash leads back to a name."""
     key = local_key(settings, "account_names")
     return lambda name: blake2b(name.encode("utf-8", "surrogatepass"), key=key, digest_size=16).digest()

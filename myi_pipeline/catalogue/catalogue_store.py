@@ -1,9 +1,7 @@
 """The catalogue in raw: contents, artists and albums as Spotify itself names them.
 
-Belongs here: interning what an answer brought, by the rules and under the lock of archives' names
-(sql/load/intern_contents.sql). Not here: plays, what is still to be asked. Invariants: an artist or album with a URI
-has one row, whatever it is called; what changes a mart enters the change ledger in the same transaction; what is known
-already takes no lock that others wait for.
+An artist or album with a URI has one row, whatever it is called; what changes a mart enters the change ledger in the
+same transaction; what is known already takes no lock that others wait for.
 """
 
 from __future__ import annotations
@@ -12,16 +10,13 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from myi_pipeline.core.catalogue import NamedAlbum, NamedArtist, PolledTrack
-from myi_pipeline.warehouse.loading.conflicts import retry_conflicts
-from myi_pipeline.warehouse.loading.staging import INTERN_CONTENTS
-from myi_pipeline.warehouse.sql_files import load_sql, load_statements
-
-Connection = psycopg.Connection[Any]
+from myi_pipeline.catalogue.records import NamedAlbum, NamedArtist, PolledTrack
+from myi_pipeline.catalogue.staging import INTERN_CONTENTS
+from myi_pipeline.postgres.connections import Connection, retry_conflicts
+from myi_pipeline.postgres.sql_files import load_sql, load_statements
 
 
 def next_batch_id(connection: Connection) -> int:
@@ -47,7 +42,7 @@ def intern_tracks(connection: Connection, tracks: Iterable[PolledTrack], *, batc
     ids, news, later = _compare(connection, latest.values(), batch_id)
     if later:
         touch = {"tracks": Jsonb([_names(latest[key]) for key in later]), "batch_id": batch_id}
-        retry_conflicts(lambda: connection.execute(load_sql("catalogue/touch_names"), touch))
+        retry_conflicts(lambda: connection.execute(load_sql("catalogue/catalogue/touch_names"), touch))
     if news:
         wanted = [latest[key] for key in news]
         ids |= retry_conflicts(partial(_intern, connection, wanted, batch_id))
@@ -79,8 +74,8 @@ def relink(connection: Connection, *, content_id: int, answering_id: int) -> Non
 
     def run() -> None:
         with connection.transaction():
-            _run(connection, "catalogue/relink", parameters)
-            _run(connection, "load/alias_names", {})
+            _run(connection, "catalogue/catalogue/relink", parameters)
+            _run(connection, "catalogue/load/alias_names", {})
 
     retry_conflicts(run)
 
@@ -101,25 +96,25 @@ def store_pictures(connection: Connection, entities: Iterable[NamedArtist | Name
     ]
     if rows:
         connection.execute(
-            load_sql("catalogue/store_pictures"), {"pictures": Jsonb(rows), "is_replacing": is_replacing}
+            load_sql("catalogue/catalogue/store_pictures"), {"pictures": Jsonb(rows), "is_replacing": is_replacing}
         )
 
 
 def _precedence(track: PolledTrack) -> tuple[bool, Any]:
-    # As in raw: the latest play names a content, but nothing is no name.
+    # As in raw: the latest play that has a name names the content.
     return track.content.title is not None, track.played_at
 
 
 def _compare(
     connection: Connection, tracks: Iterable[PolledTrack], batch_id: int
 ) -> tuple[dict[str, int], list[str], list[str]]:
-    """Numbers of what is known; keys of what brings news; keys whose names are of a later play."""
+    """Ids of known tracks; keys with new facts; keys whose names come from a later play."""
     given = {track.content.key: _facts(track) for track in tracks}
     ids: dict[str, int] = {}
     news, later = [], []
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
-            load_sql("catalogue/known_tracks"), {"tracks": Jsonb(list(given.values())), "batch_id": batch_id}
+            load_sql("catalogue/catalogue/known_tracks"), {"tracks": Jsonb(list(given.values())), "batch_id": batch_id}
         )
         for row in rows:
             key = row["content_key"].replace("-", "")
@@ -142,11 +137,11 @@ def _intern(connection: Connection, tracks: Sequence[PolledTrack], batch_id: int
             "contents": Jsonb([_content(track) for track in tracks]),
             "albums": Jsonb([_album(album) for album in albums.values()]),
         }
-        _run(connection, "catalogue/stage_tracks", staged)
-        _run(connection, "catalogue/resolve_albums", {})
+        _run(connection, "catalogue/catalogue/stage_tracks", staged)
+        _run(connection, "catalogue/catalogue/resolve_albums", {})
         for name in INTERN_CONTENTS:
             _run(connection, name, {"batch_id": batch_id})
-        connection.execute(load_sql("catalogue/fill_facts"))
+        connection.execute(load_sql("catalogue/catalogue/fill_facts"))
         store_pictures(connection, albums.values(), is_replacing=False)
         found = connection.execute(
             "select c.content_key, c.content_id from raw.contents as c"
@@ -160,8 +155,8 @@ def _resolve_artists(connection: Connection, artists: Iterable[NamedArtist]) -> 
         {"uri": artist.uri, "name": artist.name, "name_key": artist.name_key, "uri_key": artist.uri_key}
         for artist in artists
     ]
-    _run(connection, "catalogue/stage_artists", {"artists": Jsonb(rows)})
-    _run(connection, "catalogue/resolve_artists", {})
+    _run(connection, "catalogue/catalogue/stage_artists", {"artists": Jsonb(rows)})
+    _run(connection, "catalogue/catalogue/resolve_artists", {})
 
 
 def _run(connection: Connection, name: str, parameters: dict[str, Any]) -> None:

@@ -1,8 +1,7 @@
 """Asking Spotify about what only archives name: lengths, recording codes, pictures; one call each.
 
-Belongs here: whose login asks, and what becomes of an answer or a failure. Not here: the queue, interning, the quota.
-Invariants: two workers never ask for one id; a call is made only while the catalogue's quota grants it; no failure
-here changes a play, a circuit or a login.
+Two workers never ask for one id; a call is made only while the catalogue's quota grants it; no failure here changes a
+play, a circuit or a login.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from typing import Final
 
 import structlog
 
-from myi_pipeline.core.catalogue import NamedAlbum, NamedArtist
-from myi_pipeline.core.errors import Gone, MyiError, UnexpectedAnswer
-from myi_pipeline.core.retries import FailureKind, failure_kind, try_again_at
-from myi_pipeline.services.connection_pool import Connection
-from myi_pipeline.services.open_spotify import Spotify, open_spotify
-from myi_pipeline.services.refresh_credentials import Paused
+from myi_pipeline.catalogue import catalogue_store, enrichment_queue
+from myi_pipeline.catalogue.enrichment_queue import Entry, EntryState, QueueCount
+from myi_pipeline.catalogue.most_played import most_played
+from myi_pipeline.catalogue.records import NamedAlbum, NamedArtist
+from myi_pipeline.catalogue.spotify_answers import named_album, named_artist, polled_track
+from myi_pipeline.errors import Gone, MyiError, UnexpectedAnswer
+from myi_pipeline.postgres.connections import Connection, Role, Warehouse
+from myi_pipeline.providers.retries import FailureKind, failure_kind, try_again_at
+from myi_pipeline.providers.spotify.open_spotify import Spotify, open_spotify
+from myi_pipeline.providers.spotify.refresh_credentials import Paused
+from myi_pipeline.providers.token_vault import Credential
+from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import Settings
-from myi_pipeline.spotify.catalogue import named_album, named_artist, polled_track
-from myi_pipeline.spotify.transport import utc_now
-from myi_pipeline.warehouse import catalogue_queue, catalogue_store
-from myi_pipeline.warehouse.catalogue_queue import Entry, EntryState, QueueCount
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.token_vault import Credential
 
 log = structlog.get_logger(__name__)
 
-# Of each kind: what a client id may ask in twelve days.
+# For each kind: what a client id may ask in twelve days.
 MOST_QUEUED: Final = 5_000
 # So many failures of the network in a row say that Spotify cannot be reached, not that an id is bad.
 MOST_FAILURES_IN_A_ROW: Final = 5
@@ -57,13 +56,13 @@ class EnrichmentResult:
 def catalogue_status(warehouse: Warehouse) -> tuple[QueueCount, ...]:
     """The queue by kind, as it stands."""
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi catalogue")) as connection:
-        return catalogue_queue.count_queue(connection)
+        return enrichment_queue.count_queue(connection)
 
 
 def catalogue_has_work(warehouse: Warehouse, *, now: datetime) -> bool:
     """Whether a scheduled run may have anything to ask. Costs one small query."""
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi catalogue")) as connection:
-        return catalogue_queue.has_work(connection, now=now)
+        return enrichment_queue.has_work(connection, now=now)
 
 
 def enrich_catalogue(
@@ -84,18 +83,18 @@ def enrich_catalogue(
     ):
         _fill_queue(warehouse, connection, now=clock())
         result = _Worker(spotify, connection, clock).run(most_calls)
-        catalogue_queue.note_idle(connection, until=result.retry_at)
+        enrichment_queue.note_idle(connection, until=result.retry_at)
         return result
 
 
 def _fill_queue(warehouse: Warehouse, connection: Connection, *, now: datetime) -> None:
     """By what a newer mart run says is played most; and without what raw has learnt by itself."""
-    mart_run_id = catalogue_queue.newer_mart_run(connection)
+    mart_run_id = enrichment_queue.newer_mart_run(connection)
     if mart_run_id is not None:
         with closing(warehouse.connect(Role.ANALYST, application_name="myi catalogue")) as reading:
-            wanted = catalogue_queue.most_played(reading, most=MOST_QUEUED)
-        catalogue_queue.fill(connection, wanted, now=now, mart_run_id=mart_run_id)
-    catalogue_queue.drop_known(connection)
+            wanted = most_played(reading, ("track", "artist", "album"), most=MOST_QUEUED)
+        enrichment_queue.fill(connection, wanted, now=now, mart_run_id=mart_run_id)
+    enrichment_queue.drop_known(connection)
 
 
 class _Worker:
@@ -106,7 +105,7 @@ class _Worker:
         usable = [credential for credential in spotify.credentials() if credential.is_usable]
         is_open = spotify.open_circuits([credential.user_id for credential in usable])
         self._logins = [credential for credential in usable if credential.user_id not in is_open]
-        self._why = "nobody is signed in to Spotify whose login could ask"
+        self._why = "no user has a login that can ask Spotify"
         self._retry_at: datetime | None = None
         self._network_failures = 0
 
@@ -117,7 +116,7 @@ class _Worker:
                 return replace(result, reason="as many ids as wanted were asked for")
             if self._network_failures >= MOST_FAILURES_IN_A_ROW:
                 return replace(result, reason="Spotify cannot be reached", retry_at=self._retry_at)
-            entry = catalogue_queue.lease(self._connection, now=self._clock())
+            entry = enrichment_queue.lease(self._connection, now=self._clock())
             if entry is None:
                 return replace(result, reason="nothing is due")
             result = self._ask(entry, result)
@@ -138,14 +137,14 @@ class _Worker:
                 self._put_off(entry, error)
                 return replace(result, failed=result.failed + 1)
             except BaseException:
-                catalogue_queue.finish(self._connection, entry, EntryState.WAITING, now=self._clock())
+                enrichment_queue.finish(self._connection, entry, EntryState.WAITING, now=self._clock())
                 raise
             self._network_failures = 0
             self._finish(entry, state)
             if state is EntryState.RELINKED:
                 return replace(result, relinked=result.relinked + 1)
             return replace(result, answered=result.answered + 1)
-        catalogue_queue.finish(self._connection, entry, EntryState.WAITING, now=self._clock())
+        enrichment_queue.finish(self._connection, entry, EntryState.WAITING, now=self._clock())
         return result
 
     def _is_the_logins(self, error: MyiError, login: Credential) -> bool:
@@ -153,8 +152,8 @@ class _Worker:
         kind = failure_kind(error)
         if kind is FailureKind.PUT_OFF:
             self._logins = [each for each in self._logins if each.client_id != login.client_id]
-            told: datetime | None = getattr(error, "retry_at", None)
-            self._retry_at = min(filter(None, (self._retry_at, told)), default=None)
+            retry_at: datetime | None = getattr(error, "retry_at", None)
+            self._retry_at = min(filter(None, (self._retry_at, retry_at)), default=None)
         elif kind is FailureKind.AUTHORISATION or isinstance(error, Paused):
             self._logins = [each for each in self._logins if each.user_id != login.user_id]
         else:
@@ -210,6 +209,6 @@ class _Worker:
         failed: bool = False,
     ) -> None:
         reason = str(error) if error is not None else None
-        catalogue_queue.finish(
+        enrichment_queue.finish(
             self._connection, entry, state, now=self._clock(), due_at=due_at, failed=failed, error=reason
         )

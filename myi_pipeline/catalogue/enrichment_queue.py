@@ -1,8 +1,7 @@
 """What Spotify is still to be asked about, and who asks.
 
-Belongs here: filling the queue, leasing one entry at a time, noting what became of it. Not here: asking, what an answer
-means. Invariants: an entry is leased by one worker at a time, and a worker whose lease has passed on changes nothing;
-an entry that was answered or is gone is never leased again.
+An entry is leased by one worker at a time, and a worker whose lease has passed on changes nothing; an entry that was
+answered or is gone is never leased again.
 """
 
 from __future__ import annotations
@@ -11,16 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from myi_pipeline.warehouse.sql_files import load_sql
-
-Connection = psycopg.Connection[Any]
+from myi_pipeline.catalogue.most_played import Played
+from myi_pipeline.postgres.connections import Connection
+from myi_pipeline.postgres.sql_files import load_sql
 
 # Three tries of a request, with the governor's waits and a slow line, end within this time.
 LEASE = timedelta(minutes=5)
@@ -62,28 +59,17 @@ class QueueCount:
     next_at: datetime | None
 
 
-def most_played(connection: Connection, *, most: int) -> list[dict[str, Any]]:
-    """Of each kind, up to `most` that the marts play most; as Role.ANALYST. Empty while there are no marts."""
-    try:
-        rows = connection.execute(load_sql("catalogue_queue/most_played"), {"most": most}).fetchall()
-    except psycopg.errors.UndefinedTable:
-        connection.rollback()
-        return []
-    return [dict(zip(("entity_kind", "entity_id", "plays"), row, strict=True)) for row in rows]
-
-
-def fill(
-    connection: Connection, wanted: Sequence[dict[str, Any]], *, now: datetime, mart_run_id: int | None = None
-) -> None:
+def fill(connection: Connection, wanted: Sequence[Played], *, now: datetime, mart_run_id: int | None = None) -> None:
     """Queue what raw still lacks of `wanted`, which the mart run said is played most."""
+    values = {"wanted": Jsonb([each._asdict() for each in wanted]), "now": now}
     with connection.transaction():
-        connection.execute(load_sql("catalogue_queue/fill"), {"wanted": Jsonb(list(wanted)), "now": now})
+        connection.execute(load_sql("catalogue/catalogue_queue/fill"), values)
         connection.execute("update ops.catalogue_state set mart_run_id = %s", (mart_run_id,))
 
 
 def drop_known(connection: Connection) -> None:
-    """Take out what polls and top lists have told meanwhile."""
-    connection.execute(load_sql("catalogue_queue/drop_known"))
+    """Take out what polls and top lists have reported meanwhile."""
+    connection.execute(load_sql("catalogue/catalogue_queue/drop_known"))
 
 
 def newer_mart_run(connection: Connection) -> int | None:
@@ -98,7 +84,7 @@ def newer_mart_run(connection: Connection) -> int | None:
 
 def has_work(connection: Connection, *, now: datetime) -> bool:
     """Whether a scheduled run is worth starting: somebody's login could ask, and there may be something to ask."""
-    found = connection.execute(load_sql("catalogue_queue/has_work"), {"now": now}).fetchone()
+    found = connection.execute(load_sql("catalogue/catalogue_queue/has_work"), {"now": now}).fetchone()
     return bool(found and found[0])
 
 
@@ -109,7 +95,9 @@ def note_idle(connection: Connection, *, until: datetime | None) -> None:
 def lease(connection: Connection, *, now: datetime) -> Entry | None:
     """The most played entry that is due and free, for LEASE; None when there is none."""
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
-        return cursor.execute(load_sql("catalogue_queue/lease"), {"now": now, "until": now + LEASE}).fetchone()
+        return cursor.execute(
+            load_sql("catalogue/catalogue_queue/lease"), {"now": now, "until": now + LEASE}
+        ).fetchone()
 
 
 def finish(
@@ -133,9 +121,9 @@ def finish(
         "failed": failed,
         "error": error[:_LONGEST_ERROR] if error is not None else None,
     }
-    return connection.execute(load_sql("catalogue_queue/finish"), values).rowcount == 1
+    return connection.execute(load_sql("catalogue/catalogue_queue/finish"), values).rowcount == 1
 
 
 def count_queue(connection: Connection) -> tuple[QueueCount, ...]:
     with connection.cursor(row_factory=class_row(QueueCount)) as cursor:
-        return tuple(cursor.execute(load_sql("catalogue_queue/count")).fetchall())
+        return tuple(cursor.execute(load_sql("catalogue/catalogue_queue/count")).fetchall())

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from myi_pipeline.warehouse.loading.conflicts import retry_conflicts
+from myi_pipeline.postgres.connections import retry_conflicts
 
 # Each new partition takes a handful of locks; Postgres's shared lock table holds some thousands.
 _MONTHS_A_TRANSACTION = 24

@@ -1,7 +1,7 @@
-"""Which pictures the house keeps: from where, in which size, in which form.
+"""Which pictures MYI keeps: from where, in which size, in which form.
 
-Belongs here: the rules on addresses, sizes and bytes. Not here: fetching, storing, showing. Invariants: an address
-leads to Spotify's picture host or it is none; what a picture is, its first bytes say, and nobody's word.
+Only addresses on Spotify's picture host are accepted, and the type of a picture is read from its first bytes, whatever
+the server says.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from myi_pipeline.core.catalogue import Picture
+from myi_pipeline.catalogue.records import Picture
 
 # Pages show 44 to 128 points; a screen may have two pixels to a point. Spotify has 640, 300 and 64 of an album.
 WANTED_PX: Final = 300
@@ -18,7 +18,7 @@ WANTED_PX: Final = 300
 MOST_BYTES: Final = 300_000
 # Nothing else is ever asked for, whatever an answer of the Web API says: neither another host nor another kind of path.
 _ADDRESS: Final = re.compile(r"https://i\.scdn\.co(/image/[0-9A-Za-z_-]{1,200})\Z", re.ASCII)
-# Whose size is not told is taken for the largest.
+# Pictures without a size are taken for the largest.
 _USUAL_PX: Final = 640
 # Encoders may leave some padding behind the end.
 _PADDING_BYTES: Final = 1_024

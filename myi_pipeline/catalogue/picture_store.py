@@ -1,8 +1,7 @@
-"""Pictures that the house keeps: which it lacks, who fetches one, what became of it.
+"""The pictures that MYI keeps: which are missing, who is fetching one, and what became of it.
 
-Belongs here: leases on addresses, storing bytes. Not here: fetching, which size or address is wanted (core/pictures).
-Invariants: an address is leased by one worker at a time, and a worker whose lease has passed on changes nothing; what
-is kept, gone or unfit is never leased again; equal bytes are kept once.
+An address is leased by one worker at a time, and a worker whose lease has passed on changes nothing; what is kept, gone
+or unfit is never leased again; equal bytes are kept once.
 """
 
 from __future__ import annotations
@@ -13,17 +12,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from itertools import groupby
-from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from myi_pipeline.core.catalogue import Picture
-from myi_pipeline.warehouse.sql_files import load_sql
+from myi_pipeline.catalogue.records import Picture
+from myi_pipeline.postgres.connections import Connection
+from myi_pipeline.postgres.sql_files import load_sql
 
-Connection = psycopg.Connection[Any]
 Entity = tuple[str, int]
 
 # One request of at most half a minute, and the storing of its answer, many times over.
@@ -46,27 +43,14 @@ class Fetch:
     lease_id: UUID
 
 
-def most_played(connection: Connection, *, most: int) -> list[Entity]:
-    """('album', album_id) by plays, then ('artist', artist_id), up to `most` of each; as Role.ANALYST.
-
-    Empty while there are no marts.
-    """
-    try:
-        rows = connection.execute(load_sql("pictures/most_played"), {"most": most}).fetchall()
-    except psycopg.errors.UndefinedTable:
-        connection.rollback()
-        return []
-    return [(kind, entity_id) for kind, entity_id, _ in rows]
-
-
 def lacking(connection: Connection, entities: Sequence[Entity], *, now: datetime, most: int) -> list[list[Picture]]:
-    """Of the first `most` of these that have pictures at Spotify and none here: all addresses, in the same order."""
+    """All addresses of the first `most` of these that have pictures at Spotify and none here, in the same order."""
     wanted = [
         {"entity_kind": kind, "entity_id": entity_id, "place": place}
         for place, (kind, entity_id) in enumerate(entities)
     ]
     values = {"wanted": Jsonb(wanted), "now": now, "most": most}
-    rows = connection.execute(load_sql("pictures/lacking"), values).fetchall()
+    rows = connection.execute(load_sql("catalogue/pictures/lacking"), values).fetchall()
     return [[Picture(*picture) for _, *picture in group] for _, group in groupby(rows, key=lambda row: row[0])]
 
 
@@ -74,7 +58,7 @@ def lease(connection: Connection, url: str, *, now: datetime) -> Fetch | None:
     """The address for LEASE; None when it is not due, or somebody has it, or had it and is done."""
     values = {"url": url, "now": now, "until": now + LEASE}
     with connection.cursor(row_factory=class_row(Fetch)) as cursor:
-        return cursor.execute(load_sql("pictures/lease"), values).fetchone()
+        return cursor.execute(load_sql("catalogue/pictures/lease"), values).fetchone()
 
 
 def keep(connection: Connection, fetch: Fetch, *, media_type: str, content: bytes, now: datetime) -> bool:
@@ -87,7 +71,7 @@ def keep(connection: Connection, fetch: Fetch, *, media_type: str, content: byte
         "content": content,
         "now": now,
     }
-    return connection.execute(load_sql("pictures/keep"), values).rowcount == 1
+    return connection.execute(load_sql("catalogue/pictures/keep"), values).rowcount == 1
 
 
 def fail(connection: Connection, fetch: Fetch, state: FetchState, *, due_at: datetime | None, error: str) -> bool:
@@ -99,11 +83,11 @@ def fail(connection: Connection, fetch: Fetch, state: FetchState, *, due_at: dat
         "due_at": due_at,
         "error": error[:_LONGEST_ERROR],
     }
-    return connection.execute(load_sql("pictures/fail"), values).rowcount == 1
+    return connection.execute(load_sql("catalogue/pictures/fail"), values).rowcount == 1
 
 
 def somebody_is_signed_in(connection: Connection) -> bool:
-    """Whether any login could ask Spotify: a house without one asks nothing of it by itself."""
+    """Whether any login could ask Spotify: without a login nothing is asked."""
     query = "select exists (select from app.credentials where status = 'active' and paused_at is null)"
     found = connection.execute(query).fetchone()
     return bool(found and found[0])

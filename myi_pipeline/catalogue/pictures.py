@@ -1,8 +1,7 @@
-"""Fetching the pictures that the house lacks: covers of the albums that are played most, then artists.
+"""Fetching pictures from Spotify's picture host.
 
-Belongs here: which are fetched in a run, how many at once, and what becomes of a failure. Not here: addresses and
-sizes (core/pictures), the request, the store. Invariants: with MYI_COVERS false no request is made; two workers never
-fetch one picture; nothing here raises for a picture or asks the Web API, so it costs no play, no quota, no enrichment.
+No access token and no header that identifies a person is sent there; what this module returns is a complete JPEG, PNG
+or WebP of at most MOST_BYTES bytes. That host is not part of the Web API and uses none of its quota.
 """
 
 from __future__ import annotations
@@ -12,29 +11,78 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 
-import httpx
 import psycopg
 import structlog
 
-from myi_pipeline.core.errors import MyiError, RateLimited, Unfit
-from myi_pipeline.core.pictures import best_picture
-from myi_pipeline.core.retries import FailureKind, failure_kind, try_again_at
-from myi_pipeline.services.connection_pool import ConnectionPool
+from myi_pipeline.catalogue import picture_store
+from myi_pipeline.catalogue.most_played import most_played
+from myi_pipeline.catalogue.picture_rules import MOST_BYTES, best_picture, is_whole, media_type_of, picture_path
+from myi_pipeline.catalogue.picture_store import Fetch, FetchState
+from myi_pipeline.errors import Gone, MyiError, RateLimited, Transient, UnexpectedAnswer, Unfit
+from myi_pipeline.postgres.connections import Pool, Role, Warehouse
+from myi_pipeline.providers.retries import FailureKind, failure_kind, try_again_at
+from myi_pipeline.providers.transport import Answer, HttpClient, TooLarge, make_http, retry_after, send, utc_now
 from myi_pipeline.settings import Settings
-from myi_pipeline.spotify.pictures import fetch_picture
-from myi_pipeline.spotify.transport import make_http, utc_now
-from myi_pipeline.warehouse import picture_store
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.picture_store import Fetch, FetchState
+
+# Packed bytes could be many more once unpacked, and pictures are packed already.
+_HEADERS: Final = {"Accept": "image/jpeg, image/webp, image/png", "Accept-Encoding": "identity"}
+_USUAL_PAUSE, _LONGEST_PAUSE = timedelta(minutes=10), timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class FetchedPicture:
+    """`media_type` is what the bytes are."""
+
+    media_type: str
+    content: bytes = field(repr=False)
+
+
+def fetch_picture(http: HttpClient, *, images_url: str, url: str, now: datetime) -> FetchedPicture:
+    """The picture that the catalogue has at `url`, asked of the host at `images_url`.
+
+    Raises Gone, Unfit, RateLimited, Transient and UnexpectedAnswer.
+    """
+    path = picture_path(url)
+    if path is None:
+        raise Unfit("a picture's address does not lead to Spotify's picture host")
+    try:
+        answer = send(http, "GET", images_url + path, headers=_HEADERS, most_bytes=MOST_BYTES, is_unpacked=False)
+    except TooLarge as error:
+        raise Unfit(str(error)) from None
+    if answer.status != 200:
+        raise _failure(answer, now)
+    media_type = media_type_of(answer.body)
+    if media_type is None:
+        said = answer.headers.get("content-type", "").partition(";")[0].strip().lower()[:40]
+        if said.startswith("image/"):
+            raise Unfit(f"{answer.what}: what came as {said} is no JPEG, PNG or WebP")
+        # Something in between may have answered (a proxy, a network's sign-in page): that says nothing of the picture.
+        raise UnexpectedAnswer(f"{answer.what}: Spotify answered with something other than a picture")
+    if not is_whole(answer.body):
+        raise UnexpectedAnswer(f"{answer.what}: Spotify answered with half a picture")
+    return FetchedPicture(media_type, answer.body)
+
+
+def _failure(answer: Answer, now: datetime) -> Exception:
+    status, what = answer.status, answer.what
+    if status == 429:
+        at = now + min(retry_after(answer, now) or _USUAL_PAUSE, _LONGEST_PAUSE)
+        return RateLimited(f"{what}: Spotify says too many requests; again at {at:%Y-%m-%d %H:%M} UTC", retry_at=at)
+    if status in (404, 410):
+        return Gone(f"{what}: Spotify does not have it")
+    if status >= 500:
+        return Transient(f"{what}: Spotify answered {status}")
+    return UnexpectedAnswer(f"{what}: Spotify answered {status}")
+
 
 log = structlog.get_logger(__name__)
 
 MOST_A_RUN: Final = 200
-# Of each kind: beyond these nobody looks at a list.
+# For each kind: nobody reads a list any further.
 MOST_CONSIDERED: Final = 5_000
 # A browser makes six requests at once.
 AT_ONCE: Final = 4
@@ -79,7 +127,7 @@ def keep_pictures(
         urls = _wanted(warehouse, now=clock(), most=most)
         with (
             make_http(settings.spotify_images_url) as http,
-            ConnectionPool(warehouse, role=Role.INGEST, application_name="myi covers") as connections,
+            warehouse.pool(Role.INGEST, application_name="myi covers") as connections,
         ):
             return _Run(settings, http, connections, clock, until=time.monotonic() + longest_s).fetch(urls)
     except (MyiError, psycopg.Error) as error:
@@ -92,7 +140,10 @@ def _wanted(warehouse: Warehouse, *, now: datetime, most: int) -> list[str]:
     if most < 1:
         return []
     with closing(warehouse.connect(Role.ANALYST, application_name="myi covers")) as reading:
-        entities = picture_store.most_played(reading, most=MOST_CONSIDERED)
+        entities = [
+            (each.entity_kind, each.entity_id)
+            for each in most_played(reading, ("album", "artist"), most=MOST_CONSIDERED)
+        ]
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi covers")) as connection:
         found = picture_store.lacking(connection, entities, now=now, most=most)
     best = [best_picture(pictures) for pictures in found]
@@ -105,8 +156,8 @@ class _Run:
     def __init__(
         self,
         settings: Settings,
-        http: httpx.Client,
-        connections: ConnectionPool,
+        http: HttpClient,
+        connections: Pool,
         clock: Callable[[], datetime],
         *,
         until: float,
@@ -135,7 +186,7 @@ class _Run:
 
     def _work(self, left: Iterator[str]) -> None:
         while (url := self._next(left)) is not None:
-            with self._connections.take() as connection:
+            with self._connections.connection() as connection:
                 fetch = picture_store.lease(connection, url, now=self._clock())
             if fetch is not None:
                 self._fetch(fetch)
@@ -153,7 +204,7 @@ class _Run:
         except MyiError as error:
             self._note_failure(fetch, error)
             return
-        with self._connections.take() as connection:
+        with self._connections.connection() as connection:
             is_kept = picture_store.keep(
                 connection, fetch, media_type=picture.media_type, content=picture.content, now=self._clock()
             )
@@ -170,7 +221,7 @@ class _Run:
             state = FetchState.UNFIT if isinstance(error, Unfit) else FetchState.GONE
         due_at = try_again_at(error, failures=fetch.failures + 1, now=self._clock())
         log.info("picture_not_kept", url=fetch.url, state=state.value, due_at=due_at, reason=str(error))
-        with self._connections.take() as connection:
+        with self._connections.connection() as connection:
             picture_store.fail(connection, fetch, state, due_at=due_at, error=str(error))
         with self._guard:
             found = self._result

@@ -1,8 +1,6 @@
 """A play as a source reported it, before any database has seen it.
 
-Belongs here: the record that `history` and `spotify` yield and `warehouse` loads, and the rules for when two names
-are the same name. Not here: parsing, SQL, or which play confirms which.
-Invariant: the same content always gets the same `key`, in every process and every version.
+The same content always gets the same `key`, in every process and every version.
 
 Named tuples, not dataclasses: 200,000 of them are made while an archive is read, and a frozen dataclass of
 this size takes five times as long to make.
@@ -14,7 +12,7 @@ import unicodedata
 from datetime import datetime
 from enum import IntEnum
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Source(IntEnum):
@@ -88,13 +86,16 @@ class PlayRecord(NamedTuple):
 class QuarantinedRow(NamedTuple):
     """One row that cannot be a play: why, and the row itself without its personal fields.
 
-    `reason` is a short stable code such as `bad_timestamp`; `detail` a sentence; `row` JSON-ready.
+    `reason` is a short stable code such as `bad_timestamp`; `detail` a sentence; `row` JSON-ready. A row that lies
+    ahead of now has its time in `due_at`, and in `whole_row` all that it takes to judge it again then.
     """
 
     row_index: int
     reason: str
     detail: str
     row: object
+    due_at: datetime | None = None
+    whole_row: dict[str, object] | None = None
 
 
 def normalise_name(name: str | None) -> str:
@@ -118,17 +119,58 @@ def digest(*parts: str | None) -> str:
     return hasher.hexdigest()
 
 
+# What Spotify's archives say instead of a name that is no longer known; compared without case and brackets.
+_NO_CREATORS: Final = frozenset({"unknown artist", "unknown artists", "unknown author"})
+_NO_COLLECTIONS: Final = frozenset({"unknown album", "unknown show", "unknown podcast", "unknown audiobook"})
+_NO_TITLES: Final = frozenset(
+    {"unknown track", "unknown song", "unknown title", "unknown episode", "unknown chapter", "unknown"}
+)
+
+
+def known_names(
+    kind: ContentKind, title: str | None, creator: str | None, collection: str | None
+) -> tuple[str | None, str | None, str | None]:
+    """Title, creator and collection, without what only says that a name is unknown.
+
+    A title such as "Unknown Track" is one only where the artist (of an episode or chapter the show or book) is unknown
+    too: there are songs of that name.
+    """
+    if _is_one_of(creator, _NO_CREATORS):
+        creator = None
+    if _is_one_of(collection, _NO_COLLECTIONS):
+        collection = None
+    whose = creator if kind == ContentKind.TRACK else creator or collection
+    if whose is None and _is_one_of(title, _NO_TITLES):
+        title = None
+    return title, creator, collection
+
+
+def _is_one_of(name: str | None, words: frozenset[str]) -> bool:
+    return name is not None and normalise_name(name).strip("<>[]() ") in words
+
+
 def make_content(
     *, kind: ContentKind, uri: str | None, title: str | None, creator: str | None, collection: str | None
 ) -> Content:
     """A content with its keys. Raises UnicodeEncodeError for lone surrogates: clean text before."""
-    match_title = normalise_name(title)
+    # By the names as they are spelt: a content stays itself, whatever is taken for a name.
     key = digest("uri", uri) if uri else digest("names", str(int(kind)), title, creator, collection)
+    title, creator, collection = known_names(kind, title, creator, collection)
+    match_title = normalise_name(title)
     match_key = digest(str(int(kind)), match_title, normalise_name(creator))
     is_track = kind == ContentKind.TRACK and creator is not None
     artist_key = digest("artist", creator) if is_track else None
     album_key = digest("album", creator, collection) if is_track and collection is not None else None
     return Content(key, int(kind), uri, title, creator, collection, match_title, match_key, artist_key, album_key)
+
+
+def content_if_known(
+    *, kind: ContentKind, uri: str | None, title: str | None, creator: str | None, collection: str | None
+) -> Content | None:
+    """The same, or None where neither a URI nor any name says what was played."""
+    if uri is None and not any(known_names(kind, title, creator, collection)):
+        return None
+    return make_content(kind=kind, uri=uri, title=title, creator=creator, collection=collection)
 
 
 def make_context(

@@ -1,8 +1,6 @@
 """What Spotify says about a track beyond a play of it: its length, its recording code, who made it.
 
-Belongs here: the records that `spotify` builds and `warehouse` interns, and the keys of artists and albums. Not here:
-plays (core/plays), SQL, or which of several rows bears a name. Invariant: an artist or album that has a URI is known by
-it alone; the name is a key only while nothing else is known.
+An artist or album that has a URI is known by it alone; the name is a key only while nothing else is known.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from myi_pipeline.core.plays import Content, digest
+from myi_pipeline.catalogue.plays import Content, digest
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class NamedAlbum:
 class PolledTrack:
     """A content as Spotify named it at `played_at` (aware, UTC; for what is no play the time of the answer).
 
-    `duration_ms` in milliseconds, more than 0; `artist` is the primary one. None stands for what was not told.
+    `duration_ms` in milliseconds, more than 0; `artist` is the primary one. None stands for what was not given.
     """
 
     content: Content

@@ -1,11 +1,23 @@
-"""The door for people: `myi`, one module per group of commands.
+"""The command line: `myi`, one module a capability.
 
-Belongs here: arguments, progress, tables, exit codes. Not here: work (a command calls one service).
-Invariants: with --json standard output is exactly one JSON document; exit 0 done, 1 some input was refused or failed,
-2 wrong usage or settings; and neither dagster nor dbt is imported in this process (7 s and 185 MB): what needs them
-runs in a child.
+With --json, standard output is exactly one JSON document. Exit codes: 0 done, 1 some input was refused or failed, 2
+wrong usage or settings. Neither dagster nor dbt is imported in this process (7 s and 185 MB): what needs them runs in a
+child process.
 """
 
-from myi_pipeline.cli.app import main
+from collections.abc import Sequence
+
+from myi_pipeline.isolation import isolate_process, restart_without_python_variables
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script. Always ends by SystemExit."""
+    if arguments is None:
+        restart_without_python_variables()
+    isolate_process()
+    # After that: the commands import half of the package.
+    from myi_pipeline.cli import app
+
+    app.main(arguments)

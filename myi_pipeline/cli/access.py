@@ -1,7 +1,6 @@
-"""`myi token` and `myi user link`: letting programs and browsers in from the command line.
+"""`myi token`, `myi user link`, `myi user sign-out` and `myi dagster-link`: letting programs and browsers in.
 
-Belongs here: the commands. Not here: what a token or a link may do (services/manage_access). Invariant: the secret
-is in the command's answer and nowhere else, not in a log and not in a note.
+A secret is in the command's answer and nowhere else: not in a log, not in a note.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from rich.console import Console
 from myi_pipeline.cli.output import moment, table
 from myi_pipeline.cli.session import JsonOption, UserFilter, open_session, warehouse
 from myi_pipeline.cli.users import Key
-from myi_pipeline.core.errors import BadInput
+from myi_pipeline.errors import BadInput
 
 tokens_app = typer.Typer(help="Access tokens for programs.", no_args_is_help=True, rich_markup_mode=None)
 
 DaysOption = Annotated[
-    int | None, typer.Option("--days", metavar="N", help="Good for so many days; else until revoked.")
+    int | None, typer.Option("--days", metavar="N", help="Valid for N days; without it, for a year.")
 ]
 
 
@@ -28,16 +27,21 @@ def make(
     key: Key,
     name: Annotated[str, typer.Option("--name", metavar="TEXT", help="What it is for.")] = "command line",
     days: DaysOption = None,
+    operate: Annotated[
+        bool, typer.Option("--operate", help="Also valid for Dagster's pages, with all that an operator may do.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make an access token that reads a user's listening history over the API."""
-    from myi_pipeline.services import manage_access, manage_users
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.people import manage_access, manage_users
+    from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.APP, autocommit=True) as connection:
-        user_id = manage_users.get_user(connection, user_key=key).user_id
-        made = manage_access.make_token(connection, user_id=user_id, name=name, days=days)
+        user = manage_users.get_user(connection, user_key=key)
+        if operate and not user.is_operator:
+            raise BadInput(f"{key} is not an operator: myi user set {key} --operator", place="--operate")
+        made = manage_access.make_token(connection, user_id=user.user_id, name=name, days=days, may_operate=operate)
 
     def render(console: Console) -> None:
         console.print(made.token, soft_wrap=True)
@@ -48,9 +52,9 @@ def make(
 
 @tokens_app.command("list")
 def show(user: UserFilter = None, as_json: JsonOption = False) -> None:
-    """List access tokens that are good, the newest first."""
-    from myi_pipeline.services import manage_access, manage_users
-    from myi_pipeline.warehouse.connections import Role
+    """List valid access tokens, the newest first."""
+    from myi_pipeline.people import manage_access, manage_users
+    from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.APP, autocommit=True) as connection:
@@ -62,11 +66,11 @@ def show(user: UserFilter = None, as_json: JsonOption = False) -> None:
             console.print("No access tokens. Make one with: myi token new KEY")
             return
         rows = (
-            (each.token_id, each.user_key, each.name, moment(each.created_at), moment(each.expires_at),
+            (each.token_id, each.user_key, each.name, each.scope, moment(each.created_at), moment(each.expires_at),
              moment(each.last_used_at))
             for each in tokens
         )  # fmt: skip
-        console.print(table(None, (">id", "user", "name", "made", "expires", "last used"), rows))
+        console.print(table(None, (">id", "user", "name", "for", "made", "expires", "last used"), rows))
 
     session.output.result({"tokens": tokens}, render)
 
@@ -77,8 +81,8 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """End an access token; the API refuses it within a second."""
-    from myi_pipeline.services import manage_access
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.people import manage_access
+    from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.APP, autocommit=True) as connection:
@@ -89,18 +93,60 @@ def revoke(
 
 def link_command(key: Key, as_json: JsonOption = False) -> None:
     """Make a link that signs a browser in as this user: once, within 24 hours."""
-    from myi_pipeline.services import manage_access, manage_users
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.people import manage_access, manage_users
+    from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.APP, autocommit=True) as connection:
         user_id = manage_users.get_user(connection, user_key=key).user_id
         secret = manage_access.make_link(connection, user_id=user_id)
-    url = f"{session.settings.site_origin}/link/{secret}"
+    url = f"{session.settings.site_origin}/link#{secret}"
     hours = int(manage_access.LINK_LIFE.total_seconds() // 3600)
 
     def render(console: Console) -> None:
         console.print(url, soft_wrap=True)
-        session.output.note(f"It signs one browser in as {key}, within {hours} hours; a newer link ends it.")
+        session.output.note(f"It signs in one browser as {key}, once, within {hours} hours. A newer link replaces it.")
 
     session.output.result({"user_key": key, "link": url, "hours": hours}, render)
+
+
+def sign_out_command(key: Key, as_json: JsonOption = False) -> None:
+    """End every sign-in, access token and link of a user; Spotify stays connected."""
+    from myi_pipeline.people import manage_access, manage_users
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.APP, autocommit=True) as connection:
+        user_id = manage_users.get_user(connection, user_key=key).user_id
+        ended = manage_access.end_all(connection, user_id=user_id)
+    session.output.result(
+        {"user_key": key, "ended": ended},
+        lambda console: console.print(
+            f"Ended for {key}: sign-ins {ended.sign_ins}, tokens {ended.tokens}, links {ended.links}.", soft_wrap=True
+        ),
+    )
+
+
+def dagster_link_command(
+    end_all: Annotated[
+        bool, typer.Option("--end-all", help="First end every session that was started with such a link.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a link that lets a browser into Dagster's pages: once, within 24 hours."""
+    from myi_pipeline.people import dagster_access
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    ended = 0
+    with warehouse(session) as opened, opened.connect(Role.APP, autocommit=True) as connection:
+        if end_all:
+            ended = dagster_access.end_dagster_sessions(connection)
+        url = dagster_access.make_dagster_link(connection, session.settings)
+    hours = int(dagster_access.LINK_LIFE.total_seconds() // 3600)
+
+    def render(console: Console) -> None:
+        console.print(url, soft_wrap=True)
+        session.output.note(f"It lets in one browser, once, within {hours} hours. A newer link replaces it.")
+
+    session.output.result({"link": url, "hours": hours, "ended": ended}, render)

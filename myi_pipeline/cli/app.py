@@ -1,11 +1,11 @@
-"""The root of `myi`: its commands, and how every failure ends.
+"""The root of `myi`: its commands, exit codes, and how every failure ends.
 
-Belongs here: the list of commands, exit codes, the shape of an error. Not here: any command.
-Invariant: what MYI raises on purpose ends in one clear message; a traceback appears only with --debug or for a bug.
+What MYI raises on purpose ends in one clear message; a traceback appears only with --debug or for a bug.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -17,22 +17,20 @@ from typing import Annotated, Any
 import typer
 
 from myi_pipeline import __version__
-from myi_pipeline.cli import access, archives, catalogue, circuits, keys, top, users
-from myi_pipeline.cli.api import api_command
-from myi_pipeline.cli.database import migrate_command, psql_command
-from myi_pipeline.cli.demo import demo_command
+from myi_pipeline.cli import access, archives, audit, catalogue, keys, users
+from myi_pipeline.cli.demo.command import demo_command
 from myi_pipeline.cli.docs import docs_app
-from myi_pipeline.cli.doctor import doctor_command
 from myi_pipeline.cli.import_archives import import_command
+from myi_pipeline.cli.installation import doctor_command, migrate_command, psql_command
 from myi_pipeline.cli.login import disconnect_command, login_command, logins_command, pause_command, resume_command
 from myi_pipeline.cli.marts import refresh_command, verify_command
 from myi_pipeline.cli.output import plain, to_json
-from myi_pipeline.cli.poll import poll_command
-from myi_pipeline.cli.quota import quota_command
-from myi_pipeline.cli.running import env_command, up_command
+from myi_pipeline.cli.polling import circuit_app, poll_command, quota_command, top_app
+from myi_pipeline.cli.serve import api_command, up_command
 from myi_pipeline.cli.session import WrongUsage, debug_wanted
+from myi_pipeline.cli.shell_environment import env_command
 from myi_pipeline.cli.simulator import simulator_command
-from myi_pipeline.core.errors import BadInput, MyiError, UnknownUser
+from myi_pipeline.errors import BadInput, MyiError, UnknownUser
 from myi_pipeline.logs import correlation_id, mask
 from myi_pipeline.settings import SettingsError
 
@@ -68,14 +66,18 @@ users.app.command("pause")(pause_command)
 users.app.command("resume")(resume_command)
 users.app.command("disconnect")(disconnect_command)
 app.add_typer(docs_app, name="docs")
-app.add_typer(top.app, name="top")
+app.add_typer(top_app, name="top")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(keys.app, name="keys")
-app.add_typer(circuits.app, name="circuit")
+app.add_typer(circuit_app, name="circuit")
 app.add_typer(access.tokens_app, name="token")
 users.app.command("link")(access.link_command)
+users.app.command("sign-out")(access.sign_out_command)
+app.command("dagster-link")(access.dagster_link_command)
 app.command("quota")(quota_command)
 app.command("poll")(poll_command)
+app.command("audit")(audit.audit_command)
+audit.record_commands(app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -106,6 +108,10 @@ def _on_sigterm(_: int, __: FrameType | None) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Always ends by SystemExit."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # In an encoding that cannot show a name, a question mark is shown, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
     signal.signal(signal.SIGTERM, _on_sigterm)
     sys.exit(run(given))
 
@@ -113,6 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and gives its exit code."""
     as_json = "--json" in arguments
+    # Whatever a command and its children write, as dbt does, is about what people listen to: this user's alone.
+    users_umask = os.umask(0o077)
     try:
         code = typer.main.get_command(app).main(args=list(arguments), prog_name="myi", standalone_mode=False)
         sys.stdout.flush()
@@ -124,7 +132,7 @@ def run(arguments: Sequence[str]) -> int:
     except _Terminated:
         return _fail(TERMINATED, "stopped", as_json=as_json)
     except BrokenPipeError:
-        # The reader left, as `head` does. Python would complain once more when it flushes at exit.
+        # The reader left, as `head` does. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except (SettingsError, WrongUsage, UnknownUser) as error:
@@ -138,6 +146,8 @@ def run(arguments: Sequence[str]) -> int:
         if hasattr(error, "format_message"):  # Typer's own: an unknown option, a missing argument
             return _fail(WRONG_USAGE, _usage(error), as_json=as_json)
         return _fail(REFUSED, _unexpected(error), error, as_json=as_json, bug=not _is_database_trouble(error))
+    finally:
+        os.umask(users_umask)
 
 
 def _usage(error: Any) -> str:

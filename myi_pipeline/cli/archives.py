@@ -12,19 +12,20 @@ from myi_pipeline.cli.output import day, facts, moment, number, size, table
 from myi_pipeline.cli.session import JsonOption, UserFilter, open_session, warehouse
 
 if TYPE_CHECKING:
-    from myi_pipeline.services.list_imports import ImportDetail
+    from myi_pipeline.archives.list_imports import ImportDetail, ImportSummary
 
 imports_app = typer.Typer(help="Archives that were imported.", no_args_is_help=True, rich_markup_mode=None)
 quarantine_app = typer.Typer(help="Rows that could not be plays.", no_args_is_help=True, rich_markup_mode=None)
 
-Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Show at most N.")]
 
 
 @imports_app.command("list")
 def list_command(user: UserFilter = None, limit: Limit = 50, as_json: JsonOption = False) -> None:
     """List imports, the newest first."""
-    from myi_pipeline.services import list_imports, manage_users
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.archives import list_imports
+    from myi_pipeline.people import manage_users
+    from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
@@ -38,13 +39,14 @@ def list_command(user: UserFilter = None, limit: Limit = 50, as_json: JsonOption
             return
         columns = (
             "import", "user", "archive", "kind", "status", ">attempt",
-            ">read", ">new", ">present", ">identical", ">quarantined", "covers",
+            ">read", ">new", ">present", ">identical", ">quarantined", "covers", "why",
         )  # fmt: skip
         rows = (
             (
-                i.import_id, i.user_key, i.archive_name, i.kind, i.status, number(i.attempt),
+                i.import_id, i.user_key, i.archive_name, i.kind, _state(i), number(i.attempt),
                 number(i.rows_read), number(i.rows_loaded), number(i.rows_present), number(i.rows_identical),
                 number(i.rows_quarantined), f"{day(i.covered_from)} - {day(i.covered_to)}" if i.covered_from else "",
+                _why(i),
             )
             for i in found
         )  # fmt: skip
@@ -53,14 +55,51 @@ def list_command(user: UserFilter = None, limit: Limit = 50, as_json: JsonOption
     session.output.result({"imports": found}, render)
 
 
+def _state(summary: ImportSummary) -> str:
+    return "waits for confirmation" if summary.needs_confirmation else summary.status
+
+
+def _why(summary: ImportSummary) -> str:
+    """The reason of what is not in, and when it is tried again."""
+    if summary.status not in ("failed", "pending") or summary.error is None:
+        return ""
+    again = f" (next try {moment(summary.next_try_at)})" if summary.next_try_at else ""
+    return f"{summary.error}{again}"
+
+
+@imports_app.command("retry")
+def retry_command(
+    import_id: Annotated[int, typer.Argument(metavar="ID", help="The import's number.", min=1)],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Confirm that it belongs to this user, although another user has imported it.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Retry an import that failed, or confirm one that waits for confirmation."""
+    from myi_pipeline.archives.uploads.upload_log import retry_import
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        summary = retry_import(connection, import_id=import_id, is_confirmed=yes)
+
+    def render(console: Console) -> None:
+        if summary.upload_name is None:
+            console.print(f"Import {import_id} can be retried: run `myi import` on the archive again.")
+        else:
+            console.print(f"Import {import_id} waits for its turn: `myi up` imports it within a minute.")
+
+    session.output.result(summary, render)
+
+
 @imports_app.command("show")
 def show_command(
     import_id: Annotated[int, typer.Argument(metavar="ID", help="The import's number.", min=1)],
     as_json: JsonOption = False,
 ) -> None:
     """Show one import: its files, their accounting, and why rows are in quarantine."""
-    from myi_pipeline.services import list_imports
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.archives import list_imports
+    from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
@@ -77,10 +116,12 @@ def _render_detail(console: Console, detail: ImportDetail) -> None:
         ("archive", i.archive_name),
         ("sha256", i.sha256),
         ("kind", i.kind),
-        ("status", f"{i.status} (attempt {i.attempt})"),
+        ("status", f"{_state(i)} (attempt {i.attempt})"),
+        ("next try", moment(i.next_try_at) if i.next_try_at else None),
+        ("Dagster run", i.run_id),
         ("error", i.error),
         *(("warning", warning) for warning in i.warnings),
-        ("covers", f"{moment(i.covered_from)} - {moment(i.covered_to)} UTC" if i.covered_from else None),
+        ("plays", f"{moment(i.covered_from)} - {moment(i.covered_to)} UTC" if i.covered_from else None),
         ("read", f"{number(i.rows_read)} rows, {size(i.bytes_read)}"),
         ("started", moment(i.started_at)),
         ("finished", moment(i.finished_at)),
@@ -115,8 +156,9 @@ def quarantine_command(
     as_json: JsonOption = False,
 ) -> None:
     """List rows that could not be plays: where they stood, why, and what they held (less personal fields)."""
-    from myi_pipeline.services import list_imports, manage_users
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.archives import list_imports
+    from myi_pipeline.people import manage_users
+    from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:

@@ -19,8 +19,8 @@ app = typer.Typer(
 
 @app.command("status")
 def status(as_json: JsonOption = False) -> None:
-    """Show what is known of the tracks, artists and albums that were played, and what waits to be asked."""
-    from myi_pipeline.services.enrich_catalogue import catalogue_status
+    """Show what is known about the tracks, artists and albums that were played, and what is still to be asked."""
+    from myi_pipeline.catalogue.enrichment import catalogue_status
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened:
@@ -28,7 +28,7 @@ def status(as_json: JsonOption = False) -> None:
 
     def render(console: Console) -> None:
         if not counts:
-            console.print("Nothing waits to be asked: myi catalogue run looks what the marts play most.")
+            console.print("Nothing is waiting. `myi catalogue run` queues what is played most.")
             return
         rows = (
             (
@@ -50,17 +50,15 @@ def status(as_json: JsonOption = False) -> None:
 
 @app.command("run")
 def run(
-    calls: Annotated[
-        int | None, typer.Option("--calls", metavar="N", min=1, help="Ask about at most so many ids.")
-    ] = None,
+    calls: Annotated[int | None, typer.Option("--calls", metavar="N", min=1, help="Ask about at most N ids.")] = None,
     pictures: Annotated[
-        int | None, typer.Option("--pictures", metavar="N", min=0, help="Fetch at most so many covers; 200.")
+        int | None, typer.Option("--pictures", metavar="N", min=0, help="Fetch at most N covers (200).")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask Spotify now, most played first, as long as the day's budget lasts; then fetch the covers that lack."""
-    from myi_pipeline.services.enrich_catalogue import enrich_catalogue
-    from myi_pipeline.services.keep_pictures import MOST_A_RUN, keep_pictures
+    from myi_pipeline.catalogue.enrichment import enrich_catalogue
+    from myi_pipeline.catalogue.pictures import MOST_A_RUN, keep_pictures
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened:

@@ -14,8 +14,8 @@ docs_app = typer.Typer(help="The description of the marts.", no_args_is_help=Tru
 @docs_app.command("build")
 def build_command(as_json: JsonOption = False) -> None:
     """Describe every mart, its columns and what it is made of, in one page that needs no network."""
-    from myi_pipeline.services.build_docs import build_docs
-    from myi_pipeline.services.dbt_runner import ChildDbt, dbt_environment
+    from myi_pipeline.marts.dbt_runner import DbtProcess, dbt_environment
+    from myi_pipeline.marts.docs import build_docs
 
     session = open_session(as_json=as_json)
     page = session.settings.docs_page
@@ -23,10 +23,9 @@ def build_command(as_json: JsonOption = False) -> None:
     target = page.parent / "target"
     session.output.note("dbt reads the project and the database; this takes about half a minute.")
     try:
-        with warehouse(session) as opened, ChildDbt() as dbt:
-            build_docs(
-                dbt, environment=dbt_environment(opened, target=target, logs=session.settings.dbt_logs), page=page
-            )
+        with warehouse(session) as opened, DbtProcess() as dbt:
+            environment = dbt_environment(opened, target=target, logs=session.settings.dbt_logs)
+            build_docs(dbt, environment=environment, page=page)
     finally:
         shutil.rmtree(target, ignore_errors=True)
     session.output.result(
@@ -40,8 +39,8 @@ def build_command(as_json: JsonOption = False) -> None:
 @docs_app.command("serve")
 def serve_command() -> None:
     """Serve that page on this machine until Ctrl-C; `myi up` does so by itself."""
-    from myi_pipeline.core.errors import Permanent
-    from myi_pipeline.services.serve_docs import docs_server
+    from myi_pipeline.errors import Permanent
+    from myi_pipeline.marts.docs import docs_server
 
     session = open_session()
     settings = session.settings

@@ -9,7 +9,7 @@ from rich.console import Console
 from myi_pipeline.cli.output import hours, number, table
 
 if TYPE_CHECKING:
-    from myi_pipeline.services.summarise_listening import ListeningSummary
+    from myi_pipeline.marts.figures import ListeningSummary
 
 
 def render_listening(console: Console, summary: ListeningSummary) -> None:

@@ -1,34 +1,41 @@
-"""`myi import`: archives in, figures out.
-
-Belongs here: which paths make one archive, the order of import, report and refresh, and the closing table.
-Not here: importing (services.import_history), the progress bar (progress.py).
-Invariants: an archive that is refused never stops the others, and never goes unmentioned; the exit code says whether
-any was.
-"""
+"""`myi import`: archives into the warehouse, with a progress bar on a terminal, periodic log lines otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import structlog
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from myi_pipeline.cli.children import reporting_to_dagster
+from myi_pipeline.cli.dagster_processes import reporting_to_dagster
 from myi_pipeline.cli.figures import render_listening, summary_document
-from myi_pipeline.cli.output import day, facts, number, table
-from myi_pipeline.cli.progress import import_progress
-from myi_pipeline.cli.refreshing import refresh, refresh_document, render_refresh
+from myi_pipeline.cli.output import Output, day, facts, number, plain, size, table
+from myi_pipeline.cli.refreshing import (
+    dbt_at_hand,
+    refresh,
+    refresh_document,
+    render_refresh,
+    render_tests,
+    test_later,
+)
 from myi_pipeline.cli.session import JsonOption, Session, open_session, warehouse
-from myi_pipeline.core.errors import BadInput, Busy, MyiError, UnknownUser
+from myi_pipeline.cli.users import free_key
+from myi_pipeline.errors import BadInput, Busy, DiskFull, MyiError, NotConfirmed, UnknownUser
 
 if TYPE_CHECKING:
-    from myi_pipeline.services.import_results import ImportResult
-    from myi_pipeline.services.refresh_marts import RefreshResult
-    from myi_pipeline.services.summarise_listening import ListeningSummary
-    from myi_pipeline.warehouse.connections import Warehouse
+    from myi_pipeline.archives.accounting import ImportProgress, ImportResult
+    from myi_pipeline.marts.dbt_runner import DbtProcess
+    from myi_pipeline.marts.figures import ListeningSummary
+    from myi_pipeline.marts.refresh import RefreshResult
+    from myi_pipeline.postgres.connections import Warehouse
 
 # Parsing fills one core; a second reader fills a second one. More would wait for the database.
 READERS = 2
@@ -60,6 +67,8 @@ class _Outcome:
     refresh: RefreshResult | None = None
     reported: bool = False
     summary: ListeningSummary | None = None
+    # Whether a person has seen the figures already, before the tests.
+    is_shown: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -90,6 +99,9 @@ def import_command(
     user: Annotated[str, typer.Option("--user", metavar="KEY", help="Whose listening history it is.")],
     create: Annotated[bool, typer.Option("--create", help="Add the user when there is none of that key.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and judge everything, write nothing.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="The archive belongs to this user, although another user has it.")
+    ] = False,
     no_refresh: Annotated[bool, typer.Option("--no-refresh", help="Leave the marts for a later refresh.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,18 +111,21 @@ def import_command(
     with warehouse(session) as opened:
         if not (create and dry_run):
             _need_user(session, opened, user, create=create)
-        for archive in archives_of(paths):
-            _import_one(session, opened, archive, user=user, dry_run=dry_run, outcome=outcome)
-        if outcome.results and not dry_run:
-            _follow_up(session, opened, user, no_refresh=no_refresh, outcome=outcome)
-    session.output.result(_document(outcome), lambda console: _render(console, outcome))
+        # It starts while rows are read and loaded.
+        with dbt_at_hand(session, opened, is_wanted=not (dry_run or no_refresh)) as dbt:
+            for archive in archives_of(paths):
+                _import_one(session, opened, archive, user=user, dry_run=dry_run, yes=yes, outcome=outcome)
+            if outcome.results and not dry_run:
+                _follow_up(session, opened, user, dbt=dbt, outcome=outcome)
+    if not outcome.is_shown:
+        session.output.result(_document(outcome), lambda console: _render(console, outcome))
     raise typer.Exit(outcome.exit_code)
 
 
 def _need_user(session: Session, opened: Warehouse, user: str, *, create: bool) -> None:
-    from myi_pipeline.services import manage_users
-    from myi_pipeline.services.uploads_folder import make_uploads_folder
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.people import manage_users
+    from myi_pipeline.people.uploads_folder import make_uploads_folder
+    from myi_pipeline.postgres.connections import Role
 
     with opened.connect(Role.INGEST, autocommit=True) as connection:
         if manage_users.list_users(connection, user_key=user):
@@ -119,17 +134,26 @@ def _need_user(session: Session, opened: Warehouse, user: str, *, create: bool) 
             raise UnknownUser(
                 f"there is no user {user!r}: add --create, or first run: myi user add {user}", place="--user"
             )
+        free_key(session, opened, user)
         made = manage_users.add_user(connection, user_key=user, time_zone=session.settings.new_user_time_zone)
     make_uploads_folder(session.settings, made.user_key)
     session.output.note(f"User {made.user_key} added; days are counted in {made.time_zone}.")
 
 
 def _import_one(
-    session: Session, opened: Warehouse, archive: tuple[Path, ...], *, user: str, dry_run: bool, outcome: _Outcome
+    session: Session,
+    opened: Warehouse,
+    archive: tuple[Path, ...],
+    *,
+    user: str,
+    dry_run: bool,
+    yes: bool,
+    outcome: _Outcome,
 ) -> None:
+    from myi_pipeline.archives.import_history import import_history
+    from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
     from myi_pipeline.logs import correlation_id
-    from myi_pipeline.services.import_history import import_history
-    from myi_pipeline.services.reading_rules import account_hasher, archive_limits
+    from myi_pipeline.postgres.disk_space import disk_guard
 
     name = archive[0].name if len(archive) == 1 else f"{len(archive)} files"
     try:
@@ -142,30 +166,44 @@ def _import_one(
                 hash_account=account_hasher(session.settings),
                 on_progress=listener,
                 correlation_id=correlation_id(),
+                is_confirmed=yes,
+                check_disk=disk_guard(session.settings).check,
                 dry_run=dry_run,
                 readers=READERS,
             )
-    except (BadInput, Busy) as error:
+    except NotConfirmed as error:
+        outcome.refused.append(Refused(archive, error))
+        session.output.note(f"{error} To confirm it, run the same command with --yes.")
+        return
+    except (BadInput, Busy, DiskFull) as error:
         outcome.refused.append(Refused(archive, error))
         session.output.note(f"{name} was refused: {str(error).removeprefix(f'{name}: ')}")
         return
     outcome.results.append(result)
 
 
-def _follow_up(session: Session, opened: Warehouse, user: str, *, no_refresh: bool, outcome: _Outcome) -> None:
-    from myi_pipeline.services.summarise_listening import summarise_listening
-    from myi_pipeline.warehouse.connections import Role
+def _follow_up(session: Session, opened: Warehouse, user: str, *, dbt: DbtProcess | None, outcome: _Outcome) -> None:
+    """Figures as soon as there are any; then the tests, and whatever Dagster still has to be told."""
+    from myi_pipeline.marts.figures import summarise_listening
+    from myi_pipeline.postgres.connections import Role
 
     # Reporting costs some seconds of another process; the refresh runs beside it.
     with reporting_to_dagster(session, opened, outcome.results) as report:
-        if not no_refresh:
-            outcome.refresh = refresh(session, opened)
+        if dbt is not None:
+            outcome.refresh = refresh(session, opened, dbt=dbt, run_tests=False)
+            if outcome.refresh.status in ("completed", "nothing"):
+                with opened.connect(Role.ANALYST, autocommit=True) as connection:
+                    outcome.summary = summarise_listening(connection, user_key=user)
+            if not session.output.as_json:
+                session.output.result(None, lambda console: _render(console, outcome))
+                outcome.is_shown = True
+            outcome.refresh = test_later(session, opened, outcome.refresh, dbt=dbt)
+            if outcome.is_shown and outcome.refresh.tests:
+                done = outcome.refresh
+                session.output.result(None, lambda console: render_tests(console, done))
     outcome.reported = report.succeeded
     if not report.succeeded:
-        session.output.note("Dagster could not be told about this import; its data is complete all the same.")
-    if outcome.refresh is not None and outcome.refresh.status in ("completed", "nothing"):
-        with opened.connect(Role.ANALYST, autocommit=True) as connection:
-            outcome.summary = summarise_listening(connection, user_key=user)
+        session.output.note("This import could not be reported to Dagster; its data is complete all the same.")
 
 
 def _document(outcome: _Outcome) -> dict[str, Any]:
@@ -188,7 +226,7 @@ def _render(console: Console, outcome: _Outcome) -> None:
         )
         console.print()
     if outcome.refresh is not None and outcome.refresh.status != "nothing":
-        render_refresh(console, outcome.refresh)
+        render_refresh(console, outcome.refresh, are_tests_due=True)
         console.print()
     if outcome.summary is not None:
         render_listening(console, outcome.summary)
@@ -222,3 +260,70 @@ def render_import(console: Console, result: ImportResult) -> None:
         if result.import_id is not None:
             console.print(f"See them with: myi quarantine list --import {result.import_id}")
         console.print()
+
+
+# A log line more often would fill a journal while a large archive loads.
+LOG_EVERY_S = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class _Rows(ProgressColumn):
+    """Rows so far, and rows a second."""
+
+    def render(self, task: Task) -> Text:
+        rows = int(task.fields.get("rows", 0))
+        speed = rows / task.elapsed if task.elapsed else 0.0
+        return Text(f"{number(rows)} rows, {number(speed)} rows/s")
+
+
+class _Bytes(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        done, total = task.fields.get("bytes_read"), task.fields.get("bytes_total")
+        return Text(f"{size(done)} of {size(total)}" if total else "")
+
+
+@contextmanager
+def import_progress(output: Output, name: str) -> Iterator[Callable[[ImportProgress], None]]:
+    """A listener for import_history; what it shows is gone when the context ends."""
+    if not output.progress_console.is_terminal:
+        yield _logging_listener(name)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Bytes(), _Rows(), TimeRemainingColumn())
+    # Drawn when there is news, not by a thread: an import forks its readers, and threads do not survive that.
+    with Progress(*columns, console=output.progress_console, transient=True, auto_refresh=False) as progress:
+        label = plain(name)[:40].replace("[", "\\[")
+        reading = progress.add_task(f"{label}: reading", total=None)
+        loading = progress.add_task(f"{label}: loading", total=None, visible=False)
+
+        def listen(at: ImportProgress) -> None:
+            if at.stage == "reading":
+                progress.update(
+                    reading, total=at.bytes_total, completed=at.bytes_read,
+                    bytes_read=at.bytes_read, bytes_total=at.bytes_total, rows=at.rows,
+                )  # fmt: skip
+                progress.refresh()
+                return
+            if not progress.tasks[loading].visible:
+                progress.update(reading, visible=False)
+                progress.reset(loading, visible=True)
+            progress.update(loading, total=at.rows_total, completed=at.rows, rows=at.rows)
+            progress.refresh()
+
+        yield listen
+
+
+def _logging_listener(name: str) -> Callable[[ImportProgress], None]:
+    said_at = time.monotonic()
+
+    def listen(at: ImportProgress) -> None:
+        nonlocal said_at
+        now = time.monotonic()
+        if now - said_at >= LOG_EVERY_S:
+            said_at = now
+            log.info(
+                "import_progress", archive=name, stage=at.stage, rows=at.rows,
+                bytes_read=at.bytes_read, bytes_total=at.bytes_total,
+            )  # fmt: skip
+
+    return listen

@@ -1,4 +1,4 @@
-"""`myi migrate` and `myi psql`: the database itself."""
+"""`myi doctor`, `myi migrate` and `myi psql`: looking after an installation and its database."""
 
 from __future__ import annotations
 
@@ -12,37 +12,69 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from myi_pipeline.cli.output import plain
 from myi_pipeline.cli.session import JsonOption, open_session, warehouse
-from myi_pipeline.core.errors import Permanent
+from myi_pipeline.errors import Permanent
 
 if TYPE_CHECKING:
-    from myi_pipeline.warehouse.connections import ConnectionParts
-
-# libpq's options that have a variable of their own; the rest of a URL's options psql does not need.
-_LIBPQ_VARIABLES = {
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "channel_binding": "PGCHANNELBINDING",
-    "connect_timeout": "PGCONNECT_TIMEOUT",
-    "target_session_attrs": "PGTARGETSESSIONATTRS",
-    "options": "PGOPTIONS",
-    "hostaddr": "PGHOSTADDR",
-    "service": "PGSERVICE",
-}
+    from myi_pipeline.operations.doctor import Check
+    from myi_pipeline.postgres.connections import ConnectionParts
 
 
-def migrate_command(as_json: JsonOption = False) -> None:
-    """Bring the database's roles, rights and schema to this program's version. Every command does so when it must."""
-    from myi_pipeline.services.open_warehouse import open_warehouse
-    from myi_pipeline.warehouse.migrations import schema_state
+def doctor_command(
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="First take over an embedded database that belonged to another MYI_HOME."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check everything that could be wrong on this machine, and say how to fix it. Only --adopt changes anything."""
+    from myi_pipeline.operations.doctor import Status, run_checks
 
     session = open_session(as_json=as_json)
-    with open_warehouse(session.settings, migrate=True, repair=True) as opened:
+    if adopt:
+        from myi_pipeline.operations.open_warehouse import adopt_database
+
+        session.output.note(f"The database in {adopt_database(session.settings)} belongs to this MYI_HOME now.")
+    checks = run_checks(session.settings)
+    failed = sum(check.status == Status.FAIL for check in checks)
+    session.output.result({"healthy": not failed, "checks": checks}, lambda console: _render(console, checks))
+    raise typer.Exit(1 if failed else 0)
+
+
+def _render(console: Console, checks: list[Check]) -> None:
+    styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+    widest = max((len(check.name) for check in checks), default=0)
+    for check in checks:
+        line = Text(f"{check.status.value:<5}", style=styles[check.status.value])
+        line.append(f"{check.name:<{widest}}  {plain(check.found)}", style="default")
+        console.print(line, soft_wrap=True)
+        if check.mend:
+            console.print(Text(f"{'':<{widest + 5}}  -> {plain(check.mend)}"), soft_wrap=True)
+
+
+def migrate_command(
+    make_roles: Annotated[
+        bool,
+        typer.Option(
+            "--make-roles",
+            help="On a server of your own: make the roles and databases, or give existing roles new passwords.",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the database's roles, rights and schema to this program's version. Every command does so when it must."""
+    from myi_pipeline.cli.audit import record
+    from myi_pipeline.operations.open_warehouse import open_warehouse
+    from myi_pipeline.postgres.migrations import schema_state
+
+    session = open_session(as_json=as_json)
+    with open_warehouse(session.settings, migrate=True, repair=True, make_roles=make_roles) as opened:
         state = schema_state(opened)
         document = {"database": opened.database, "embedded": opened.embedded, "schema_version": state.current}
+        record(opened)
 
     def render(console: Console) -> None:
         console.print(f"Database {document['database']} is at version {state.current}; roles and rights are in order.")
@@ -58,8 +90,8 @@ def psql_command(
     url: Annotated[bool, typer.Option("--url", help="Only print the connection's URL, password included.")] = False,
 ) -> None:
     """Open psql on the warehouse, as analyst: every user's marts, reading only."""
-    from myi_pipeline.services.sql_access import connection_url
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.operations.sql_access import connection_url
+    from myi_pipeline.postgres.connections import Role
 
     session = open_session()
     role = Role.OWNER if owner else Role.ANALYST
@@ -85,7 +117,7 @@ def psql_program() -> str:
     found = shutil.which("psql")
     if found is not None:
         return found
-    from myi_pipeline.warehouse.embedded.binaries import find_binaries
+    from myi_pipeline.postgres.embedded.binaries import find_binaries
 
     bundled = find_binaries().path("psql")
     if not os.access(bundled, os.X_OK):
@@ -95,6 +127,8 @@ def psql_program() -> str:
 
 def libpq_environment(parts: ConnectionParts) -> Mapping[str, str]:
     """The connection as libpq's variables: nothing of it appears in the list of processes. Secret."""
+    from myi_pipeline.postgres.connections import libpq_options
+
     values = {
         "PGHOST": parts.host,
         "PGPORT": str(parts.port),
@@ -103,4 +137,4 @@ def libpq_environment(parts: ConnectionParts) -> Mapping[str, str]:
         "PGAPPNAME": "myi psql",
         **({"PGPASSWORD": parts.password} if parts.password else {}),
     }
-    return values | {_LIBPQ_VARIABLES[name]: value for name, value in parts.options.items() if name in _LIBPQ_VARIABLES}
+    return values | libpq_options(parts)

@@ -19,7 +19,7 @@ app = typer.Typer(
 @app.command("list")
 def show(as_json: JsonOption = False) -> None:
     """List the keys by their ids, where each comes from, and how many logins it seals. Shows no key."""
-    from myi_pipeline.services.encryption_keys import key_uses
+    from myi_pipeline.providers.encryption_keys import key_uses
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened:
@@ -38,18 +38,18 @@ def show(as_json: JsonOption = False) -> None:
 @app.command("new")
 def new(
     show_it: Annotated[
-        bool, typer.Option("--print", help="Print a key for MYI_ENCRYPTION_KEYS and change nothing.")
+        bool, typer.Option("--print", help="Print a key for MYI_ENCRYPTION_KEYS, and change nothing.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a new key: in front of those in MYI_HOME/secrets, or with --print for MYI_ENCRYPTION_KEYS."""
-    from myi_pipeline.services.encryption_keys import new_key_text, put_new_key_into_file
+    from myi_pipeline.providers.encryption_keys import new_key_text, put_new_key_into_file
 
     session = open_session(as_json=as_json)
     if show_it or session.settings.encryption_keys is not None:
         text = new_key_text()
         session.output.result({"key": text}, lambda _: _print_line(text))
-        session.output.note("Put it in front in MYI_ENCRYPTION_KEYS, a comma behind it; then: myi keys rotate")
+        session.output.note("Put it first in MYI_ENCRYPTION_KEYS, followed by a comma; then run: myi keys rotate")
         return
     made = put_new_key_into_file(session.settings)
     session.output.result(
@@ -59,10 +59,9 @@ def new(
 
 @app.command("rotate")
 def rotate(as_json: JsonOption = False) -> None:
-    """Seal every stored login with the newest key. May be stopped at any time and run again."""
-    from myi_pipeline.services.encryption_keys import require_keys
-    from myi_pipeline.services.rotate_keys import rotate_keys
-    from myi_pipeline.warehouse.connections import Role
+    """Seal every stored login with the newest key. It can be stopped at any time and run again."""
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.encryption_keys import require_keys, rotate_keys
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened:

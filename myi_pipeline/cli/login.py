@@ -1,7 +1,6 @@
-"""`myi user login`, `logins`, `pause`, `resume` and `disconnect`: a user's way to Spotify.
+"""`myi user login`, `logins`, `pause`, `resume` and `disconnect`: a user's connection to Spotify.
 
-Belongs here: the browser, the prompt, and what the person reads. Not here: the steps of a sign-in
-(services/login_user). Invariant: neither the code nor a token is shown or logged.
+The steps of a sign-in are in people/logins. Neither the code nor a token is shown or logged.
 """
 
 from __future__ import annotations
@@ -17,14 +16,13 @@ from rich.console import Console
 from myi_pipeline.cli.output import day, moment, table
 from myi_pipeline.cli.session import JsonOption, Session, WrongUsage, open_session, warehouse
 from myi_pipeline.cli.users import Key
-from myi_pipeline.core.errors import BadInput, UnknownUser
+from myi_pipeline.errors import BadInput, UnknownUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from myi_pipeline.services.connection_pool import Connection
-    from myi_pipeline.services.login_user import PendingLogin, SignedIn
-    from myi_pipeline.warehouse.connections import Warehouse
+    from myi_pipeline.people.logins import PendingLogin, SignedIn
+    from myi_pipeline.postgres.connections import Connection, Warehouse
 
 # Time enough to find a password and to add a user to the app's list.
 _WAIT_S = 600.0
@@ -43,15 +41,16 @@ def login_command(
         typer.Option("--browser/--no-browser", help="Open the browser here, or paste the redirected address."),
     ] = True,
     create: Annotated[bool, typer.Option("--create", help="Add the user when there is none of this key.")] = False,
-    ask_again: Annotated[
-        bool, typer.Option("--ask-again", help="Let Spotify ask for every permission once more.")
+    ask_again: Annotated[bool, typer.Option("--ask-again", help="Let Spotify ask for every permission again.")] = False,
+    switch_account: Annotated[
+        bool, typer.Option("--switch-account", help="Do not ask whether another Spotify account may take the place.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Sign a user in to Spotify: opens the browser, or with --no-browser takes the address you are sent to."""
-    from myi_pipeline.services.login_user import begin_login, finish_login
-    from myi_pipeline.services.open_spotify import open_spotify
-    from myi_pipeline.spotify.transport import utc_now
+    from myi_pipeline.people.logins import begin_login, finish_login
+    from myi_pipeline.providers.spotify.open_spotify import open_spotify
+    from myi_pipeline.providers.transport import utc_now
 
     session = open_session(as_json=as_json)
     with _connected(session) as (opened, connection), open_spotify(session.settings, opened) as spotify:
@@ -63,14 +62,21 @@ def login_command(
         redirected = _by_browser(session, opened, pending) if browser else None
         if redirected is None:
             redirected = _by_pasting(session, pending)
-        made = finish_login(spotify, connection, pending, redirected=redirected, now=utc_now())
+        made = finish_login(
+            spotify,
+            connection,
+            pending,
+            redirected=redirected,
+            now=utc_now(),
+            may_switch=lambda: switch_account or _wants_to_switch(session, key),
+        )
     session.output.result(made, lambda console: _render(console, made))
 
 
 def logins_command(as_json: JsonOption = False) -> None:
     """List who is signed in to Spotify, what for, and until when."""
-    from myi_pipeline.services.manage_logins import list_logins
-    from myi_pipeline.spotify.transport import utc_now
+    from myi_pipeline.people.logins import list_logins
+    from myi_pipeline.providers.transport import utc_now
 
     session = open_session(as_json=as_json)
     with _connected(session) as (_, connection):
@@ -78,7 +84,7 @@ def logins_command(as_json: JsonOption = False) -> None:
 
     def render(console: Console) -> None:
         if not logins:
-            console.print("Nobody is signed in. Sign in with: myi user login KEY")
+            console.print("No one is signed in. Sign in with: myi user login KEY")
             return
         rows = (
             (
@@ -100,8 +106,8 @@ def logins_command(as_json: JsonOption = False) -> None:
 
 def pause_command(key: Key, as_json: JsonOption = False) -> None:
     """Ask nothing of Spotify for a user until `myi user resume`."""
-    from myi_pipeline.services.manage_logins import pause_user
-    from myi_pipeline.spotify.transport import utc_now
+    from myi_pipeline.people.logins import pause_user
+    from myi_pipeline.providers.transport import utc_now
 
     session = open_session(as_json=as_json)
     with _connected(session) as (_, connection):
@@ -111,7 +117,7 @@ def pause_command(key: Key, as_json: JsonOption = False) -> None:
 
 def resume_command(key: Key, as_json: JsonOption = False) -> None:
     """Go on where `myi user pause` stopped."""
-    from myi_pipeline.services.manage_logins import resume_user
+    from myi_pipeline.people.logins import resume_user
 
     session = open_session(as_json=as_json)
     with _connected(session) as (_, connection):
@@ -121,7 +127,7 @@ def resume_command(key: Key, as_json: JsonOption = False) -> None:
 
 def disconnect_command(key: Key, as_json: JsonOption = False) -> None:
     """Delete a user's login at once. Everything that was collected stays."""
-    from myi_pipeline.services.manage_logins import disconnect_user
+    from myi_pipeline.people.logins import disconnect_user
 
     session = open_session(as_json=as_json)
     with _connected(session) as (_, connection):
@@ -140,14 +146,14 @@ def _say(session: Session, document: dict[str, object], text: str) -> None:
 
 @contextmanager
 def _connected(session: Session) -> Iterator[tuple[Warehouse, Connection]]:
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.postgres.connections import Role
 
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
         yield opened, connection
 
 
 def _user_id(session: Session, connection: Connection, key: str, *, create: bool) -> int:
-    from myi_pipeline.services import manage_users
+    from myi_pipeline.people import manage_users
 
     try:
         return manage_users.get_user(connection, user_key=key).user_id
@@ -158,8 +164,19 @@ def _user_id(session: Session, connection: Connection, key: str, *, create: bool
     return manage_users.add_user(connection, user_key=key, time_zone=zone).user_id
 
 
+def _wants_to_switch(session: Session, key: str) -> bool:
+    """Asks the person at the terminal; False where there is none."""
+    if session.output.as_json or not sys.stdin.isatty():
+        return False
+    question = (
+        f"{key} is signed in with another Spotify account. Poll the new one from now on? Plays of both will count as"
+        f" {key}'s"
+    )
+    return typer.confirm(question, err=True)
+
+
 def _explain(session: Session) -> None:
-    from myi_pipeline.core.login_terms import SCOPES
+    from myi_pipeline.providers.login_terms import SCOPES
 
     session.output.note("MYI asks Spotify for these permissions, all of them for reading:")
     for scope in SCOPES:
@@ -168,9 +185,9 @@ def _explain(session: Session) -> None:
 
 def _by_browser(session: Session, opened: Warehouse, pending: PendingLogin) -> str | None:
     """The redirected address, or None where a browser cannot come back to this machine."""
-    from myi_pipeline.core.pkce import belongs_to
-    from myi_pipeline.services.sign_in import is_served_here
-    from myi_pipeline.spotify.loopback import is_loopback, listening
+    from myi_pipeline.people.sign_in import is_served_here
+    from myi_pipeline.providers.pkce import belongs_to
+    from myi_pipeline.providers.spotify.loopback import is_loopback, listening
 
     if is_served_here(pending.redirect_uri):
         return _by_site(session, opened, pending)
@@ -183,21 +200,23 @@ def _by_browser(session: Session, opened: Warehouse, pending: PendingLogin) -> s
 
 def _by_site(session: Session, opened: Warehouse, pending: PendingLogin) -> str | None:
     """The site listens at the redirect address and keeps the answer for this command."""
-    from myi_pipeline.core.errors import Transient
-    from myi_pipeline.services import sign_in
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.errors import Transient
+    from myi_pipeline.people import sign_in
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.encryption_keys import require_keys
 
+    keys = require_keys(session.settings, opened)
     with opened.connect(Role.APP, autocommit=True) as connection:
         sign_in.expect_answer(connection, pending.challenge, client_id=pending.client_id)
         if not _open_browser(session, pending):
             return None
         deadline = time.monotonic() + _WAIT_S
         while time.monotonic() < deadline:
-            answer = sign_in.collect_answer(connection, pending.challenge)
+            answer = sign_in.collect_answer(connection, pending.challenge, keys=keys)
             if answer is not None:
                 return answer
             time.sleep(_ASK_EVERY_S)
-    raise Transient(f"nobody signed in within {_WAIT_S / 60:.0f} minutes; nothing was changed")
+    raise Transient(f"no one signed in within {_WAIT_S / 60:.0f} minutes; nothing was changed")
 
 
 def _open_browser(session: Session, pending: PendingLogin) -> bool:
@@ -211,21 +230,22 @@ def _open_browser(session: Session, pending: PendingLogin) -> bool:
         session.output.note("No browser could be opened here.")
         return False
     session.output.note(
-        "Your browser asks you to sign in. If it shows nothing, open this address on this machine:\n"
-        f"  {pending.url}\n"
+        "Your browser asks you to sign in. If it shows nothing, open this address on this machine:",
+        pending.url,
         "If Spotify says `Invalid redirect URI` there, register exactly this in your app:"
-        f" {pending.redirect_uri} (Ctrl-C stops waiting)."
+        f" {pending.redirect_uri} (Ctrl-C stops waiting).",
     )
     return True
 
 
 def _by_pasting(session: Session, pending: PendingLogin) -> str:
-    from myi_pipeline.core.pkce import LoginDenied, read_redirect
+    from myi_pipeline.providers.pkce import LoginDenied, read_redirect
 
     session.output.note(
-        f"Open this address in any browser, sign in and agree:\n  {pending.url}\n"
+        "Open this address in any browser, sign in and agree:",
+        pending.url,
         f"The browser then goes to {pending.redirect_uri.partition('?')[0]}?code=... and may say that it cannot be"
-        " reached; that is as it should be. Copy that whole address."
+        " reached; that is as it should be. Copy that whole address.",
     )
     for left in reversed(range(_PASTES)):
         sys.stderr.write("Address: ")

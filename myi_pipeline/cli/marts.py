@@ -14,7 +14,7 @@ from myi_pipeline.cli.refreshing import refresh, refresh_document, render_refres
 from myi_pipeline.cli.session import JsonOption, WrongUsage, open_session, warehouse
 
 if TYPE_CHECKING:
-    from myi_pipeline.services.verify_marts import VerifyResult
+    from myi_pipeline.marts.verify import VerifyResult
 
 
 def refresh_command(
@@ -27,6 +27,9 @@ def refresh_command(
         datetime | None,
         typer.Option("--to", metavar="DAY", formats=["%Y-%m-%d"], help="With --user: up to this day (UTC)."),
     ] = None,
+    all_tests: Annotated[
+        bool, typer.Option("--all-tests", help="Run every data test, also when nothing has changed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the marts up to date with all that changed; with --user also rebuild that user's days."""
@@ -38,15 +41,15 @@ def refresh_command(
     marked = None
     with warehouse(session) as opened:
         if user is not None:
-            from myi_pipeline.services import manage_users
-            from myi_pipeline.warehouse.connections import Role
-            from myi_pipeline.warehouse.mart_runs import mark_changed
+            from myi_pipeline.marts.runs import mark_changed
+            from myi_pipeline.people import manage_users
+            from myi_pipeline.postgres.connections import Role
 
             with opened.connect(Role.INGEST, autocommit=True) as connection:
                 manage_users.get_user(connection, user_key=user)
             marked = mark_changed(opened, user_key=user, first_day=_day(first), last_day=_day(last))
             session.output.note(f"{number(marked)} days of {user} will be recomputed.")
-        result = refresh(session, opened)
+        result = refresh(session, opened, all_tests=all_tests)
     session.output.result(
         {**(refresh_document(result) or {}), "marked_days": marked}, lambda console: render_refresh(console, result)
     )

@@ -1,7 +1,6 @@
 """How an answer looks: one JSON document for scripts, or tables for people.
 
-Belongs here: the two consoles, JSON encoding, numbers and cells. Not here: what is in an answer.
-Invariants: standard output holds results and nothing else; text that came out of an archive cannot steer a terminal.
+Standard output holds results and nothing else. Text that came out of an archive cannot control a terminal.
 """
 
 from __future__ import annotations
@@ -39,9 +38,10 @@ class Output:
         else:
             render(self.console)
 
-    def note(self, message: str) -> None:
-        """A line for the person who waits, on standard error."""
-        self.progress_console.print(Text(plain(message)), soft_wrap=True)
+    def note(self, *lines: str) -> None:
+        """For the person who waits, on standard error: each text on a line of its own, never wrapped or indented."""
+        for line in lines:
+            self.progress_console.print(Text(plain(line)), soft_wrap=True)
 
 
 def _console(*, stderr: bool) -> Console:
@@ -52,7 +52,9 @@ def _console(*, stderr: bool) -> Console:
 
 def to_json(document: object) -> str:
     """The document as JSON; datetimes in ISO 8601, bytes in hex."""
-    return json.dumps(document, default=_encode, ensure_ascii=False, indent=2)
+    # A terminal in another encoding than UTF-8 could not show every name, and would stop at the first.
+    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    return json.dumps(document, default=_encode, ensure_ascii=not is_unicode, indent=2)
 
 
 def _encode(value: object) -> Any:

@@ -1,49 +1,93 @@
-"""Refreshing the marts from a command: a line that moves, and what to say at the end.
-
-Belongs here: what `myi refresh`, `myi import` and `myi demo` share. Not here: what a refresh is.
-Invariant: dbt runs in a child process, so this process stays small.
-"""
+"""Refreshing the marts from `myi refresh`, `myi import` and `myi demo`: progress, and the report at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from myi_pipeline.cli.output import Output, facts, number, plain, table
 from myi_pipeline.cli.session import Session
 from myi_pipeline.logs import correlation_id
 
 if TYPE_CHECKING:
-    from myi_pipeline.services.refresh_marts import RefreshResult
-    from myi_pipeline.services.verify_marts import VerifyResult
-    from myi_pipeline.warehouse.connections import Warehouse
+    from myi_pipeline.marts.dbt_runner import DbtProcess
+    from myi_pipeline.marts.refresh import RefreshResult
+    from myi_pipeline.marts.verify import VerifyResult
+    from myi_pipeline.postgres.connections import Warehouse
 
 NodeListener = Callable[[str, str], None]
 
 
-def refresh(session: Session, opened: Warehouse) -> RefreshResult:
-    """Brings the marts up to date; waits while another refresh runs."""
-    from myi_pipeline.services.dbt_runner import ChildDbt, project
-    from myi_pipeline.services.refresh_marts import refresh_marts
+def refresh(
+    session: Session,
+    opened: Warehouse,
+    *,
+    dbt: DbtProcess | None = None,
+    all_tests: bool = False,
+    run_tests: bool = True,
+) -> RefreshResult:
+    """Brings the marts up to date; waits while another refresh runs. `dbt` is a process that was started before."""
+    from myi_pipeline.marts.dbt_runner import DbtProcess, project
+    from myi_pipeline.marts.refresh import refresh_marts
+    from myi_pipeline.postgres.disk_space import disk_guard
 
     environment = environment_of_dbt(session, opened)
-    with ChildDbt() as dbt, node_progress(session.output, "marts", len(project().relations)) as listener:
+    with (
+        nullcontext(dbt) if dbt else DbtProcess(warm=session.settings.dbt_socket) as process,
+        node_progress(session.output, "marts", len(project().relations)) as listener,
+    ):
         return refresh_marts(
-            opened, dbt=dbt, environment=environment, correlation_id=correlation_id(), on_node=listener
+            opened,
+            dbt=process,
+            environment=environment,
+            run_tests=run_tests,
+            all_tests=all_tests,
+            correlation_id=correlation_id(),
+            on_node=listener,
+            on_work=lambda: process.start(environment),
+            disk=disk_guard(session.settings),
+        )
+
+
+@contextmanager
+def dbt_at_hand(session: Session, opened: Warehouse, *, is_wanted: bool) -> Iterator[DbtProcess | None]:
+    """A process of dbt that starts while something else is done, for `refresh` and `test_later`."""
+    if not is_wanted:
+        yield None
+        return
+    from myi_pipeline.marts.dbt_runner import DbtProcess
+
+    with DbtProcess(warm=session.settings.dbt_socket) as dbt:
+        dbt.start(environment_of_dbt(session, opened))
+        yield dbt
+
+
+def test_later(session: Session, opened: Warehouse, result: RefreshResult, *, dbt: DbtProcess) -> RefreshResult:
+    """The tests of a refresh that ran none."""
+    from myi_pipeline.marts.refresh import run_tests_later
+
+    with node_progress(session.output, "tests", None) as listener:
+        return run_tests_later(
+            opened, result, dbt=dbt, environment=environment_of_dbt(session, opened), on_node=listener
         )
 
 
 def verify(session: Session, opened: Warehouse, *, examples: int) -> VerifyResult:
     """Refreshes, rebuilds every mart beside the live ones and compares; waits while a refresh runs."""
-    from myi_pipeline.services.dbt_runner import ChildDbt, project
-    from myi_pipeline.services.verify_marts import verify_marts
+    from myi_pipeline.marts.dbt_runner import DbtProcess, project
+    from myi_pipeline.marts.verify import verify_marts
+    from myi_pipeline.postgres.disk_space import disk_guard
+
+    # It builds every mart a second time.
+    disk_guard(session.settings).check()
 
     environment = environment_of_dbt(session, opened)
-    with ChildDbt() as dbt, node_progress(session.output, "verify", 2 * len(project().relations)) as listener:
+    with DbtProcess() as dbt, node_progress(session.output, "verify", 2 * len(project().relations)) as listener:
         return verify_marts(
             opened,
             dbt=dbt,
@@ -56,7 +100,7 @@ def verify(session: Session, opened: Warehouse, *, examples: int) -> VerifyResul
 
 def environment_of_dbt(session: Session, opened: Warehouse) -> dict[str, str]:
     """What dbt's child needs of the settings. Secret."""
-    from myi_pipeline.services.dbt_runner import dbt_environment
+    from myi_pipeline.marts.dbt_runner import dbt_environment
 
     return dbt_environment(opened, target=session.settings.dbt_target, logs=session.settings.dbt_logs)
 
@@ -98,15 +142,24 @@ def refresh_document(result: RefreshResult | None) -> dict[str, Any] | None:
         "changed_contents": result.changed_contents,
         "changed_users": result.changed_users,
         "error": result.error,
+        "held_back": list(result.held_back),
         "models": len(result.models),
+        "models_skipped": result.models_skipped,
+        "model_times": [
+            {"name": node.name, "seconds": round(node.seconds, 3), "rows": node.rows, "status": node.status}
+            for node in result.models
+        ],
         "tests": len(result.tests),
+        "tests_skipped": result.tests_skipped,
         "failed_tests": [{"name": test.name, "message": test.message} for test in result.failed_tests],
         "seconds": {stage: round(value, 3) for stage, value in (result.seconds or {}).items()},
     }
 
 
-def render_refresh(console: Console, result: RefreshResult) -> None:
-    if result.status == "nothing":
+def render_refresh(console: Console, result: RefreshResult, *, are_tests_due: bool = False) -> None:
+    for sentence in result.held_back:
+        console.print(Text(plain(sentence)), soft_wrap=True)
+    if result.status == "nothing" and not result.tests:
         console.print("The marts are up to date; nothing changed since the last refresh.")
         return
     what = "all slices, because the models changed or are new" if result.is_rebuild else _changed(result)
@@ -116,17 +169,42 @@ def render_refresh(console: Console, result: RefreshResult) -> None:
             (
                 ("marts", f"{result.status}" + (f", run {result.run_id}" if result.run_id else "")),
                 ("recomputed", what if result.run_id else None),
-                ("tests", f"{len(result.tests) - len(result.failed_tests)} of {len(result.tests)} passed"),
+                ("models", _models(result) if result.run_id else None),
+                ("tests", None if are_tests_due else tests_sentence(result)),
                 ("took", f"{seconds:.1f} s" if seconds is not None else None),
                 ("error", result.error),
             )
         )
     )
+    render_failed_tests(console, result)
+
+
+def render_failed_tests(console: Console, result: RefreshResult) -> None:
     if result.failed_tests:
         console.print()
         console.print(
             table("Failed tests", ("test", "what it found"), ((t.name, t.message) for t in result.failed_tests))
         )
+
+
+def render_tests(console: Console, result: RefreshResult) -> None:
+    """What a refresh's tests found, when they ran after it was shown."""
+    console.print(facts((("tests", tests_sentence(result)),)))
+    render_failed_tests(console, result)
+
+
+def _models(result: RefreshResult) -> str:
+    slowest = max(result.models, key=lambda node: node.seconds, default=None)
+    skipped = f"; {result.models_skipped} others cannot have changed" if result.models_skipped else ""
+    named = f", the slowest {slowest.name} in {slowest.seconds:.1f} s" if slowest else ""
+    return f"{len(result.models)} built{named}{skipped}"
+
+
+def tests_sentence(result: RefreshResult) -> str:
+    passed = f"{len(result.tests) - len(result.failed_tests)} of {len(result.tests)} passed"
+    if not result.tests_skipped:
+        return passed
+    return f"{passed}; {result.tests_skipped} others are left for the daily tests (or: myi refresh --all-tests)"
 
 
 def _changed(result: RefreshResult) -> str:

@@ -1,7 +1,6 @@
-"""What every command begins with: settings, logs, a correlation id, and a way to the warehouse.
+"""What every command begins with: settings, logs, a correlation id, and the warehouse.
 
-Belongs here: the start of a command. Not here: its work. Invariant: a child process gets the same settings and the same
-correlation id as its parent, through `Session.settings.environment()`.
+A child process gets the same settings and the same correlation id through `Session.settings.environment()`.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ import structlog
 import typer
 
 from myi_pipeline.cli.output import Output
-from myi_pipeline.core.errors import MyiError
+from myi_pipeline.errors import MyiError
 from myi_pipeline.logs import configure_logs, start_correlation
 from myi_pipeline.settings import LogLevel, Settings, load_settings, unknown_variables
 
 if TYPE_CHECKING:
-    from myi_pipeline.warehouse.connections import Warehouse
+    from myi_pipeline.postgres.connections import Warehouse
 
 log = structlog.get_logger(__name__)
 
-# Set by the root command's --debug, read by whoever starts or ends a command.
+# Set by the root command's --debug, read where commands start and end.
 debug_wanted: ContextVar[bool] = ContextVar("myi_debug_wanted", default=False)
 
 JsonOption = Annotated[
@@ -62,14 +61,20 @@ def _level(settings: Settings, wanted: LogLevel | None) -> str:
         return settings.log_level
     if wanted is not None:
         return wanted
-    # A person who watches a progress bar is told what went wrong, not every step.
+    # Beside a progress bar only what went wrong is shown, not every step.
     return LogLevel.WARNING if sys.stderr.isatty() else settings.log_level
 
 
 @contextmanager
 def warehouse(session: Session) -> Iterator[Warehouse]:
     """The open warehouse; the import is late, so that --help needs no driver."""
-    from myi_pipeline.services.open_warehouse import open_warehouse
+    from myi_pipeline.cli.audit import record
+    from myi_pipeline.operations.open_warehouse import open_warehouse
 
     with open_warehouse(session.settings) as opened:
-        yield opened
+        try:
+            yield opened
+        except typer.Exit:
+            record(opened)
+            raise
+        record(opened)

@@ -1,7 +1,5 @@
-"""`myi simulator`: a Spotify of made-up listeners on this machine, until Ctrl-C.
-
-Belongs here: options, and what a person needs to know to use it. Not here: the simulator. Invariant: it listens on
-loopback alone and touches no database.
+"""`myi simulator`: a Spotify of made-up listeners on this machine, until Ctrl-C. It listens on loopback only and
+touches no database.
 """
 
 from __future__ import annotations
@@ -20,12 +18,12 @@ DEFAULT_PORT = 8890
 
 def simulator_command(
     port: Annotated[
-        int, typer.Option("--port", metavar="N", min=0, max=65_535, help="Where to listen; 0 takes a free port.")
+        int, typer.Option("--port", metavar="N", min=0, max=65_535, help="Port to listen on; 0 picks a free one.")
     ] = DEFAULT_PORT,
     listeners: Annotated[int, typer.Option("--listeners", metavar="N", min=1, max=10_000, help="How many.")] = 10,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another number, other listeners.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another number gives other listeners.")] = 1,
     speed: Annotated[
-        float, typer.Option("--speed", metavar="X", min=0, max=100_000, help="How fast its clock runs; 0 stands still.")
+        float, typer.Option("--speed", metavar="X", min=0, max=100_000, help="How fast its clock runs; 0 stops it.")
     ] = 1.0,
     start: Annotated[
         datetime | None,
@@ -33,7 +31,7 @@ def simulator_command(
     ] = None,
     redirect: Annotated[
         list[str] | None,
-        typer.Option("--redirect", metavar="URI", help="A redirect address that every client id has registered."),
+        typer.Option("--redirect", metavar="URI", help="A redirect URI that every client id has registered."),
     ] = None,
     old: Annotated[bool, typer.Option("--old", help="Speak the dialect of apps older than 2026.")] = False,
     as_json: JsonOption = False,

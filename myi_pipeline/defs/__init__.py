@@ -1,4 +1,7 @@
-"""Everything Dagster. The only room that imports it; each asset, sensor and schedule is a thin shell over a service."""
+"""Everything Dagster, one module a capability; each definition is a thin shell over the capability's own code.
+
+Only this package and web/dagster_pages import dagster.
+"""
 
 import warnings
 

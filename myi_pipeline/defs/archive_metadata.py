@@ -1,7 +1,6 @@
-"""What a person sees of an import in Dagster: figures, and a small table.
+"""An import as Dagster metadata: figures, and a small table.
 
-Belongs here: turning results into metadata. Not here: anything that computes them. Invariant: nothing here is secret or
-personal: names of archives and files, counts, times, reasons.
+Nothing here is secret or personal: names of archives and files, counts, times, reasons.
 """
 
 from collections import Counter
@@ -11,9 +10,9 @@ from typing import Any
 
 import dagster as dg
 
-from myi_pipeline.services.import_results import ImportResult
-from myi_pipeline.services.import_uploads import FailedArchive, UserImports
-from myi_pipeline.services.list_imports import ImportDetail
+from myi_pipeline.archives.accounting import ImportResult
+from myi_pipeline.archives.list_imports import ImportDetail
+from myi_pipeline.archives.uploads.import_uploads import FailedArchive, UserImports
 
 Metadata = dict[str, Any]
 _TOP_REASONS = 5

@@ -1,16 +1,15 @@
-"""The catalogue as an asset, and when Spotify is asked for it.
+"""The catalogue in Dagster: one run of the queue and of covers, and when Spotify is asked.
 
-Belongs here: one run of the queue and of covers, and asking for runs. Not here: the queue, asking. Invariant: a run is
-asked for only when somebody is signed in, and something waits that may be asked for now.
+A run is asked for only when somebody is signed in and something that waits may be asked for now.
 """
 
 import dagster as dg
 from pydantic import Field
 
+from myi_pipeline.catalogue.enrichment import catalogue_has_work, catalogue_status, enrich_catalogue
+from myi_pipeline.catalogue.pictures import MOST_A_RUN, keep_pictures, pictures_wait
 from myi_pipeline.defs.partitions import UNFINISHED
-from myi_pipeline.defs.resources import CORRELATION_TAG, Installation, start_run_correlation
-from myi_pipeline.services.enrich_catalogue import catalogue_has_work, catalogue_status, enrich_catalogue
-from myi_pipeline.services.keep_pictures import MOST_A_RUN, keep_pictures, pictures_wait
+from myi_pipeline.defs.resources import CORRELATION_TAG, OWNERS, Installation, start_run_correlation
 
 CATALOGUE = dg.AssetKey("catalogue")
 ENRICH_CATALOGUE = "enrich_catalogue"
@@ -19,7 +18,7 @@ CATALOGUE_POOL = "spotify_catalogue"
 
 
 class CatalogueConfig(dg.Config):
-    """What a run of the catalogue can be told."""
+    """Options of a run of the catalogue."""
 
     most_calls: int = Field(default=400, ge=1, description="Ask about at most so many ids in this run.")
     most_pictures: int = Field(default=MOST_A_RUN, ge=0, description="Fetch at most so many pictures in this run.")
@@ -29,6 +28,7 @@ class CatalogueConfig(dg.Config):
     key=CATALOGUE,
     group_name="sources",
     kinds={"python", "postgres"},
+    owners=OWNERS,
     pool=CATALOGUE_POOL,
     description="Lengths, recording codes and pictures of what only archives name, most played first, as far as the"
     " day's budget of calls goes; then covers of what is played most.",

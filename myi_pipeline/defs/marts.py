@@ -1,50 +1,60 @@
-"""dbt's models as assets, its data tests as their checks.
+"""dbt's models as assets, its data tests as their checks, and one refresh as one step.
 
-Belongs here: names and lineage of models in Dagster, and one refresh as one step. Not here: what a refresh is
-(services/open_refresh), any SQL. Invariant: the mart run is closed before a test runs, and only when dbt reported every
-model as built; with nothing in the ledger dbt is not started.
+What a refresh does is decided in marts/refresh, as for `myi refresh`; here its result becomes materializations and
+check results.
 """
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliInvocation, DbtCliResource, dbt_assets
+from pydantic import Field
 
-from myi_pipeline.defs.listening_history import LISTENING_HISTORY
-from myi_pipeline.defs.manifest import load_manifest
-from myi_pipeline.defs.recently_played import RECENTLY_PLAYED
-from myi_pipeline.defs.resources import Installation, start_run_correlation
-from myi_pipeline.services.dbt_manifest import dbt_executable
-from myi_pipeline.services.dbt_runner import dbt_environment, project_folder
-from myi_pipeline.services.open_refresh import open_refresh
+from myi_pipeline.defs.dbt_definitions import DagsterDbtTranslator, dbt_assets
+from myi_pipeline.defs.manifest import Manifest, load_manifest, ops_tables_of, source_key, source_tables, tests_of
+from myi_pipeline.defs.resources import DBT_POOL, OWNERS, Installation, start_run_correlation
+from myi_pipeline.marts.dbt_runner import DbtNode, DbtProcess, dbt_environment, project
+from myi_pipeline.marts.needed_models import FOLLOWS_FROM
+from myi_pipeline.marts.refresh import RefreshResult, rebuild_part, refresh_marts, run_data_tests
+from myi_pipeline.marts.runs import mart_lock
+from myi_pipeline.postgres.connections import Warehouse
+from myi_pipeline.postgres.disk_space import disk_guard
 
-DBT_POOL = "dbt"
 USERS_TABLE = dg.AssetKey(["app", "users"])
 # Marts move when somebody hands in an archive. After a month the picture ages; after half a year a newer archive is
 # overdue, since account data reaches back twelve months only.
 _FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=190), warn_window=timedelta(days=35))
-WATCHED = ("fct_plays", "agg_day_user", "agg_period_tracks", "agg_period_artists")
+# With polls every play moves them within an hour or two, but no one listens every day of the year.
+_FRESH_WITH_POLLS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=72), warn_window=timedelta(hours=36))
+WATCHED = ("fct_plays_stored", "agg_day_user", "agg_period_tracks_stored", "agg_period_artists_stored")
+
+_NOTHING = "nothing has changed since the last refresh; set `force` in the run's config to rebuild all the same"
 
 Events = Iterator[Any]
 
 
-class MartTranslator(DagsterDbtTranslator):
-    """Keys are [schema, model]; whatever imports and polls write stands in the graph as what writes it."""
+class MartsConfig(dg.Config):
+    """Options of a run of the marts."""
 
-    def __init__(self, docs_url: str = "") -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
-        self._docs_url = docs_url
+    force: bool = Field(
+        default=False,
+        description="Rebuild the selected models whole, although nothing may have changed; all marts are brought up to"
+        " date first.",
+    )
+
+
+class MartTranslator(DagsterDbtTranslator):
+    """Keys are [schema, table]: of models, and of the tables that imports, polls and others write."""
+
+    def __init__(self, docs_url: str = "", *, has_logins: bool = False) -> None:
+        super().__init__()
+        self._docs_url, self._has_logins = docs_url, has_logins
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
-            is_users = dbt_resource_props["source_name"] == "app"
-            return USERS_TABLE if is_users else LISTENING_HISTORY
+            return dg.AssetKey(source_key(dbt_resource_props))
         return dg.AssetKey([_layer(dbt_resource_props), dbt_resource_props["name"]])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
@@ -52,13 +62,22 @@ class MartTranslator(DagsterDbtTranslator):
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: Any) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
-        # dbt knows a source as one thing; plays come from two.
-        if any(dependency.asset_key == LISTENING_HISTORY for dependency in spec.deps):
-            spec = spec.replace_attributes(deps=[*spec.deps, dg.AssetDep(RECENTLY_PLAYED)])
+        if unique_id.startswith("model."):
+            known = {dependency.asset_key for dependency in spec.deps}
+            ledger = sorted({dg.AssetKey(key) for key in ops_tables_of(manifest, unique_id)} - known)
+            deps = [*spec.deps, *(dg.AssetDep(key) for key in ledger)]
+            slices = (manifest["nodes"][unique_id]["config"].get("meta") or {}).get("slices")
+            spec = spec.replace_attributes(deps=deps, owners=OWNERS, freshness_policy=self._freshness(spec.key, slices))
         if self._docs_url:
             link = dg.MetadataValue.url(f"{self._docs_url}#!/model/{unique_id}")
             spec = spec.merge_attributes(metadata={"columns and lineage (`myi docs build`)": link})
-        return spec.replace_attributes(freshness_policy=_FRESH) if spec.key.path[-1] in WATCHED else spec
+        return spec
+
+    def _freshness(self, key: dg.AssetKey, slices: str | None) -> dg.FreshnessPolicy | None:
+        # Every play moves them. Others are built when something else changes, which may take years; a view never is.
+        if self._has_logins and key.path[0] == "marts" and "days" in FOLLOWS_FROM.get(slices or "", ()):
+            return _FRESH_WITH_POLLS
+        return _FRESH if key.path[-1] in WATCHED else None
 
 
 def _layer(properties: Mapping[str, Any]) -> str:
@@ -66,75 +85,175 @@ def _layer(properties: Mapping[str, Any]) -> str:
     return str(properties["fqn"][1])
 
 
-def build_dbt_resource() -> DbtCliResource:
-    folder = str(project_folder())
-    return DbtCliResource(project_dir=folder, profiles_dir=folder, dbt_executable=dbt_executable())
+def build_source_specs(manifest: Path) -> list[dg.AssetSpec]:
+    """The tables that models read and do not make, each below the assets that write it."""
+    return [
+        dg.AssetSpec(
+            dg.AssetKey(table.key),
+            deps=[dg.AssetKey(writer) for writer in table.written_by],
+            group_name=table.key[0],
+            kinds={"postgres", "table"},
+            owners=OWNERS,
+            description=table.description,
+        )
+        for table in source_tables(load_manifest(manifest))
+    ]
 
 
-def build_mart_assets(manifest: Path, *, docs_url: str = "") -> dg.AssetsDefinition:
-    """All models of the manifest, as one step that can be started for some of them; each links into `docs_url`."""
+def build_mart_assets(manifest: Path, *, docs_url: str = "", has_logins: bool = False) -> dg.AssetsDefinition:
+    """All models of the manifest, as one step that can be started for some of them; each links into `docs_url`.
 
-    @dbt_assets(
-        manifest=load_manifest(manifest),
-        dagster_dbt_translator=MartTranslator(docs_url),
-        name="marts",
-        pool=DBT_POOL,
-    )
+    `has_logins`: whether Spotify is polled for anybody, on which it depends when a mart counts as stale.
+    """
+
+    translator = MartTranslator(docs_url, has_logins=has_logins)
+    parsed = load_manifest(manifest)
+
+    @dbt_assets(manifest=parsed, dagster_dbt_translator=translator, name="marts", pool=DBT_POOL)
     def marts(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, installation: dg.ResourceParam[Installation]
+        context: dg.AssetExecutionContext, config: MartsConfig, installation: dg.ResourceParam[Installation]
     ) -> Events:
         correlation = start_run_correlation(context.run)
-        with installation.open() as warehouse, _artifacts(installation, context.run.run_id) as folder:
-            environment = dbt_environment(warehouse, target=folder, logs=folder)
-            with open_refresh(warehouse, correlation_id=correlation) as run:
-                if run is None:
-                    context.log.info("nothing has changed: no model is built")
-                    return
-                context.log.info(
-                    f"mart run {run.run_id}: {run.changed_days} days, {run.changed_contents} contents,"
-                    f" {run.changed_users} users changed{', everything is rebuilt' if run.is_rebuild else ''}"
-                )
-                with _in_environment({**environment, **run.environment}):
-                    building = dbt.cli(["run"], context=context, target_path=folder / "run")
-                    yield from building.stream()
-                status = run.finish(_built_models(building))
-                context.log.info(f"mart run {run.run_id} {status}")
-            with _in_environment(environment):
-                # A failing test is a failed check; it does not fail the run, whose work is done.
-                select = ["test", "--exclude", "test_type:unit"]
-                yield from dbt.cli(select, context=context, target_path=folder / "test", raise_on_error=False).stream()
+        with installation.open() as warehouse, DbtProcess(warm=installation.settings.dbt_socket) as dbt:
+            settings = installation.settings
+            environment = dbt_environment(warehouse, target=settings.dbt_target, logs=settings.dbt_logs)
+            if context.selected_asset_keys:
+                result = _refresh(context, installation, warehouse, dbt, environment, config, correlation)
+                for sentence in result.held_back:
+                    context.log.warning(sentence)
+                yield from _materializations(context, parsed, translator, result)
+                if result.status == "completed" and not context.selected_asset_check_keys:
+                    every = _keys_of_checks(parsed, translator)
+                    called = {
+                        unique_id: key
+                        for unique_id, key in every.items()
+                        if result.calls_for is None or key.name in result.calls_for
+                    }
+                    for check in _check_results(called, len(every), warehouse, dbt, environment):
+                        context.log_event(_evaluation(check))
+            if context.selected_asset_check_keys:
+                every = _keys_of_checks(parsed, translator)
+                chosen = {name: key for name, key in every.items() if key in context.selected_asset_check_keys}
+                yield from _check_results(chosen, len(every), warehouse, dbt, environment)
 
     return marts
 
 
-def _built_models(invocation: DbtCliInvocation) -> set[str]:
-    """Names of the models that dbt says it built."""
-    results = invocation.get_artifact("run_results.json")["results"]
-    good = (each["unique_id"] for each in results if each["status"] == "success")
-    return {unique_id.rpartition(".")[2] for unique_id in good if unique_id.startswith("model.")}
+def _refresh(
+    context: dg.AssetExecutionContext,
+    installation: Installation,
+    warehouse: Warehouse,
+    dbt: DbtProcess,
+    environment: Mapping[str, str],
+    config: MartsConfig,
+    correlation: str,
+) -> RefreshResult:
+    selected = {".".join(key.path) for key in context.selected_asset_keys}
+    models = [name.partition(".")[2] for name in sorted(selected)]
+    is_whole = selected >= set(project().relations)
+
+    def log_node(name: str, status: str) -> None:
+        context.log.info(f"{name}: {status}")
+
+    if config.force and not is_whole:
+        return rebuild_part(
+            warehouse,
+            dbt=dbt,
+            environment=environment,
+            models=models,
+            correlation_id=correlation,
+            on_node=log_node,
+        )
+    return refresh_marts(
+        warehouse,
+        dbt=dbt,
+        environment=environment,
+        select=None if is_whole else " ".join(models),
+        rebuild=config.force,
+        run_tests=False,
+        correlation_id=correlation,
+        on_node=log_node,
+        disk=disk_guard(installation.settings),
+    )
 
 
-@contextmanager
-def _artifacts(installation: Installation, run_id: str) -> Iterator[Path]:
-    """A folder for one run's files. It goes with the run: compiled SQL and logs would grow without end."""
-    folder = installation.settings.dbt_target.parent / "runs" / run_id
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _materializations(
+    context: dg.AssetExecutionContext, manifest: Manifest, translator: MartTranslator, result: RefreshResult
+) -> Events:
+    """The models that were built, also those of a run that failed later. Raises Failure."""
+    if result.status == "nothing":
+        context.log.info(f"skipped: {_NOTHING}")
+        for key in sorted(context.selected_asset_keys):
+            context.log_event(
+                dg.AssetObservation(key, description=f"skipped: {_NOTHING}", metadata={"skipped": _NOTHING})
+            )
+        return
+    context.log.info(
+        f"mart run {result.run_id} {result.status}: {result.changed_days} days, {result.changed_contents} contents,"
+        f" {result.changed_users} users changed{', everything is rebuilt' if result.is_rebuild else ''};"
+        f" {len(result.models)} models built, {result.models_skipped} others cannot have changed"
+    )
+    for node in result.models:
+        if node.status == "success":
+            key = translator.get_asset_key(manifest["nodes"][node.unique_id])
+            yield dg.MaterializeResult(key, metadata=_metadata(node))
+    if result.status == "failed":
+        raise dg.Failure(description=result.error, allow_retries=False)
 
 
-@contextmanager
-def _in_environment(values: Mapping[str, str]) -> Iterator[None]:
-    """dagster_dbt takes dbt's variables from this process's environment, and from nowhere else."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+def _keys_of_checks(manifest: Manifest, translator: MartTranslator) -> dict[str, dg.AssetCheckKey]:
+    """Of each data test, by its unique id."""
+    return {
+        unique_id: dg.AssetCheckKey(translator.get_asset_key(manifest["nodes"][model]), test)
+        for unique_id, (test, model) in tests_of(manifest).items()
+    }
+
+
+def _evaluation(check: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    """The same as an event of its own: Dagster remarks on each selected check that a step leaves out, so a refresh
+    selects none and tells of those that what it built calls for."""
+    assert check.asset_key is not None
+    assert check.check_name is not None
+    return dg.AssetCheckEvaluation(
+        asset_key=check.asset_key,
+        check_name=check.check_name,
+        passed=check.passed,
+        metadata=check.metadata,
+        severity=check.severity,
+        description=check.description,
+    )
+
+
+def _check_results(
+    chosen: Mapping[str, dg.AssetCheckKey],
+    of_all: int,
+    warehouse: Warehouse,
+    dbt: DbtProcess,
+    environment: Mapping[str, str],
+) -> Iterator[dg.AssetCheckResult]:
+    """The chosen data tests. One that fails is a failed check; it does not fail the run, whose work is done."""
+    if not chosen:
+        return
+    select = ["test_type:data"] if len(chosen) == of_all else sorted(key.name for key in chosen.values())
+    # The target folder is shared with refreshes.
+    with mart_lock(warehouse):
+        result = run_data_tests(dbt, environment=environment, select=select)
+    for node in result.nodes:
+        if node.unique_id in chosen and node.status != "skipped":
+            key = chosen[node.unique_id]
+            rows = {} if node.failures is None else {"dagster_dbt/failed_row_count": node.failures}
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=node.status == "pass",
+                severity=dg.AssetCheckSeverity.WARN if node.status == "warn" else dg.AssetCheckSeverity.ERROR,
+                description=node.message,
+                metadata={**_metadata(node), **rows},
+            )
+    if not result.nodes:
+        raise dg.Failure(description=f"dbt ran no test: {result.error}", allow_retries=False)
+
+
+def _metadata(node: DbtNode) -> dict[str, Any]:
+    rows = {} if node.rows is None else {"rows written": node.rows}
+    return {"Execution Duration": node.seconds, "unique_id": node.unique_id, "status": node.status, **rows}

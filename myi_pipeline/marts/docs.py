@@ -1,7 +1,7 @@
-"""The description of the marts as one page: every model, its columns, its SQL, and what is made of what.
+"""The description of the marts as one page: every model, its columns, its SQL, and what it is made of.
 
-Belongs here: having dbt make it, and closing it to the world. Not here: serving it (serve_docs). Invariant: a page that
-is kept asks no address for anything, whatever the version of dbt put into it; it is replaced as a whole or not at all.
+dbt makes the page; here it is closed to the world, so that it asks no address for anything, whatever the version of dbt
+put into it. It is replaced as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import signal
+import sys
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from myi_pipeline.core.errors import Permanent
-from myi_pipeline.services.dbt_runner import DbtRunner
+from myi_pipeline.errors import Permanent
+from myi_pipeline.marts.dbt_runner import DbtRunner
 
 # Tests and hooks are listed without being compiled.
 _COMMAND = ("docs", "generate", "--static", "--select", "resource_type:model", "resource_type:source")
@@ -37,7 +40,7 @@ def build_docs(dbt: DbtRunner, *, environment: Mapping[str, str], page: Path) ->
 
     `environment` is dbt_environment's; dbt leaves its files in the target folder that it names.
     """
-    # Models name the run that builds them; nobody builds one here.
+    # Models name the run that builds them; none is built here.
     result = dbt.invoke(_COMMAND, environment={**environment, "MYI_MART_RUN_ID": "0"})
     made = Path(environment["DBT_TARGET_PATH"]) / "static_index.html"
     if not result.success or not made.is_file():
@@ -59,3 +62,48 @@ def closed(text: str) -> str:
         raise Permanent("dbt's page has changed: it cannot be kept from asking other addresses")
     text = _FOREIGN.sub("about:blank", _BROKEN_ICON.sub("", text))
     return text.replace(_CHARSET, f'{_CHARSET}<meta http-equiv="Content-Security-Policy" content="{_POLICY}">', 1)
+
+
+LOOPBACK = "127.0.0.1"
+_NOT_BUILT = b"The description of the marts is not built yet: run `myi docs build`.\n"
+
+
+def docs_server(page: Path, port: int) -> ThreadingHTTPServer:
+    """A server that listens already. Raises OSError."""
+
+    class Handler(BaseHTTPRequestHandler):
+        server_version, sys_version = "myi", ""
+        # A browser that opens a connection and says nothing holds a thread.
+        timeout = 30
+
+        def do_GET(self) -> None:
+            name = self.headers.get("Host", "").rpartition(":")[0]
+            if name not in (LOOPBACK, "localhost") or self.path.partition("?")[0] not in ("/", "/index.html"):
+                self._answer(404, b"There is one page here: /\n", "text/plain")
+                return
+            try:
+                self._answer(200, page.read_bytes(), "text/html")
+            except OSError:
+                self._answer(404, _NOT_BUILT, "text/plain")
+
+        def _answer(self, status: int, body: bytes, kind: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header("X-Frame-Options", "DENY")
+            self.send_header("Referrer-Policy", "no-referrer")
+            self.send_header("Cache-Control", "no-cache")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Requests are not logged: who reads the page is private."""
+
+    return ThreadingHTTPServer((LOOPBACK, port), Handler)
+
+
+if __name__ == "__main__":
+    # It may have been started by a process that ignores it, and that passes on.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    docs_server(Path(sys.argv[1]), int(sys.argv[2])).serve_forever()

@@ -1,8 +1,7 @@
-"""Child processes that are looked after: started, watched, started again, and ended with everything below them.
+"""Supervised child processes: started, restarted when they end, and stopped with everything below them.
 
-Belongs here: processes and signals. Not here: which children, and what they need (supervisor). Invariant: when `stop`
-returns, no process that was started here, nor any that those started, is alive, whoever its parent is by now; the
-embedded Postgres, which has leases of its own, is never touched.
+When `stop` returns, no process that was started here, nor any that those started, is alive, whoever its parent is by
+then. The embedded Postgres, which has leases of its own, is never touched.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psutil
@@ -23,26 +22,32 @@ import psutil
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
-# A child that lived this long was well: its next end is a new story.
+# A child that ran this long was healthy: when it ends, the count of failures starts over.
 _WELL_AFTER_S = 120.0
+# Listing the machine's processes takes 5 to 10 ms and more. It is only needed where orphans are not adopted.
+_LOOK_EVERY_S = 30.0
 _SET_CHILD_SUBREAPER, _SET_DEATH_SIGNAL = 36, 1
 _NOT_OURS = ("postgres", "pg_ctl")
+_ADOPTS = sys.platform == "linux"
 
 
 def adopt_orphans() -> None:
     """On Linux, grandchildren whose parent dies become children of this process, so that none is lost from sight."""
-    if sys.platform == "linux":
+    if _ADOPTS:
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1)
 
 
 @dataclass
 class Child:
-    """One program that is to run all the time."""
+    """One program that is to run all the time; or, `on_demand`, when it is asked for and until it ends by itself with
+    exit code 0. It inherits `files`."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
+    on_demand: bool = False
+    files: Sequence[int] = ()
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     restart_at: float = 0.0
@@ -52,28 +57,48 @@ class Child:
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is to be started again: on demand, because it failed while it was in use."""
+        return not self.on_demand or self.failures > 0
 
-class GuardedChildren:
-    """Children in the order of their start; `tick` is called a few times a second."""
+
+class ChildProcesses:
+    """Children in the order of their start. Call `tick` when a child has ended, and after `next_tick_s` seconds."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._children: list[Child] = []
         self._descendants: dict[int, psutil.Process] = {}
+        self._looked_at = -_LOOK_EVERY_S
 
     def add(self, child: Child) -> None:
         self._children.append(child)
-        self._start(child)
+        if not child.on_demand:
+            self._start(child)
+
+    def ask_for(self, child: Child) -> None:
+        """Start a child on demand, unless it runs, or failed and is about to be started again."""
+        if child.process is None and not child.is_wanted:
+            self._start(child)
 
     def tick(self) -> None:
         """Start again what has ended, each after a pause that doubles while it keeps ending."""
-        self._remember()
-        _reap(self._pids())
+        if not _ADOPTS and self._clock() - self._looked_at >= _LOOK_EVERY_S:
+            self._looked_at = self._clock()
+            self._remember()
         for child in self._children:
             if child.process is not None and child.process.poll() is not None:
                 self._note_end(child, child.process.returncode)
-            if child.process is None and self._clock() >= child.restart_at:
+            if child.process is None and child.is_wanted and self._clock() >= child.restart_at:
                 self._start(child)
+        _reap(self._pids())
+
+    @property
+    def next_tick_s(self) -> float:
+        """In how many seconds something may be due although nothing has ended."""
+        waiting = [child.restart_at for child in self._children if child.process is None and child.is_wanted]
+        return min(max(0.0, min(waiting, default=float("inf")) - self._clock()), _LOOK_EVERY_S)
 
     def stop(self, *, patience_s: float = 20.0, is_hurried: Callable[[], bool] = lambda: False) -> None:
         """End all, the last started first; whatever is left after `patience_s` seconds is killed."""
@@ -106,12 +131,17 @@ class GuardedChildren:
             stdout=sys.stderr.fileno(),
             # Ctrl-C reaches a terminal's whole group; the order of the end is decided here.
             start_new_session=True,
+            pass_fds=tuple(child.files),
             preexec_fn=lambda: _die_with(parent),
         )
         child.started_at = self._clock()
         log.info("%s started", child.name, extra={"pid": child.process.pid})
 
     def _note_end(self, child: Child, code: int) -> None:
+        if child.on_demand and code == 0:
+            child.process, child.failures, child.restart_at = None, 0, 0.0
+            log.info("%s ended: nobody asks it for anything", child.name)
+            return
         lived = self._clock() - child.started_at
         child.failures = 1 if lived >= _WELL_AFTER_S else child.failures + 1
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (child.failures - 1))
@@ -178,10 +208,15 @@ def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None
             process.send_signal(number)
 
 
-def _reap(own: Iterable[int]) -> None:
+def _reap(own: Collection[int]) -> None:
     """Collect adopted children that have ended; the own ones are collected by their Popen."""
-    known = set(own)
-    for process in psutil.Process().children():
-        with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
-            if process.pid not in known and process.status() == psutil.STATUS_ZOMBIE:
-                os.waitpid(process.pid, os.WNOHANG)
+    while _ADOPTS:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        # One of the own is seen first again and again: it is collected with the next tick.
+        if ended is None or ended.si_pid in own:
+            return
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(ended.si_pid, os.WNOHANG)

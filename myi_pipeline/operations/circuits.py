@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from myi_pipeline.services.connection_pool import Connection
-from myi_pipeline.services.manage_users import get_user
-from myi_pipeline.warehouse import circuits
-from myi_pipeline.warehouse.circuits import CircuitEvent
+from myi_pipeline.people.manage_users import get_user
+from myi_pipeline.postgres.connections import Connection
+from myi_pipeline.providers import circuits
+from myi_pipeline.providers.circuits import CircuitEvent
 
 
 @dataclass(frozen=True, kw_only=True)

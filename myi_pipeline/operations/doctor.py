@@ -1,7 +1,6 @@
-"""What a person could get wrong, found before it hurts.
+"""`myi doctor`: what could be wrong on this machine, and how to fix it.
 
-Belongs here: one small function per check, each saying what it found and how to mend it. Not here: how the answers are
-shown. Invariant: a check changes nothing, and one that fails unexpectedly is itself a finding, never a crash.
+One small function a check. A check changes nothing, and one that fails unexpectedly is itself reported, never a crash.
 """
 
 from __future__ import annotations
@@ -15,23 +14,37 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import psutil
 import psycopg
 
-from myi_pipeline.core.errors import MyiError
-from myi_pipeline.services import check_spotify, sql_access
-from myi_pipeline.services.open_warehouse import find_warehouse
+from myi_pipeline.errors import MyiError, OwnedByAnotherHome
+from myi_pipeline.marts.runs import held_back_sentences
+from myi_pipeline.operations import sql_access
+from myi_pipeline.operations.checks import (
+    Found,
+    encryption_keys,
+    logins,
+    models_take_their_time,
+    polls_succeed,
+    spotify_app,
+    stored_logins_open,
+)
+from myi_pipeline.operations.open_warehouse import find_warehouse
+from myi_pipeline.operations.run_workers import look_at_runs
+from myi_pipeline.people.time_zones import known_zone
+from myi_pipeline.postgres.connections import Role, Warehouse, parse_url
+from myi_pipeline.postgres.disk_space import MIB, FreeBytes, disk_guard, free_bytes, nearest_existing
+from myi_pipeline.postgres.embedded import accounts, binaries
+from myi_pipeline.postgres.folders import why_no_folder
+from myi_pipeline.postgres.migrations import schema_state
+from myi_pipeline.postgres.sql_files import load_sql
+from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import PREFIX, Settings, machine_time_zone, unknown_variables
-from myi_pipeline.spotify.transport import utc_now
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.embedded import accounts, binaries
-from myi_pipeline.warehouse.migrations import schema_state
 
 GIB = 1024**3
-# A fresh database takes 0.1 GiB and its log of changes up to 4; ten years of listening take 0.1.
-LITTLE_DISK_BYTES, TOO_LITTLE_DISK_BYTES = 6 * GIB, 1 * GIB
+# Above the floor: a fresh database takes 0.1 GiB and Postgres's log up to 4; ten years of listening take 0.1.
+EARLY_WARNING_BYTES = 5 * GIB
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 
 
@@ -51,19 +64,21 @@ class Check:
     mend: str = ""
 
 
-def run_checks(settings: Settings, environ: Mapping[str, str] | None = None) -> list[Check]:
-    """All checks, in the order in which a person would mend them. Never raises."""
+def run_checks(
+    settings: Settings, environ: Mapping[str, str] | None = None, *, free: FreeBytes = free_bytes
+) -> list[Check]:
+    """All checks, in the order in which a person would fix what they find. Never raises."""
     plain: dict[str, Callable[[], Check]] = {
         "Python": _python,
         "settings": lambda: _variables(environ),
         "home": lambda: _home(settings),
-        "disk": lambda: _disk(settings),
+        "disk": lambda: _disk(settings, free),
         "uploads": lambda: _uploads(settings),
         "time zone": lambda: _time_zone(settings),
         "JSON parser": _json_parser,
         "Dagster's port": lambda: _port(settings),
-        "encryption keys": lambda: _spotify("encryption keys", check_spotify.encryption_keys(settings)),
-        "Spotify app": lambda: _spotify("Spotify app", check_spotify.spotify_app(settings), unless=Status.WARN),
+        "encryption keys": lambda: _found("encryption keys", encryption_keys(settings)),
+        "Spotify app": lambda: _found("Spotify app", spotify_app(settings), unless=Status.WARN),
     }
     checks = [_safely(name, check) for name, check in plain.items()]
     if settings.database_url is None:
@@ -108,7 +123,10 @@ def _variables(environ: Mapping[str, str] | None) -> Check:
 
 def _home(settings: Settings) -> Check:
     home = settings.home
-    there = _nearest(home)
+    why = why_no_folder(home)
+    if why is not None:
+        return Check("home", Status.FAIL, why, f"make that folder, or set {PREFIX}HOME to another")
+    there = nearest_existing(home)
     if there != home:
         if os.access(there, os.W_OK | os.X_OK):
             return Check("home", Status.OK, f"{home} (made at the first start)")
@@ -121,20 +139,25 @@ def _home(settings: Settings) -> Check:
     return Check("home", Status.OK, str(home))
 
 
-def _disk(settings: Settings) -> Check:
-    usage = psutil.disk_usage(str(_nearest(settings.home)))
-    found = f"{usage.free / GIB:.1f} GiB free at {settings.home}"
-    if usage.free < TOO_LITTLE_DISK_BYTES:
-        return Check("disk", Status.FAIL, found, "free some space, or set MYI_HOME to a larger disk")
-    if usage.free < LITTLE_DISK_BYTES:
+def _disk(settings: Settings, free: FreeBytes) -> Check:
+    guard = disk_guard(settings, probe=free)
+    folder, left = guard.tightest()
+    found = f"{left / GIB:.1f} GiB free at {folder}"
+    if left < max(guard.floor_bytes, MIB):
+        stopped = "uploads, imports and refreshes wait (MYI_DISK_FLOOR_MB): " if guard.floor_bytes else ""
+        return Check("disk", Status.FAIL, found, f"{stopped}free some space, or move MYI_HOME to a larger disk")
+    if left < guard.floor_bytes + EARLY_WARNING_BYTES:
         return Check("disk", Status.WARN, found, "a large import may fill it: free some space")
     return Check("disk", Status.OK, found)
 
 
 def _uploads(settings: Settings) -> Check:
     folder = settings.uploads_folder
+    why = why_no_folder(folder)
+    if why is not None:
+        return Check("uploads", Status.FAIL, why, "make that folder, or set MYI_UPLOADS to another")
     if not folder.exists():
-        if os.access(_nearest(folder), os.W_OK | os.X_OK):
+        if os.access(nearest_existing(folder), os.W_OK | os.X_OK):
             return Check("uploads", Status.OK, f"{folder} (made at the first start)")
         return Check("uploads", Status.FAIL, f"{folder} cannot be made", "set MYI_UPLOADS to a folder that can")
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
@@ -149,6 +172,19 @@ def _time_zone(settings: Settings) -> Check:
     if found in ("UTC", "Etc/UTC"):
         return Check("time zone", Status.OK, f"{found} for new users, the machine's; MYI_TIME_ZONE overrides it")
     return Check("time zone", Status.OK, f"{found} for new users, the machine's")
+
+
+def _users_zones(settings: Settings, warehouse: Warehouse) -> Check:
+    sentences = held_back_sentences(warehouse)
+    if sentences:
+        mend = "set a zone that it knows, as it says there"
+        return Check("users' time zones", Status.FAIL, "; ".join(sentences[:5]), mend)
+    zone = settings.new_user_time_zone
+    is_known, other = known_zone(warehouse, zone)
+    if is_known:
+        return Check("users' time zones", Status.OK, "the database knows all of them")
+    found = f"the database knows no {zone}, which new users would get"
+    return Check("users' time zones", Status.WARN, found, f"set MYI_TIME_ZONE={other or 'to a name that it knows'}")
 
 
 def _json_parser() -> Check:
@@ -203,7 +239,7 @@ def _embedded() -> Check:
 
 
 def _sql_port(settings: Settings) -> Check:
-    return _spotify("SQL port", sql_access.check_sql_port(settings), unless=Status.WARN)
+    return _found("SQL port", sql_access.check_sql_port(settings), unless=Status.WARN)
 
 
 def _database(settings: Settings) -> Iterator[Check]:
@@ -215,20 +251,30 @@ def _database(settings: Settings) -> Iterator[Check]:
             warehouse = stack.enter_context(find_warehouse(settings))
         except (MyiError, psycopg.Error) as error:
             mend = "check MYI_DATABASE_URL and that its server runs" if settings.database_url else "see the message"
+            if isinstance(error, OwnedByAnotherHome):
+                mend = "if it is to be this home's: end the other's commands, then `myi doctor --adopt`"
             yield Check("database", Status.FAIL, str(error).strip().splitlines()[0], mend)
             return
         if warehouse is None:
-            yield Check("database", Status.WARN, "its roles are not as this MYI makes them", "run `myi migrate`")
+            make = "run `myi migrate`" + (", which says more" if settings.database_url else "")
+            yield Check("database", Status.WARN, "its roles are not as this MYI makes them", make)
             return
         yield _server(warehouse)
         yield _roles(warehouse)
         yield (schema := _schema(warehouse))
         if schema.status is Status.OK:
-            yield _spotify("stored logins", check_spotify.stored_logins_open(settings, warehouse))
-            yield _spotify("logins", check_spotify.logins(warehouse, now=utc_now()), unless=Status.WARN)
+            yield _users_zones(settings, warehouse)
+            yield _imports(warehouse)
+            yield _removals(warehouse)
+            yield _found("stored logins", stored_logins_open(settings, warehouse))
+            yield _found("logins", logins(warehouse, now=utc_now()), unless=Status.WARN)
+            yield _safely("mart models", lambda: _models(warehouse))
+            yield _safely("Dagster's runs", lambda: _runs(settings, warehouse))
+            polls = polls_succeed(warehouse)
+            yield _found("polls", (polls.passed, polls.text, "" if polls.passed else "myi poll"), unless=Status.WARN)
 
 
-def _spotify(name: str, found: check_spotify.Found, *, unless: Status = Status.FAIL) -> Check:
+def _found(name: str, found: Found, *, unless: Status = Status.FAIL) -> Check:
     is_fine, text, mend = found
     return Check(name, Status.OK if is_fine else unless, text, mend)
 
@@ -248,8 +294,44 @@ def _roles(warehouse: Warehouse) -> Check:
             refused.append(role.value)
     if refused:
         found = f"the server refuses {', '.join(refused)}"
-        return Check("roles", Status.FAIL, found, "run `myi migrate`, or mend the MYI_DATABASE_URL_<ROLE> you gave")
+        return Check(
+            "roles", Status.FAIL, found, "run `myi migrate`, or correct the MYI_DATABASE_URL_<ROLE> that you set"
+        )
     return Check("roles", Status.OK, f"all {len(Role)} can connect")
+
+
+def _imports(warehouse: Warehouse) -> Check:
+    with warehouse.connect(Role.INGEST) as connection:
+        row = connection.execute(load_sql("operations/checks/imports_that_wait")).fetchone()
+    failed, unconfirmed, first = row if row is not None else (0, 0, None)
+    if failed:
+        found = f"{failed} failed; the last: {first}"
+        mend = "`myi imports list` says why; after that: `myi imports retry ID`, or put the archive there again"
+        return Check("imports", Status.WARN, found, mend)
+    if unconfirmed:
+        found = f"{unconfirmed} wait for confirmation, because another user has the archive"
+        return Check("imports", Status.WARN, found, "`myi imports retry ID --yes`, or delete the archive")
+    return Check("imports", Status.OK, "none has failed")
+
+
+def _models(warehouse: Warehouse) -> Check:
+    finding = models_take_their_time(warehouse)
+    if finding.passed:
+        return Check("mart models", Status.OK, finding.text)
+    mend = "if this machine was not busy with other things then: `myi refresh --json` and Dagster tell when it began"
+    return Check("mart models", Status.WARN, finding.text, mend)
+
+
+def _removals(warehouse: Warehouse) -> Check:
+    with warehouse.connect(Role.INGEST) as connection:
+        row = connection.execute(
+            "select count(*), max(last_error) from ops.removals where removed_at < now() - interval '1 hour'"
+        ).fetchone()
+    late, error = row if row is not None else (0, None)
+    if late:
+        found = f"{late} removed users have left something behind for an hour" + (f": {error}" if error else "")
+        return Check("removed users", Status.WARN, found, "start `myi up`, or run `myi user remove KEY` again")
+    return Check("removed users", Status.OK, "nothing is left of any")
 
 
 def _schema(warehouse: Warehouse) -> Check:
@@ -262,6 +344,27 @@ def _schema(warehouse: Warehouse) -> Check:
     return Check("schema", Status.OK, f"version {state.current}")
 
 
-def _nearest(path: Path) -> Path:
-    """The path itself, or the closest parent that is there."""
-    return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
+def _runs(settings: Settings, warehouse: Warehouse) -> Check:
+    if not _has_dagster_database(warehouse):
+        return Check("Dagster's runs", Status.OK, "none yet")
+    seen = look_at_runs(settings, warehouse)
+    found = seen.describe()
+    if seen.lost:
+        mend = "`myi up` fails them within a minute, and then they are retried"
+        return Check("Dagster's runs", Status.FAIL, found, mend)
+    if seen.overdue_elsewhere:
+        mend = "if that host is gone, terminate them by force on Dagster's pages; else nothing is wrong"
+        return Check("Dagster's runs", Status.WARN, found, mend)
+    if seen.is_queue_idle:
+        return Check("Dagster's runs", Status.WARN, found, "start `myi up`: nothing takes runs from the queue")
+    return Check("Dagster's runs", Status.OK, found)
+
+
+def _has_dagster_database(warehouse: Warehouse) -> bool:
+    """True also where it lies on another server, which answers for itself."""
+    ours, dagster = parse_url(warehouse.url(Role.OWNER)), parse_url(warehouse.dagster_url())
+    if any(ours.get(name) != dagster.get(name) for name in ("host", "port")):
+        return True
+    with warehouse.connect(Role.OWNER) as connection:
+        found = connection.execute("select from pg_database where datname = %s", (dagster.get("dbname", ""),))
+        return found.fetchone() is not None

@@ -1,7 +1,6 @@
-"""How analysts and their tools get at the database.
+"""How analysts and their tools connect: which port, database and role, for the embedded server and for your own.
 
-Belongs here: which port, database and role that is, for the embedded server and for one of your own. Not here: opening
-the port (warehouse/embedded). Invariant: a password leaves this module in `connection_url` alone.
+A password leaves this module in `connection_url` only.
 """
 
 from __future__ import annotations
@@ -9,12 +8,12 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from myi_pipeline.services.open_warehouse import DEFAULT_DATABASE
+from myi_pipeline.operations.open_warehouse import DEFAULT_DATABASE
+from myi_pipeline.postgres.connections import Role, Warehouse, parse_url, with_parameters
+from myi_pipeline.postgres.embedded import SqlPort, open_sql_port
+from myi_pipeline.postgres.embedded.sql_port import LOOPBACK
+from myi_pipeline.postgres.roles import role_name
 from myi_pipeline.settings import Settings, SettingsError
-from myi_pipeline.warehouse.connections import Role, Warehouse, parse_url, with_parameters
-from myi_pipeline.warehouse.embedded import SqlPort, open_sql_port
-from myi_pipeline.warehouse.embedded.sql_port import LOOPBACK
-from myi_pipeline.warehouse.roles import role_name
 
 
 @dataclass(frozen=True)

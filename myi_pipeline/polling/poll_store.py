@@ -1,47 +1,36 @@
-"""What polling keeps: state, log, covered spans and gaps, and the plays themselves.
+"""The tables of polling: state, log, covered spans and gaps, the plays themselves, and the lock of a user's poll.
 
-Belongs here: their statements, and the lock that lets one process poll a user at a time. Not here: what a page means
-(core/poll_windows), requests. Invariant: plays, state, log, span and gaps of a poll commit together, on the connection
-that holds the user's lock, so that a lost lock is a failed commit.
+Plays, state, log, span and gaps of a poll commit together, on the connection that holds the user's lock: whoever has
+lost the lock cannot commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from myi_pipeline.core.circuit import LONGEST_PROBE
-from myi_pipeline.core.poll_windows import Gap, PollState
-from myi_pipeline.core.polling_policy import CLOCK_TOLERANCE, LATEST_TURN
-from myi_pipeline.warehouse.sql_files import load_sql
-
-Connection = psycopg.Connection[Any]
+from myi_pipeline.polling.obstacles import FIRM_OBSTACLES, LOGIN_OBSTACLES
+from myi_pipeline.polling.windows import ONE_PLAY_WITHIN, Gap, PolledPlay, PollState
+from myi_pipeline.postgres.connections import Connection
+from myi_pipeline.postgres.sql_files import load_sql
 
 # The first of two numbers of an advisory lock, the second is the user; it spells "myip".
 _LOCK_SPACE = 0x6D796970
-SCOPE = "user-read-recently-played"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A user who may be polled; `client_id` and what follows are None without a login."""
+@dataclass(frozen=True)
+class PolledUser:
+    """A user who may be polled; `client_id` is that of the login, None without one."""
 
     user_id: int
     user_key: str
     client_id: str | None
-    status: str | None
-    paused_at: datetime | None
-    scopes: list[str] | None
-    authorised_at: datetime | None
-    polled_at: datetime | None
-    due_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -67,26 +56,26 @@ class PollEntry:
     newest_played_at: datetime | None
     newest_known_before: datetime | None
     refused: Sequence[dict[str, Any]] = ()
+    account_key: str | None = None
+    unread_fields: Mapping[str, int] = field(default_factory=dict)
     correlation_id: str | None = None
 
 
-def find_candidates(connection: Connection, *, user_ids: Sequence[int]) -> dict[int, Candidate]:
-    with connection.cursor(row_factory=class_row(Candidate)) as cursor:
-        rows = cursor.execute(load_sql("polls/candidates"), {"user_ids": list(user_ids)}).fetchall()
-    return {row.user_id: row for row in rows}
+def find_users(connection: Connection, *, user_ids: Sequence[int]) -> dict[int, PolledUser]:
+    """Those of `user_ids` that exist."""
+    query = (
+        "select u.user_id, u.user_key, c.client_id"
+        " from app.users as u left join app.credentials as c using (user_id) where u.user_id = any(%s)"
+    )
+    with connection.cursor(row_factory=class_row(PolledUser)) as cursor:
+        return {row.user_id: row for row in cursor.execute(query, (list(user_ids),))}
 
 
-def due_users(connection: Connection, *, now: datetime) -> tuple[DueUser, ...]:
-    """Those whose turn has come, the longest waiting first; none who is paused, signed out, blocked or left alone."""
-    values = {
-        "now": now,
-        "latest": now + LATEST_TURN,
-        "wrong": now + CLOCK_TOLERANCE,
-        "scope": SCOPE,
-        "longest_probe": LONGEST_PROBE,
-    }
+def due_users(connection: Connection, *, now: datetime, within: timedelta) -> tuple[DueUser, ...]:
+    """Users who may be polled and whose turn comes `within` this time, the longest waiting first."""
+    values = {"now": now, "turn_at": now + within, "firm": list(FIRM_OBSTACLES)}
     with connection.cursor(row_factory=class_row(DueUser)) as cursor:
-        return tuple(cursor.execute(load_sql("polls/due"), values).fetchall())
+        return tuple(cursor.execute(load_sql("polling/polls/due"), values).fetchall())
 
 
 @contextmanager
@@ -106,7 +95,7 @@ def poll_lock(connection: Connection, *, user_id: int) -> Iterator[bool]:
 
 def read_state(connection: Connection, *, user_id: int) -> PollState:
     with connection.cursor(row_factory=class_row(PollState)) as cursor:
-        found = cursor.execute(load_sql("polls/read_state"), {"user_id": user_id}).fetchone()
+        found = cursor.execute(load_sql("polling/polls/read_state"), {"user_id": user_id}).fetchone()
     return found or PollState()
 
 
@@ -123,17 +112,26 @@ def store_state(connection: Connection, state: PollState, *, user_id: int) -> No
         "late_from": state.late_from,
         "refused": state.refused,
         "failures": state.failures,
+        "last_error": state.last_error,
     }
-    connection.execute(load_sql("polls/store_state"), values)
+    connection.execute(load_sql("polling/polls/store_state"), values)
 
 
-def known_plays(
-    connection: Connection, *, user_id: int, oldest: datetime, newest: datetime
-) -> set[tuple[datetime, str | None]]:
-    """Polled plays of these times that raw has: (played_at, content key)."""
-    values = {"user_id": user_id, "oldest": oldest, "newest": newest}
-    rows = connection.execute(load_sql("polls/known_plays"), values)
-    return {(played_at, key.replace("-", "") if key is not None else None) for played_at, key in rows}
+def bring_forward(connection: Connection, *, user_id: int, due_at: datetime) -> None:
+    """The next turn comes at that moment at the latest. A poll that is under way sets its own turn afterwards."""
+    connection.execute(
+        "update ops.poll_states set due_at = %s where user_id = %s and due_at > %s", (due_at, user_id, due_at)
+    )
+
+
+def known_plays(connection: Connection, *, user_id: int, oldest: datetime, newest: datetime) -> list[PolledPlay]:
+    """Polled plays that raw has of these times, and of the second before and after."""
+    values = {"user_id": user_id, "oldest": oldest - ONE_PLAY_WITHIN, "newest": newest + ONE_PLAY_WITHIN}
+    rows = connection.execute(load_sql("polling/polls/known_plays"), values)
+    return [
+        PolledPlay(played_at, frozenset([*digests, f"isrc {isrc.upper()}"] if isrc else digests))
+        for played_at, digests, isrc in rows
+    ]
 
 
 def known_before(connection: Connection, *, user_id: int, moment: datetime) -> datetime | None:
@@ -156,7 +154,19 @@ def insert_plays(
         "played_at": [played_at for played_at, _ in plays],
         "content_id": [content_id for _, content_id in plays],
     }
-    return connection.execute(load_sql("polls/insert_plays"), values).rowcount
+    return connection.execute(load_sql("polling/polls/insert_plays"), values).rowcount
+
+
+def asked_account(connection: Connection, *, user_id: int, authorised_at: datetime) -> str | None:
+    """The account of the login that was made at that moment; None when it is gone, or another one took its place.
+
+    Holds the login until the transaction ends, so that an account's page is never stored under the next account.
+    """
+    row = connection.execute(
+        "select account_key from app.credentials where user_id = %s and authorised_at = %s for share",
+        (user_id, authorised_at),
+    ).fetchone()
+    return str(row[0]) if row is not None else None
 
 
 def record_poll(connection: Connection, entry: PollEntry, *, poll_id: int, user_id: int, polled_at: datetime) -> None:
@@ -166,8 +176,10 @@ def record_poll(connection: Connection, entry: PollEntry, *, poll_id: int, user_
         "user_id": user_id,
         "polled_at": polled_at,
         "refused": Jsonb(list(entry.refused)) if entry.refused else None,
+        "unread_fields": Jsonb(dict(entry.unread_fields)) if entry.unread_fields else None,
     }
-    connection.execute(load_sql("polls/record_poll"), values)
+    connection.execute(load_sql("polling/polls/record_poll"), values)
+    connection.execute(load_sql("polling/polls/note_account"), values)
 
 
 def open_span(connection: Connection, *, user_id: int, polled_from: datetime) -> None:
@@ -180,11 +192,10 @@ def open_span(connection: Connection, *, user_id: int, polled_from: datetime) ->
 
 
 def add_gaps(connection: Connection, gaps: Sequence[Gap], *, user_id: int, now: datetime) -> None:
+    """Store the gaps, as far as they lie in the span over which the user is polled."""
     for gap in gaps:
-        connection.execute(
-            "insert into raw.poll_gaps (user_id, gap_start, gap_end, reason, noted_at) values (%s, %s, %s, %s, %s)",
-            (user_id, gap.start, gap.end, gap.reason.value, now),
-        )
+        values = {"user_id": user_id, "start": gap.start, "end": gap.end, "reason": gap.reason.value, "now": now}
+        connection.execute(load_sql("polling/polls/add_gap"), values)
 
 
 def judge_refused_again(connection: Connection, *, user_id: int, since: datetime | None) -> int:
@@ -211,6 +222,35 @@ def close_open_gap(connection: Connection, *, user_id: int, gap_end: datetime | 
     return (row[0], row[1]) if row is not None else None
 
 
+def failing_users(connection: Connection, *, least: int) -> list[tuple[str, int, str]]:
+    """(user key, failures in a row, why the last one failed) of signed-in users with at least so many, most first."""
+    rows = connection.execute(
+        "select u.user_key, s.failures, coalesce(s.last_error, 'unknown')"
+        " from ops.poll_states as s inner join app.users as u using (user_id)"
+        " where s.failures >= %s and not exists (select from ops.poll_obstacles as o"
+        " where o.user_id = s.user_id and o.obstacle = any(%s)) order by s.failures desc, 1",
+        (least, list(LOGIN_OBSTACLES)),
+    )
+    return [(key, failures, reason) for key, failures, reason in rows]
+
+
+def emptied_users(connection: Connection) -> list[str]:
+    """Signed-in users whose last page was empty although plays were known, by key.
+
+    Not those whose last page was dated ahead of now from first to last.
+    """
+    rows = connection.execute(
+        "select u.user_key from ops.poll_states as s inner join app.users as u using (user_id)"
+        " where s.oldest_played_at is null and s.newest_played_at is not null"
+        " and not exists (select from ops.polls as p"
+        " where p.user_id = s.user_id and p.polled_at = s.polled_at and p.outcome = 'ahead')"
+        " and not exists (select from ops.poll_obstacles as o where o.user_id = s.user_id and o.obstacle = any(%s))"
+        " order by 1",
+        (list(LOGIN_OBSTACLES),),
+    )
+    return [key for (key,) in rows]
+
+
 def next_poll_id(connection: Connection) -> int:
     row = connection.execute("select nextval('raw.batch_id_seq')").fetchone()
     assert row is not None
@@ -218,5 +258,5 @@ def next_poll_id(connection: Connection) -> int:
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
-    """Lines of the log that nobody needs any more; nothing is computed from them."""
+    """Delete old lines of the log; nothing is computed from them."""
     return connection.execute("delete from ops.polls where polled_at < %s", (before,)).rowcount

@@ -1,8 +1,7 @@
-"""Reading users' top lists: three terms, tracks and artists.
+"""Spotify's top lists of each user: when they are read again, reading them, and keeping a snapshot a day.
 
-Belongs here: which lists are asked for, and what becomes of answers and failures. Not here: when (core/top_policy),
-requests. Invariants: one user's failure is that user's alone; lists that were read are kept though others fail; a
-login without the permission makes no request.
+Spotify computes its lists about once a day, so asking more often brings nothing new, and one reading costs six
+requests. Users who were away are read less often, and users who were not seen for a week only on demand.
 """
 
 from __future__ import annotations
@@ -12,29 +11,157 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import product
 from typing import Final, Literal
 
 import structlog
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
-from myi_pipeline.core.errors import MyiError
-from myi_pipeline.core.login_terms import Feature, features
-from myi_pipeline.core.retries import FailureKind, failure_kind, try_again_at
-from myi_pipeline.core.top_policy import is_due
-from myi_pipeline.services.connection_pool import Connection, ConnectionPool
-from myi_pipeline.services.manage_users import get_user
-from myi_pipeline.services.open_spotify import Spotify, open_spotify
+from myi_pipeline.catalogue import catalogue_store
+from myi_pipeline.catalogue.spotify_answers import named_artist, polled_track
+from myi_pipeline.errors import MyiError
+from myi_pipeline.people.manage_users import get_user
+from myi_pipeline.polling.obstacles import LOGIN_OBSTACLES, first_obstacle, obstacle_sentence, read_obstacles
+from myi_pipeline.postgres.connections import Connection, Role, Warehouse
+from myi_pipeline.postgres.sql_files import load_sql
+from myi_pipeline.providers.login_terms import Feature, features
+from myi_pipeline.providers.retries import FailureKind, failure_kind, try_again_at
+from myi_pipeline.providers.spotify.client import SpotifyClient, TopTerm
+from myi_pipeline.providers.spotify.models import TopPage
+from myi_pipeline.providers.spotify.oauth import AccessToken
+from myi_pipeline.providers.spotify.open_spotify import Spotify, open_spotify
+from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import Settings
-from myi_pipeline.spotify.catalogue import named_artist, polled_track
-from myi_pipeline.spotify.client import SpotifyClient, TopTerm
-from myi_pipeline.spotify.models import TopPage
-from myi_pipeline.spotify.oauth import AccessToken
-from myi_pipeline.spotify.transport import utc_now
-from myi_pipeline.warehouse import catalogue_store, top_items_store
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.top_items_store import RankedItem, TopList, TopUser
+
+# Seen within the first: refreshed after the second.
+TIERS = (
+    (timedelta(hours=48), timedelta(hours=24)),
+    (timedelta(days=7), timedelta(hours=72)),
+)
+LONGEST_ABSENCE = TIERS[-1][0]
+
+
+def refresh_due_at(*, seen_at: datetime, refreshed_at: datetime | None, now: datetime) -> datetime | None:
+    """When the lists of a user who was last seen at `seen_at` are due; None: only on demand.
+
+    `refreshed_at` None: never read, so due at once. A user who was away and is seen again is due by the tier of today.
+    """
+    for absence, interval in TIERS:
+        if now - seen_at <= absence:
+            return refreshed_at + interval if refreshed_at is not None else seen_at
+    return None
+
+
+def is_due(*, seen_at: datetime, refreshed_at: datetime | None, retry_at: datetime | None, now: datetime) -> bool:
+    """Whether the lists are to be read now; a failure's `retry_at` puts them off."""
+    due_at = refresh_due_at(seen_at=seen_at, refreshed_at=refreshed_at, now=now)
+    # Hourly runs drift by minutes: without the allowance a daily refresh would move an hour a day.
+    allowance = timedelta(minutes=30) if refreshed_at is not None else timedelta(0)
+    return due_at is not None and due_at - allowance <= now and (retry_at is None or retry_at <= now)
+
+
+_LONGEST_ERROR = 300
+
+
+@dataclass(frozen=True)
+class TopList:
+    """One list: `entity_kind` is track or artist; `entities` are (rank from 1, content_id or artist_id)."""
+
+    entity_kind: str
+    term: str
+    entities: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopUser:
+    """Somebody with a login in use, and how their lists stand. `seen_at`: the last play or sign-in."""
+
+    user_id: int
+    user_key: str
+    scopes: Sequence[str]
+    seen_at: datetime
+    refreshed_at: datetime | None
+    failures: int
+    retry_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedItem:
+    rank: int
+    taken_on: date
+    name: str | None
+    artist: str | None
+    uri: str | None
+
+
+def list_top_users(
+    connection: Connection, *, now: datetime, user_ids: Sequence[int] | None = None
+) -> tuple[TopUser, ...]:
+    """Everyone with a login in use, or those of `user_ids` that have one; in the order of users."""
+    with connection.cursor(row_factory=class_row(TopUser)) as cursor:
+        parameters = {
+            "now": now,
+            "since": now - LONGEST_ABSENCE,
+            "user_ids": None if user_ids is None else list(user_ids),
+            "obstacles": list(LOGIN_OBSTACLES),
+        }
+        return tuple(cursor.execute(load_sql("polling/top_items/list_users"), parameters).fetchall())
+
+
+def user_keys(connection: Connection, *, user_ids: Sequence[int]) -> dict[int, str]:
+    """The keys of those that exist, with a login or without."""
+    query = "select user_id, user_key from app.users where user_id = any(%s)"
+    return dict(connection.execute(query, (list(user_ids),)).fetchall())
+
+
+def replace_lists(
+    connection: Connection,
+    *,
+    user_id: int,
+    lists: Sequence[TopList],
+    now: datetime,
+    error: str | None = None,
+    retry_at: datetime | None = None,
+) -> None:
+    """Put these lists in place of today's (UTC), in one transaction with the state of the user's refreshes.
+
+    `error` and `retry_at` when other lists could not be read: the refresh counts as failed, and these lists stay.
+    """
+    named = [{"entity_kind": each.entity_kind, "term": each.term} for each in lists]
+    items = [
+        {"entity_kind": each.entity_kind, "term": each.term, "rank": rank, "entity_id": entity_id}
+        for each in lists
+        for rank, entity_id in each.entities
+    ]
+    kept = error[:_LONGEST_ERROR] if error is not None else None
+    with connection.transaction():
+        # First the state: its row keeps two refreshes of one user apart.
+        connection.execute(
+            load_sql("polling/top_items/note_refreshed"),
+            {"user_id": user_id, "now": now, "error": kept, "retry_at": retry_at},
+        )
+        if lists:
+            connection.execute(
+                load_sql("polling/top_items/delete_lists"), {"user_id": user_id, "now": now, "lists": Jsonb(named)}
+            )
+        if items:
+            connection.execute(
+                load_sql("polling/top_items/insert_items"), {"user_id": user_id, "now": now, "items": Jsonb(items)}
+            )
+
+
+def latest_list(
+    connection: Connection, *, user_id: int, entity_kind: str, term: str, limit: int
+) -> tuple[RankedItem, ...]:
+    """The newest snapshot of one list, first rank first."""
+    with connection.cursor(row_factory=class_row(RankedItem)) as cursor:
+        parameters = {"user_id": user_id, "entity_kind": entity_kind, "term": term, "limit": limit}
+        return tuple(cursor.execute(load_sql("polling/top_items/list_ranks"), parameters).fetchall())
+
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +195,7 @@ class _Read:
 def due_top_users(warehouse: Warehouse, *, now: datetime) -> tuple[TopUser, ...]:
     """Users whose lists are due, in their order; those who did not allow it are not named."""
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi top")) as connection:
-        users = top_items_store.list_top_users(connection, now=now)
+        users = list_top_users(connection, now=now)
     return tuple(
         user
         for user in users
@@ -88,7 +215,7 @@ def refresh_due(
 ) -> tuple[TopResult, ...]:
     """Read the lists of those of `user_keys` that are due, or, with `force`, of all that are signed in."""
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi top")) as connection:
-        users = top_items_store.list_top_users(connection, now=clock()) if force else ()
+        users = list_top_users(connection, now=clock()) if force else ()
     wanted = set(user_keys)
     user_ids = [user.user_id for user in users or due_top_users(warehouse, now=clock()) if user.user_key in wanted]
     if not user_ids:
@@ -112,27 +239,27 @@ def refresh_top_items(
     """
     with (
         open_spotify(settings, warehouse, clock=clock, sleep=sleep) as spotify,
-        ConnectionPool(warehouse, role=Role.INGEST, application_name="myi top") as pool,
+        warehouse.pool(Role.INGEST, application_name="myi top") as pool,
     ):
-        with pool.take() as connection:
-            signed_in = {
-                user.user_id: user
-                for user in top_items_store.list_top_users(connection, now=clock(), user_ids=user_ids)
-            }
-            keys = top_items_store.user_keys(connection, user_ids=user_ids)
+        with pool.connection() as connection:
+            signed_in = {user.user_id: user for user in list_top_users(connection, now=clock(), user_ids=user_ids)}
+            keys = user_keys(connection, user_ids=user_ids)
 
         def refresh(user_id: int) -> TopResult:
             user = signed_in.get(user_id)
             if user is None:
-                why = "is not signed in to Spotify, or paused"
+                with pool.connection() as connection:
+                    obstacles = read_obstacles(connection, user_id=user_id)
+                found = first_obstacle(obstacles, LOGIN_OBSTACLES, now=clock())
+                why = obstacle_sentence(found.obstacle, user_key=keys[user_id]) if found is not None else "is not due"
                 return TopResult(user_id=user_id, user_key=keys[user_id], outcome="skipped", reason=why)
             if (skipped := _skipped(user, force=force, now=clock())) is not None:
                 return skipped
             try:
-                with pool.take() as connection:
+                with pool.connection() as connection:
                     return _refresh_one(spotify, connection, user, clock)
             except Exception as error:
-                # What is no error of ours may say anything: its text is shown to nobody.
+                # An error that is not ours may contain anything: its text is not shown.
                 why = str(error) if isinstance(error, MyiError) else f"unexpected: {type(error).__name__}"
                 log.error("top_lists_failed", user=user.user_key, reason=why)
                 return TopResult(user_id=user_id, user_key=user.user_key, outcome="failed", reason=why)
@@ -146,9 +273,7 @@ def newest_list(
 ) -> tuple[RankedItem, ...]:
     """The newest snapshot of one list, as raw has it. Raises UnknownUser."""
     user = get_user(connection, user_key=user_key)
-    return top_items_store.latest_list(
-        connection, user_id=user.user_id, entity_kind=entity_kind, term=term, limit=limit
-    )
+    return latest_list(connection, user_id=user.user_id, entity_kind=entity_kind, term=term, limit=limit)
 
 
 def _skipped(user: TopUser, *, force: bool, now: datetime) -> TopResult | None:
@@ -176,9 +301,7 @@ def _refresh_one(
     if read.error is not None:
         error = str(read.error)
         retry_at = try_again_at(read.error, failures=user.failures + 1, now=now)
-    top_items_store.replace_lists(
-        connection, user_id=user.user_id, lists=lists, now=now, error=error, retry_at=retry_at
-    )
+    replace_lists(connection, user_id=user.user_id, lists=lists, now=now, error=error, retry_at=retry_at)
     return TopResult(
         user_id=user.user_id,
         user_key=user.user_key,

@@ -1,7 +1,6 @@
 """Keys that this installation makes for itself, one file each in MYI_HOME/secrets.
 
-Belongs here: making and reading them. Not here: what they are for. Invariant: a key is made once, is readable by its
-owner alone, and is the same for every process.
+A key is made once, is readable by its owner alone, and is the same for every process.
 """
 
 from __future__ import annotations
@@ -9,9 +8,9 @@ from __future__ import annotations
 import os
 import secrets
 
-from myi_pipeline.core.errors import BadInput
+from myi_pipeline.errors import BadInput
+from myi_pipeline.postgres.role_passwords import private_folder, write_private
 from myi_pipeline.settings import Settings
-from myi_pipeline.warehouse.role_passwords import private_folder, write_private
 
 KEY_BYTES = 32
 

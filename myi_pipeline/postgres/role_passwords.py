@@ -1,7 +1,6 @@
 """The generated passwords of the roles, on disk.
 
-Belongs here: one JSON file per warehouse in MYI_HOME/secrets. Not here: what the roles may do (roles.py). Invariant:
-the folder is 0700 and the file 0600 before a secret is written into it; a file is replaced as a whole or not at all.
+The folder is 0700 and the file 0600 before a secret is written into it; a file is replaced as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from myi_pipeline.core.errors import BadInput
+from myi_pipeline.errors import BadInput
 
 
 def new_password() -> str:

@@ -1,23 +1,26 @@
 """Making the databases and the login roles, on any server.
 
-Belongs here: roles, their limits, database ownership and the right to connect. Not here: rights on schemas and tables
-(the migrations grant those). Invariant: whatever state a server is in, and however many processes do this at once, the
-roles end up the same; nothing foreign is taken over, and a password reaches the server only as a SCRAM verifier.
+Whatever state a server is in, and however many processes do this at once, the roles end up the same; nothing foreign is
+taken over, and a password reaches the server only as a SCRAM verifier.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import logging
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
 
-from myi_pipeline.core.errors import Permanent
-from myi_pipeline.warehouse.connections import CONNECT_TIMEOUT_S, Role, statement, with_parameters
+from myi_pipeline.errors import Permanent
+from myi_pipeline.postgres.connections import CONNECT_TIMEOUT_S, Connection, Role, statement, with_parameters
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +54,21 @@ ROLE_SETTINGS: Mapping[str, Mapping[str, str]] = {
     },
     DAGSTER: {},
 }
+_FOR_ALL = {"timezone": "UTC"}
+_LARGE_OBJECT_FUNCTIONS = (
+    "select oid::regprocedure::text from pg_proc"
+    " where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^(lo_|loread$|lowrite$)'"
+)
+# Imports, refreshes and `myi up` keep each other out by them.
+_ADVISORY_LOCK_FUNCTIONS = (
+    "select oid::regprocedure::text from pg_proc"
+    " where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_'"
+)
+_TAKES_ADVISORY_LOCKS = (Role.OWNER, Role.INGEST, Role.DBT, Role.APP)
+_VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):(.+)")
 _MAKES_TEMPORARY_TABLES = (Role.OWNER, Role.INGEST, Role.DBT, Role.ANALYST)
 # Grows when this module makes roles differently, so that the next start does it again.
-BOOTSTRAP_VERSION = "1"
-
-Connection = psycopg.Connection[tuple[Any, ...]]
+BOOTSTRAP_VERSION = "3"
 
 
 def role_name(prefix: str, login: str) -> str:
@@ -77,8 +90,12 @@ def administrator(url: str) -> Iterator[Connection]:
     }  # fmt: skip
     try:
         connection = psycopg.connect(with_parameters(url, dbname="postgres"), **keep)
-    except psycopg.OperationalError:
-        connection = psycopg.connect(url, **keep)
+    except psycopg.OperationalError as first:
+        try:
+            connection = psycopg.connect(url, **keep)
+        except psycopg.OperationalError as second:
+            # What is wrong with both is wrong with the server or the login; the URL's database may not exist yet.
+            raise (second if 'database "postgres"' in str(first) else first) from None
     with connection:
         check_version(connection)
         connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
@@ -90,9 +107,16 @@ def can_create_roles(connection: Connection) -> bool:
 
 
 def ensure(
-    admin: Connection, *, url: str, database: str, prefix: str, passwords: Mapping[str, str], given: Mapping[str, str]
+    admin: Connection,
+    *,
+    url: str,
+    database: str,
+    prefix: str,
+    passwords: Mapping[str, str],
+    given: Mapping[str, str],
+    owns_server: bool = False,
 ) -> None:
-    """Make roles and databases as they should be.
+    """Make roles and databases as they should be. `owns_server`: nothing else is on it.
 
     `admin` comes from administrator(); `url` is the same server's. `passwords` are by login and set on every call;
     a login in `given` (login -> role name) has a URL of its own: it is not touched, only let into the database.
@@ -108,7 +132,85 @@ def ensure(
                 raise
             time.sleep(0.2 * attempt)
         else:
+            lockers = [given.get(role.value, role_name(prefix, role.value)) for role in _TAKES_ADVISORY_LOCKS]
+            revoke_defaults(admin, url=url, database=database, lockers=lockers, owns_server=owns_server)
             return
+
+
+def revoke_defaults(admin: Connection, *, url: str, database: str, lockers: Sequence[str], owns_server: bool) -> None:
+    """Take away what Postgres gives everybody: large objects, advisory locks, and databases that are none of MYI's
+    business.
+
+    Large objects belong to no schema and no limit holds for them; an advisory lock is anybody's, and whoever takes
+    MYI's stops imports and refreshes. Only a superuser may take their functions away. On a server that others use too,
+    its own databases stay as they are.
+    """
+    if not _value(admin, "select rolsuper from pg_roles where rolname = current_user"):
+        log.info("large objects stay open to MYI's roles: the role of MYI_DATABASE_URL is not a superuser")
+        return
+    if owns_server:
+        for other in ("postgres", "template1"):
+            admin.execute(statement("revoke all on database {} from public", other))
+    for each in (database, role_name(database, DAGSTER)):
+        if not _value(admin, "select exists (select from pg_database where datname = %s)", each):
+            continue
+        place = with_parameters(url, dbname=each)
+        with psycopg.connect(place, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+            for (signature,) in connection.execute(_LARGE_OBJECT_FUNCTIONS).fetchall():
+                connection.execute(sql.SQL("revoke execute on function {} from public").format(sql.SQL(signature)))
+            if each == database:
+                _keep_advisory_locks(connection, lockers)
+
+
+def _keep_advisory_locks(connection: Connection, lockers: Sequence[str]) -> None:
+    """Only these roles take them. Granted first: commands of a running installation go on meanwhile."""
+    granted = sql.SQL(", ").join(map(sql.Identifier, lockers))
+    for (signature,) in connection.execute(_ADVISORY_LOCK_FUNCTIONS).fetchall():
+        function = sql.SQL(signature)
+        connection.execute(sql.SQL("grant execute on function {} to {}").format(function, granted))
+        connection.execute(sql.SQL("revoke execute on function {} from public").format(function))
+
+
+def restore_analyst(admin: Connection, *, name: str, password: str) -> bool:
+    """Undo what the analyst changed about itself. True when something was.
+
+    Postgres lets every role change its own password and its own defaults, and has no way to forbid that; but only here
+    are they made to last. Needs a superuser. Connections as the analyst are closed then.
+    """
+    found = admin.execute(
+        "select a.rolpassword, array(select unnest(s.setconfig) order by 1)"
+        " from pg_authid as a left join pg_db_role_setting as s on s.setrole = a.oid and s.setdatabase = 0"
+        " where a.rolname = %s and not exists"
+        " (select from pg_db_role_setting as other where other.setrole = a.oid and other.setdatabase <> 0)",
+        (name,),
+    ).fetchone()
+    # Postgres writes some names in a way of its own, as TimeZone.
+    parts = (each.partition("=") for each in (found[1] if found else ()))
+    limits = {name.lower(): value for name, _, value in parts}
+    if found and limits == _limits(Role.ANALYST) and _is_password(password, found[0] or ""):
+        return False
+    log.warning("the role %s had changed its own password or limits; they are set back", name)
+    for (database,) in admin.execute(
+        "select d.datname from pg_db_role_setting as s inner join pg_database as d on d.oid = s.setdatabase"
+        " inner join pg_roles as r on r.oid = s.setrole where r.rolname = %s",
+        (name,),
+    ).fetchall():
+        admin.execute(statement("alter role {} in database {} reset all", name, database))
+    admin.execute(statement("alter role {} reset all", name))
+    _ensure_role(admin, name, password, ROLE_SETTINGS[Role.ANALYST])
+    admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (name,))
+    return True
+
+
+def _is_password(password: str, verifier: str) -> bool:
+    """Whether this password has this SCRAM verifier (RFC 5803)."""
+    found = _VERIFIER.fullmatch(verifier)
+    if found is None:
+        return False
+    iterations, salt, stored, _ = found.groups()
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
+    client = hmac.digest(salted, b"Client Key", "sha256")
+    return hmac.compare_digest(hashlib.sha256(client).digest(), base64.b64decode(stored))
 
 
 def _ensure_once(
@@ -133,7 +235,7 @@ def _ensure_once(
 
 
 def let_in(admin: Connection, *, database: str, names: Mapping[str, str]) -> None:
-    """Who may connect to the database, and nobody else."""
+    """Exactly these roles may connect to the database."""
     admin.execute(statement("revoke all on database {} from public", database))
     for role in Role:
         admin.execute(statement("grant connect on database {} to {}", database, names[role]))
@@ -151,13 +253,17 @@ def _ensure_role(admin: Connection, name: str, password: str, limits: Mapping[st
             admin.execute(statement("create role {} login", name))
         # No attribute but LOGIN: what a superuser alone may take away is only named where it is there.
         admin.execute(statement("alter role {} with login password ", name) + sql.Literal(verifier))
-        for setting, value in {"timezone": "UTC", **limits}.items():
+        for setting, value in {**_FOR_ALL, **limits}.items():
             admin.execute(statement("alter role {} set {} to ", name, setting) + sql.Literal(value))
     except errors.InsufficientPrivilege:
         raise Permanent(
-            f"the role of MYI_DATABASE_URL may not change the role {name!r}, which somebody else made:"
+            f"the role of MYI_DATABASE_URL may not change the role {name!r}, which another role made:"
             " drop that role, or use the one that made it"
         ) from None
+
+
+def _limits(login: str) -> dict[str, str]:
+    return {**_FOR_ALL, **ROLE_SETTINGS[login]}
 
 
 def _become_member(admin: Connection, name: str) -> None:

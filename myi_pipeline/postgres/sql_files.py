@@ -1,4 +1,5 @@
-"""Statements that are too long for a Python string: one .sql file each, beside this module in `sql/`."""
+"""Statements that are too long for a Python string: one .sql file each, in the folder `sql/` of the package that runs
+it."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ from importlib.resources import files
 
 @cache
 def load_sql(name: str) -> str:
-    """The text of `sql/<name>.sql`; `name` may hold one folder, as in `load/load_chunk`."""
-    return files("myi_pipeline.warehouse").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    """The text of a file: `polling/record_poll` is `polling/sql/record_poll.sql`."""
+    package, _, file = name.partition("/")
+    return files(f"myi_pipeline.{package}").joinpath("sql", f"{file}.sql").read_text(encoding="utf-8")
 
 
 @cache

@@ -1,8 +1,7 @@
 """When to leave a user's requests alone for a while: a circuit breaker as a pure state machine.
 
-Belongs here: the states, the thresholds, and how long a circuit stays open. Not here: where the state is kept
-(warehouse/circuits). Invariants: a closed circuit opens only at a threshold; an open one lets nothing through before
-its time and exactly one request after it; success always closes; no wait exceeds the cap.
+A closed circuit opens only at a threshold; an open one lets nothing through before its time and exactly one request
+after it; success always closes; no wait exceeds the cap.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from myi_pipeline.core.retries import FailureKind, doubled
+from myi_pipeline.providers.retries import FailureKind, doubled
 
 
 class CircuitState(StrEnum):
@@ -35,7 +34,7 @@ RULES: Mapping[FailureKind, Rule] = {
     FailureKind.NETWORK: Rule(5, timedelta(hours=2), timedelta(hours=24)),
     FailureKind.UNKNOWN: Rule(10, timedelta(hours=1), timedelta(hours=24)),
 }
-# A request ends within a minute; whoever let one through and said nothing for so long was killed.
+# A request ends within a minute; a process that let one through and reported nothing for so long was killed.
 LONGEST_PROBE = timedelta(minutes=5)
 # A clock that was set back by more than this makes the times of an opening meaningless.
 CLOCK_TOLERANCE = timedelta(minutes=1)

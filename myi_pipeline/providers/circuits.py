@@ -1,8 +1,7 @@
 """The circuits' state and history, shared by all processes.
 
-Belongs here: reading and writing core.circuit's states under their row's lock. Not here: the rules. Invariants: of all
-processes, one gets the request that a half-open circuit lets through; every change of state is in the history, in the
-same transaction.
+Of all processes, one gets the request that a half-open circuit lets through; every change of state is in the history,
+in the same transaction.
 """
 
 from __future__ import annotations
@@ -12,15 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import psycopg
 from psycopg.rows import dict_row
 
-from myi_pipeline.core import circuit as rules
-from myi_pipeline.core.circuit import Admission, Circuit, CircuitState
-from myi_pipeline.core.retries import FailureKind
-from myi_pipeline.warehouse.sql_files import load_sql
-
-Connection = psycopg.Connection[Any]
+from myi_pipeline.postgres.connections import Connection
+from myi_pipeline.postgres.sql_files import load_sql
+from myi_pipeline.providers import circuit_rules as rules
+from myi_pipeline.providers.circuit_rules import Admission, Circuit, CircuitState
+from myi_pipeline.providers.retries import FailureKind
 
 _COUNTED = (FailureKind.AUTHORISATION, FailureKind.NETWORK, FailureKind.UNKNOWN)
 _LONGEST_REASON = 300
@@ -83,12 +80,12 @@ def reset(connection: Connection, *, user_id: int, now: datetime) -> bool:
 def list_circuits(connection: Connection) -> tuple[UserCircuit, ...]:
     """Every circuit that is not closed and untouched, in the order of users."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(load_sql("circuits/list_circuits")).fetchall()
+        rows = cursor.execute(load_sql("providers/circuits/list_circuits")).fetchall()
     return tuple(UserCircuit(row["user_id"], row["user_key"], _circuit(row)) for row in rows)
 
 
 def open_users(connection: Connection, *, user_ids: list[int], now: datetime) -> dict[int, datetime]:
-    """Of these users, those whose circuit lets nothing through now, and until when. One read for a batch."""
+    """Those of these users whose circuit lets nothing through now, and until when. One read for a batch."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = "select * from ops.circuits where user_id = any (%s) and state <> 'closed'"
         rows = cursor.execute(query, (user_ids,)).fetchall()
@@ -99,7 +96,9 @@ def open_users(connection: Connection, *, user_ids: list[int], now: datetime) ->
 def list_events(connection: Connection, *, user_id: int | None = None, limit: int = 50) -> tuple[CircuitEvent, ...]:
     """The history, newest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(load_sql("circuits/list_events"), {"user_id": user_id, "limit": limit}).fetchall()
+        rows = cursor.execute(
+            load_sql("providers/circuits/list_events"), {"user_id": user_id, "limit": limit}
+        ).fetchall()
     return tuple(CircuitEvent(**row) for row in rows)
 
 
@@ -113,7 +112,7 @@ def _change(
 ) -> Circuit:
     with connection.transaction():
         # Two first failures at once: the row must be there before it can be locked. A removed user has none.
-        connection.execute(load_sql("circuits/ensure_row"), {"user_id": user_id})
+        connection.execute(load_sql("providers/circuits/ensure_row"), {"user_id": user_id})
         before = _read(connection, user_id, lock=True)
         after = step(before)
         _write(connection, user_id, before, after, now, reason=reason)
@@ -167,6 +166,6 @@ def _write(
         "event_kind": kind.value if kind is not None else None,
         "event_reason": reason or after.reason,
     }
-    connection.execute(load_sql("circuits/store_circuit"), values)
+    connection.execute(load_sql("providers/circuits/store_circuit"), values)
     if before.state is not after.state:
-        connection.execute(load_sql("circuits/record_event"), values)
+        connection.execute(load_sql("providers/circuits/record_event"), values)

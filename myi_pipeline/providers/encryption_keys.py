@@ -1,8 +1,7 @@
 """This installation's keys for stored logins: those of the settings, then those of MYI_HOME/secrets.
 
-Belongs here: reading keys, making the first one, and finding that one is missing. Not here: sealing (warehouse).
-Invariants: the file is 0600 before a key is in it; a key is never made while a stored login needs one that is missing;
-nothing here shows a key but `new_key_text`.
+The file is 0600 before a key is in it; a key is never made while a stored login needs one that is missing; nothing here
+shows a key but `new_key_text`.
 """
 
 from __future__ import annotations
@@ -10,16 +9,17 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from myi_pipeline.core.errors import BadInput, Permanent
+from myi_pipeline.errors import BadInput, Permanent
+from myi_pipeline.postgres.connections import Connection, Role, Warehouse
+from myi_pipeline.postgres.role_passwords import private_folder, write_private
+from myi_pipeline.providers import token_vault
+from myi_pipeline.providers.envelope import Damaged, KeyRing, UnknownKey, new_key
 from myi_pipeline.settings import Settings, decode_key
-from myi_pipeline.warehouse import token_vault
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.envelope import KeyRing, new_key
-from myi_pipeline.warehouse.role_passwords import private_folder, write_private
 
 log = structlog.get_logger(__name__)
 
@@ -86,10 +86,12 @@ def key_uses(settings: Settings, warehouse: Warehouse) -> tuple[KeyUse, ...]:
     keys = find_keys(settings)
     given = {KeyRing([key]).sealing_id for key in settings.encryption_key_bytes()}
     with warehouse.connect(Role.INGEST, autocommit=True, application_name="myi keys") as connection:
+        sealed = token_vault.count_by_key(connection, with_access=True)
+        # What is sealed with a lost key is lost only if it is a login: an access token is granted again.
         stored = token_vault.count_by_key(connection)
     here = keys.ids if keys is not None else ()
     known = tuple(
-        KeyUse(key_id.hex(), "settings" if key_id in given else "file", place == 0, stored.get(key_id, 0))
+        KeyUse(key_id.hex(), "settings" if key_id in given else "file", place == 0, sealed.get(key_id, 0))
         for place, key_id in enumerate(here)
     )
     return known + tuple(
@@ -151,3 +153,42 @@ def _make_first(settings: Settings) -> None:
         pass
     finally:
         made.unlink()
+
+
+_USERS_A_READ = 500
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """What was done. `remaining` counts logins by the key (hex id) that still seals them; `failed` names users."""
+
+    sealed: int
+    key_id: str
+    remaining: dict[str, int]
+    failed: tuple[int, ...] = ()
+
+
+def rotate_keys(connection: Connection, keys: KeyRing, *, after_each: Callable[[int], None] | None = None) -> Rotated:
+    """Seal everything with the first key of the ring. `connection` is in autocommit.
+
+    Raises Permanent when the ring holds no new key: then there is nothing to rotate to.
+    """
+    if len(keys.ids) < 2:
+        raise Permanent(
+            f"there is no new key: {keys.sealing_id.hex()} is the only one. Make one with `myi keys new`; put it in"
+            " front and keep the old one behind it until this command has run"
+        )
+    sealed, failed, after = 0, [], 0
+    while users := token_vault.sealed_otherwise(connection, key_id=keys.sealing_id, after=after, limit=_USERS_A_READ):
+        for user_id in users:
+            try:
+                sealed += token_vault.seal_again(connection, keys, user_id=user_id)
+            except (Damaged, UnknownKey) as error:
+                log.warning("login_cannot_be_opened", user_id=user_id, reason=str(error))
+                failed.append(user_id)
+            if after_each is not None:
+                after_each(sealed)
+        after = users[-1]
+    counts = token_vault.count_by_key(connection, with_access=True)
+    remaining = {key_id.hex(): counts.get(key_id, 0) for key_id in dict.fromkeys((*keys.ids, *counts))}
+    return Rotated(sealed, keys.sealing_id.hex(), remaining, tuple(failed))

@@ -1,8 +1,7 @@
 """Sealing a secret so that the database alone reveals nothing: AES-256-GCM under named keys.
 
-Belongs here: the envelope's layout and the ring of keys. Not here: where keys and envelopes are kept. Invariants: a
-nonce is never used twice; an envelope opens only in the place (table, column, user, client) that it was sealed for; no
-key and no secret is in a repr or an error.
+A nonce is never used twice; an envelope opens only in the place (table, column, user, client) that it was sealed for;
+no key and no secret is in a repr or an error.
 
 Layout: version (1 byte), key id (4), nonce (12), ciphertext with its tag. Version and key id are authenticated too.
 """
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from myi_pipeline.core.errors import BadInput, Permanent
+from myi_pipeline.errors import BadInput, Permanent
 
 VERSION = 1
 KEY_BYTES, KEY_ID_BYTES, NONCE_BYTES, TAG_BYTES = 32, 4, 12, 16
@@ -51,6 +50,11 @@ class Place:
 def key_id(key: bytes) -> bytes:
     """Names a key without revealing it; the same on every machine."""
     return hashlib.blake2b(key, digest_size=KEY_ID_BYTES, person=b"myi key id").digest()
+
+
+def sealed_by(envelope: bytes) -> bytes:
+    """The name of the key that an envelope says it was sealed with."""
+    return bytes(envelope[1:_HEADER])
 
 
 def new_key() -> bytes:

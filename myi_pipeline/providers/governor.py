@@ -1,29 +1,41 @@
-"""The governor: every request to the Web API passes here first.
+"""The governor, which every request to the Web API passes first.
 
-Belongs here: asking the shared ledger, and waiting where waiting is short. Not here: the arithmetic (core/quota), the
-state (warehouse/quota_ledger). Invariants: nothing sleeps longer than LONGEST_SLEEP in all; what must wait longer
-raises RateLimited with its time; one client's or bucket's block touches no other.
+Nothing sleeps longer than LONGEST_SLEEP in all; what must wait longer raises RateLimited with its time; one client's or
+bucket's block touches no other.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
-from myi_pipeline.core.errors import RateLimited
-from myi_pipeline.core.quota import Bucket, QuotaLimits
-from myi_pipeline.core.retries import LONGEST_SLEEP
-from myi_pipeline.services.connection_pool import ConnectionPool
+from myi_pipeline.errors import RateLimited
+from myi_pipeline.postgres.connections import Connection, Pool
+from myi_pipeline.providers import quota_ledger
+from myi_pipeline.providers.quota_ledger import read_quotas
+from myi_pipeline.providers.quota_rules import (
+    NOW_PLAYING_CALLS_A_DAY,
+    Bucket,
+    Means,
+    QuotaLimits,
+    allowance,
+    is_blocked,
+)
+from myi_pipeline.providers.retries import LONGEST_SLEEP
 from myi_pipeline.settings import Settings
-from myi_pipeline.warehouse import quota_ledger
 
 log = structlog.get_logger(__name__)
 
-# A crash of the server may forget the last moments of the ledger; waiting for the disk at each request would cost more.
-WITHOUT_WAITING_FOR_DISK = "set synchronous_commit = off"
+
+def do_not_wait_for_disk(connection: Connection) -> None:
+    """For the connections of the quota ledger: a crash of the server may lose its last moments, which costs less than
+    waiting for the disk at every request.
+    """
+    connection.execute("set synchronous_commit = off")
 
 
 def quota_limits(settings: Settings) -> QuotaLimits:
@@ -35,11 +47,11 @@ def quota_limits(settings: Settings) -> QuotaLimits:
 
 
 class Governor:
-    """One client id's gate (spotify.client.Gate). Safe for threads."""
+    """One client id's gate (providers.spotify.client.Gate). Safe for threads."""
 
     def __init__(
         self,
-        pool: ConnectionPool,
+        pool: Pool,
         *,
         client_id: str,
         limits: QuotaLimits,
@@ -58,7 +70,7 @@ class Governor:
         left = LONGEST_SLEEP
         while True:
             now = self._clock()
-            with self._pool.take() as connection:
+            with self._pool.connection() as connection:
                 taken = quota_ledger.take(connection, self._client_id, bucket, limits=self._limits, now=now)
             retry_at = taken.decision.retry_at
             if retry_at is None:
@@ -77,11 +89,12 @@ class Governor:
 
     def blocked(self, bucket: Bucket, *, retry_after: timedelta | None, quota_exceeded: bool) -> datetime:
         """Spotify answered 429; until when this bucket is silent now."""
-        with self._pool.take() as connection:
+        with self._pool.connection() as connection:
             block = quota_ledger.block(
                 connection,
                 self._client_id,
                 bucket,
+                limits=self._limits,
                 retry_after=retry_after,
                 quota_exceeded=quota_exceeded,
                 now=self._clock(),
@@ -100,5 +113,48 @@ class Governor:
         """A request succeeded: an old block is history. Costs nothing when there was none."""
         if bucket in self._was_blocked:
             self._was_blocked.discard(bucket)
-            with self._pool.take() as connection:
+            with self._pool.connection() as connection:
                 quota_ledger.unblock(connection, self._client_id, bucket, now=self._clock())
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketUse:
+    """One bucket of one client id. A day's limit of None means that only the minute bounds it; that of polls is what
+    the pace plans with.
+    """
+
+    client_id: str
+    bucket: str
+    calls_of_minute: int
+    limit_of_minute: int
+    calls_of_day: int
+    limit_of_day: int | None
+    blocked_until: datetime | None
+    blocks_in_a_row: int
+
+
+def show_quota(connection: Connection, *, limits: QuotaLimits, now: datetime) -> tuple[BucketUse, ...]:
+    """Every bucket of every client id that was ever used. `calls_of_minute` of a bucket, `limit` of all together."""
+    return tuple(
+        BucketUse(
+            client_id=quota.client_id,
+            bucket=bucket.value,
+            calls_of_minute=quota.minute.get(bucket, 0),
+            limit_of_minute=allowance(limits, bucket),
+            calls_of_day=quota.day.get(bucket, 0),
+            limit_of_day=_limit_of_day(bucket, limits, quota.means),
+            blocked_until=block.blocked_until if block is not None and is_blocked(block, now) else None,
+            blocks_in_a_row=block.in_a_row if block is not None else 0,
+        )
+        for quota in read_quotas(connection, limits=limits, now=now)
+        for bucket in Bucket
+        for block in (quota.blocks.get(bucket),)
+    )
+
+
+def _limit_of_day(bucket: Bucket, limits: QuotaLimits, means: Means) -> int | None:
+    if bucket is Bucket.CATALOGUE:
+        return limits.catalogue_calls_per_day
+    if bucket is Bucket.NOW_PLAYING:
+        return NOW_PLAYING_CALLS_A_DAY
+    return round(means.polls_a_day) if bucket is Bucket.POLLS else None

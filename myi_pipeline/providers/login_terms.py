@@ -1,8 +1,7 @@
 """How long a login lasts, and what it allows.
 
-Belongs here: the six months, the warnings before their end, the scopes with their reasons. Not here: asking for them.
-Source: Spotify's refresh tokens die six months after the person authorised, whatever is refreshed meanwhile.
-Invariant: a scope that is asked for has a reason that a person can judge, and something that stops without it.
+Source: Spotify's refresh tokens die six months after the person authorised, whatever is refreshed meanwhile. A scope
+that is asked for has a reason that a person can judge, and something that stops without it.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ class Feature(StrEnum):
 
     POLLS = "polls"
     TOP_LISTS = "top lists"
+    NOW_PLAYING = "now playing"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ SCOPES = (
     Scope(
         "user-read-recently-played",
         Feature.POLLS,
-        "to read the last 50 plays, every hour or sooner",
+        "to read the last 50 plays, every few minutes while you listen",
         "no plays are polled; only uploaded archives bring any",
     ),
     Scope(
@@ -45,13 +45,22 @@ SCOPES = (
         "to keep Spotify's own lists of the top tracks and artists, day by day",
         "Spotify's top lists are not kept",
     ),
+    Scope(
+        "user-read-currently-playing",
+        Feature.NOW_PLAYING,
+        "to show what is playing while your page is open, and to poll sooner when it ends",
+        "pages do not show what is playing",
+    ),
 )
+# This one, which MYI does not ask for, allows it too.
+_ALSO_NOW_PLAYING = "user-read-playback-state"
 
 
 def features(granted: Iterable[str]) -> frozenset[Feature]:
     """What may be done with these scopes."""
     names = set(granted)
-    return frozenset(scope.feature for scope in SCOPES if scope.name in names)
+    found = {scope.feature for scope in SCOPES if scope.name in names}
+    return frozenset(found | {Feature.NOW_PLAYING} if _ALSO_NOW_PLAYING in names else found)
 
 
 def denied(granted: Iterable[str]) -> tuple[Scope, ...]:

@@ -1,8 +1,7 @@
 """Proof Key for Code Exchange (RFC 7636), and reading what the browser brings back.
 
-Belongs here: verifier, challenge, state, and the parts of a redirected address. Not here: HTTP. Invariant: a code is
-taken only from an answer that carries our own state, compared in constant time; no code or verifier is in a repr or
-an error.
+A code is taken only from an answer that carries our own state, compared in constant time; no code or verifier is in a
+repr or an error.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import secrets
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
-from myi_pipeline.core.errors import BadInput, Permanent
+from myi_pipeline.errors import BadInput, Permanent
 
 METHOD = "S256"
 

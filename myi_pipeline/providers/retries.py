@@ -1,7 +1,6 @@
 """Which kind of failure an error is, and when to try again.
 
-Belongs here: the one table from errors to kinds, and the waits that follow from a kind. Not here: sleeping, counting,
-storing. Invariant: no wait inside a process is longer than LONGEST_SLEEP; whatever takes longer is put off.
+No wait inside a process is longer than LONGEST_SLEEP; whatever takes longer is put off.
 """
 
 from __future__ import annotations
@@ -10,12 +9,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from myi_pipeline.core.errors import (
+from myi_pipeline.errors import (
     AuthRevoked,
     Busy,
     CircuitOpen,
     Forbidden,
     Gone,
+    LoginDoubted,
     RateLimited,
     TokenRejected,
     Transient,
@@ -31,7 +31,7 @@ WAITS_IN_PROCESS = (timedelta(seconds=1), timedelta(seconds=4))
 class FailureKind(StrEnum):
     """What a failure says about the future."""
 
-    PUT_OFF = "put_off"  # nothing failed: a quota, a lock or a circuit says later
+    PUT_OFF = "put_off"  # nothing failed: a quota, a lock, a circuit or a doubt says later
     AUTHORISATION = "authorisation"
     NETWORK = "network"
     UNKNOWN = "unknown"
@@ -49,7 +49,7 @@ _LATER: Mapping[FailureKind, tuple[timedelta, timedelta]] = {
 
 def failure_kind(error: BaseException) -> FailureKind:
     """The kind of an error that a request to Spotify ended with."""
-    if isinstance(error, (RateLimited, CircuitOpen, Busy)):
+    if isinstance(error, (RateLimited, CircuitOpen, LoginDoubted, Busy)):
         return FailureKind.PUT_OFF
     if isinstance(error, (AuthRevoked, TokenRejected, Forbidden)):
         return FailureKind.AUTHORISATION
@@ -76,9 +76,9 @@ def try_again_at(
     kind = failure_kind(error)
     if kind is FailureKind.GONE:
         return None
-    told: datetime | None = getattr(error, "retry_at", None)
-    if told is not None and told > now:
-        return told
+    retry_at: datetime | None = getattr(error, "retry_at", None)
+    if retry_at is not None and retry_at > now:
+        return retry_at
     first, longest = _LATER[kind]
     wait = doubled(first, times=failures - 1, longest=longest)
     return now + wait + wait * (0.1 * jitter)

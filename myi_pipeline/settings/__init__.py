@@ -1,9 +1,7 @@
 """Everything a person can decide about MYI from outside, and the one reader of the environment.
 
-Belongs here: every `MYI_` variable with its default and its check, in a file for each part of the house, and the paths
-that follow. Not here: opening anything, creating a folder, talking to a database. Invariant: a `Settings` object is
-valid as a whole and never shows a secret; a bad value stops the start with one line that names its variable and does
-not repeat the value.
+A `Settings` object is valid as a whole and never shows a secret; a bad value stops the start with one line that names
+its variable and does not repeat the value.
 """
 
 from myi_pipeline.settings.database import ROLES_WITH_A_URL

@@ -1,4 +1,4 @@
-"""Settings: the bounds of uploaded archives. The same names and defaults as history.Limits, where the reasons stand."""
+"""Settings: limits on uploaded archives. archives.files.Limits has the same names and defaults, and the reasons."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class ArchiveSettings(BaseSettings):
 
     archive_max_entries: Positive = Field(default=10_000, description="Most files that an archive may hold.")
     archive_max_file_bytes: Positive = Field(
-        default=4 * 1024**3, description="Most unpacked bytes of one file of an archive."
+        default=256 * 1024**2, description="Most unpacked bytes of one file of an archive."
     )
     archive_max_total_bytes: Positive = Field(
-        default=16 * 1024**3, description="Most unpacked bytes of a whole archive."
+        default=2 * 1024**3, description="Most unpacked bytes of a whole archive."
     )
     archive_max_ratio: Positive = Field(default=250, description="Most unpacked bytes for one packed byte of a file.")
     archive_max_row_bytes: Positive = Field(default=1024**2, description="Most bytes of one row of a history file.")

@@ -1,4 +1,4 @@
-"""Settings: the database and its doors."""
+"""Settings: the database and how it is reached."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Keys that seal stored logins, as text.
 
-Belongs here: reading them. Not here: sealing (warehouse/envelope), keys in files (services/local_keys). Invariant: an
-error does not repeat what it refuses.
+An error does not repeat what it refuses.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ def decode_key(text: str) -> bytes:
             key = base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True)
     except (ValueError, binascii.Error):
         key = b""
-    # Of 32 random bytes, fewer than 16 differ once in 10^15 keys; a typed pattern mostly has fewer.
+    # 32 random bytes have fewer than 16 different ones once in 10^15 keys; a typed pattern mostly has fewer.
     if len(key) != ENCRYPTION_KEY_BYTES or len(set(key)) < ENCRYPTION_KEY_BYTES // 2:
         raise ValueError("each key must be 32 random bytes in base64 or hex; `myi keys new` makes one")
     return key

@@ -1,7 +1,4 @@
-"""Reading settings out of the environment.
-
-Belongs here: the way in, variables that mean nothing, and one line for people when a value is wrong.
-"""
+"""Reading settings out of the environment."""
 
 from __future__ import annotations
 
@@ -13,9 +10,10 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from pydantic_settings.sources import EnvSettingsSource
 
+from myi_pipeline.isolation import children_environment, isolate_process
 from myi_pipeline.settings.whole import PREFIX, Settings
 
-# Variables for the tests alone begin so; nobody is warned about them.
+# Prefix of variables for the tests alone, which are not reported as unknown.
 _TESTS_PREFIX = PREFIX + "TEST_"
 
 
@@ -36,7 +34,12 @@ class _FromEnvironment(EnvSettingsSource):
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process. Raises SettingsError with one line that names the variable."""
+    """The settings of this process. Raises SettingsError with one line that names the variable.
+
+    Every process of ours begins with this, so here the variables of other programs that it inherited are dropped.
+    """
+    if environ is None:
+        isolate_process(is_dagster=True)
     try:
         return Settings(**_FromEnvironment(Settings, environ)())
     except ValidationError as error:
@@ -55,7 +58,7 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[tuple[st
 
 def environment_of_strangers() -> dict[str, str]:
     """The environment without any setting of ours: for a child that needs none, and so is trusted with no secret."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {name: value for name, value in children_environment().items() if not name.startswith(PREFIX)}
 
 
 def _one_line(error: ValidationError) -> str:

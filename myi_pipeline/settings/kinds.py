@@ -1,7 +1,4 @@
-"""Kinds of values that several settings have: numbers, lists, addresses.
-
-Belongs here: their checks, which say the rule and never the value. Not here: what a value is for.
-"""
+"""Kinds of values that several settings have: numbers, lists, addresses."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 LOOPBACK = ("127.0.0.1", "::1")
 
+Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 # The account that the embedded server runs as may use no lower one.

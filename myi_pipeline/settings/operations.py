@@ -1,4 +1,4 @@
-"""Settings: running the house, its logs and what it forgets."""
+"""Settings: operation, logs and retention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings
 
-from myi_pipeline.settings.kinds import Port, Positive
+from myi_pipeline.settings.kinds import Natural, Origin, Port, Positive
 
 
 class LogLevel(StrEnum):
@@ -59,12 +59,20 @@ class OperationsSettings(BaseSettings):
         default=8899, description="Port of the description of the marts, on 127.0.0.1; Dagster's pages link to it."
     )
     dagster_port: Port = Field(default=3000, description="Port of Dagster's web pages, on 127.0.0.1.")
+    dagster_public_url: Origin | None = Field(
+        default=None, description="Where browsers reach Dagster's pages, if a proxy passes requests on to them."
+    )
     event_log_days: Positive = Field(
         default=30, description="Dagster's finished runs and their events are forgotten after so many days."
     )
     quarantine_days: Positive = Field(
         default=365,
         description="Rows stay in quarantine for so many days after their import; its figures stay for good.",
+    )
+    disk_floor_mb: Natural = Field(
+        default=1024,
+        description="Uploads, imports and refreshes stop while less than so many MiB are free, so that Postgres never"
+        " runs out of disk; 0: never.",
     )
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
         default=LogLevel.INFO, description="debug, info, warning or error."
@@ -73,7 +81,7 @@ class OperationsSettings(BaseSettings):
         default=LogFormat.AUTO, description="json, console, or auto: json unless on a terminal."
     )
     correlation_id: str | None = Field(
-        default=None, description="Ties the log lines of a child process to its parent's; made anew when not given."
+        default=None, description="Ties the log lines of a child process to its parent's; generated when not set."
     )
     time_zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
         default=None, description="Zone of new users, such as Europe/Berlin; the machine's, else UTC."

@@ -46,19 +46,25 @@ class SiteSettings(BaseSettings):
     )
     session_days: Positive = Field(default=90, description="A sign-in of a browser ends after so many days.")
     api_requests_per_minute: Positive = Field(
-        default=600, description="Most requests a minute of one user, or of one address that is nobody's."
+        default=600, description="Most requests a minute of one user, or of one address without a user."
     )
     api_sensitive_requests_per_minute: Positive = Field(
         default=20, description="Most sign-ins, uploads, exports and wrong credentials a minute, each."
     )
+    api_client_connections: Positive = Field(
+        default=100, description="Most open connections of one address; proxies of MYI_TRUSTED_PROXIES have no limit."
+    )
     api_max_upload_bytes: Positive = Field(default=1024**3, description="Most bytes of one uploaded archive.")
+    uploads_quota_bytes: Positive = Field(
+        default=2 * 1024**3, description="Most bytes that one user may hand in over the network and leave lying."
+    )
     api_connections: Annotated[int, Field(ge=2)] = Field(
         default=8, description="Most connections for reading marts at the same time."
     )
 
     @model_validator(mode="after")
     def _others_need_an_address(self) -> Self:
-        # Without the name by which it is reached, no request could be told from one that a foreign page makes.
+        # Without the name by which it is reached, no request could be distinguished from one that a foreign page makes.
         if self.public_url is None and not ip_address(self.api_host).is_loopback:
             raise ValueError("MYI_PUBLIC_URL: needed when MYI_API_HOST is reached from elsewhere")
         return self

@@ -62,7 +62,8 @@ class SpotifySettings(BaseSettings):
         default=150, description="Most requests a minute for one client id, all processes together."
     )
     spotify_calls_per_day: Positive = Field(
-        default=2_000, description="With so many calls of one client id in 24 hours, the catalogue waits."
+        default=2_000,
+        description="Daily calls per client id after which catalogue requests wait. Polls plan with the rest.",
     )
     spotify_catalogue_calls_per_day: Annotated[int, Field(ge=0)] = Field(
         default=400, description="Most calls for the catalogue in 24 hours, for one client id."

@@ -80,6 +80,11 @@ class Settings(OperationsSettings, SiteSettings, ArchiveSettings, SpotifySetting
         return self.home / "dbt" / "logs"
 
     @property
+    def dbt_socket(self) -> Path:
+        """Where `myi up` serves a warm dbt."""
+        return self.home / "dbt" / "warm" / "dbt.sock"
+
+    @property
     def docs_page(self) -> Path:
         """What `myi docs build` makes; one file."""
         return self.home / "dbt" / "docs" / "index.html"

@@ -1,7 +1,6 @@
-"""Synthetic archives that know the truth about themselves, for the demo and for every test.
+"""Made-up listeners, the archives that Spotify would send them, and what the marts must then hold.
 
-Belongs here: the listener, the writers of archives, the truth in plain Python, makers of hostile files.
-Invariant: nobody who runs in earnest imports this room; everything in it is made up and repeatable.
+Used by the demo and the tests only. The same seed always gives the same bytes.
 """
 
 from myi_pipeline.simulator.account import write_account_archive

@@ -1,9 +1,8 @@
 """Account data as an export gives it: the last twelve months, to the minute, without a URI.
 
-Belongs here: the play files of the account package and the neighbours that a loader must leave alone.
-Invariants: every row is one play of the truth, once (identical rows are an artefact of extended exports only), with
-its time cut to the minute; a play that extended history may not know by name, or whose ms_played nobody kept, is
-absent.
+Every row is one play of the truth, once (identical rows are an artefact of extended exports only), with its time cut to
+the minute. Absent is a play whose ms_played was not kept, and one of which nothing but its minute could be found in
+another archive (see `_can_be_known`).
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ FOLDER_NEW = "Spotify Account Data"
 FOLDER_OLD = "MyData"
 
 _SORTS = {"track": "music", "episode": "podcast", "chapter": "audiobook"}
-# Kept out: nameless in some catalogue, so that no export could match it by title.
-_NAMELESS = ("unknown", "removed", "unnamed")
+_OLD_SORTS = {"track": "music", "episode": "music"}
+_UNKNOWN = {"artistName": "Unknown Artist", "trackName": "Unknown Track"}
 
 
 def write_account_archive(
@@ -46,15 +45,17 @@ def write_account_archive(
 ) -> ArchiveTruth:
     """Writes the plays of the 365 UTC days that end with `until`.
 
-    `names`: 'new' gives StreamingHistory_music_N, _podcast_N and _audiobook_N; 'old' gives StreamingHistoryN with
-    music alone. `catalogue` (default: as `names`) says whether renamed tracks bear their new titles.
+    `names`: 'new' gives StreamingHistory_music_N, _podcast_N and _audiobook_N; 'old' gives StreamingHistoryN, with
+    episodes as if they were tracks of an artist, and without audiobooks. `catalogue` (default: as `names`)
+    says whether renamed tracks bear their new titles, and removed ones none.
     """
     catalogue = catalogue or names
     folder = folder if folder is not None else (FOLDER_OLD if names == "old" else FOLDER_NEW)
     prefix = f"{folder}/" if folder else ""
-    plays = partial(_plays_in, listener, until=until, music_only=names == "old")
+    plays = partial(_plays_in, listener, until=until, with_books=names == "new")
+    sorts = _SORTS if names == "new" else _OLD_SORTS
     things = listener.shelf.things
-    waiting: dict[str, list[bytes]] = {sort: [] for sort in _SORTS.values()}
+    waiting: dict[str, list[bytes]] = {sort: [] for sort in sorts.values()}
     numbers: Counter[str] = Counter()
     quirks: Counter[str] = Counter()
     files: list[FileTruth] = []
@@ -73,10 +74,10 @@ def write_account_archive(
 
         for raw in plays():
             thing = things[raw.thing]
-            sort = _SORTS[thing.kind]
+            sort = sorts[thing.kind]
             if len(waiting[sort]) >= rows_per_file:
                 write(sort)
-            waiting[sort].append(_row(raw, thing, catalogue))
+            waiting[sort].append(_row(raw, thing, catalogue, names))
             quirks[thing.kind] += 1
             spans[1:] = [raw.played_at]
         for sort, rows in waiting.items():
@@ -94,11 +95,11 @@ def write_account_archive(
         quirks=quirks,
         first_played_at=ends[0] if ends else None,
         last_played_at=ends[-1] if ends else None,
-        replay=partial(_true_plays, listener, plays, catalogue),
+        replay=partial(_true_plays, listener, plays, catalogue, names),
     )
 
 
-def _plays_in(listener: Listener, *, until: date, music_only: bool) -> Iterator[RawPlay]:
+def _plays_in(listener: Listener, *, until: date, with_books: bool) -> Iterator[RawPlay]:
     stop = int(datetime.combine(until + timedelta(days=1), time(), UTC).timestamp())
     start = stop - 365 * 86_400
     things = listener.shelf.things
@@ -108,16 +109,33 @@ def _plays_in(listener: Listener, *, until: date, music_only: bool) -> Iterator[
         if raw.played_at < start or raw.ms_played is None:
             continue
         thing = things[raw.thing]
-        if thing.defect not in _NAMELESS and (thing.kind == "track" or not music_only):
+        if _can_be_known(raw, thing) and (thing.kind != "chapter" or with_books):
             yield raw
 
 
-def _row(raw: RawPlay, thing: Thing, catalogue: Catalogue) -> bytes:
+def _can_be_known(raw: RawPlay, thing: Thing) -> bool:
+    """Whether anybody could find the play again in an archive of another kind or catalogue."""
+    match thing.defect:
+        case "unnamed":
+            return False
+        case "unknown" | "removed":
+            return bool(raw.ms_played)
+        case "renamed":
+            # By its artist, whom extended archives do not name on a compilation; skips come many in a minute.
+            return thing.artist == thing.creator and (raw.ms_played or 0) >= 30_000
+    return True
+
+
+def _row(raw: RawPlay, thing: Thing, catalogue: Catalogue, names: AccountNames) -> bytes:
     end_time = datetime.fromtimestamp(raw.played_at, UTC).strftime("%Y-%m-%d %H:%M")
     title = thing.title_in(catalogue)
     row: dict[str, object] = {"endTime": end_time}
-    if thing.kind == "track":
+    if thing.is_unknown(catalogue):
+        row |= _UNKNOWN
+    elif thing.kind == "track":
         row |= {"artistName": thing.artist, "trackName": title}
+    elif names == "old":
+        row |= {"artistName": thing.collection, "trackName": title}
     elif thing.kind == "episode":
         row |= {"podcastName": thing.collection, "episodeName": title}
     else:
@@ -126,16 +144,21 @@ def _row(raw: RawPlay, thing: Thing, catalogue: Catalogue) -> bytes:
     return json.dumps(row, ensure_ascii=False).encode()
 
 
-def _true_plays(listener: Listener, plays: partial[Iterator[RawPlay]], catalogue: Catalogue) -> Iterator[TruePlay]:
+def _true_plays(
+    listener: Listener, plays: partial[Iterator[RawPlay]], catalogue: Catalogue, names: AccountNames
+) -> Iterator[TruePlay]:
     for raw in plays():
         thing = listener.shelf.things[raw.thing]
+        if names == "old" and thing.kind == "episode":
+            thing = thing._replace(kind="track", artist=thing.collection)
+        unknown = thing.is_unknown(catalogue)
         yield TruePlay(
             played_at=datetime.fromtimestamp(raw.played_at // 60 * 60, UTC),
             ms_played=raw.ms_played,
-            kind=thing.kind,
+            kind="unknown" if unknown else thing.kind,
             uri=None,
-            title=thing.title_in(catalogue),
-            creator=None if thing.kind == "episode" else thing.artist,
+            title=None if unknown else thing.title_in(catalogue),
+            creator=None if unknown or thing.kind == "episode" else thing.artist,
             collection=None if thing.kind == "track" else thing.collection,
             platform=None,
             conn_country=None,
@@ -147,6 +170,7 @@ def _true_plays(listener: Listener, plays: partial[Iterator[RawPlay]], catalogue
             offline_at=None,
             incognito=None,
             source="account_history",
+            identity=raw.identity,
         )
 
 

@@ -1,8 +1,7 @@
-"""What a writer knows about the archive that it has just written.
+"""What a writer knows about the archive that it has just written: counts, and the way back to the plays.
 
-Belongs here: counts and the way back to the plays. Not here: marts (see `truth`).
-Invariant: for every file rows = distinct + identical + sum(quarantined); distinct rows are those that a correct
-loader keeps from this archive when nothing else is loaded.
+For every file rows = distinct + identical + sum(quarantined). Distinct rows are those that a correct loader keeps from
+this archive when nothing else is loaded.
 """
 
 from __future__ import annotations
@@ -68,5 +67,5 @@ class ArchiveTruth:
         return sum(file.unpacked_bytes for file in self.files)
 
     def plays(self) -> Iterator[TruePlay]:
-        """Every good row as this archive tells it, in time order, identical rows once: `distinct` of them."""
+        """Every good row as this archive has it, in time order, identical rows once: `distinct` of them."""
         return self.replay()

@@ -1,6 +1,5 @@
-"""Rows that no loader may take for a play, by the reason that makes them bad.
-
-Belongs here: the rows as JSON text. Invariant: all other fields of such a row are good, so the reason is the only one.
+"""Rows that no loader may take for a play, by the reason that makes them bad; everything else about such a
+row is good.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """The stream of plays itself: days of sessions, sessions of plays, and the rare things that happen to a play.
 
-Belongs here: the only clock and the only dice of the listener. A session is one long
-generator on purpose: a 1 GB archive takes 1.5 million plays, and a play is made in 2.5 microseconds.
-Invariants: two plays in one second differ in content, unless they are twins (equal time, content and ms_played;
-another reason); a thing that is unknown in any catalogue shares its second with nothing, so that "the same time and
-ms_played" names one play.
+The listener's only clock and only dice. A session is one long generator on purpose: a 1 GB archive takes 1.5 million
+plays, and a play is made in 2.5 microseconds. Two plays in one second differ in content, unless they are twins (equal
+time, content and ms_played; another reason). What no catalogue knows shares its second with nothing, so that "the same
+time and ms_played" names one play.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Everything the synthetic listener may play: albums of tracks, shows of episodes, books of chapters.
+"""Everything the synthetic listener may play: albums of tracks, shows of episodes, books of chapters, with their
+defects (removed, renamed, unnamed, without URI, local).
 
-Belongs here: the things and their defects (removed, renamed, unnamed, without URI, local). Not here: who plays what
-and when. Invariant: a thing's URI and names depend on the spec alone, and no two things share a URI.
+A thing's URI and names depend on the spec only, and no two things share a URI.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ VARIOUS = "Various Wanderers"
 class Thing(NamedTuple):
     """A track, an episode or a chapter. `artist` is the track's own, `creator` the one that extended archives name.
 
-    `defect`: '' or one of unknown, removed, renamed, unnamed, uriless, local. `new_title` is the title in the new
-    catalogue. For an episode the show is the collection; for a chapter the author is the artist, the book the
-    collection (its URI in `collection_uri`), and extended archives name no author.
+    `defect`: '' or one of unknown, removed, renamed, unnamed, uriless, local, relinked. `new_title` is the title in the
+    new catalogue, `new_uri` the URI there if it is another one. For an episode the show is the collection; for a
+    chapter the author is the artist, the book the collection (its URI in `collection_uri`), and extended archives name
+    no author.
     """
 
     kind: str
@@ -37,12 +38,16 @@ class Thing(NamedTuple):
     defect: str
     new_title: str | None
     collection_uri: str | None = None
+    new_uri: str | None = None
 
     def is_unknown(self, catalogue: Catalogue) -> bool:
         return self.defect == "unknown" or (self.defect == "removed" and catalogue == "new")
 
     def title_in(self, catalogue: Catalogue) -> str | None:
         return self.new_title if catalogue == "new" else self.title
+
+    def uri_in(self, catalogue: Catalogue) -> str | None:
+        return self.new_uri if catalogue == "new" and self.new_uri else self.uri
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class _Builder:
             ("unnamed", spec.unnamed_tracks),
             ("uriless", spec.uriless_tracks),
             ("local", spec.local_tracks),
+            ("relinked", spec.relinked_tracks),
         ):
             if draw < share:
                 defect = name
@@ -113,7 +119,8 @@ class _Builder:
         new_title = f"{titled} (Remastered)" if defect == "renamed" else titled
         if defect == "unnamed":
             return Thing("track", uri, None, None, None, None, duration_ms, defect, None)
-        return Thing("track", uri, titled, artist, creator, album, duration_ms, defect, new_title)
+        made = Thing("track", uri, titled, artist, creator, album, duration_ms, defect, new_title)
+        return made._replace(new_uri=f"spotify:track:{self.spotify_id()}") if defect == "relinked" else made
 
     def album(self, artist: str, reissued: range | None) -> range:
         rng, spec = self.rng, self.spec
@@ -182,7 +189,7 @@ def build_shelf(spec: ArchiveSpec) -> Shelf:
         albums.extend(own)
     # One of each defect that is wanted at all, so that a small archive can show it.
     start = len(maker.things)
-    for defect in ("unknown", "removed", "renamed", "unnamed", "uriless", "local"):
+    for defect in ("unknown", "removed", "renamed", "unnamed", "uriless", "local", "relinked"):
         if getattr(spec, f"{defect}_tracks") > 0:
             artist = artist_name(rng)
             maker.things.append(

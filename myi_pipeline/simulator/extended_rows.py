@@ -1,9 +1,7 @@
 """How one play of an extended history is spelt, key by key, in each vintage of the export.
 
-Belongs here: the text of a row. Invariants: a row is one JSON object in UTF-8; its addresses come from the ranges
-that are reserved for documentation; nothing personal in it belongs to anybody.
-
-Keys per vintage: endsong and 2023 have 21, 2024 has 19 (no user name, no user agent), 2026 has 23 (audiobooks).
+A row is one JSON object in UTF-8. Its addresses come from the ranges that are reserved for documentation. Keys per
+vintage: endsong and 2023 have 21, 2024 has 19 (no user name, no user agent), 2026 has 23 (audiobooks).
 """
 
 from __future__ import annotations
@@ -112,7 +110,7 @@ class RowSpelling:
             "master_metadata_track_name": title if track else None,
             "master_metadata_album_artist_name": thing.creator if track else None,
             "master_metadata_album_album_name": thing.collection if track else None,
-            "spotify_track_uri": thing.uri if track else None,
+            "spotify_track_uri": thing.uri_in(self.catalogue) if track else None,
             "episode_name": title if episode else None,
             "episode_show_name": thing.collection if episode else None,
             "spotify_episode_uri": thing.uri if episode else None,

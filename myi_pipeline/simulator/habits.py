@@ -1,6 +1,5 @@
-"""When the listener listens: hours, silent days, holidays, nights of a clock change.
-
-Invariant: the quotas of all days add up to the spec's plays, exactly.
+"""When the listener listens: hours, silent days, holidays, nights of a clock change. The quotas of all days add up to
+the spec's plays exactly.
 """
 
 from __future__ import annotations

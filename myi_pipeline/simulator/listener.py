@@ -1,8 +1,5 @@
-"""The synthetic listener: a shelf, habits, and the truth in words.
-
-Belongs here: one person and the translation of plays by number into plays in words. Not here: behaviour over time
-(see `behaviour`), how a play is spelt in a file (see `extended` and `account`).
-Invariant: `plays` plays exactly, in time order, the same ones on every call.
+"""The synthetic listener: a shelf, habits, and the plays in words. `plays` yields exactly the same ones, in time order,
+on every call.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ _POPULARITY_SLOTS = 8192
 
 
 def popularity(count: int, *, exponent: float) -> tuple[int, ...]:
-    """A wheel of slots on which rank r has about 1 / r**exponent of the room: one draw, one look-up."""
+    """A wheel of slots on which rank r has about 1 / r**exponent of the slots: one draw, one look-up."""
     weights = [1 / (rank + 1) ** exponent for rank in range(count)]
     total, reached, ends = sum(weights), 0.0, []
     for weight in weights:
@@ -78,7 +75,7 @@ class Listener:
             played_at=datetime.fromtimestamp(raw.played_at, UTC),
             ms_played=raw.ms_played,
             kind="unknown" if unknown else thing.kind,
-            uri=None if unknown else thing.uri,
+            uri=None if unknown else thing.uri_in(catalogue),
             title=None if unknown else thing.title_in(catalogue),
             creator=None if unknown else thing.creator,
             collection=None if unknown else thing.collection,
@@ -91,6 +88,7 @@ class Listener:
             offline=manner.offline,
             offline_at=_offline_at(raw.offline_stamp),
             incognito=manner.incognito,
+            identity=raw.identity,
         )
 
 

@@ -1,6 +1,5 @@
-"""Made-up names: pronounceable ones, and those that break careless software.
-
-Belongs here: text only. Invariant: no name of a real artist, album, show, book or person is written down here.
+"""Made-up names: pronounceable ones, and those that break careless software. None is that of a real artist, album,
+show, book or person.
 """
 
 from __future__ import annotations

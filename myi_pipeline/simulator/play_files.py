@@ -1,7 +1,5 @@
-"""The play files of an extended history while they fill up, and the counts of what is odd in them.
-
-Belongs here: file names, the order of rows in a file, the tally of quirks.
-Invariant: a row and its identical copies are in the same file.
+"""The play files of an extended history while they fill up, and the counts of what is odd in them. A row and its
+identical copies are in the same file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The records of the room: a play in words, a play by numbers, and what they refer to.
+"""The records of the simulator: a play in words, a play by numbers, and what they refer to.
 
-Belongs here: shapes only. Invariant: RawPlay and TruePlay say the same; TruePlay is for people and for the truth,
-RawPlay for writers in a hurry.
+RawPlay and TruePlay say the same: TruePlay is for people and for the truth, RawPlay for writers in a hurry.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from typing import NamedTuple
 class TruePlay(NamedTuple):
     """One play as it was. `played_at`: its end, UTC, whole seconds. `kind`: track, episode, chapter or unknown.
 
-    `source` is the kind of archive that told it, in core's words in lower case.
+    `source` is the kind of archive that reports it, named as `Source` is in lower case. `identity` is equal for the
+    rows of several archives that report one play, and None for a play that only one row reports.
     """
 
     played_at: datetime
@@ -33,6 +33,7 @@ class TruePlay(NamedTuple):
     offline_at: datetime | None
     incognito: bool | None
     source: str = "extended_history"
+    identity: tuple[object, ...] | None = None
 
 
 class Manner(NamedTuple):
@@ -69,6 +70,11 @@ class RawPlay(NamedTuple):
     offline_stamp: int | None
     lot: float
     video: bool
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes it this play and no other, whichever archive has it."""
+        return self.played_at, self.thing, self.lot
 
 
 PLATFORMS = (

@@ -1,10 +1,8 @@
 """What a synthetic listener is made of: the seed, the span, the size, and one knob per known quirk of real exports.
 
-Belongs here: plain values and their limits. Not here: anything random.
-Invariant: equal specs give equal listeners, and equal listeners give equal bytes.
-
-A rate is a share of plays unless its comment says of tracks or of sessions. The defaults follow what was seen in
-real exports; where a quirk is too rare to show up in a small archive, its default is raised.
+Equal specs give equal listeners, and equal listeners give equal bytes. A rate is a share of plays unless its comment
+says of tracks or of sessions. The defaults follow what was seen in real exports; where a quirk is too rare to show up
+in a small archive, its default is raised.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ class ArchiveSpec:
     artists: int | None = None  # None: grows with the square root of plays, 12 to 800
     awkward_artists_from: int = 0  # the place in the order of popularity where awkward names begin
 
-    # Of plays
+    # Shares of plays
     identical_rows: float = 0.001  # written twice, equal in every field: an artefact of the export, one play
     twin_plays: float = 0.0005  # equal time, content and ms_played, another platform or reason: two plays
     without_ms_played: float = 0.0002
@@ -47,8 +45,9 @@ class ArchiveSpec:
     empty_reasons: float = 0.002
     null_flags: float = 0.003
     offline_outliers: float = 0.0003  # offline_timestamp off by up to a year
+    told_by_both: float = 0.0  # of relinked tracks: exports of the new catalogue have a row for each URI, two plays
 
-    # Of sessions
+    # Shares of sessions
     skipping_sessions: float = 0.04
     looping_sessions: float = 0.03
     podcast_sessions: float = 0.04
@@ -58,19 +57,20 @@ class ArchiveSpec:
     incognito_sessions: float = 0.02
     abroad_sessions: float = 0.03  # half of them in the unknown country ZZ
 
-    # Of tracks
+    # Shares of tracks
     unknown_tracks: float = 0.004  # removed before any export: content all null, always
     removed_tracks: float = 0.004  # there in the old catalogue, all null in the new one
     renamed_tracks: float = 0.006  # same URI, another title in the new catalogue
     unnamed_tracks: float = 0.001  # a URI and no names
     uriless_tracks: float = 0.001  # names and no URI
     local_tracks: float = 0.004
+    relinked_tracks: float = 0.0  # same names, another URI in the new catalogue
 
-    # Of albums
+    # Shares of albums
     compilations: float = 0.05  # the album's artist is not the track's
     reissues: float = 0.04  # the titles of another album again, with URIs of their own
 
-    # Of days
+    # Days
     silent_days: float = 0.12
     holidays_per_year: int = 1  # a week or two without a play
 

@@ -1,10 +1,10 @@
-"""The marts as they must be, counted in plain Python from what the generator knows.
+"""The marts as they must be, counted in plain Python from what the generator knows, without SQL.
 
-Belongs here: counting. Not here: which plays there are (see `resolve`), SQL, or anything that the marts are made with.
-Invariant: rows are named tuples in the order of their keys, so that a test compares two lists and nothing else.
-
-Chosen where the design leaves it open: a day's distinct tracks and artists count every play of kind track, counted
-or not; artists and albums come from tracks alone; durations are unknown from archives, so a play counts from 30 s.
+Rows are named tuples in the order of their keys, so that a test compares two lists and nothing else. Times are UTC,
+dates and hours are the listener's, and milliseconds leave out what is unknown. Chosen where the marts' definition
+leaves it open: what was heard of a play of up to an hour lies in the hour in which it ended; a day's distinct tracks
+and artists count every play of kind track, counted or not; artists and albums come from tracks only; durations are
+unknown from archives, so a play counts from 30 s.
 """
 
 from __future__ import annotations
@@ -17,20 +17,82 @@ from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from myi_pipeline.simulator.archive_truth import ArchiveTruth
-from myi_pipeline.simulator.mart_rows import (
-    AlbumKey,
-    DayRow,
-    FirstRow,
-    HourRow,
-    PeriodRow,
-    SessionRow,
-    StreakRow,
-    TrackKey,
-)
 from myi_pipeline.simulator.plays import TruePlay
 from myi_pipeline.simulator.resolve import ContentId, Names, ResolvedPlay, resolve
 
+
+class DayRow(NamedTuple):
+    local_date: date
+    plays: int
+    counted_plays: int
+    ms_played: int
+    unknown_plays: int  # plays of unknown ms_played
+    distinct_tracks: int
+    distinct_artists: int
+
+
+class HourRow(NamedTuple):
+    local_date: date
+    local_hour: int
+    plays: int
+    counted_plays: int
+    ms_played: int
+
+
+class TrackKey(NamedTuple):
+    """A track as its canonical content has it: the URI if there is one, and its final names."""
+
+    uri: str | None
+    title: str | None
+    creator: str | None
+    collection: str | None
+
+
+class AlbumKey(NamedTuple):
+    artist: str
+    album: str
+
+
+class PeriodRow(NamedTuple):
+    """`key`: a TrackKey, an artist's name or an AlbumKey. `period`: week, month, year or all."""
+
+    period: str
+    period_start: date
+    key: Hashable
+    plays: int
+    counted_plays: int
+    ms_played: int
+    first_played_at: datetime
+    last_played_at: datetime
+
+
+class SessionRow(NamedTuple):
+    """`started_at`: of its first play in order (its end where ms_played is unknown); `ended_at`: of its last."""
+
+    started_at: datetime
+    ended_at: datetime
+    plays: int
+    counted_plays: int
+    ms_played: int
+
+
+class StreakRow(NamedTuple):
+    first_date: date
+    last_date: date
+    days: int
+
+
+class FirstRow(NamedTuple):
+    """`entity`: track, artist or album; `key` as in PeriodRow."""
+
+    entity: str
+    key: Hashable
+    first_played_at: datetime
+
+
 COUNTED_FROM_MS = 30_000
+# A play that lasted longer lies in the hours in which it was heard.
+LONGEST_IN_ONE_HOUR_MS = 3_600_000
 SILENCE = timedelta(minutes=30)
 _BEGINNING = date(1970, 1, 1)
 
@@ -61,7 +123,7 @@ class MartTruth:
 def expected_marts(archives: Sequence[ArchiveTruth | Iterable[TruePlay]], *, time_zone: str) -> MartTruth:
     """The marts of one listener in `time_zone` after all `archives` were imported, in any order.
 
-    A sequence of TruePlay stands for the archive that would tell just those.
+    A sequence of TruePlay stands for the archive that holds just those.
     """
     resolution = resolve([each.plays() if isinstance(each, ArchiveTruth) else each for each in archives])
     zone = ZoneInfo(time_zone)
@@ -144,9 +206,25 @@ def _days(plays: list[ResolvedPlay], local: list[datetime], entities: list[_Enti
 
 
 def _hours(plays: list[ResolvedPlay], local: list[datetime]) -> list[HourRow]:
+    """Plays where they ended; what was heard of a long one where it lay, minute by minute."""
     # In the autumn an hour comes twice; both are the same local hour.
     groups = _group(plays, ((moment.date(), moment.hour) for moment in local))
-    return [HourRow(*key, *_sums(group)) for key, group in sorted(groups.items())]
+    rows = {key: _sums(group) for key, group in groups.items()}
+    for play, moment in zip(plays, local, strict=True):
+        if (play.ms_played or 0) <= LONGEST_IN_ONE_HOUR_MS:
+            continue
+        _add(rows, moment, -(play.ms_played or 0))
+        at = _started_at(play)
+        while at < play.played_at:
+            until = min(at.replace(second=0, microsecond=0) + timedelta(minutes=1), play.played_at)
+            _add(rows, at.astimezone(moment.tzinfo), (until - at) // timedelta(milliseconds=1))
+            at = until
+    return [HourRow(*key, *sums) for key, sums in sorted(rows.items())]
+
+
+def _add(rows: dict[tuple[date, int], tuple[int, int, int]], local: datetime, ms: int) -> None:
+    count, counted, total = rows.get((local.date(), local.hour), (0, 0, 0))
+    rows[local.date(), local.hour] = count, counted, total + ms
 
 
 def period_starts(day: date) -> tuple[tuple[str, date], ...]:

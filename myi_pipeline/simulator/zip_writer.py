@@ -1,6 +1,5 @@
-"""ZIP files that come out the same, byte for byte, for the same members.
-
-Invariant: nothing of the machine, the user or the hour enters an archive.
+"""ZIP files that come out the same, byte for byte, for the same members: nothing of the machine, the user or the hour
+enters them.
 """
 
 from __future__ import annotations

@@ -1,16 +1,13 @@
-"""How an answer from the marts looks on the wire: JSON or CSV, packed or not, new or unchanged.
+"""How an answer from the marts looks on the wire: JSON or CSV, compressed or not, new or unchanged.
 
-Belongs here: what is agreed with the client in headers (Accept, Accept-Encoding, If-None-Match, ETag, Link). Not here:
-reading rows (listing.py). Invariant: a tag names one sequence of bytes; it follows from who asks, for what, in which
-form, the version of that user's marts and this build of the room, so that an unchanged answer is known to be so before
-anything but the version has been read.
+Invariant: an ETag names one sequence of bytes. It is derived from the user, the address, the format, the version of
+that user's marts and this build of the package, so an unchanged answer is known once the version is read.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -25,17 +22,21 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from myi_pipeline.api.problems import Problem
+from myi_pipeline.web.problems import Problem
 
 JSON, CSV = "application/json", "text/csv"
 # Below this a packet is not filled anyway; level 1 packs lists to a sixth in a third of the time of the usual level.
 _PACK_FROM_BYTES, _PACK_LEVEL = 1_000, 1
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Where a spreadsheet may see the beginning of a formula: at that of a cell, and behind what may end one where commas do
+# not (a semicolon in half of Europe, a tab, a line break that an import does not take for part of a text). Beside the
+# usual signs those of full width, which spreadsheets in East Asia read as the usual ones.
+_FORMULA = re.compile(r"""(?:^|(?<=[;\t\r\n]))(?=[\s"']{0,9}[=+\-@＝＋－＠])|^(?=[\t\r\n])""")
+_NUMBER = re.compile(r"-?[0-9]+\Z")
 
 
 @cache
 def _build() -> bytes:
-    """A digest of this room's code and statements: another build may answer otherwise."""
+    """A digest of this package's code and statements: another build may answer differently."""
 
     def texts(folder: Traversable) -> Iterable[bytes]:
         for entry in sorted(folder.iterdir(), key=lambda each: each.name):
@@ -45,7 +46,7 @@ def _build() -> bytes:
                 yield entry.read_bytes()
 
     digest = blake2b(digest_size=8)
-    for text in texts(files("myi_pipeline.api")):
+    for text in texts(files("myi_pipeline.web")):
         digest.update(text)
     return digest.digest()
 
@@ -80,7 +81,7 @@ def _media_type(accept: str | None, *, may_be_csv: bool) -> str:
         return CSV
     if weight(JSON) > 0:
         return JSON
-    raise Problem(406, "not-acceptable", f"This comes as {JSON}{' or ' + CSV if may_be_csv else ''}.")
+    raise Problem(406, "not-acceptable", f"Available as {JSON}{' or ' + CSV if may_be_csv else ''}.")
 
 
 def accept_json(request: Request) -> None:
@@ -131,12 +132,12 @@ class Reply:
 
 
 def agree(
-    request: Request, *, user_id: int, version: int | None, hangs_on: Sequence[object] = (), may_be_csv: bool = False
+    request: Request, *, user_id: int, version: int | None, varies_by: Sequence[object] = (), may_be_csv: bool = False
 ) -> Reply:
-    """The form of the answer. `hangs_on` is what it follows from besides marts and address: today's date, a login."""
+    """The form of the answer. `varies_by` is what it depends on besides marts and address: today's date, a login."""
     headers, scope = request.headers, request.scope
     media_type = _media_type(headers.get("accept"), may_be_csv=may_be_csv)
-    parts = (user_id, version, media_type, scope["path"], scope["query_string"].decode("latin-1"), *hangs_on)
+    parts = (user_id, version, media_type, scope["path"], scope["query_string"].decode("latin-1"), *varies_by)
     digest = blake2b("\0".join(map(str, parts)).encode(), key=_build(), digest_size=12).hexdigest()
     return Reply(
         media_type=media_type,
@@ -147,15 +148,15 @@ def agree(
 
 
 def csv_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    """RFC 4180 with a header. A text that a spreadsheet would run as a formula gets an apostrophe in front."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
-    return out.getvalue().encode("utf-8", "replace")
+    """RFC 4180 with a header; texts are quoted, numbers and dates are not.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe in front of that.
+    """
+    lines = [",".join(columns), *(",".join(_cell(column, row[column]) for column in columns) for row in rows), ""]
+    return "\r\n".join(lines).encode("utf-8", "replace")
 
 
-def _cell(value: object) -> str:
+def _cell(column: str, value: object) -> str:
     match value:
         case None:
             return ""
@@ -166,7 +167,10 @@ def _cell(value: object) -> str:
         case date():
             return value.isoformat()
         case str():
-            return "'" + value if value.startswith(_FORMULA) else value
+            # Some ids are texts in JSON, where a number of 64 bits would lose digits.
+            if column.endswith("_id") and _NUMBER.match(value):
+                return value
+            return '"' + _FORMULA.sub("'", value).replace('"', '""') + '"'
         case _:
             return str(value)
 

@@ -1,8 +1,7 @@
-"""Figures for Prometheus.
+"""Metrics for Prometheus: what this process counted, and what the view `ops.figures` says at the moment of asking.
 
-Belongs here: what is counted in this process, and what the view of figures says at the moment of asking. Not here: the
-route. Invariants: nothing here is about one user; the database part is read as the role `monitor`, which sees
-aggregates alone; without a database the figures of this process are there all the same.
+None of them is about one user. The database part is read as the role `monitor`, which sees aggregates alone; without a
+database the metrics of this process are still served.
 """
 
 from __future__ import annotations
@@ -12,17 +11,20 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from myi_pipeline.api.database import DatabaseGone, Pools
 from myi_pipeline.settings import Settings
+from myi_pipeline.web.reads.database import DatabaseGone, Pools
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # The aims of the reads are 5 ms and 100 ms.
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-# Of ops.figures: what each is, and the name of its label.
+# The figures of ops.figures: what each is, and the name of its label.
 _FIGURES = {
     "users": ("Users.", None),
     "marts_age_seconds": ("Seconds since the last complete refresh of the marts.", None),
     "mart_runs_failed_24h": ("Refreshes that failed in 24 hours.", None),
+    "last_mart_run_seconds": ("Seconds that the last complete refresh took.", None),
+    "last_mart_run_models": ("Models that the last complete refresh built.", None),
+    "mart_model_seconds": ("Seconds that a model took in its last run.", "model"),
     "ledger_open_rows": ("Changes that wait for a refresh.", "ledger"),
     "ledger_age_seconds": ("Seconds since the oldest change that waits for a refresh.", None),
     "last_poll_age_seconds": ("Seconds since a poll last succeeded.", None),
@@ -36,13 +38,19 @@ _FIGURES = {
 }
 
 
+_ASKED = b"select name, label, value from ops.figures union all select name, label, value from ops.mart_figures"
+
+
 class Metrics:
-    """Of one running API."""
+    """The metrics of one running API."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
-            "myi_http_requests", "Requests answered.", ("method", "route", "status"), registry=self._registry
+            "myi_http_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self._registry,
         )
         self._seconds = Histogram(
             "myi_http_request_seconds", "Seconds until a request was answered.", ("route",),
@@ -58,7 +66,7 @@ class Metrics:
     async def page(self, pools: Pools, settings: Settings) -> bytes:
         """The exposition format."""
         try:
-            rows = await pools.ask_monitor("select name, label, value from ops.figures")
+            rows = await pools.ask_monitor(_ASKED)
         except DatabaseGone:
             rows = None
         now = CollectorRegistry()

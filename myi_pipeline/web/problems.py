@@ -1,7 +1,6 @@
-"""Every error as a problem document (RFC 9457).
+"""Every error as a problem document (RFC 9457): which failure has which status and type, and what it says.
 
-Belongs here: which failure has which status and type, and what it says. Not here: raising them. Invariant: whatever
-goes wrong, the answer is `application/problem+json` and tells nothing of the inside: no SQL, no path, no secret.
+Invariant: an error answer reveals no internals: no SQL, no path, no secret.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from myi_pipeline.core.errors import BadInput, CircuitOpen, Forbidden, Gone, MyiError, RateLimited, Transient
+from myi_pipeline.errors import BadInput, CircuitOpen, DiskFull, Forbidden, Gone, MyiError, RateLimited, Transient
 from myi_pipeline.logs import correlation_id, mask
 
 log = structlog.get_logger(__name__)
@@ -57,7 +56,7 @@ class ProblemDocument(BaseModel):
 
     type: str = Field(description="Names the kind of problem, for programs.", examples=["urn:myi:problem:not-found"])
     title: str = Field(description="The status in words.", examples=["Not Found"])
-    status: int = Field(description="The HTTP status once more.", examples=[404])
+    status: int = Field(description="The HTTP status code.", examples=[404])
     detail: str = Field(description="What happened here, for people.", examples=["There is nothing here."])
     instance: str = Field(description="This request, as logs name it.", examples=["urn:myi:request:5f0c1e2d3a4b5c6d"])
     errors: list[ProblemField] | None = Field(default=None, description="With `invalid-request`: each wrong value.")
@@ -80,6 +79,15 @@ def unavailable(detail: str) -> Problem:
     return Problem(503, "unavailable", detail, headers={"Retry-After": str(_RETRY_AFTER_S)})
 
 
+def no_room() -> Problem:
+    return Problem(
+        507,
+        "no-room",
+        "The disk is nearly full, so nothing was stored. The operator has to free some space.",
+        headers={"Connection": "close"},
+    )
+
+
 def describe(error: Exception) -> Problem:
     """Which problem an exception is."""
     match error:
@@ -93,13 +101,15 @@ def describe(error: Exception) -> Problem:
             wait = max(1, int((error.retry_at - datetime.now(UTC)).total_seconds()) + 1)
             return Problem(503, "unavailable", str(error), headers={"Retry-After": str(wait)})
         case psycopg.errors.QueryCanceled():
-            return Problem(504, "took-too-long", "This took longer than a request may take; ask for less.")
+            return Problem(504, "took-too-long", "The request took too long; ask for less.")
         case psycopg.errors.UndefinedTable() | psycopg.errors.InvalidSchemaName():
-            return unavailable("The marts are not built yet; the first refresh makes them.")
+            return unavailable("The marts are not built yet; the first refresh builds them.")
         case psycopg.errors.UndefinedColumn():
-            return unavailable("The marts are older than this program; the next refresh makes them anew.")
+            return unavailable("The marts are older than this version; the next refresh rebuilds them.")
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return unavailable("The database does not answer; try again in a moment.")
+        case DiskFull():
+            return no_room()
         case Transient():
             return unavailable(str(error))
         case BadInput():
@@ -111,12 +121,12 @@ def describe(error: Exception) -> Problem:
         case MyiError():
             return Problem(409, "refused", str(error))
         case _:
-            return Problem(500, "internal-error", "Something went wrong here; the log of this request says more.")
+            return Problem(500, "internal-error", "Something went wrong; the log says more about this request.")
 
 
 def _plain(error: HTTPException) -> Problem:
     kinds = {404: "not-found", 405: "method-not-allowed"}
-    details = {404: "There is nothing here.", 405: "This address takes other methods only."}
+    details = {404: "There is nothing here.", 405: "This address does not allow that method."}
     kind = kinds.get(error.status_code, "refused")
     detail = details.get(error.status_code, str(error.detail))
     return Problem(error.status_code, kind, detail, headers=error.headers)
@@ -128,7 +138,7 @@ def _invalid(error: RequestValidationError) -> Problem:
         {"place": ".".join(_word(part) for part in each["loc"]), "message": str(each["msg"])[:200]}
         for each in error.errors()[:20]
     ]
-    return Problem(422, "invalid-request", "Some values of the request cannot be.", errors=fields)
+    return Problem(422, "invalid-request", "Some values in the request are invalid.", errors=fields)
 
 
 def _word(part: object) -> str:

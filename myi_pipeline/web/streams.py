@@ -1,7 +1,6 @@
-"""Answers that stay open: how many a user may hold.
+"""Server-sent events: their wire format, and how many streams a user may hold open.
 
-Belongs here: counting them, and the wire form of server-sent events. Invariant: an open stream holds no connection to
-the database between two looks, and a user holds at most MOST_A_USER: a place is looked for and taken in one step.
+An open stream holds no connection to the database between two looks.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from myi_pipeline.api.problems import Problem
+from myi_pipeline.web.problems import Problem
 
 MEDIA_TYPE = "text/event-stream"
 # A page or two in each of a few browsers.
@@ -45,7 +44,7 @@ class Streams:
 
 
 class EventStream(StreamingResponse):
-    """Events of one user, who holds a place from before the first byte until the last, whoever ends it.
+    """Events of one user, who holds a place from before the first byte until the last, whichever side ends it.
 
     Raises Problem 429 instead of beginning.
     """

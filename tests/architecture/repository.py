@@ -1,4 +1,4 @@
-"""The house as text: what the tests of this folder look through."""
+"""The repository as text: what the tests of this folder look through."""
 
 from __future__ import annotations
 

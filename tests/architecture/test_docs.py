@@ -13,7 +13,7 @@ import yaml
 
 from myi_pipeline.cli.app import app
 from myi_pipeline.settings import PREFIX, Settings
-from tests.architecture.house import DOCS, ROOT, marts, pages, relative
+from tests.architecture.repository import DOCS, ROOT, marts, pages, relative
 
 CONFIGURATION = DOCS / "configuration.md"
 COMMANDS = DOCS / "commands.md"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.architecture.house import PACKAGE, ROOT, marts, relative
+from tests.architecture.repository import PACKAGE, ROOT, marts, relative
 
-API = PACKAGE / "api"
+API = PACKAGE / "web"
 # A mart, not `marts.version` of a Python object nor the folder of SQL files.
 _MART = re.compile(r"\b(?:from|join)\s+marts\.([a-z_]+)", re.IGNORECASE)
 ALL_MARTS = {model.stem for model in marts()}

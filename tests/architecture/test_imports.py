@@ -1,4 +1,4 @@
-"""No module imports out of its room; the contracts stand in pyproject.toml."""
+"""No module imports what its package must not; the contracts are in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.architecture.house import ROOT
+from tests.architecture.repository import ROOT
 
 
 def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -16,21 +16,21 @@ def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_room_imports_only_what_it_may() -> None:
+def test_every_package_imports_only_what_it_may() -> None:
     done = _lint(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_forbidden_import_is_noticed(tmp_path: Path) -> None:
-    for room in ("", "low", "high"):
-        (tmp_path / "house" / room).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "house" / room / "__init__.py").touch()
-    (tmp_path / "house" / "low" / "a.py").write_text("def f():\n    import house.high\n")
+    for package in ("", "low", "high"):
+        (tmp_path / "shop" / package).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "shop" / package / "__init__.py").touch()
+    (tmp_path / "shop" / "low" / "a.py").write_text("def f():\n    import shop.high\n")
     (tmp_path / ".importlinter").write_text(
-        "[importlinter]\nroot_package = house\n"
+        "[importlinter]\nroot_package = shop\n"
         "[importlinter:contract:1]\nname = x\ntype = forbidden\n"
-        "source_modules = house.low\nforbidden_modules = house.high\n"
+        "source_modules = shop.low\nforbidden_modules = shop.high\n"
     )
     done = _lint(tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "house.low.a -> house.high" in done.stdout
+    assert "shop.low.a -> shop.high" in done.stdout

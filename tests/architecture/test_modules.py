@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.house import ROOT, modules, relative
+from tests.architecture.repository import ROOT, modules, relative
 
 _LEFT_UNDONE = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 _SOURCES = ("myi_pipeline", "dbt_project", "tests", "benchmarks", "docs")
@@ -17,7 +17,7 @@ _SUFFIXES = (".py", ".sql", ".yml", ".yaml", ".md", ".toml")
 
 
 @pytest.mark.parametrize("path", modules(), ids=relative)
-def test_a_module_says_what_belongs_there(path: Path) -> None:
+def test_a_module_says_what_it_is(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert not source.strip() or ast.get_docstring(ast.parse(source))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from myi_pipeline.settings import PREFIX, Settings
-from tests.architecture.house import DOCS, ROOT, pages, relative
+from tests.architecture.repository import DOCS, ROOT, pages, relative
 
 # Read by the tests alone, or a pattern of several names.
 _NO_SETTINGS = {"MYI_TEST_DATABASE_URL", "MYI_TEST_NEEDS_BROWSER", "MYI_DATABASE_URL_"}

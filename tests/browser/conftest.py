@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.house import House, running_house
+from tests.browser.setups import Setup, running_setup
 
 NEEDED, PICTURES = "MYI_TEST_NEEDS_BROWSER", "MYI_TEST_PICTURES"
 _NONE = "there is no browser: apt-get install --no-install-recommends chromium fonts-dejavu-core"
@@ -38,7 +38,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[House]:
+def setup(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Setup]:
     """Asks for the browser first: without one, nothing needs to be started."""
-    with running_house(tmp_path_factory.mktemp("house"), is_pretty=PICTURES in os.environ) as house:
-        yield house
+    with running_setup(tmp_path_factory.mktemp("setup"), is_pretty=PICTURES in os.environ) as setup:
+        yield setup

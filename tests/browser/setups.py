@@ -20,9 +20,11 @@ from typing import Any
 import httpx
 import psutil
 
-from myi_pipeline.services import login_user, manage_users
-from myi_pipeline.services.open_spotify import open_spotify
-from myi_pipeline.services.open_warehouse import open_warehouse
+from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.people import logins, manage_users
+from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.providers.spotify.open_spotify import open_spotify
+from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import Settings
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
 from myi_pipeline.simulator.live import (
@@ -34,8 +36,6 @@ from myi_pipeline.simulator.live import (
     running_simulator,
 )
 from myi_pipeline.simulator.names import AWKWARD_NAMES
-from myi_pipeline.spotify.transport import utc_now
-from myi_pipeline.warehouse.connections import Role, Warehouse
 from tests.conftest import end_outside, free_port
 
 USER, LISTENER = "ana", "listener-1"
@@ -46,7 +46,7 @@ _YEARS, _PLAYS, _PRETTY_PLAYS = 3, 5_000, 20_000
 
 
 @dataclass(frozen=True)
-class House:
+class Setup:
     """What runs, where it is, and the folder of this test."""
 
     settings: Settings
@@ -98,7 +98,7 @@ class House:
 
 
 @contextmanager
-def running_house(folder: Path, *, is_pretty: bool = False) -> Iterator[House]:
+def running_setup(folder: Path, *, is_pretty: bool = False) -> Iterator[Setup]:
     """`myi up` until the block ends. In a pretty one everything has an ordinary name."""
     api_port = free_port()
     redirect = f"http://127.0.0.1:{api_port}/callback"
@@ -123,9 +123,9 @@ def running_house(folder: Path, *, is_pretty: bool = False) -> Iterator[House]:
             with open_warehouse(settings) as warehouse:
                 _connect(settings, warehouse, simulator)
                 with _up(settings, folder / "log") as process:
-                    house = House(settings, warehouse, simulator, folder, process, is_pretty)
-                    house.wait_until(house.answers, what="the pages do not come up")
-                    yield house
+                    setup = Setup(settings, warehouse, simulator, folder, process, is_pretty)
+                    setup.wait_until(setup.answers, what="the pages do not come up")
+                    yield setup
         finally:
             end_outside(settings.home)
 
@@ -135,9 +135,9 @@ def _connect(settings: Settings, warehouse: Warehouse, simulator: Simulator) -> 
     with open_spotify(settings, warehouse) as opened, warehouse.connect(Role.INGEST, autocommit=True) as connection:
         manage_users.add_user(connection, user_key=USER, time_zone=settings.new_user_time_zone, display_name="Ana")
         user_id = manage_users.get_user(connection, user_key=USER).user_id
-        pending = login_user.begin_login(opened, settings, user_id=user_id, user_key=USER)
+        pending = logins.begin_login(opened, settings, user_id=user_id, user_key=USER)
         redirected = simulator.visit(pending.url, LISTENER)
-        login_user.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
+        logins.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
 
 
 @contextmanager

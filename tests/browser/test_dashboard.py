@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, FilePayload, expect
 
-from tests.architecture.house import ROOT
+from tests.architecture.repository import ROOT
 from tests.browser.conftest import PICTURES
-from tests.browser.house import HOSTILE, LISTENER, House
+from tests.browser.setups import HOSTILE, LISTENER, Setup
 from tests.browser.visits import DESKTOP, PHONE, Scheme, Visitor, discover, visiting
 
-# The first test waits for the whole house to start and for an import: four minutes on a machine with much else to do.
+# The first test waits for the whole setup to start and for an import: four minutes on a machine with much else to do.
 pytestmark = pytest.mark.timeout(600)
 
 PAGES = {"/", "/top", "/history", "/sessions", "/imports", "/coverage", "/account"}
@@ -30,14 +30,14 @@ _IMPORTED_S = 240.0
 class Person:
     """Who is signed in, with an imported archive: the browser's cookies, and every page that was found."""
 
-    house: House
+    setup: Setup
     browser: Browser
     state: Any
     pages: list[str]
     noted: list[str]
 
     def visiting(self, **options: Any) -> Any:
-        return visiting(self.browser, self.house.url, state=self.state, **options)
+        return visiting(self.browser, self.setup.url, state=self.state, **options)
 
 
 def sign_in(visitor: Visitor) -> None:
@@ -69,10 +69,10 @@ def totals(visitor: Visitor) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def person(house: House, chromium: Browser) -> Iterator[Person]:
-    archive = house.archive()
-    allowed = (house.simulator.accounts_url,)
-    with visiting(chromium, house.url, also_allowed=allowed) as visitor:
+def person(setup: Setup, chromium: Browser) -> Iterator[Person]:
+    archive = setup.archive()
+    allowed = (setup.simulator.accounts_url,)
+    with visiting(chromium, setup.url, also_allowed=allowed) as visitor:
         sign_in(visitor)
         assert [each["method"] for each in ask(visitor, "/v1/me/sign-ins")["sign_ins"]] == ["spotify"]
         hand_in(visitor, archive)
@@ -85,11 +85,11 @@ def person(house: House, chromium: Browser) -> Iterator[Person]:
             summary = visitor.page.request.get(f"{visitor.origin}/v1/me/summary")
             return summary.ok and totals(visitor)["plays"] > 4_000
 
-        house.wait_until(is_imported, what="the archive is not imported", at_most_s=_IMPORTED_S)
+        setup.wait_until(is_imported, what="the archive is not imported", at_most_s=_IMPORTED_S)
         # The page has followed it by itself.
         expect(visitor.page.locator("section.live")).to_contain_text("Imported")
         pages = discover(visitor)
-        yield Person(house, chromium, visitor.page.context.storage_state(), pages, visitor.noted)
+        yield Person(setup, chromium, visitor.page.context.storage_state(), pages, visitor.noted)
 
 
 def test_a_person_signs_in_hands_an_archive_in_and_finds_every_page(person: Person) -> None:
@@ -179,3 +179,33 @@ def test_pictures_for_the_readme_are_taken(person: Person) -> None:
         with person.visiting(size=size, scheme=scheme) as visitor:
             visitor.open(path)
             visitor.page.screenshot(path=folder / f"{name}.png")
+
+
+def test_dagsters_pages_let_a_person_in_by_the_link_of_myi_up_and_follow_what_happens(person: Person) -> None:
+    """One click: the link hands its secret over by itself; the pages' data come over HTTP and a web socket."""
+    setup = person.setup
+    origin = f"http://127.0.0.1:{setup.settings.dagster_port}"
+    (link,) = re.findall(rf"{origin}/myi/enter#\S+", setup.log)
+    with person.browser.new_context() as context:
+        page = context.new_page()
+        sockets: list[str] = []
+        received: list[str] = []
+        page.on(
+            "websocket",
+            lambda socket: (
+                sockets.append(socket.url),
+                socket.on("framereceived", lambda frame: received.append(str(frame))),
+            ),
+        )
+        page.goto(f"{origin}/runs")
+        expect(page.get_by_role("heading", name="Dagster's pages")).to_be_visible()
+        page.goto(link)
+        page.wait_for_url(re.compile(re.escape(origin) + "(?!/myi)"))
+        page.goto(f"{origin}/runs")
+        expect(page.get_by_text("listening_history").or_(page.get_by_text("Success")).first).to_be_visible(
+            timeout=60_000
+        )
+        assert "#" not in page.url
+        assert any(url.endswith("/graphql") for url in sockets)
+        page.wait_for_timeout(500)
+        assert any("connection_ack" in frame for frame in received)

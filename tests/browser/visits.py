@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request
 
-from tests.browser.house import HOSTILE
+from tests.browser.setups import HOSTILE
 
 Scheme = Literal["light", "dark"]
 PHONE, DESKTOP = (390, 844), (1280, 800)
@@ -114,7 +114,7 @@ class Visitor:
 
     def ask_axe(self, path: str) -> None:
         """The rules of axe-core; what it calls minor or moderate is left to people."""
-        # `preload` would ask for the style sheets once more.
+        # `preload` would ask for the style sheets again.
         found = Axe().run(self.page, options={"resultTypes": ["violations"], "preload": False}).response
         for rule in found["violations"]:
             if rule["impact"] in ("serious", "critical"):

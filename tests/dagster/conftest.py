@@ -1,7 +1,7 @@
 """Dagster for tests: definitions of one installation, and a real instance on Postgres.
 
-The dbt project is parsed once a session (10 s) and handed to every test's home. Importing Dagster costs 7 CPU seconds,
-so tests here are few and each looks at much.
+The dbt project is parsed once for all workers (10 s) and handed to every test's home. Importing Dagster costs 7 CPU
+seconds, so tests here are few and each looks at much.
 """
 
 from __future__ import annotations
@@ -9,33 +9,33 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_postgres import DagsterPostgresStorage
 
 from myi_pipeline.definitions import build_definitions
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START, sync_partitions
-from myi_pipeline.defs.recently_played import RECENTLY_PLAYED
+from myi_pipeline.defs.polling import RECENTLY_PLAYED
 from myi_pipeline.defs.resources import Installation
-from myi_pipeline.services.dbt_manifest import dbt_manifest
-from myi_pipeline.services.encryption_keys import require_keys
-from myi_pipeline.services.manage_users import add_user
-from myi_pipeline.services.prepare_dagster import prepare_dagster
+from myi_pipeline.marts.dbt_runner import dbt_manifest
+from myi_pipeline.operations.dagster_home import prepare_dagster
+from myi_pipeline.people.manage_users import add_user
+from myi_pipeline.postgres.connections import Role, Warehouse, compose_url, parse_url
+from myi_pipeline.providers import token_vault
+from myi_pipeline.providers.encryption_keys import require_keys
 from myi_pipeline.settings import Settings
-from myi_pipeline.simulator import decoys
 from myi_pipeline.simulator.live import MovableClock, Simulator, SimulatorSpec, apps_for, persona, running_simulator
-from myi_pipeline.warehouse import token_vault
-from myi_pipeline.warehouse.connections import Role, Warehouse
+from tests.hostile import decoys
 
 
 @dataclass
-class House:
+class Setup:
     """An installation, its definitions and an instance."""
 
     settings: Settings
@@ -83,13 +83,25 @@ class House:
 
 @pytest.fixture(scope="session")
 def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("manifests")
+    base = tmp_path_factory.getbasetemp()
+    # The workers of one session share what lies above their own folders; whoever comes first parses.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "manifests"
+    # In a clone that was parsed ahead it stays empty.
+    folder.mkdir(exist_ok=True)
     dbt_manifest(folder)
     return folder
 
 
+@pytest.fixture(scope="session")
+def tables_of_dagster(server_for: Callable[[str], Any]) -> None:
+    """Dagster's tables in the template, so that no test's database begins by migrating them (1 to 2 s)."""
+    url = server_for("embedded").template.dagster_url()
+    DagsterPostgresStorage(compose_url(parse_url(url), scheme="postgresql+psycopg2"))
+
+
 @pytest.fixture
 def dagster_home(
+    tables_of_dagster: None,
     settings_for_tests: Settings,
     warehouse: Warehouse,
     dagster_storage: None,
@@ -104,9 +116,9 @@ def dagster_home(
 
 
 @pytest.fixture
-def house(dagster_home: Settings, warehouse: Warehouse) -> Iterator[House]:
+def setup(dagster_home: Settings, warehouse: Warehouse) -> Iterator[Setup]:
     with dg.DagsterInstance.get() as instance:
-        yield House(dagster_home, warehouse, instance, build_definitions(dagster_home))
+        yield Setup(dagster_home, warehouse, instance, build_definitions(dagster_home))
 
 
 # In partition order; Cem does not sign in, Eva hears nothing.
@@ -117,11 +129,12 @@ CANARY = "canary0sings"
 
 
 @dataclass
-class LiveHouse(House):
-    """The house with a simulated Spotify, both on one clock."""
+class LiveSetup(Setup):
+    """The setup with a simulated Spotify, both on one clock."""
 
     simulator: Simulator
     clock: MovableClock
+    cursor: str | None = None
 
     @property
     def resources(self) -> dict[str, Any]:
@@ -148,11 +161,13 @@ class LiveHouse(House):
         run_config = {"ops": {"recently_played": {"config": config}}}
         return self.run("poll_users", tags={RANGE_START: first, RANGE_END: last}, run_config=run_config)
 
-    def schedule(self, minute: datetime) -> list[dg.RunRequest]:
-        context = dg.build_schedule_context(
-            instance=self.instance, resources=self.resources, scheduled_execution_time=minute
-        )
-        return list(self.definitions.resolve_schedule_def("hourly_polls").evaluate_tick(context).run_requests or ())
+    def polls_sensor(self) -> dg.SensorResult | dg.SkipReason:
+        """One look of the sensor that asks for polls; its cursor is kept, as the daemon does."""
+        result = self.sensor("polls", self.cursor)
+        assert isinstance(result, (dg.SensorResult, dg.SkipReason))
+        if isinstance(result, dg.SensorResult):
+            self.cursor = result.cursor
+        return result
 
     def reported(self) -> dict[str, dict[str, Any]]:
         """The newest materialization of each partition, as plain metadata."""
@@ -165,7 +180,7 @@ class LiveHouse(House):
 
 
 @pytest.fixture
-def live_house(dagster_home: Settings, warehouse: Warehouse) -> Iterator[LiveHouse]:
+def live_setup(dagster_home: Settings, warehouse: Warehouse) -> Iterator[LiveSetup]:
     clock = MovableClock()
     listeners = (
         persona("skipper", "ana", stale_days=0.0, silent_days=0.0, plays_per_day=600),
@@ -186,8 +201,8 @@ def live_house(dagster_home: Settings, warehouse: Warehouse) -> Iterator[LiveHou
             }
         )
         instance = stack.enter_context(dg.DagsterInstance.get())
-        house = LiveHouse(settings, warehouse, instance, build_definitions(settings, clock=clock), simulator, clock)
-        house.add_users(*USER_KEYS)
-        house.sign_in(*SIGNED_IN)
+        setup = LiveSetup(settings, warehouse, instance, build_definitions(settings, clock=clock), simulator, clock)
+        setup.add_users(*USER_KEYS)
+        setup.sign_in(*SIGNED_IN)
         sync_partitions(instance, warehouse)
-        yield house
+        yield setup

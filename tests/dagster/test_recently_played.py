@@ -2,139 +2,170 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import dagster as dg
 
-from myi_pipeline.core.poll_batches import hour_of
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START, USERS, sync_partitions
-from tests.dagster.conftest import LiveHouse
+from myi_pipeline.polling.pace import slot_of
+from tests.dagster.conftest import SIGNED_IN, LiveSetup
 
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
 
-def test_a_range_is_polled_in_one_run_and_only_who_was_polled_is_reported(live_house: LiveHouse) -> None:
-    house = live_house
-    house.simulator.control.fail("status", status=403, listener="dee", path="/v1/*", times=50)
+def test_a_range_is_polled_in_one_run_and_only_who_was_polled_is_reported(live_setup: LiveSetup) -> None:
+    setup = live_setup
+    setup.simulator.control.fail("status", status=403, listener="dee", path="/v1/*", times=50)
 
-    done = house.poll("ana", "eva")
+    done = setup.poll("ana", "eva")
 
     # Cem has no login, Dee's request fails: neither partition is reported, and the run goes on.
     assert done.success
-    reported = house.reported()
+    reported = setup.reported()
     assert {key: each["outcome"] for key, each in reported.items()} == {"ana": "new", "ben": "new", "eva": "none"}
     assert reported["ana"]["new_plays"] == reported["ana"]["items"] == 50
-    assert house.sql("select count(*) from raw.listening_events where source_id = 3")[0][0] == sum(
+    assert setup.sql("select count(*) from raw.listening_events where source_id = 3")[0][0] == sum(
         each["new_plays"] for each in reported.values()
     )
-    lines = [entry.user_message for entry in house.instance.all_logs(done.run_id)]
+    lines = [entry.user_message for entry in setup.instance.all_logs(done.run_id)]
     assert any(line.startswith("dee: ") and "refuses" in line for line in lines), lines
     assert any(line.startswith("3 users polled (failed 1, new 2, none 1); ") for line in lines), lines
 
     # Half of those who were asked may fail. Alone, Dee is all of them; a range without users is no success either.
-    house.sql("update ops.poll_states set due_at = null where failures > 0")
-    alone = house.poll("dee", "dee")
+    setup.sql("update ops.poll_states set due_at = null where failures > 0")
+    alone = setup.poll("dee", "dee")
     assert not alone.success
     (failure,) = alone.get_step_failure_events()
     assert "1 of 1 users failed; the first: dee" in str(failure.step_failure_data.user_failure_data)
-    assert not house.poll("eva", "ana").success
+    assert not setup.poll("eva", "ana").success
 
     # An hour later the page holds what is known and what is new; nothing in a cool-down, nothing before its turn.
-    assert house.poll("ana", "ben", force=False).success
-    polls = house.sql("select count(*) from ops.polls")
-    house.clock.advance(10 * MINUTE)
-    assert house.poll("ben", "ben", turn_within_minutes=0).success
-    assert house.sql("select count(*) from ops.polls") == polls
-    assert house.poll("ben", "ben", force=True).success
-    assert house.reported()["ben"]["outcome"] == "known"
-    house.clock.advance(12 * HOUR)
-    assert house.poll("ana", "ben").success
-    assert house.reported()["ana"]["outcome"] == "gap"
-    assert house.reported()["ana"]["gap_start"] < house.reported()["ana"]["gap_end"]
+    assert setup.poll("ana", "ben", force=False).success
+    polls = setup.sql("select count(*) from ops.polls")
+    setup.clock.advance(10 * MINUTE)
+    assert setup.poll("ben", "ben", turn_within_minutes=0).success
+    assert setup.sql("select count(*) from ops.polls") == polls
+    assert setup.poll("ben", "ben", force=True).success
+    assert setup.reported()["ben"]["outcome"] == "known"
+    setup.clock.advance(12 * HOUR)
+    assert setup.poll("ana", "ben").success
+    assert setup.reported()["ana"]["outcome"] == "gap"
+    assert setup.reported()["ana"]["gap_start"] < setup.reported()["ana"]["gap_end"]
 
 
-def test_each_batch_is_asked_for_once_an_hour_and_who_cannot_wait_sooner(live_house: LiveHouse) -> None:
-    house = live_house
-    begins = hour_of(house.clock.now()) + HOUR
-    house.clock.set(begins)
-    asked = [
-        (minute, request) for minute in (0, 29, 30, 31, 59) for request in house.schedule(begins + minute * MINUTE)
-    ]
-    ((minute, batch),) = asked
-    assert minute == 30
-    assert (batch.tags[RANGE_START], batch.tags[RANGE_END]) == ("ana", "eva")
+def test_one_run_polls_all_of_a_household_who_are_due_at_most_once_in_five_minutes(live_setup: LiveSetup) -> None:
+    setup = live_setup
 
-    # Asked for: not again in this hour, though a user who came moved nothing; and again in the next.
-    run_tags = {**batch.tags, "dagster/run_key": str(batch.run_key)}
-    house.clock.set(begins + 30 * MINUTE)
-    assert house.run("poll_users", tags=run_tags, run_config=batch.run_config).success
-    assert house.schedule(begins + 30 * MINUTE) == []
-    (following,) = house.schedule(begins + 90 * MINUTE)
-    assert following.run_key != batch.run_key
+    def polls() -> int:
+        return int(setup.sql("select count(*) from ops.polls")[0][0])
 
-    # Ana fills the window long before the next batch; the others wait for it.
-    ((due_at,),) = house.sql(
-        "select due_at from ops.poll_states inner join app.users using (user_id) where user_key = 'ana'"
+    def run_what_is_asked_for() -> list[tuple[str, str]]:
+        result = setup.polls_sensor()
+        requests = list(result.run_requests or ()) if isinstance(result, dg.SensorResult) else []
+        for request in requests:
+            assert setup.run("poll_users", tags=dict(request.tags), run_config=request.run_config).success
+        return [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests]
+
+    begins = slot_of(setup.clock.now()) + HOUR
+    setup.clock.set(begins)
+    assert run_what_is_asked_for() == [("ana", "eva")]
+    assert polls() == len(SIGNED_IN)
+    assert "were asked for" in str(setup.polls_sensor().skip_message)
+
+    # An hour of looks every half minute: Ana skips through tracks, the others are silent now and then.
+    asked: dict[datetime, tuple[str, str]] = {}
+    for look in range(1, 120):
+        setup.clock.set(begins + look * timedelta(seconds=30))
+        for span in run_what_is_asked_for():
+            asked[setup.clock.now()] = span
+    assert len(asked) <= 12
+    assert len({slot_of(moment) for moment in asked}) == len(asked)
+    times = dict(
+        setup.sql(
+            "select user_key, array_agg(polled_at order by polled_at) from ops.polls"
+            " inner join app.users using (user_id) group by 1"
+        )
     )
-    assert due_at < begins + 70 * MINUTE
-    house.clock.set(due_at - MINUTE)
-    assert "before their batch" in str(house.sensor("polls_sooner").skip_message)
-    house.clock.set(due_at + timedelta(seconds=1))
-    sooner = house.sensor("polls_sooner")
-    assert (sooner.tags[RANGE_START], sooner.tags[RANGE_END]) == ("ana", "ana")
-    polled_before = house.sql("select count(*) from ops.polls")[0][0]
-    assert house.run("poll_users", tags=dict(sooner.tags), run_config=sooner.run_config).success
-    assert house.sql("select count(*) from ops.polls")[0][0] == polled_before + 1
-    assert isinstance(house.sensor("polls_sooner"), dg.SkipReason)
+    for key in SIGNED_IN:
+        waits = [later - earlier for earlier, later in pairwise(times[key])]
+        assert max(waits) <= 20 * MINUTE, key
+    assert len(times["ana"]) >= 11
+    assert len(times["eva"]) == 4
 
-    # While polls wait for a free slot no more are asked for.
-    job = house.definitions.resolve_job_def("poll_users")
-    for _ in range(6):
-        house.instance.create_run_for_job(
+    # Eva asks for a poll in between.
+    setup.clock.set(begins + HOUR + 30 * SECOND)
+    assert run_what_is_asked_for()[0][1] == "eva"
+    setup.clock.advance(6 * MINUTE)
+    assert run_what_is_asked_for() == [("ana", "ana")]
+    setup.clock.advance(5 * MINUTE)
+    eva = "update ops.poll_states set due_at = %s from app.users as u where u.user_id = poll_states.user_id"
+    setup.sql(f"{eva} and user_key = 'eva'", setup.clock.now())
+    assert run_what_is_asked_for() == [("ana", "eva")]
+
+    # While polls wait for a free slot no more are asked for, and with the slot free they are, in the same minutes.
+    job = setup.definitions.resolve_job_def("poll_users")
+    waiting = [
+        setup.instance.create_run_for_job(
             job, status=dg.DagsterRunStatus.STARTED, tags={RANGE_START: "dee", RANGE_END: "dee"}
         )
-    assert house.schedule(begins + 90 * MINUTE) == []
-    house.clock.advance(5 * HOUR)
-    assert "free slot" in str(house.sensor("polls_sooner").skip_message)
+        for _ in range(6)
+    ]
+    setup.clock.advance(HOUR)
+    assert "free slot" in str(setup.polls_sensor().skip_message)
+    for run in waiting:
+        setup.instance.delete_run(run.run_id)
+    assert run_what_is_asked_for() == [("ana", "eva")]
 
 
-def test_checks_of_polling_count_down_the_logins_and_see_who_waits(live_house: LiveHouse) -> None:
-    house = live_house
-    assert house.poll("ana", "eva").success
-    assert _checks(house) == {"logins_are_good": True, "polls_are_fresh": True}
+def test_checks_of_polling_count_down_the_logins_and_see_who_waits(live_setup: LiveSetup) -> None:
+    setup = live_setup
+    assert setup.poll("ana", "eva").success
+    assert _checks(setup) == {"logins_are_good": True, "polls_are_fresh": True, "polls_succeed": True}
 
-    house.clock.advance(4 * HOUR)
-    assert _checks(house) == {"logins_are_good": True, "polls_are_fresh": False}
-    house.clock.advance(timedelta(days=155))
-    house.sql("update ops.poll_states set due_at = %s", house.clock.now())
-    assert _checks(house) == {"logins_are_good": False, "polls_are_fresh": True}
-    assert _severity(house) == dg.AssetCheckSeverity.WARN
-    house.clock.advance(timedelta(days=22))
-    _checks(house)
-    assert _severity(house) == dg.AssetCheckSeverity.ERROR
+    setup.clock.advance(4 * HOUR)
+    assert _checks(setup) == {"logins_are_good": True, "polls_are_fresh": False, "polls_succeed": True}
+    setup.clock.advance(timedelta(days=155))
+    setup.sql("update ops.poll_states set due_at = %s", setup.clock.now())
+    assert _checks(setup) == {"logins_are_good": False, "polls_are_fresh": True, "polls_succeed": True}
+    assert _severity(setup) == dg.AssetCheckSeverity.WARN
+    setup.clock.advance(timedelta(days=22))
+    _checks(setup)
+    assert _severity(setup) == dg.AssetCheckSeverity.ERROR
 
 
-def test_the_partition_of_a_user_who_left_goes_when_no_poll_holds_it(live_house: LiveHouse) -> None:
-    house = live_house
-    house.sql("delete from app.users where user_key in ('ben', 'eva')")
-    job = house.definitions.resolve_job_def("poll_users")
+def test_the_partition_of_a_user_who_left_goes_when_no_poll_holds_it(live_setup: LiveSetup) -> None:
+    setup = live_setup
+    setup.sql("delete from app.users where user_key in ('ben', 'eva')")
+    job = setup.definitions.resolve_job_def("poll_users")
     tags = {RANGE_START: "ana", RANGE_END: "cem"}
-    run = house.instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    run = setup.instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
 
-    (request,) = house.sensor("users").dynamic_partitions_requests
+    (request,) = setup.sensor("users").dynamic_partitions_requests
     assert request.partition_keys == ["eva"]
 
-    house.instance.delete_run(run.run_id)
-    assert sync_partitions(house.instance, house.warehouse) == (0, 2)
-    assert list(house.instance.get_dynamic_partitions(USERS)) == ["ana", "cem", "dee"]
+    setup.instance.delete_run(run.run_id)
+    assert sync_partitions(setup.instance, setup.warehouse) == (0, 2)
+    assert list(setup.instance.get_dynamic_partitions(USERS)) == ["ana", "cem", "dee"]
 
 
-def _checks(house: LiveHouse) -> dict[str, bool]:
-    done = house.run("check_polls")
+def _checks(setup: LiveSetup) -> dict[str, bool]:
+    done = setup.run("check_polls")
     assert done.success
     return {check.check_name: check.passed for check in done.get_asset_check_evaluations()}
 
 
-def _severity(house: LiveHouse) -> dg.AssetCheckSeverity:
-    done = house.run("check_polls")
+def _severity(setup: LiveSetup) -> dg.AssetCheckSeverity:
+    done = setup.run("check_polls")
     return next(check.severity for check in done.get_asset_check_evaluations() if check.check_name == "logins_are_good")
+
+
+def test_the_sensor_does_not_say_that_nobody_is_signed_in_while_spotify_asks_for_silence(live_setup: LiveSetup) -> None:
+    setup = live_setup
+    setup.sql(
+        "insert into ops.quota_blocks (client_id, bucket, blocked_at, blocked_until, in_a_row)"
+        " select distinct client_id, 'polls', %s::timestamptz, %s::timestamptz, 1 from app.credentials",
+        setup.clock.now(),
+        setup.clock.now() + 48 * HOUR,
+    )
+    assert setup.polls_sensor().skip_message == "no user may be polled now"

@@ -9,73 +9,74 @@ import dagster as dg
 
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START
 from myi_pipeline.defs.top_items import TOP_ITEMS
-from myi_pipeline.warehouse.connections import Role
-from tests.dagster.conftest import LiveHouse
+from myi_pipeline.postgres.connections import Role
+from tests.dagster.conftest import LiveSetup
 
 
-def tick(house: LiveHouse, schedule: str) -> dg.RunRequest | None:
+def tick(setup: LiveSetup, schedule: str) -> dg.RunRequest | None:
     context = dg.build_schedule_context(
-        instance=house.instance, resources=house.resources, scheduled_execution_time=house.clock.now()
+        instance=setup.instance, resources=setup.resources, scheduled_execution_time=setup.clock.now()
     )
-    requests = house.definitions.resolve_schedule_def(schedule).evaluate_tick(context).run_requests or []
+    requests = setup.definitions.resolve_schedule_def(schedule).evaluate_tick(context).run_requests or []
     assert len(requests) <= 1
     return requests[0] if requests else None
 
 
-def run(house: LiveHouse, job: str, request: dg.RunRequest, **config: Any) -> dg.ExecuteInProcessResult:
+def run(setup: LiveSetup, job: str, request: dg.RunRequest, **config: Any) -> dg.ExecuteInProcessResult:
     op = {"refresh_top_items": "top_items", "enrich_catalogue": "catalogue"}[job]
-    return house.run(job, tags=dict(request.tags), run_config={"ops": {op: {"config": config}}})
+    return setup.run(job, tags=dict(request.tags), run_config={"ops": {op: {"config": config}}})
 
 
-def test_due_lists_are_read_in_one_run_and_archives_names_are_asked_for(live_house: LiveHouse) -> None:
-    house = live_house
-    house.simulator.control.fail("status", status=403, listener="dee", path="/v1/me/top/*", times=50)
-    request = tick(house, "hourly_top_items")
+def test_due_lists_are_read_in_one_run_and_archives_names_are_asked_for(live_setup: LiveSetup) -> None:
+    setup = live_setup
+    setup.simulator.control.fail("status", status=403, listener="dee", path="/v1/me/top/*", times=50)
+    request = tick(setup, "hourly_top_items")
     assert request is not None
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("ana", "eva")
-    assert run(house, "refresh_top_items", request).success
+    assert run(setup, "refresh_top_items", request).success
 
     # Cem has no login, Dee's requests fail.
-    records = house.instance.fetch_materializations(TOP_ITEMS, limit=10).records
+    records = setup.instance.fetch_materializations(TOP_ITEMS, limit=10).records
     assert {record.partition_key for record in records} == {"ana", "ben", "eva"}
     stored = "select distinct user_key from raw.top_items inner join app.users using (user_id) order by 1"
-    assert house.sql(stored) == [("ana",), ("ben",)]
-    assert tick(house, "hourly_top_items") is None
+    assert setup.sql(stored) == [("ana",), ("ben",)]
+    assert tick(setup, "hourly_top_items") is None
 
     # Whoever failed alone is all of those that were asked.
-    house.clock.advance(timedelta(hours=7))
-    again = tick(house, "hourly_top_items")
+    setup.clock.advance(timedelta(hours=7))
+    again = tick(setup, "hourly_top_items")
     assert again is not None
     assert again.tags[RANGE_START] == "dee"
-    assert not run(house, "refresh_top_items", again).success
-    assert run(house, "refresh_top_items", request, force=True).success
+    assert not run(setup, "refresh_top_items", again).success
+    assert run(setup, "refresh_top_items", request, force=True).success
 
     # Nothing waits in the catalogue; then one track does, that an archive named.
-    assert tick(house, "hourly_catalogue") is None
-    ((content, uri),) = house.sql("select content_id, uri from raw.contents where isrc is not null limit 1")
-    house.sql("update raw.contents set isrc = null where content_id = %s", content)
-    house.sql(
+    assert tick(setup, "hourly_catalogue") is None
+    ((content, uri),) = setup.sql("select content_id, uri from raw.contents where isrc is not null limit 1")
+    setup.sql("update raw.contents set isrc = null where content_id = %s", content)
+    setup.sql(
         "insert into ops.catalogue_queue (entity_kind, entity_id, uri, due_at) values ('track', %s, %s, %s)",
-        content, uri, house.clock.now(),
+        content, uri, setup.clock.now(),
     )  # fmt: skip
-    wanted = tick(house, "hourly_catalogue")
+    wanted = tick(setup, "hourly_catalogue")
     assert wanted is not None
-    done = run(house, "enrich_catalogue", wanted)
+    done = run(setup, "enrich_catalogue", wanted)
     assert done.success
     (event,) = done.asset_materializations_for_node("catalogue")
     assert (event.metadata["answered"].value, event.metadata["waiting"].value) == (1, 0)
     assert event.metadata["pictures_kept"].value == 0
-    assert house.sql("select isrc is not null from raw.contents where content_id = %s", content) == [(True,)]
-    assert tick(house, "hourly_catalogue") is None
+    assert setup.sql("select isrc is not null from raw.contents where content_id = %s", content) == [(True,)]
+    assert tick(setup, "hourly_catalogue") is None
 
     # Then an artist of theirs is played, as the marts would say.
-    ((artist,),) = house.sql("select entity_id from raw.pictures where entity_kind = 'artist' limit 1")
-    for kind in ("album", "artist"):
+    ((artist,),) = setup.sql("select entity_id from raw.pictures where entity_kind = 'artist' limit 1")
+    for kind in ("track", "album", "artist"):
         columns = f"1 as user_id, 'all' as period, date '1970-01-01' as period_start, {artist} as {kind}_id, 7 as plays"
-        house.sql(f"create table marts.agg_period_{kind}s as select {columns} where '{kind}' = 'artist'")
-        house.sql(f'grant select on marts.agg_period_{kind}s to "{house.warehouse.role_name(Role.ANALYST)}"')
-    wanted = tick(house, "hourly_catalogue")
+        setup.sql(f"create table marts.agg_period_{kind}s as select {columns} where '{kind}' = 'artist'")
+    setup.sql("create table marts.dim_tracks (track_id int, uri text, duration_ms int, isrc text)")
+    setup.sql(f'grant select on all tables in schema marts to "{setup.warehouse.role_name(Role.ANALYST)}"')
+    wanted = tick(setup, "hourly_catalogue")
     assert wanted is not None
-    (event,) = run(house, "enrich_catalogue", wanted).asset_materializations_for_node("catalogue")
+    (event,) = run(setup, "enrich_catalogue", wanted).asset_materializations_for_node("catalogue")
     assert (event.metadata["pictures_kept"].value, event.metadata["answered"].value) == (1, 0)
-    assert tick(house, "hourly_catalogue") is None
+    assert tick(setup, "hourly_catalogue") is None

@@ -14,14 +14,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from myi_pipeline.core.plays import ContentKind, make_content
-from myi_pipeline.services.dbt_runner import ChildDbt, DbtRunner, dbt_environment, project
-from myi_pipeline.services.refresh_marts import RefreshResult, refresh_marts
-from myi_pipeline.services.verify_marts import VerifyResult, verify_marts
-from myi_pipeline.warehouse.connections import Role, Warehouse
+from myi_pipeline.catalogue.plays import ContentKind, make_content
+from myi_pipeline.marts.dbt_runner import DbtRunner, dbt_environment, project
+from myi_pipeline.marts.refresh import RefreshResult, refresh_marts
+from myi_pipeline.marts.verify import VerifyResult, verify_marts
+from myi_pipeline.postgres.connections import Role, Warehouse
+from tests.warm_dbt import WarmDbt
 
 EMPTY = """
 delete from app.users;
+delete from ops.orphans;
+delete from ops.removals;
 delete from raw.content_aliases;
 delete from raw.listening_events;
 delete from raw.covered_spans;
@@ -151,7 +154,7 @@ def marts_of_session(server_for: Callable[[str], Any], tmp_path_factory: pytest.
     try:
         warehouse = server.clone(name)
         environment = dbt_environment(warehouse, target=home / "target", logs=home / "logs")
-        with ChildDbt() as dbt:
+        with WarmDbt() as dbt:
             yield Marts(warehouse, dbt, environment)
     finally:
         server.drop(name)

@@ -1,7 +1,7 @@
 """The marts counted in plain Python from what raw holds: one slow, obvious pass over everything.
 
-Belongs here: what each mart has to say about a set of plays. Not here: how plays are resolved from events, which
-has its own tests; the raw rows of these tests have nothing to resolve. Nothing is shared with the models.
+Belongs here: what each mart has to say about a set of plays, and which rows of several archives are one. Not here: how
+plays of other sources are resolved, which has its own tests. Nothing is shared with the models.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 Rows = set[tuple[Any, ...]]
-Connection = psycopg.Connection[tuple[Any, ...]]
+Connection = psycopg.Connection[Any]
 
 SILENCE = timedelta(minutes=30)
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -38,6 +38,7 @@ COLUMNS = {
     "agg_streaks": "user_id, streak_start, streak_end, days, plays",
     "fct_first_plays": "user_id, entity_kind, entity_id, first_played_at, first_local_date, play_id",
     "fct_coverage_gaps": "user_id, gap_start, gap_end, reason, is_evident",
+    "fct_covered_spans": "user_id, kind, covered_from, covered_to",
 }
 
 
@@ -70,7 +71,7 @@ class Play:
 
 
 def plays_of(connection: Connection) -> list[Play]:
-    """Every event of a user who exists, as a play of its canonical content, in time order."""
+    """Every play of a user who exists, with its canonical content, in time order."""
     zones = {user: ZoneInfo(zone) for user, zone in connection.execute("select user_id, time_zone from app.users")}
     aliases: dict[int, int] = dict(
         connection.execute("select content_id, canonical_id from raw.content_aliases").fetchall()
@@ -78,35 +79,74 @@ def plays_of(connection: Connection) -> list[Play]:
     contents = {
         row[0]: row[1:]
         for row in connection.execute(
-            "select content_id, kind, artist_id, album_id, duration_ms"
+            "select content_id, kind, artist_id, album_id, duration_ms, title, match_key"
             " from raw.contents inner join raw.content_kinds using (kind_id)"
         )
     }
-    events = connection.execute(
-        "select user_id, played_at, content_id, ms_played,"
-        " hash_record_extended(row(user_id, source_id, played_at, content_id, ms_played, occurrence), 0)"
-        " from raw.listening_events order by user_id, played_at, 5"
-    )
+    holders = defaultdict(set)
+    for event_id, archive in connection.execute(HOLDERS):
+        holders[event_id].add(archive)
+    moments = defaultdict(list)
+    for user, played_at, content, ms_played, event_id, batch in connection.execute(EVENTS).fetchall():
+        moments[user, played_at, ms_played].append((content, event_id, {batch, *holders[event_id]}))
+    standing = []
+    for (user, played_at, ms_played), events in moments.items():
+        songs = {content: contents[aliases.get(content, content)][5] for content, *_ in events if content is not None}
+        # The order of titles, then of numbers; what has no name comes last.
+        events.sort(key=lambda event: (event[0] is None, event[0] is not None and (contents[event[0]][4], event[0])))
+        standing += [(user, played_at, content, ms_played, event_id) for content, event_id in told_once(events, songs)]
     plays = []
-    for user, played_at, content, ms_played, play_id in events:
+    standing.sort(key=lambda event: (event[0], event[1], event[4]))
+    for user, played_at, content, ms_played, play_id in standing:
         canonical = aliases.get(content, content)
-        kind, artist, album, duration = contents.get(canonical, ("unknown", None, None, None))
+        kind, artist, album, duration, *_ = contents.get(canonical, ("unknown", None, None, None))
         local = played_at.astimezone(zones[user])
         plays.append(Play(user, play_id, played_at, local, ms_played, kind, canonical, artist, album, duration))
     return plays
+
+
+EVENTS = (
+    b"select user_id, played_at, content_id, ms_played,"
+    b" hash_record_extended(row(user_id, source_id, played_at, content_id, ms_played, occurrence), 0), batch_id"
+    b" from raw.listening_events"
+)
+HOLDERS = (
+    b"select hash_record_extended(row(user_id, source_id, played_at, content_id, ms_played, occurrence), 0), import_id"
+    b" from raw.event_holders"
+)
+
+
+def told_once(events: list[tuple[Any, ...]], songs: dict[int, Any]) -> list[tuple[int | None, int]]:
+    """Among rows of one moment and length, those that stand for a play: each row joins the first play of its song that
+    no archive of its own has too, and a row without a name the first play of any song."""
+    plays: list[tuple[int | None, int, set[int], bool]] = []
+    for content, event_id, archives in events:
+        for number, (told, standing_id, tellers, is_lent) in enumerate(plays):
+            if tellers & archives:
+                continue
+            if content is None and told is not None and not is_lent:
+                plays[number] = told, standing_id, tellers | archives, True
+                break
+            if content is not None and songs[told] == songs[content] and told != content:
+                plays[number] = told, standing_id, tellers | archives, False
+                break
+        else:
+            plays.append((content, event_id, set(archives), False))
+    return [(content, event_id) for content, event_id, *_ in plays]
 
 
 def expected(connection: Connection) -> dict[str, Rows]:
     plays = plays_of(connection)
     rows: dict[str, Rows] = {
         "agg_day_user": {(*key, *day_figures(group)) for key, group in grouped(plays, day_of).items()},
-        "agg_hour_user": {(*key, *sums(group)) for key, group in grouped(plays, hour_of).items()},
-        "agg_clock_user": {(*key, *sums(group)) for key, group in grouped(plays, weekly_hour_of).items()},
+        "agg_hour_user": set(hours(plays, hour_of)),
+        "agg_clock_user": set(hours(plays, weekly_hour_of)),
         "agg_period_user": set(periods_of_users(plays)),
         "fct_sessions": set(sessions(plays)),
         "agg_streaks": set(streaks(plays)),
         "fct_first_plays": set(first_plays(plays)),
         "fct_coverage_gaps": set(coverage_gaps(connection)),
+        "fct_covered_spans": set(covered_spans(connection)),
     }
     for entity in ("track", "artist", "album"):
         rows[f"agg_period_{entity}s"] = set(period_rows(plays, entity))
@@ -133,13 +173,32 @@ def day_of(play: Play) -> tuple[int, date]:
     return play.user_id, play.local.date()
 
 
-def hour_of(play: Play) -> tuple[int, date, int]:
-    return play.user_id, play.local.date(), play.local.hour
+def hour_of(user_id: int, local: datetime) -> tuple[Any, ...]:
+    return user_id, local.date(), local.hour
 
 
-def weekly_hour_of(play: Play) -> tuple[int, date, int, int]:
-    day = play.local.date()
-    return play.user_id, day.replace(month=1, day=1), day.isoweekday(), play.local.hour
+def weekly_hour_of(user_id: int, local: datetime) -> tuple[Any, ...]:
+    return user_id, local.date().replace(month=1, day=1), local.isoweekday(), local.hour
+
+
+def hours(plays: list[Play], key: Callable[[int, datetime], tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
+    """A play where it ended; what was heard of one that is longer than an hour in steps of ten seconds."""
+    found: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for play in plays:
+        ended = found[key(play.user_id, play.local)]
+        ended[0] += 1
+        ended[1] += play.is_counted
+        left = play.ms_played or 0
+        if left <= 3_600_000:
+            ended[2] += left
+            left = 0
+        at = play.heard_from
+        while left:
+            step = min(10_000 - int(at.timestamp() * 1000) % 10_000, left)
+            found[key(play.user_id, at.astimezone(play.local.tzinfo))][2] += step
+            left -= step
+            at += timedelta(milliseconds=step)
+    return [(*of, *figures) for of, figures in found.items()]
 
 
 def sums(plays: list[Play]) -> tuple[int, int, int]:
@@ -213,22 +272,27 @@ def first_plays(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
 
 def coverage_gaps(connection: Connection) -> Iterable[tuple[Any, ...]]:
     """Each stretch between two moments at which anything begins or ends by itself; then like is joined."""
-    archives = spans_of(connection, "select user_id, covered_from, covered_to from raw.covered_spans")
+    covered = "select user_id, covered_from, covered_to, package_id from raw.covered_spans where kind"
+    archives, others = spans_of(connection, f"{covered} = 'music'"), spans_of(connection, f"{covered} <> 'music'")
     polling = spans_of(connection, "select user_id, polled_from, polled_to from raw.polled_spans")
     missed = spans_of(connection, "select user_id, gap_start, gap_end, reason from raw.poll_gaps order by 2, 4")
-    for user in {*archives, *polling}:
+    for user in {*archives, *others, *polling}:
         ends_of_archives = {moment for span in archives[user] for moment in span[:2]}
         ends_of_polling = {moment for span in polling[user] for moment in span[:2]}
         ends = ends_of_archives | ends_of_polling
-        moments = sorted({*ends, *(moment for gap in missed[user] for moment in gap[:2]), FOREVER})
+        inner = {moment for span in (*others[user], *missed[user]) for moment in span[:2]}
+        moments = sorted({*ends, *inner, FOREVER})
+        first = min([*ends, *(span[0] for span in others[user])])
         gaps: list[list[Any]] = []
-        for start, end in pairwise(moments[moments.index(min(ends)) :]):
+        for start, end in pairwise(moments[moments.index(first) :]):
             if holding(archives[user], start, end):
                 continue
             reason = None
             if holding(polling[user], start, end):
                 within = holding(missed[user], start, end)
                 reason = within[0][2] if within else "polled_only"
+            elif holding(others[user], start, end):
+                reason = "other_kinds_only"
             if gaps and gaps[-1][1] == start and gaps[-1][2] == reason and start not in ends:
                 gaps[-1][1] = end
             else:
@@ -238,8 +302,24 @@ def coverage_gaps(connection: Connection) -> Iterable[tuple[Any, ...]]:
             if reason is None and is_last:
                 reason = "after_polling" if start in ends_of_polling else "after_last_archive"
             elif reason is None:
-                reason = "not_polled" if {start, end} & ends_of_polling else "between_archives"
+                before = {span[2] for span in archives[user] if span[1] == start}
+                after = {span[2] for span in archives[user] if span[0] == end}
+                lacks_files = bool(before & after - {None})
+                reason = "missing_files" if lacks_files else "between_archives"
+                reason = "not_polled" if {start, end} & ends_of_polling else reason
             yield user, start, None if is_last else end, reason, reason != "polled_only"
+
+
+def covered_spans(connection: Connection) -> Iterable[tuple[Any, ...]]:
+    """Spans of one kind that meet, as one."""
+    found: list[list[Any]] = []
+    query = "select user_id, kind, covered_from, covered_to from raw.covered_spans order by 1, 2, 3"
+    for user, kind, start, end in connection.execute(query):
+        if found and found[-1][:2] == [user, kind] and start <= found[-1][3]:
+            found[-1][3] = max(found[-1][3], end)
+        else:
+            found.append([user, kind, start, end])
+    return [tuple(span) for span in found]
 
 
 def spans_of(connection: Connection, query: str) -> dict[int, list[tuple[Any, ...]]]:

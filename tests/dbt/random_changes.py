@@ -24,6 +24,7 @@ STRETCHES = [
 ]  # fmt: skip
 HOURS_3 = 3 * 3_600_000
 CONTENTS = 24
+BATCHES = (1, 2, 3)
 
 
 class RandomChanges:
@@ -49,12 +50,14 @@ class RandomChanges:
             kind = 2 if number % 8 == 7 else 1
             album = None if number % 5 == 4 or kind == 2 else albums[number % 12]
             artist = artists[(number % 12) // 2] if kind == 1 or number == 7 else None
+            # Two releases of each song, but of episodes one.
+            song = number // 2 if number % 8 < 6 else number + CONTENTS
             key, duration = uuid.UUID(int=number), 40_000 if number % 3 == 0 else None
             content = self.new_id(
                 "insert into raw.contents (content_key, kind_id, title, match_title, match_key, artist_id, album_id,"
                 " duration_ms, names_played_at, names_batch_id) values (%s, %s, %s, %s, %s, %s, %s, %s, 'epoch', 1)"
                 " returning content_id",
-                key, kind, f"t{number}", f"t{number}", key, artist, album, duration,
+                key, kind, f"t{song}", f"t{song}", uuid.UUID(int=song), artist, album, duration,
             )  # fmt: skip
             self.contents.append(content)
         for number in range(users):
@@ -86,13 +89,28 @@ class RandomChanges:
             content = self.random.choice([None, *self.contents])
             self.connection.execute(
                 "insert into raw.listening_events (user_id, played_at, source_id, content_id, ms_played, batch_id)"
-                # All from one batch, within which no event is another's twin.
-                " values (%s, %s, 1, %s, %s, 1) on conflict do nothing",
-                (user, moment, content, ms_played),
+                " values (%s, %s, 1, %s, %s, %s) on conflict do nothing",
+                (user, moment, content, ms_played, self.random.choice(BATCHES)),
             )
             moment += timedelta(
-                minutes=self.random.choice([0, 3, 29, 30, 31, 45, 200]), seconds=self.random.choice([0, 1])
+                minutes=self.random.choice([0, 0, 3, 29, 30, 31, 45, 200]), seconds=self.random.choice([0, 1])
             )
+
+    def hold_plays(self) -> None:
+        """An archive that others came before, and that holds some of their rows as well; or one that is taken away."""
+        user = self.random.choice(self.users())
+        if self.random.random() < 0.3:
+            self.connection.execute("delete from app.imports where user_id = %s and kind = 'mixed'", (user,))
+            return
+        self.connection.execute(
+            "with import as (insert into app.imports (user_id, sha256, archive_name, kind)"
+            " values (%s, sha256(%s::text::bytea), 'a', 'mixed') returning import_id)"
+            " insert into raw.event_holders"
+            " (import_id, user_id, played_at, source_id, content_id, ms_played, occurrence)"
+            " select import_id, user_id, played_at, source_id, content_id, ms_played, occurrence"
+            " from import, raw.listening_events where user_id = %s and hashtext(played_at::text || %s) %% 2 = 0",
+            (user, str(self.random.random()), user, str(self.random.random())),
+        )
 
     def remove_plays(self) -> None:
         user = self.random.choice(self.users())
@@ -157,10 +175,14 @@ class RandomChanges:
         self.connection.execute(
             "with import as (insert into app.imports (user_id, sha256, archive_name, kind)"
             " values (%s, sha256(%s::text::bytea), 'a', 'mixed') returning import_id)"
-            " insert into raw.covered_spans (user_id, import_id, source_id, covered_from, covered_to)"
-            " select %s, import_id, 1, %s, %s from import",
-            (user, str(self.random.random()), user, first, first + timedelta(days=self.random.choice([0, 3, 400]))),
-        )
+            " insert into raw.covered_spans (user_id, import_id, source_id, covered_from, covered_to, kind, package_id)"
+            " select %s, import_id, 1, %s, %s, %s, %s from import",
+            (
+                user, str(self.random.random()), user, first,
+                first + timedelta(days=self.random.choice([0, 3, 400])),
+                self.random.choice(["music", "music", "video", "podcasts"]), self.random.choice([None, 1, 2]),
+            ),
+        )  # fmt: skip
         if self.random.random() < 0.3:
             self.connection.execute(
                 "delete from app.imports where user_id = %s and import_id % 3 = 0".replace("% 3", "%% 3"), (user,)
@@ -192,7 +214,7 @@ class RandomChanges:
         """Some changes at once, as the transactions between two mart runs make them."""
         changes = (
             [self.add_plays] * 10 + [self.remove_plays] * 5 + [self.change_content, self.change_alias] * 2
-            + [self.move_user, self.replace_user, self.change_coverage, self.change_coverage]
+            + [self.hold_plays] * 2 + [self.move_user, self.replace_user, self.change_coverage, self.change_coverage]
             + [self.change_polling] * 3
         )  # fmt: skip
         for _ in range(self.random.choice([1, 2, 5, 12, 30])):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.postgres.connections import Role
 from tests.dbt.polled import Person
 
 FIRST = datetime(2024, 3, 1, 23, 52, tzinfo=UTC)
@@ -42,6 +42,7 @@ class RandomPolls:
         self.random = random.Random(seed)
         self.people = [Person(marts, key) for key in ("ada", "bob")]
         self.other_id = marts.add_content("Known by another id", uri="spotify:track:other")
+        self.again_id = marts.add_content("Song of ada", uri="spotify:track:again", album="Again")
         self.by_name = marts.add_content("Song of bob")
         # Which clock each device of each person really has.
         self.clocks = {(p.user, name): self.random.choice(["end", "start"]) for p in self.people for name in PLATFORMS}
@@ -53,7 +54,7 @@ class RandomPolls:
         for day in range(3):
             moment = FIRST + timedelta(days=day, seconds=self.random.randrange(60))
             for _ in range(18):
-                heard, paused = self.random.choice([25, 31, 31, 200]), self.random.choice([0, 0, 0, 40, 1500])
+                heard, paused = self.random.choice([9, 25, 31, 31, 200]), self.random.choice([0, 0, 0, 40, 1500])
                 synced = moment + timedelta(hours=self.random.choice([2, 30])) if self.random.random() < 0.15 else None
                 song = self.random.choice([person.song, person.song, self.other_id])
                 plays.append(Heard(moment, heard, paused, song, self.random.choice(PLATFORMS), synced))
@@ -68,8 +69,12 @@ class RandomPolls:
         return person, plays[start : start + self.random.choice([1, 5, 20, 54])]
 
     def poll(self) -> None:
+        """At times the list names the song by another id, plays a millisecond later, and short ones too."""
         person, plays = self.some()
-        person.polled(*(self.reported(person, play) for play in plays if play.heard_s >= 30))
+        again, shortest = self.random.random() < 0.4, self.random.choice([30, 30, 8])
+        song = self.random.choice([None, self.again_id]) if again else None
+        moved = timedelta(milliseconds=self.random.choice([0, 1, 600]) if again else 0)
+        person.polled(*(self.reported(person, play) + moved for play in plays if play.heard_s >= shortest), song=song)
 
     def poll_late(self) -> None:
         """A poll whose transaction commits after the next refresh."""
@@ -87,18 +92,22 @@ class RandomPolls:
 
     def archive(self) -> None:
         person, plays = self.some()
-        tells_start = self.random.random() < 0.7
+        tells_start, batch = self.random.random() < 0.7, self.random.choice([1, 2])
+        # Another archive may know the song by another id.
+        songs = {person.song: self.random.choice([person.song, self.again_id])}
         for play in plays:
+            song = songs.get(play.song, play.song)
             values = (
-                person.user, play.synced_at or play.ended, play.song if self.random.random() < 0.95 else None,
+                person.user, play.synced_at or play.ended, song if self.random.random() < 0.95 else None,
                 play.heard_s * 1000, person.context(play.platform),
                 play.began if play.synced_at or tells_start else None, play.synced_at is not None,
             )  # fmt: skip
             self.marts.sql(
                 "insert into raw.listening_events (user_id, played_at, content_id, ms_played, context_id,"
-                " offline_timestamp, offline, source_id, batch_id) values (%s, %s, %s, %s, %s, %s, %s, 1, 1)"
+                " offline_timestamp, offline, source_id, batch_id) values (%s, %s, %s, %s, %s, %s, %s, 1, %s)"
                 " on conflict do nothing",
                 *values,
+                batch,
             )
 
     def account_data(self) -> None:

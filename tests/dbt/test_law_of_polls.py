@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline.warehouse import mart_runs
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.marts import runs
+from myi_pipeline.postgres.connections import Role
 from tests.dbt.polled import Person, at
 from tests.dbt.random_polls import RandomPolls
 
@@ -76,15 +76,13 @@ def days_are_not_marked(marts: Any) -> Iterator[None]:
 @contextmanager
 def slices_are_not_widened(marts: Any) -> Iterator[None]:
     """The days of a run and no more, each by itself."""
-    whole = mart_runs.load_statements
+    whole = runs.load_statements
     only_days = (
         "insert into ops.mart_run_api_days select run_id, user_id, utc_day from ops.mart_run_days"
         " where run_id = %(run_id)s"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            mart_runs, "load_statements", lambda name: (only_days,) if name.endswith("widen_run") else whole(name)
-        )
+        patch.setattr(runs, "load_statements", lambda name: (only_days,) if name.endswith("widen_run") else whole(name))
         yield
 
 

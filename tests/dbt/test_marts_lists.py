@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.postgres.connections import Role
 
 TOP = (
     "select track_id from marts.agg_period_tracks where user_id = %s and period = 'all' and period_start = '1970-01-01'"
@@ -23,8 +23,10 @@ def test_ties_in_a_top_list_go_by_time_heard_and_then_by_the_older_id(marts: Any
 
 
 def test_a_top_list_is_read_in_index_order_without_a_sort(marts: Any) -> None:
+    """As the API asks for it: the table below the view."""
+    stored = TOP.replace("agg_period_tracks", "agg_period_tracks_stored").replace("period = 'all' and ", "")
     with marts.warehouse.connect(Role.OWNER) as connection:
         connection.execute("set local enable_seqscan = off")
-        plan = "\n".join(line for (line,) in connection.execute(b"explain " + TOP.encode(), (1,)).fetchall())
+        plan = "\n".join(line for (line,) in connection.execute(b"explain " + stored.encode(), (1,)).fetchall())
     assert "Sort" not in plan
     assert "Index" in plan

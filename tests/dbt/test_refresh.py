@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -11,13 +9,15 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
-from myi_pipeline.core.errors import BadInput, Busy, Fenced
-from myi_pipeline.services.dbt_runner import ChildDbt, DbtResult, project
-from myi_pipeline.warehouse.connections import Role
-from myi_pipeline.warehouse.mart_runs import mark_changed, mart_lock, mart_run, open_mart_run
+from myi_pipeline.errors import BadInput, Busy, Fenced
+from myi_pipeline.marts.dbt_protocol import VERIFY_TARGET
+from myi_pipeline.marts.dbt_runner import DbtProcess, DbtResult, project
+from myi_pipeline.marts.runs import mark_changed, mart_lock, mart_run, open_mart_run
+from myi_pipeline.postgres.connections import Role
 
 PLAYS = "select to_char(played_at, 'MM-DD HH24:MI') from marts.fct_plays order by played_at"
 OPEN = "select count(*) from ops.changed_days"
@@ -147,7 +147,7 @@ def test_a_new_run_waits_for_the_transaction_that_an_orphan_is_in(marts: Any) ->
 def test_a_subset_of_the_models_closes_nothing(marts: Any) -> None:
     a_user_with_plays(marts)
     marts.sql("delete from raw.listening_events where played_at::date = '2024-03-02'")
-    partial = marts.refresh(select="fct_plays int_plays__matched int_plays__resolved")
+    partial = marts.refresh(select="fct_plays_stored int_plays__matched")
     assert partial.status == "partial", partial.error
     assert marts.sql(OPEN) == [(1,)]
     assert marts.read("select plays from marts.agg_day_user") == [(1,), (1,), (1,)]
@@ -161,7 +161,7 @@ def test_keys_of_rows_that_are_gone_survive_a_crash_between_models(marts: Any, i
     """The play goes from fct_plays, then the run dies: nothing but the collected keys knows which rows counted it."""
     a_user_with_plays(marts)
     marts.sql("delete from raw.listening_events where played_at::date = '2024-03-02'")
-    crashed = marts.with_dbt(DbtOfASubset(marts, "+fct_plays"))
+    crashed = marts.with_dbt(DbtOfASubset(marts, "+fct_plays_stored"))
     with mart_lock(marts.warehouse) as connection:
         run = open_mart_run(connection, project=project())
         assert crashed.dbt.invoke([], environment={**marts.environment, **run.environment}).success
@@ -178,22 +178,25 @@ def test_keys_of_rows_that_are_gone_survive_a_crash_between_models(marts: Any, i
 
 
 def test_dbt_that_is_killed_is_a_failed_run_and_the_next_repeats_it(marts: Any) -> None:
+    """With the dbt that `myi refresh` and Dagster start."""
     user, song = a_user_with_plays(marts)
     marts.add_play(user, "2024-03-04 10:00Z", song)
 
     def kill(name: str, status: str) -> None:
-        if name == "fct_plays" and status == "started":
-            os.kill(child.pid, signal.SIGKILL)
+        if name == "fct_plays_stored" and status == "started":
+            (child,) = (each for each in psutil.Process().children() if "myi_pipeline.marts.dbt_main" in each.cmdline())
+            child.kill()
 
-    with ChildDbt() as dbt:
-        dbt.invoke(["list", "--select", "fct_plays"], environment=marts.environment)
-        assert dbt._child is not None
-        child = dbt._child
+    with DbtProcess() as dbt:
         failed = marts.with_dbt(dbt).refresh(on_node=kill)
-    assert failed.status == "failed"
-    assert "dbt ended without an answer" in str(failed.error)
-    assert marts.sql(OPEN) == [(1,)]
-    assert marts.refreshed().status == "completed"
+        assert failed.status == "failed"
+        assert "dbt ended without an answer" in str(failed.error)
+        # What Dagster reports as materialized.
+        kept = {model.unique_id for model in failed.models if (model.kind, model.status) == ("model", "success")}
+        assert "model.myi.int_plays__matched" in kept
+        assert "model.myi.fct_plays_stored" not in kept
+        assert marts.sql(OPEN) == [(1,)]
+        assert marts.with_dbt(dbt).refresh(run_tests=True).is_good
     assert ("03-04 10:00",) in marts.read(PLAYS)
     assert marts.verify().is_good
 
@@ -269,8 +272,8 @@ def test_verify_tells_each_row_that_differs_and_leaves_out_what_has_changed_sinc
     verified = marts.verify()
     assert not verified.is_good
     by_mart = {mart.mart: mart for mart in verified.differing}
-    assert set(by_mart) == {"marts.fct_plays", "marts.dim_tracks"}
-    plays = by_mart["marts.fct_plays"]
+    assert set(by_mart) == {"marts.fct_plays_stored", "marts.dim_tracks"}
+    plays = by_mart["marts.fct_plays_stored"]
     assert (plays.only_live, plays.only_rebuilt) == (1, 1)
     assert '"ms_played": 7' in plays.examples_live[0]
     assert marts.sql("select count(*) from pg_namespace where nspname like '%verify'") == [(0,)]
@@ -282,7 +285,7 @@ def test_verify_leaves_out_users_who_listen_meanwhile(marts: Any) -> None:
 
     class ListeningMeanwhile:
         def invoke(self, arguments: Sequence[str], **options: Any) -> Any:
-            if "--vars" in arguments:
+            if options["environment"]["DBT_TARGET"] == VERIFY_TARGET:
                 marts.add_play(ada, "2024-03-09 10:00Z", song)
                 marts.add_play(bob, "2024-03-09 10:00Z", song)
             return marts.dbt.invoke(arguments, **options)
@@ -304,5 +307,14 @@ def test_a_whole_history_that_comes_at_once_is_built_whole(marts: Any) -> None:
     )  # fmt: skip
     assert marts.refreshed().is_rebuild
     marts.add_play(user, "2024-03-04 10:00Z", song)
+    assert not marts.refreshed().is_rebuild
+    # Another user's history as long is added beside it: who was there already pays nothing.
+    other = marts.add_user("bob")
+    marts.sql(
+        "insert into raw.listening_events (user_id, played_at, content_id, ms_played, source_id, batch_id)"
+        " select %s, played_at, content_id, ms_played, source_id, batch_id from raw.listening_events"
+        " where user_id = %s",
+        other, user,
+    )  # fmt: skip
     assert not marts.refreshed().is_rebuild
     assert marts.verify().is_good

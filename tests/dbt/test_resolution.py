@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from myi_pipeline.catalogue.plays import ContentKind
+
 
 def decisions(marts: Any) -> list[tuple[Any, ...]]:
     """Source, time and decision of every event, in order, after a refresh."""
@@ -125,3 +127,122 @@ def test_a_play_never_holds_events_of_two_users(marts: Any) -> None:
     marts.add_play(first, "2024-03-01 10:00:10Z", by_uri, 61_000)
     marts.add_play(second, "2024-03-01 10:00:00Z", by_name, 61_000, source=2)
     assert {decision for _, _, decision in decisions(marts)} == {"alone"}
+
+
+def test_a_podcast_that_two_account_archives_tell_as_a_track_and_as_an_episode_is_one_play(marts: Any) -> None:
+    """It is an episode, also when the extended history brings it; a row of the same archive is another play."""
+    user = marts.add_user("ada")
+    as_track = marts.add_content("Episode 1", "The Show")
+    retitled = marts.add_content("Episode 2 (edited)", "The Show")
+    episodes = [
+        marts.add_content(f"Episode {number}", None, kind=ContentKind.EPISODE, album="The Show") for number in (1, 2)
+    ]
+    marts.add_play(user, "2024-03-01 10:00:00Z", as_track, 1_800_000, source=2, batch=1)
+    marts.add_play(user, "2024-03-01 10:00:00Z", episodes[0], 1_800_000, source=2, batch=2)
+    marts.add_play(user, "2024-03-01 11:00:00Z", retitled, 1_800_000, source=2, batch=1)
+    marts.add_play(user, "2024-03-01 11:00:00Z", episodes[1], 1_800_000, source=2, batch=2)
+    marts.add_play(user, "2024-03-01 12:00:00Z", as_track, 1_800_000, source=2, batch=2)
+    marts.add_play(user, "2024-03-01 12:00:00Z", episodes[0], 1_800_000, source=2, batch=2)
+    told = ["confirms_by_minute_as_track", "confirmed"]
+    assert [decision for _, _, decision in decisions(marts)] == [*told, *told, "alone", "alone"]
+    kinds = "select kind, artist_id is null from marts.fct_plays order by played_at, kind"
+    expected = [("episode", True), ("episode", True), ("episode", True), ("track", False)]
+    assert marts.read(kinds) == expected
+
+    of_show = marts.add_content("Episode 1", None, kind=ContentKind.EPISODE, album="The Show", uri="spotify:episode:1")
+    marts.add_play(user, "2024-03-01 10:00:59Z", of_show, 1_800_000, batch=3)
+    marts.refreshed()
+    assert marts.read(kinds) == expected
+
+
+def test_a_row_of_account_data_that_has_lost_its_names_is_the_play_of_its_minute(marts: Any) -> None:
+    """ "Unknown Artist" beside the extended history, beside other account data, and beside another removed track."""
+    user = marts.add_user("ada")
+    by_uri = marts.add_content("Song", uri="spotify:track:1")
+    by_name = marts.add_content("Song")
+    for hour, told in enumerate([[(1, by_uri)], [(2, by_name)], [(1, None)], [(2, by_name), (1, by_uri)]], 10):
+        marts.add_play(user, f"2024-03-01 {hour}:00:00Z", None, 61_000, source=2, batch=1)
+        for source, content in told:
+            second = 0 if source == 2 else 41
+            marts.add_play(user, f"2024-03-01 {hour}:00:{second:02}Z", content, 61_000, source=source, batch=1 + source)
+    # In one archive, or without a length: nothing says that they are one.
+    marts.add_play(user, "2024-03-01 15:00:00Z", None, 61_000, source=2, batch=1)
+    marts.add_play(user, "2024-03-01 15:00:00Z", by_name, 61_000, source=2, batch=1)
+    for source, batch in ((2, 3), (1, 2)):
+        hour = 15 + source
+        marts.add_play(user, f"2024-03-01 {hour}:00:00Z", None, 0, source=2, batch=1)
+        marts.add_play(user, f"2024-03-01 {hour}:00:00Z", by_name, 0, source=source, batch=batch)
+    marts.refreshed()
+    found = marts.read("select local_hour, count(*), count(content_id) from marts.fct_plays group by 1 order by 1")
+    assert found == [(10, 1, 1), (11, 1, 1), (12, 1, 0), (13, 1, 1), (15, 2, 1), (16, 2, 1), (17, 2, 1)]
+
+
+def test_two_plays_of_one_archive_stay_two_whatever_other_archives_have_lost(marts: Any) -> None:
+    """A removed track that may be either of two plays makes them not one, and takes one of them at most."""
+    user = marts.add_user("ada")
+    songs = [marts.add_content(f"Song {number}", f"Singer {number}") for number in (1, 2)]
+    for batch, told in ((1, [None]), (2, [songs[0]]), (3, [songs[1]])):
+        for content in told:
+            marts.add_play(user, "2024-03-01 10:00:00Z", content, 61_000, source=2, batch=batch)
+    # The archive that has lost one name holds the other play too.
+    marts.add_play(user, "2024-03-01 11:00:00Z", None, 61_000, source=2, batch=1)
+    marts.add_play(user, "2024-03-01 11:00:00Z", songs[0], 61_000, source=2, batch=1)
+    marts.add_play(user, "2024-03-01 11:00:00Z", songs[1], 61_000, source=2, batch=2)
+    # Neither of two lost names meets the one play that the extended history has, more than once.
+    by_uri = marts.add_content("Song 1", "Singer 1", uri="spotify:track:1")
+    for occurrence in (0, 1):
+        marts.add_play(user, "2024-03-01 12:00:00Z", None, 61_000, source=2, batch=1, occurrence=occurrence)
+    marts.add_play(user, "2024-03-01 12:00:10Z", by_uri, 61_000, batch=4)
+    marts.refreshed()
+    found = marts.read("select local_hour, count(*), count(content_id) from marts.fct_plays group by 1 order by 1")
+    assert found == [(10, 2, 2), (11, 2, 2), (12, 2, 1)]
+
+
+def test_a_song_with_an_edited_title_is_known_by_its_artist_and_its_length(marts: Any) -> None:
+    user = marts.add_user("ada")
+    remastered = marts.add_content("Song - Remastered 2015", "Singer", uri="spotify:track:1")
+    as_it_was = marts.add_content("Song", "SINGER")
+    of_another = marts.add_content("Song", "Another")
+    for hour, (content, ms) in enumerate([(as_it_was, 61_000), (of_another, 61_000), (as_it_was, 29_999)], 10):
+        marts.add_play(user, f"2024-03-01 {hour}:00:59Z", remastered, ms)
+        marts.add_play(user, f"2024-03-01 {hour}:00:00Z", content, ms, source=2, batch=2)
+    found = [decision for source, _, decision in decisions(marts) if source == 2]
+    assert found == ["confirms_by_minute_artist_only", "alone", "alone"]
+
+
+def test_an_edited_title_is_known_in_two_account_archives_and_of_an_episode_too(marts: Any) -> None:
+    user = marts.add_user("ada")
+    song, edited = marts.add_content("Song", "Singer"), marts.add_content("Song - Remastered 2015", "Singer")
+    marts.add_play(user, "2024-03-01 10:00:00Z", song, 61_000, source=2, batch=1)
+    marts.add_play(user, "2024-03-01 10:00:00Z", edited, 61_000, source=2, batch=2)
+    kind = ContentKind.EPISODE
+    episode = marts.add_content("Episode", None, kind=kind, album="The Show")
+    by_uri = marts.add_content("Episode (edited)", None, kind=kind, album="The Show", uri="spotify:episode:1")
+    marts.add_play(user, "2024-03-01 11:00:00Z", episode, 61_000, source=2, batch=1)
+    marts.add_play(user, "2024-03-01 11:00:30Z", by_uri, 61_000, batch=3)
+    marts.refreshed()
+    found = "select local_hour, kind, source from marts.fct_plays order by 1"
+    assert marts.read(found) == [(10, "track", "account_history"), (11, "episode", "extended_history")]
+
+
+def test_two_songs_of_one_artist_in_one_minute_are_two_plays_where_an_archive_has_both(marts: Any) -> None:
+    """Equal in length to the millisecond: the surer pair is taken first, and what is left has nothing to meet."""
+    user = marts.add_user("ada")
+    names = [marts.add_content(title, "Singer") for title in ("One", "Two")]
+    uris = [marts.add_content(title, "Singer", uri=f"spotify:track:{title}") for title in ("One", "Two (Live)")]
+    for content in names:
+        marts.add_play(user, "2024-03-01 10:00:00Z", content, 61_000, source=2, batch=2)
+    marts.add_play(user, "2024-03-01 10:00:10Z", uris[0], 61_000)
+    # Each archive has two; of the second pair the title was edited.
+    for content in names:
+        marts.add_play(user, "2024-03-01 11:00:00Z", content, 61_000, source=2, batch=2)
+    for content in uris:
+        marts.add_play(user, "2024-03-01 11:00:10Z", content, 61_000)
+    marts.refreshed()
+    found = "select local_hour, c.title, confirmed_by from marts.fct_plays left join marts.dim_contents as c"
+    assert marts.read(f"{found} using (content_id) order by 1, 2") == [
+        (10, "One", "account_history"),
+        (10, "Two", None),
+        (11, "One", "account_history"),
+        (11, "Two (Live)", "account_history"),
+    ]

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 import yaml
 
-from myi_pipeline.warehouse.connections import Role
-from tests.architecture.house import marts as mart_files
+from myi_pipeline.postgres.connections import Role
+from tests.architecture.repository import marts as mart_files
 from tests.dbt.conftest import Marts
 
 ALL_MARTS = [path.stem for path in mart_files()]
@@ -46,6 +46,13 @@ def filled(marts: Marts) -> Marts:
         )  # fmt: skip
         marts.sql("insert into raw.polled_spans (user_id, polled_from, polled_to) values (%s, '2024-03-01Z', now())",
                   user_id)  # fmt: skip
+        marts.sql(
+            "with archive as (insert into app.imports (user_id, sha256, archive_name, kind)"
+            " values (%s, sha256('a'), 'a', 'mixed') returning import_id)"
+            " insert into raw.covered_spans (user_id, import_id, source_id, kind, covered_from, covered_to)"
+            " select %s, import_id, 1, 'music', '2024-01-01Z', '2024-02-01Z' from archive",
+            user_id, user_id,
+        )  # fmt: skip
     marts.refreshed()
     return marts
 
@@ -77,8 +84,14 @@ def test_every_mart_shows_one_users_rows_also_after_it_was_swapped_and_rebuilt(f
     keep(filled)
     api, analyst = filled.warehouse.role_name(Role.API), filled.warehouse.role_name(Role.ANALYST)
 
-    # What a tool that swaps tables does: the new one has rows and columns, and neither policies nor grants.
+    # What a tool that swaps tables does: the new one has rows and columns, and neither policies nor grants. The views
+    # that go with the old ones come back without the reader's own rights.
     with filled.warehouse.connect(Role.DBT, autocommit=True) as connection:
+        views = connection.execute(
+            "select viewname, pg_get_viewdef((schemaname || '.' || viewname)::regclass) from pg_views"
+            " where schemaname = 'marts' and viewname = any(%s) order by viewname = 'fct_plays' desc", (PERSONAL,)
+        ).fetchall()  # fmt: skip
+        assert {"fct_plays", "agg_period_tracks"} <= {name for name, _ in views}
         for (mart,) in connection.execute("select tablename from pg_tables where schemaname = 'marts'").fetchall():
             connection.execute(f"create table marts.swapped (like marts.{mart} including all)".encode())
             connection.execute(f"insert into marts.swapped select * from marts.{mart}".encode())
@@ -86,6 +99,9 @@ def test_every_mart_shows_one_users_rows_also_after_it_was_swapped_and_rebuilt(f
             connection.execute(f"alter table marts.swapped rename to {mart}".encode())
             # The worst case: it can be read, and row-level security is off.
             connection.execute(f'grant select on marts.{mart} to "{api}", "{analyst}"'.encode())
+        for view, query in views:
+            connection.execute(f"create view marts.{view} as {query}".encode())
+            connection.execute(f'grant select on marts.{view} to "{api}", "{analyst}"'.encode())
     with pytest.raises(AssertionError, match=r"fct_plays|agg_|dim_users"):
         keep(filled)
 
@@ -96,7 +112,7 @@ def test_every_mart_shows_one_users_rows_also_after_it_was_swapped_and_rebuilt(f
 
     # A policy alone that went missing comes back with the next refresh that touches the mart.
     with filled.warehouse.connect(Role.DBT, autocommit=True) as connection:
-        connection.execute("drop policy one_user on marts.fct_plays")
+        connection.execute("drop policy one_user on marts.fct_plays_stored")
     (ana,), _ = filled.sql("select user_id from app.users order by user_id")
     assert users_seen(filled, "fct_plays", as_user=str(ana)) == set()
     filled.add_play(ana, "2024-03-20 12:00Z")
@@ -105,7 +121,7 @@ def test_every_mart_shows_one_users_rows_also_after_it_was_swapped_and_rebuilt(f
 
 
 def test_a_query_without_any_filter_learns_nothing_of_another_user(filled: Marts) -> None:
-    """Nor by the side doors: errors about hidden rows, statistics, a user whom the last request left behind."""
+    """Nor indirectly: errors about hidden rows, statistics, a user whom the last request left behind."""
     (ana,), (ben,) = filled.sql("select user_id from app.users order by user_id")
     filled.sql("analyze", role=Role.DBT)
     with filled.warehouse.connect(Role.API, autocommit=True) as connection:
@@ -175,6 +191,7 @@ def test_the_api_role_selects_from_marts_and_can_do_nothing_else(built: Marts) -
             "select * from app.credentials",
             "select * from app.sessions",
             "set transaction_read_only = off; delete from marts.fct_plays",
+            "set transaction_read_only = off; delete from marts.fct_plays_stored",
             "begin read write; create temporary table t (x int)",
             "begin read write; create table marts.t (x int)",
             "set role postgres",
@@ -182,8 +199,8 @@ def test_the_api_role_selects_from_marts_and_can_do_nothing_else(built: Marts) -
             f'set session authorization "{built.warehouse.role_name(Role.ANALYST)}"',
             "set row_security = off; select * from marts.fct_plays",
             "begin read write; create function pg_temp.f(int) returns bool language sql as 'select true'",
-            "begin read write; alter table marts.fct_plays disable row level security",
-            "begin read write; drop policy one_user on marts.fct_plays",
+            "begin read write; alter table marts.fct_plays_stored disable row level security",
+            "begin read write; drop policy one_user on marts.fct_plays_stored",
             "select pg_read_file('PG_VERSION')",
             "copy (select 1) to program 'true'",
         ):
@@ -226,15 +243,28 @@ def test_no_role_that_serves_people_can_become_more_than_it_is(built: Marts) -> 
     serving = [built.warehouse.role_name(role) for role in (Role.API, Role.APP, Role.MONITOR, Role.ANALYST)]
     assert built.sql(POWERS, serving) == []
     for name in serving:
-        # A person's wish for a poll takes the user as an argument, from a door that knows who asks. A picture takes its
-        # own digest, which only the marts tell, to the role that sees one user's plays.
-        doors = {("ops.poll_sooner",), ("ops.polling_of",), ("ops.picture_content",)}
+        # A person's wishes, for a poll or for what is playing, take the user as an argument, from an interface that
+        # knows who asks. A picture
+        # takes its own digest, which only the marts hold, for the role that sees one user's plays. Whether an archive
+        # is another user's is answered with yes or no, to anyone who has the archive.
+        doors = {
+            ("ops.poll_sooner",), ("ops.polling_of",), ("ops.picture_content",), ("app.is_anothers_archive",),
+            ("app.are_anothers_rows",), ("ops.poll_now",), ("ops.now_playing_of",), ("ops.wish",),
+        }  # fmt: skip
         may = doors if name == built.warehouse.role_name(Role.APP) else set()
         assert set(built.sql(CALLABLE, name, name)) == may, name
     # Both questions would find something.
     assert built.sql(POWERS, [built.warehouse.role_name(Role.DBT)]) != []
     ingest = built.warehouse.role_name(Role.INGEST)
-    assert built.sql(CALLABLE, ingest, ingest) == [("ops.ensure_event_partitions",)]
+    # The first prunes what is older than 400 days and takes no argument; the last two delete what no play names.
+    assert set(built.sql(CALLABLE, ingest, ingest)) == {
+        ("app.prune_audit",),
+        ("app.is_anothers_archive",),
+        ("app.are_anothers_rows",),
+        ("ops.ensure_event_partitions",),
+        ("ops.find_orphans",),
+        ("ops.delete_orphans",),
+    }
 
 
 def test_the_api_role_cannot_even_look_into_another_schema(built: Marts) -> None:
@@ -248,17 +278,21 @@ def test_the_api_role_cannot_even_look_into_another_schema(built: Marts) -> None
     assert {name for name, may_use in found if may_use} == {"marts"}
 
 
-def test_personal_marts_are_tables_with_their_two_policies(built: Marts) -> None:
-    """A view would show its owner's rows, which are everybody's."""
+def test_personal_marts_are_tables_with_two_policies_or_views_with_the_readers_rights(built: Marts) -> None:
+    """Any other view would show its owner's rows, which are everybody's."""
     found = built.sql(
         "select c.relname, c.relkind::text, c.relrowsecurity,"
-        " array(select polname::text from pg_policy where polrelid = c.oid order by 1)"
+        " array(select polname::text from pg_policy where polrelid = c.oid order by 1),"
+        " coalesce(c.reloptions @> '{security_invoker=true}', false)"
         " from pg_class as c where c.relnamespace = 'marts'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')"
     )
     assert {name for name, *_ in found} == set(ALL_MARTS)
-    for name, kind, is_secured, policies in found:
+    assert {"fct_plays", "agg_period_tracks"} <= {name for name, kind, *_ in found if kind == "v"}
+    for name, kind, is_secured, policies, is_invokers in found:
         if name not in CATALOGUE:
-            assert (kind, is_secured, policies) == ("r", True, ["every_user", "one_user"]), name
+            assert (kind, is_secured, policies) == ("r", True, ["every_user", "one_user"]) or (
+                (kind, is_invokers) == ("v", True)
+            ), name
 
 
 def test_the_analyst_reads_marts_and_nothing_else(built: Marts) -> None:
@@ -301,10 +335,11 @@ def test_pictures_are_given_out_by_digest_alone(built: Marts) -> None:
 
 
 def test_the_role_for_metrics_sees_figures_alone(built: Marts) -> None:
-    assert tables(built, Role.MONITOR, "select") == {"ops.figures", "ops.schema_version"}
+    assert tables(built, Role.MONITOR, "select") == {"ops.figures", "ops.mart_figures", "ops.schema_version"}
     assert tables(built, Role.MONITOR, WRITING) == set()
     columns = built.sql(
         "select distinct column_name from information_schema.columns where table_name = 'figures'", role=Role.MONITOR
     )
     assert {row[0] for row in columns} == {"name", "label", "value"}
-    assert "ana" not in str(built.sql("select * from ops.figures", role=Role.MONITOR))
+    for view in ("figures", "mart_figures"):
+        assert "ana" not in str(built.sql(f"select * from ops.{view}", role=Role.MONITOR))

@@ -22,8 +22,8 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from myi_pipeline.warehouse.connections import Role
-from tests.architecture.house import DOCS
+from myi_pipeline.postgres.connections import Role
+from tests.architecture.repository import DOCS
 from tests.dbt.conftest import Marts, emptied
 
 ZONE = ZoneInfo("Europe/Berlin")

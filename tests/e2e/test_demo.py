@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from myi_pipeline.cli.demo_live import POLLED_AT, SIGN_OF_A_LOGIN
+from myi_pipeline.cli.demo.live import POLLED_AT, SIGN_OF_A_LOGIN
+from myi_pipeline.postgres.connections import Role, Warehouse, compose_url, parse_url
 from myi_pipeline.settings import Settings
-from myi_pipeline.warehouse.connections import Role, Warehouse, compose_url, parse_url
 from tests.integration.credentials.conftest import free_port
 from tests.searching import files_with, tables_with
 

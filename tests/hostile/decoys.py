@@ -1,7 +1,4 @@
-"""An honest small archive: what every hostile one is made from.
-
-Invariant: apart from its one defect a hostile archive would be readable as these few plays.
-"""
+"""A small honest archive, from which every hostile one is made."""
 
 from __future__ import annotations
 

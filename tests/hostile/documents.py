@@ -1,7 +1,4 @@
-"""Honest ZIPs whose play file would harm or mislead a careless reader, each in one way only.
-
-Belongs here: defects of the JSON and of its rows. Invariant: see `hostile`.
-"""
+"""Honest ZIPs whose play file has one defect in its JSON or its rows. See `makers` for what they share."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import json
 from pathlib import Path
 from random import Random
 
-from myi_pipeline.simulator.decoys import AUDIO, good_json, good_rows, zip_of
+from tests.hostile.decoys import AUDIO, good_json, good_rows, zip_of
 
 
 def truncated_json(path: Path) -> Path:

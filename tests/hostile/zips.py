@@ -1,7 +1,4 @@
-"""ZIP files that would harm a careless reader, each in one way only.
-
-Belongs here: defects of the container. Invariant: see `hostile`.
-"""
+"""ZIP files with one defect in the container. See `makers` for what they share."""
 
 from __future__ import annotations
 
@@ -10,11 +7,12 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from myi_pipeline.simulator.decoys import AUDIO, REGULAR, good_json, plain_zip, zip_info, zip_of
+from tests.hostile.decoys import AUDIO, REGULAR, good_json, plain_zip, zip_info, zip_of
 
 _LOCAL, _CENTRAL, _END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 _ENCRYPTED = 0x1
 _SYMLINK = 0o120777 << 16
+_END64_BYTES = 56
 
 # Raw records, for what zipfile rightly refuses to write.
 
@@ -37,6 +35,10 @@ def _end_record(count: int, *, size: int, offset: int) -> bytes:
     return struct.pack("<4s4H2IH", _END, 0, 0, count, count, size, offset, 0)
 
 
+def _end64_record(count: int, *, size: int, offset: int, more: int = 0) -> bytes:
+    return struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", _END64_BYTES - 12 + more, 45, 45, 0, 0, count, count, size, offset)
+
+
 def _deflate(data: bytes) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     return packer.compress(data) + packer.flush()
@@ -56,7 +58,7 @@ def _raw_zip(
 
 
 def overlapping_entries(path: Path, *, entries: int = 50, unpacked: int = 10 * 1024 * 1024) -> Path:
-    """A few kB that unpack to 500 MB, and that some versions of zipfile read without a word.
+    """A few kB that unpack to 500 MB; some versions of zipfile read them without complaint.
 
     Every entry's packed data run to the end of the last one's: first a stored block that quotes the next entry's
     header, then that entry's data, and so on to the one block of blanks that all of them share.
@@ -203,6 +205,18 @@ def high_ratio(path: Path, *, unpacked: int = 64 * 1024 * 1024) -> Path:
         for _ in range(unpacked // 65_536):
             member.write(b" " * 65_536)
         member.write(b"]")
+    return path
+
+
+def two_directories(path: Path, *, entries: int = 5_000) -> Path:
+    """A ZIP64 whose locator points at one record while another one, of an empty directory, lies directly before it."""
+    name = AUDIO.encode()
+    entry = _central_header(name, flags=0, crc=0, packed=0, unpacked=0, offset=0)
+    directory = entry * entries
+    pointed_at = _end64_record(entries, size=len(directory), offset=0, more=_END64_BYTES)
+    decoy = _end64_record(0, size=0, offset=len(directory) + len(pointed_at))
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, len(directory), 1)
+    path.write_bytes(directory + pointed_at + decoy + locator + _end_record(0xFFFF, size=0xFFFFFFFF, offset=0xFFFFFFFF))
     return path
 
 

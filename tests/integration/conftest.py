@@ -12,9 +12,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from myi_pipeline.api.app import create_app
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.web.app import create_app
 from tests.conftest import free_port
 from tests.integration.api.conftest import serving
 from tests.integration.reads.conftest import Api, Filled, fill

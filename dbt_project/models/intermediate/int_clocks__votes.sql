@@ -6,7 +6,7 @@
 with candidates as materialized (
     select candidate.*
     from {{ in_api_days(ref('int_plays__candidates'), margin_hours=24) }} as candidate
-    where candidate.is_named
+    where candidate.is_named and candidate.is_long
 ),
 
 sole as (
@@ -32,7 +32,7 @@ told as (
     where
         plays = 1
         and events = 1
-        -- Start and end are far enough apart to be told from each other.
+        -- Start and end are far enough apart to be distinguished.
         and after_start_s - after_end_s >= 90 + 2 * half_open_s
 )
 

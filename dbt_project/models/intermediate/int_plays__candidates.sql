@@ -20,7 +20,12 @@ with polled as materialized (
         floor(extract(epoch from event.played_at) / {{ span_s }})::int as span
     from {{ in_api_days(ref('stg_raw__listening_events')) }} as event
     left join {{ ref('stg_raw__contents') }} as contents on contents.content_id = event.content_id
-    where event.source_id = 3
+    where
+        event.source_id = 3
+        and not exists (
+            select from {{ ref('int_plays__polled_again') }} as again
+            where again.user_id = event.user_id and again.played_at = event.played_at and again.event_id = event.event_id
+        )
 ),
 
 archived as materialized (
@@ -69,7 +74,7 @@ measured as (
 
 ranked as (
     select *, row_number() over (
-        partition by user_id, polled_id
+        partition by user_id, polled_id, is_long
         order by least(abs(after_end_s), abs(after_start_s), abs(after_sound_s)), played_at, event_id
     ) as place
     from measured
@@ -85,10 +90,12 @@ select
     source_id as play_source_id,
     platform,
     song is not null as is_named,
+    is_long,
     extract(epoch from half_open)::float8 as half_open_s,
     after_end_s,
     after_start_s,
     after_sound_s
 from ranked
--- One track on loop all day: whatever is further off than so many of its plays is another of them.
+-- One track on loop all day: whatever is further off than so many of its plays is another of them. Short ones are
+-- counted by themselves, so that skips never crowd out a long play.
 where place <= {{ var('most_candidates') }}

@@ -11,59 +11,28 @@ with events as not materialized (
     from {{ in_run_days(ref('stg_raw__listening_events')) }} as event
 ),
 
--- 1. A removed track in one archive, the same time and duration with its content in another: the same play.
-unknown_events as materialized (
-    select
-        *,
-        row_number() over (
-            partition by user_id, played_at, ms_played order by batch_id, occurrence
-        ) as pair_no
-    from events
-    where source_id = 1 and content_id is null
+-- Those of one source: what follows looks at the event that stands for them.
+retold as materialized (
+    select event.*
+    from {{ in_run_days(ref('int_plays__retold')) }} as event
 ),
 
--- Counted from the other end: within one archive both are plays of their own, so its own rows should meet last.
-known_twins as (
-    select
-        event.*,
-        row_number() over (
-            partition by event.user_id, event.played_at, event.ms_played
-            order by event.batch_id desc, event.content_id, event.occurrence
-        ) as pair_no
-    from events as event
-    where
-        event.source_id = 1
-        and event.content_id is not null
-        and (event.user_id, event.played_at) in (select user_id, played_at from unknown_events)
-),
-
-twins as materialized (
-    select
-        unknown_events.user_id,
-        unknown_events.played_at,
-        unknown_events.event_id,
-        known_twins.event_id as play_id,
-        known_twins.played_at as play_played_at
-    from unknown_events
-    inner join known_twins
-        on
-            known_twins.user_id = unknown_events.user_id
-            and known_twins.played_at = unknown_events.played_at
-            and known_twins.pair_no = unknown_events.pair_no
-            and known_twins.ms_played is not distinct from unknown_events.ms_played
-            and known_twins.batch_id <> unknown_events.batch_id
-),
-
--- 2 to 4. Account data has minutes and names; an extended row of the same minute and duration may be the same play.
+-- Account data has minutes and names; an extended row of the same minute and duration may be the same play.
 account_events as materialized (
     select
         event.*,
         content.kind,
         content.match_title,
-        content.match_key
+        content.match_key,
+        {{ artist_or_show('content') }} as artist_or_show
     from events as event
-    inner join {{ ref('stg_raw__contents') }} as content on content.content_id = event.content_id
-    where event.source_id = 2 and event.ms_played is not null
+    left join {{ ref('stg_raw__contents') }} as content on content.content_id = event.content_id
+    where
+        event.source_id = 2
+        and event.ms_played is not null
+        and not exists (
+            select from retold where retold.user_id = event.user_id and retold.event_id = event.event_id
+        )
 ),
 
 account_minutes as (
@@ -74,9 +43,11 @@ candidates as materialized (
     select
         event.*,
         minute.played_at as minute,
+        content.uri,
         content.kind,
         content.match_title,
-        content.match_key
+        content.match_key,
+        {{ artist_or_show('content') }} as artist_or_show
     from account_minutes as minute
     inner join events as event
         on
@@ -87,7 +58,7 @@ candidates as materialized (
     where
         event.source_id = 1
         and not exists (
-            select from twins where twins.user_id = event.user_id and twins.event_id = event.event_id
+            select from retold where retold.user_id = event.user_id and retold.event_id = event.event_id
         )
 ),
 
@@ -105,25 +76,78 @@ by_title as materialized (
     ) }}
 ),
 
-by_duration as materialized (
+-- Until 2024 account data listed episodes as tracks: the show as artist. Either name may have been edited since.
+by_episode as materialized (
     {{ pair_by_minute(
         account='account_events', extended='candidates', taken=['by_names', 'by_title'],
+        keys=['match_title'], condition="match_title <> ''", account_condition="kind = 'track'",
+        extended_condition="kind <> 'track'", decision='confirms_by_minute_as_track'
+    ) }}
+),
+
+by_show as materialized (
+    {{ pair_by_minute(
+        account='account_events', extended='candidates', taken=['by_names', 'by_title', 'by_episode'],
+        keys=['artist_or_show'], condition="artist_or_show <> '' and ms_played > 0", account_condition="kind = 'track'",
+        extended_condition="kind <> 'track'", decision='confirms_by_minute_as_track'
+    ) }}
+),
+
+-- Titles are edited ("... - Remastered").
+by_artist as materialized (
+    {{ pair_by_minute(
+        account='account_events', extended='candidates', taken=['by_names', 'by_title', 'by_episode', 'by_show'],
+        keys=['kind', 'artist_or_show'],
+        condition="artist_or_show <> '' and ms_played >= " ~ var('same_artist_ms'),
+        decision='confirms_by_minute_artist_only'
+    ) }}
+),
+
+-- One of the two has lost the name: the extended history, or the account data ("Unknown Artist").
+by_duration as materialized (
+    {{ pair_by_minute(
+        account='account_events', extended='candidates',
+        taken=['by_names', 'by_title', 'by_episode', 'by_show', 'by_artist'],
         keys=[], extended_condition='content_id is null', condition='ms_played > 0',
         decision='unknown_content_by_minute'
     ) }}
 ),
 
+by_duration_alone as materialized (
+    {{ pair_by_minute(
+        account='account_events', extended='candidates',
+        taken=['by_names', 'by_title', 'by_episode', 'by_show', 'by_artist', 'by_duration'],
+        keys=[], account_condition='content_id is null', condition='ms_played > 0',
+        decision='unknown_content_by_minute'
+    ) }}
+),
+
+pairs as materialized (
+    {%- for pairing in ['by_names', 'by_title', 'by_episode', 'by_show', 'by_artist', 'by_duration_alone'] %}
+    select user_id, played_at, event_id, content_id, play_id, play_played_at, null::int as play_content_id, decision
+    from {{ pairing }}
+    union all
+    {%- endfor %}
+    select user_id, played_at, event_id, content_id, play_id, play_played_at, content_id, decision
+    from by_duration
+),
+
 members as materialized (
+    select *, 2::smallint as source_id, 1::smallint as play_source_id from pairs
+    union all
     select
-        user_id, played_at, event_id, null::int as content_id, 1::smallint as source_id, play_id, play_played_at,
-        null::int as play_content_id, 'unknown_content' as decision
-    from twins
-    union all
-    select user_id, played_at, event_id, content_id, 2, play_id, play_played_at, null, decision from by_names
-    union all
-    select user_id, played_at, event_id, content_id, 2, play_id, play_played_at, null, decision from by_title
-    union all
-    select user_id, played_at, event_id, content_id, 2, play_id, play_played_at, content_id, decision from by_duration
+        retold.user_id,
+        retold.played_at,
+        retold.event_id,
+        retold.content_id,
+        coalesce(pairs.play_id, retold.play_id),
+        coalesce(pairs.play_played_at, retold.played_at),
+        null,
+        retold.decision,
+        retold.source_id,
+        case when pairs.play_id is null then retold.source_id else 1::smallint end
+    from retold
+    left join pairs on pairs.user_id = retold.user_id and pairs.event_id = retold.play_id
 )
 
 select
@@ -147,7 +171,8 @@ select
     true,
     'confirmed',
     max(members.play_content_id),
-    string_agg(distinct sources.source, ', ' order by sources.source) filter (where members.source_id <> 1)
+    string_agg(distinct sources.source, ', ' order by sources.source)
+        filter (where members.source_id <> members.play_source_id)
 from members
 inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = members.source_id
 group by members.user_id, members.play_played_at, members.play_id

@@ -1,5 +1,6 @@
+-- depends_on: {{ ref('int_plays__polled_again') }}
 {{ config(
-    meta={'slices': 'api_days', 'order_by': 'user_id, played_at, event_id', 'marks': 'days_of_changed_pairs'},
+    meta={'slices': 'api_days', 'order_by': 'user_id, played_at, event_id', 'marks': 'days_of_changed_matches'},
     indexes=[
         {'columns': ['user_id', 'played_at', 'event_id'], 'unique': true},
         {'columns': ['user_id', 'play_id'], 'unique': true},
@@ -45,7 +46,8 @@ decided as (
     from measured
 ),
 
--- A better reason always wins; among equal reasons the nearer time.
+-- A better reason always wins; among equal reasons the nearer time. Spotify lists short plays now and then: one that
+-- lies where a clock puts it still goes behind every long one that does.
 priced as materialized (
     select
         *,
@@ -54,7 +56,8 @@ priced as materialized (
             when decision = 'confirms_by_another_clock' then 1000 + otherwise_s
             when decision = 'unknown_content_by_time' then 2000 + by_clock_s
             else 1000000 + least(by_clock_s, otherwise_s)
-        end as cost
+        end
+        + case when is_long then 0 when decision = 'confirms_within_play' then 1000000 else 10000 end as cost
     from decided
     where decision is not null
 ),

@@ -4,8 +4,10 @@ with plays as (
     select
         event.*,
         coalesce(matched.play_content_id, event.content_id) as play_content_id,
-        event.ms_played * interval '1 millisecond' as heard,
-        event.played_at - event.offline_at - event.ms_played * interval '1 millisecond' as silent,
+        coalesce(event.ms_played, 0) * interval '1 millisecond' as heard,
+        event.played_at - event.offline_at - coalesce(event.ms_played, 0) * interval '1 millisecond' as silent,
+        -- Spotify's list of recent plays has few that are shorter, and a play of unknown length may be long.
+        coalesce(event.ms_played >= {{ var('api_from_ms') }}, true) as is_long,
         -- In the middle of what cut times leave open: account data cut to the minute, extended history to the second.
         case event.source_id when 2 then interval '30 seconds' else interval '500 milliseconds' end as half_open
     from {{ ref('stg_raw__listening_events') }} as event
@@ -16,8 +18,7 @@ with plays as (
             and matched.event_id = event.event_id
     where
         event.source_id in (1, 2)
-        -- Spotify's list of recent plays has neither shorter plays nor private ones.
-        and event.ms_played >= {{ var('api_from_ms') }}
+        -- Spotify's list of recent plays has no private ones.
         and event.incognito is not true
         and matched.is_canonical is not false
 ),
@@ -45,6 +46,7 @@ select
     contents.song,
     ended.source_id,
     coalesce(contexts.platform, '') as platform,
+    ended.is_long,
     ended.offline,
     ended.offline_at,
     ended.half_open,
@@ -53,7 +55,10 @@ select
     -- A sync soon after the play looks like a pause.
     case when ended.offline and ended.is_start_known then ended.start_at + ended.heard end as sound_end_at,
     greatest(
-        case when ended.is_start_known or ended.is_synced then ended.start_at else ended.start_at - {{ longest_pause() }} end,
+        case
+            when ended.is_start_known or ended.is_synced or not ended.is_long then ended.start_at
+            else ended.start_at - {{ longest_pause() }}
+        end,
         ended.end_at - {{ longest_play() }}
     ) as earliest_at,
     case when ended.is_synced then least(ended.played_at, ended.end_at + {{ longest_pause() }}) else ended.end_at end

@@ -1,5 +1,5 @@
 {{ config(
-    meta={'slices': touched_years(), 'slice_keys': ['user_id', 'year_start'],
+    meta={'slices': 'touched_years', 'slice_keys': ['user_id', 'year_start'],
           'order_by': 'user_id, year_start, weekday, local_hour'},
     indexes=[{'columns': ['user_id', 'year_start', 'weekday', 'local_hour'], 'unique': true}],
 ) }}

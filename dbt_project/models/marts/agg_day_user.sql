@@ -1,5 +1,5 @@
 {{ config(
-    meta={'slices': 'select user_id, local_date from ops.touched_dates', 'slice_keys': ['user_id', 'local_date'],
+    meta={'slices': 'touched_days', 'slice_keys': ['user_id', 'local_date'],
           'order_by': 'user_id, local_date'},
     indexes=[{'columns': ['user_id', 'local_date'], 'unique': true}],
 ) }}
@@ -16,6 +16,8 @@ select
     coalesce(sum(ms_played), 0)::bigint as ms_played,
     (count(*) filter (where ms_played is null))::int as unknown_plays,
     (count(distinct content_id) filter (where kind = 'track'))::int as distinct_tracks,
-    (count(distinct artist_id) filter (where kind = 'track'))::int as distinct_artists
+    (count(distinct artist_id) filter (where kind = 'track'))::int as distinct_artists,
+    min(played_at) as first_played_at,
+    max(played_at) as last_played_at
 from plays
 group by user_id, local_date

@@ -1,5 +1,5 @@
 {{ config(
-    meta={'slices': touched_periods_of_users(), 'slice_keys': ['user_id', 'period', 'period_start'],
+    meta={'slices': 'touched_periods_of_users', 'slice_keys': ['user_id', 'period', 'period_start'],
           'order_by': 'user_id, period, period_start'},
     indexes=[{'columns': ['user_id', 'period', 'period_start'], 'unique': true}],
 ) }}
@@ -35,6 +35,8 @@ select
     sum(ms_played)::bigint as ms_played,
     sum(unknown_plays)::int as unknown_plays,
     min(local_date) as first_local_date,
-    max(local_date) as last_local_date
+    max(local_date) as last_local_date,
+    min(first_played_at) as first_played_at,
+    max(last_played_at) as last_played_at
 from days
 group by user_id, period, period_start

@@ -1,5 +1,5 @@
 {{ config(
-    meta={'slices': 'select distinct user_id from ops.touched_dates', 'slice_keys': ['user_id'],
+    meta={'slices': 'touched_users', 'slice_keys': ['user_id'],
           'order_by': 'user_id, streak_start'},
     indexes=[{'columns': ['user_id', 'streak_start'], 'unique': true}],
 ) }}

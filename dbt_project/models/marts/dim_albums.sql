@@ -6,7 +6,7 @@ select
     albums.name,
     albums.artist_id,
     albums.uri,
-    -- Costs nothing where it is not asked for. Sizes of one picture may be kept several; the first is the largest.
+    -- Costs nothing unless it is selected. Several sizes of a picture may be kept; the first is the largest.
     (
         select kept.sha256
         from {{ ref('stg_raw__pictures') }} as picture

@@ -1,5 +1,5 @@
 {{ config(
-    meta={'slices': "select content_id as track_id from ops.mart_run_contents", 'slice_keys': ['track_id']},
+    meta={'slices': 'run_tracks', 'slice_keys': ['track_id']},
     indexes=[{'columns': ['track_id'], 'unique': true}, {'columns': ['artist_id']}, {'columns': ['album_id']}],
 ) }}
 

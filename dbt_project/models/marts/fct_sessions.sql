@@ -23,7 +23,7 @@ with plays as (
     {%- endif %}
 ),
 
--- Of plays that end in the same second the one that began first comes first: no figure hangs on a play_id.
+-- Among plays that end in the same second the one that began first comes first: no figure depends on a play_id.
 ordered as (
     select
         user_id,

@@ -1,15 +1,16 @@
 {#
   No two rows agree in these columns (NULLs agree with each other). Where a valid unique index over just these columns
-  stands, it has proved that already and nothing is read.
+  stands, it has proved that already and nothing is read. A view has no index: `table` names the table whose rows it
+  shows, `table_columns` the key of that, when its columns have other names there.
 #}
-{% test unique_combination(model, columns) %}
+{% test unique_combination(model, columns, table=none, table_columns=none) %}
     select {{ columns | join(', ') }}, count(*) as row_count
     from {{ model }}
     where not exists (
         select
         from pg_index as index
         where
-            index.indrelid = '{{ model }}'::regclass
+            index.indrelid = '{{ table or model }}'::regclass
             and index.indisunique
             and index.indisvalid
             and index.indpred is null
@@ -19,7 +20,7 @@
                 where attribute.attrelid = index.indrelid and attribute.attnum = any(index.indkey)
             ) = (
                 select array_agg(wanted order by wanted)
-                from unnest(array['{{ columns | join("', '") }}']) as wanted
+                from unnest(array['{{ (table_columns or columns) | join("', '") }}']) as wanted
             )
     )
     group by {{ columns | join(', ') }}

@@ -1,39 +1,28 @@
-"""Single values of a row: text, times and numbers, checked and brought to one form.
+"""Single values of a row, checked and brought to one form, and what is counted of rows beside their plays.
 
-Belongs here: what every kind of row shares. Not here: which key holds what.
-Invariant: what leaves this module fits Postgres: no NUL, no lone surrogate, no value out of range, times in UTC.
+What leaves this module fits Postgres: text without NUL or lone surrogates, numbers in range, times in UTC.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from myi_pipeline.history.json_scan import TooDeep
+from myi_pipeline.archives.files.json_rows import TooDeep
+from myi_pipeline.catalogue.row_rules import EARLIEST, ONE_DAY, BadRow, storable_text
 
-# Spotify was not open to anyone before; also the oldest month that gets a partition.
-EARLIEST: Final = datetime(2006, 1, 1, tzinfo=UTC)
-ONE_DAY: Final = timedelta(days=1)
 MAX_MS_PLAYED: Final = 2_147_483_647
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Offline times are milliseconds in old files and seconds in new ones, mixed inside one export. As seconds this
 # number is the year 5138, as milliseconds it is 1973: no real time can be on the wrong side.
 _MILLISECONDS_FROM: Final = 100_000_000_000
-# What Postgres cannot hold as text.
-NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-_TIMESTAMP = re.compile(
+_TIMESTAMP: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?([.,][0-9]{1,9})? ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})?"
 )
-
-
-class BadRow(Exception):
-    """A row cannot be a play: `reason` is a stable code, the text a sentence without values of the row."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 def not_an_object(row: object) -> BadRow:
@@ -51,11 +40,17 @@ def clean_text(value: object, *, key: str, max_chars: int) -> str | None:
         raise BadRow("bad_type", f"{key} must be text or null, not {type_name(value)}.")
     if len(value) > max_chars:
         raise BadRow("text_too_long", f"{key} has {len(value):,} characters; at most {max_chars:,} are taken.")
-    return NOT_STORABLE.sub("\ufffd", value) or None
+    return storable_text(value) or None
 
 
 def parse_timestamp(value: object, *, key: str) -> datetime:
     """An aware UTC time from ISO 8601 with or without seconds, fraction and offset; without offset it is UTC."""
+    if type(value) is str and len(value) == 20 and value[7::3] == "-T::Z":
+        # Nearly all times, at a fifth of the cost: 2020-05-17T08:09:10Z.
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass
     if value is None:
         raise BadRow("missing_timestamp", f"{key} is missing.")
     found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) and len(value) < 60 else None
@@ -70,15 +65,10 @@ def parse_timestamp(value: object, *, key: str) -> datetime:
         raise BadRow("bad_timestamp", f"{key} is not a time that exists.") from None
 
 
-def bad_span(played_at: datetime, *, key: str) -> BadRow:
-    """The error for a time outside [EARLIEST, a day from now]."""
-    if played_at < EARLIEST:
-        return BadRow("too_early", f"{key} lies before 2006, when nobody could listen yet.")
-    return BadRow("in_the_future", f"{key} lies more than a day ahead of now.")
-
-
 def parse_ms_played(value: object, *, key: str) -> int | None:
     """Whole milliseconds, or None where the source does not say. 1234.0 is whole; 1234.5 is not."""
+    if type(value) is int and 0 <= value <= MAX_MS_PLAYED:
+        return value
     number = value
     # Compared before it is converted: int(Decimal("1e999999")) would run for hours.
     finite = isinstance(number, Decimal) and number.is_finite()
@@ -93,7 +83,7 @@ def parse_ms_played(value: object, *, key: str) -> int | None:
 
 def parse_offline_at(value: object, *, played_at: datetime) -> datetime | None:
     """When an offline play began. 0 and implausible times (before 2006, a day or more after the play) are None."""
-    if value is None:
+    if value is None or (type(value) is int and value == 0):
         return None
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise BadRow("bad_type", f"offline_timestamp must be a number or null, not {type_name(value)}.")
@@ -113,3 +103,35 @@ def type_name(value: object) -> str:
     """The JSON name of a value's type, for people."""
     names = {bool: "a truth value", str: "text", dict: "an object", list: "a list", type(None): "null"}
     return names.get(type(value), "a number")
+
+
+OTHER: Final = "(other)"
+_MAX_KEY_CHARS: Final = 100
+_MAX_USERNAMES: Final = 100
+
+
+class Tally:
+    """`unknown_keys` counts rows by key, all keys beyond `max_keys` under OTHER; `account_hashes` are keyed hashes."""
+
+    def __init__(self, *, hash_account: Callable[[str], bytes], max_keys: int) -> None:
+        self.unknown_keys: Counter[str] = Counter()
+        self.account_hashes: set[bytes] = set()
+        self._usernames: set[str] = set()
+        self._hash = hash_account
+        self._max_keys = max_keys
+
+    def count_unknown(self, keys: Iterable[object]) -> None:
+        """Count one row's unknown keys."""
+        for key in keys:
+            name = str(key)[:_MAX_KEY_CHARS].encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+            if name not in self.unknown_keys and len(self.unknown_keys) >= self._max_keys:
+                name = OTHER
+            self.unknown_keys[name] += 1
+
+    def note_username(self, username: object) -> None:
+        """Hash a user name that was not seen before; other types and empty text are dropped."""
+        if not isinstance(username, str) or not username or username in self._usernames:
+            return
+        if len(self._usernames) < _MAX_USERNAMES:
+            self._usernames.add(username)
+            self.account_hashes.add(self._hash(username.encode("utf-8", "replace").decode()[:1000]))

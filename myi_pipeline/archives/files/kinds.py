@@ -1,7 +1,6 @@
-"""Which file is which, by its name or its first rows, and what a wrong package is called.
+"""Which file is which, by its name or its first rows, and how a wrong package is described.
 
-Belongs here: every name that Spotify gives to the files of its packages. Not here: opening or parsing them.
-Invariant: a folder's name never matters, nor does upper or lower case.
+Every name that Spotify gives to the files of its packages is here. Neither the name of a folder nor case matters.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final
 
-from myi_pipeline.core.plays import Source
+from myi_pipeline.catalogue.plays import Source
 
 WANTED: Final = (
-    "Wanted is Spotify's extended streaming history (endsong_N.json, Streaming_History_Audio_....json) or the "
+    "MYI reads Spotify's extended streaming history (endsong_N.json, Streaming_History_Audio_....json) or the "
     "streaming history of its account data (StreamingHistory....json), as the ZIP that Spotify sent, its folder, "
     "or its JSON files."
 )
@@ -52,7 +51,7 @@ _NAMES: Final = [
 ]
 _ACCOUNT_FILES: Final = re.compile(
     r"(playlist\d*|yourlibrary|userdata|follow|payments|identity|identifiers|inferences|searchqueries|marquee|"
-    r"usercustomer|yoursoundcapsule|wrapped\d*|familyplan|duonewfamily)\.json",
+    r"usercustomer|yoursoundcapsule|familyplan|duonewfamily)\.json",
     re.IGNORECASE,
 )
 _TECHNICAL_FILES: Final = re.compile(
@@ -93,8 +92,48 @@ def kind_by_rows(rows: Iterable[object]) -> FileKind | None:
     return None
 
 
+_NUMBERED: Final = re.compile(
+    r"(?:endsong|streaming_?history(?:_[a-z]+)?)((?:_20[0-9]{2}(?:-20[0-9]{2})?)?)(?:_?([0-9]{1,4}))?(?![0-9]).*",
+    re.IGNORECASE | re.DOTALL,
+)
+# Names of one kind of history that no single export has together.
+_ERAS: Final = (
+    ({FileKind.ENDSONG}, {FileKind.EXTENDED_AUDIO, FileKind.EXTENDED_VIDEO}),
+    ({FileKind.ACCOUNT}, {FileKind.ACCOUNT_MUSIC, FileKind.ACCOUNT_PODCAST, FileKind.ACCOUNT_AUDIOBOOK}),
+)
+
+
+def export_numbers(files: Sequence[tuple[str, FileKind]]) -> list[int]:
+    """The export that each play file is from: 0 for all of them, or 1, 2, ... if their names show two exports together.
+
+    No export has two files of one kind and number, or names of two eras. With two exports nothing says which file is
+    from which, so each is taken for an export of its own: a history is cut into files by time, and the files of one
+    export have no row in common.
+    """
+    places = [(kind, *_place_in_series(name)) for name, kind in files]
+    kinds = {kind for _, kind in files}
+    if len(set(places)) == len(places) and not any(kinds & older and kinds & newer for older, newer in _ERAS):
+        return [0] * len(files)
+    return list(range(1, len(files) + 1))
+
+
+def _place_in_series(path: str) -> tuple[str, str]:
+    """A file's number, or the years in its name where it has none; both empty where the name says nothing."""
+    found = _NUMBERED.fullmatch(base_name(path))
+    if found is None:
+        return "", ""
+    years, number = found.groups()
+    return ("", str(int(number))) if number else (years, "")
+
+
+def is_other_file(path: str) -> bool:
+    """Whether the name is one that Spotify gives to a file which is no streaming history."""
+    name = base_name(path)
+    return bool(_ACCOUNT_FILES.fullmatch(name) or _TECHNICAL_FILES.fullmatch(name))
+
+
 def is_archive(path: str) -> bool:
-    """Whether a member is an archive in the archive."""
+    """Whether the name is that of an archive."""
     return base_name(path).lower().endswith(_ARCHIVES)
 
 

@@ -1,7 +1,6 @@
-"""The demo's archives: made up, put where everybody's are, for a user of the demo's own.
+"""The demo's archives: made up, and put into the uploads folder of a user of the demo's own.
 
-Belongs here: what they hold, and their way into the uploads folder. Not here: what becomes of them. Invariant: equal
-arguments give equal bytes, and a user whom the demo did not make is left alone.
+Equal arguments give equal bytes, and a user whom the demo did not make is left alone.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from myi_pipeline.cli.session import Session
-from myi_pipeline.core.errors import Permanent
+from myi_pipeline.errors import Permanent
 
 if TYPE_CHECKING:
+    from myi_pipeline.postgres.connections import Warehouse
     from myi_pipeline.simulator import ArchiveSpec, ArchiveTruth
-    from myi_pipeline.warehouse.connections import Warehouse
 
 USER = "demo"
 DISPLAY_NAME = "Made-up listener of myi demo"
@@ -64,7 +63,7 @@ def make_archives(folder: Path, *, plays: int, seed: int) -> tuple[Made, ...]:
 
 
 def track_names(*, plays: int, seed: int) -> frozenset[tuple[str, str]]:
-    """Of everything that these archives can name (see Shelf.names)."""
+    """The names of everything that these archives can name (see Shelf.names)."""
     from myi_pipeline.simulator import build_listener
 
     return build_listener(_spec(plays=plays, seed=seed)).shelf.names()
@@ -86,8 +85,9 @@ def _spec(*, plays: int, seed: int) -> ArchiveSpec:
 
 def prepare_user(session: Session, opened: Warehouse, made: tuple[Made, ...]) -> None:
     """The demo's user, with no plays but those of these archives."""
-    from myi_pipeline.services import list_imports, manage_users
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.archives import list_imports
+    from myi_pipeline.people import manage_users
+    from myi_pipeline.postgres.connections import Role
 
     with opened.connect(Role.INGEST, autocommit=True) as connection:
         users = manage_users.list_users(connection, user_key=USER)
@@ -98,7 +98,7 @@ def prepare_user(session: Session, opened: Warehouse, made: tuple[Made, ...]) ->
         imports = list_imports.list_imports(connection, user_key=USER, limit=1000)
         if users and {each.sha256 for each in imports} - {each.sha256 for each in made}:
             session.output.note("An earlier demo had other archives: its listener is removed first.")
-            manage_users.remove_user(connection, user_key=USER)
+            manage_users.remove_user(connection, user_key=USER, keeps_key=True)
             shutil.rmtree(session.settings.uploads_folder / USER, ignore_errors=True)
             users = ()
         if not users:

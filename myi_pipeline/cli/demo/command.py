@@ -1,7 +1,7 @@
-"""`myi demo`: the whole way, from an archive to answers, with nothing but this machine.
+"""The demo's steps, and what is shown of each.
 
-Belongs here: the order of the steps and what is shown of each. Not here: any step's work. Invariant: it goes the way
-that everybody's archives go - the uploads folder, Dagster, raw, marts - and never touches a user that it did not make.
+Its archives go where everybody's do: the uploads folder, Dagster, raw, marts. It never touches a user that it did not
+make.
 """
 
 from __future__ import annotations
@@ -17,23 +17,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from myi_pipeline.cli.dagster_jobs import dagster_jobs
-from myi_pipeline.cli.demo_archives import USER, Made, make_archives, prepare_user, put_into_uploads, track_names
-from myi_pipeline.cli.demo_live import ARCHIVED_AFTER, LiveDemo, is_dagster_running, live_spotify, poll, sign_in
-from myi_pipeline.cli.demo_live_figures import LiveShown, import_live_archives, live_document, render_live
-from myi_pipeline.cli.demo_truth import Comparison, compare_with_truth
+from myi_pipeline.cli.dagster_processes import dagster_jobs
+from myi_pipeline.cli.demo.archives import USER, Made, make_archives, prepare_user, put_into_uploads, track_names
+from myi_pipeline.cli.demo.live import (
+    ARCHIVED_AFTER,
+    LiveDemo,
+    LiveShown,
+    import_live_archives,
+    is_dagster_running,
+    live_document,
+    live_spotify,
+    poll,
+    render_live,
+    sign_in,
+)
+from myi_pipeline.cli.demo.truth import Comparison, compare_with_truth
 from myi_pipeline.cli.figures import render_listening, summary_document
 from myi_pipeline.cli.marts import render_verify, verify_document
 from myi_pipeline.cli.output import facts, number, table
 from myi_pipeline.cli.refreshing import verify
-from myi_pipeline.cli.running import keep_running
+from myi_pipeline.cli.serve import keep_running
 from myi_pipeline.cli.session import JsonOption, Session, open_session, warehouse
 
 if TYPE_CHECKING:
-    from myi_pipeline.services.list_imports import ImportDetail
-    from myi_pipeline.services.summarise_listening import ListeningSummary
-    from myi_pipeline.services.verify_marts import VerifyResult
-    from myi_pipeline.warehouse.connections import Warehouse
+    from myi_pipeline.archives.list_imports import ImportDetail
+    from myi_pipeline.marts.figures import ListeningSummary
+    from myi_pipeline.marts.verify import VerifyResult
+    from myi_pipeline.postgres.connections import Warehouse
 
 _STEPS = 7
 
@@ -59,7 +69,7 @@ def demo_command(
     plays: Annotated[
         int, typer.Option("--plays", metavar="N", min=100, max=1_000_000, help="How many plays to make up.")
     ] = 20_000,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another number, another listener.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another number gives another listener.")] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Leave Dagster's pages running at the end (`myi up`).")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -105,7 +115,7 @@ def _run(session: Session, opened: Warehouse, *, plays: int, seed: int) -> _Show
 
 def _live(session: Session, opened: Warehouse, stack: ExitStack, *, plays: int, seed: int) -> LiveDemo | None:
     if is_dagster_running(session):
-        session.output.note("Dagster is running: its daemon would poll the demo's people too, so nobody signs in.")
+        session.output.note("Dagster is running: its daemon would poll the demo's users too, so none of them signs in.")
         return None
     unlike = track_names(plays=plays, seed=seed)
     return stack.enter_context(live_spotify(session, opened, seed=seed, unlike=unlike))
@@ -114,11 +124,10 @@ def _live(session: Session, opened: Warehouse, stack: ExitStack, *, plays: int, 
 def _held_against_truth(
     opened: Warehouse, made: tuple[Made, ...]
 ) -> tuple[tuple[ImportDetail, ...], list[Comparison], ListeningSummary | None]:
-    from myi_pipeline.services.list_imports import get_import, list_imports
-    from myi_pipeline.services.listening_figures import listening_figures
-    from myi_pipeline.services.summarise_listening import summarise_listening
+    from myi_pipeline.archives.list_imports import get_import, list_imports
+    from myi_pipeline.marts.figures import listening_figures, summarise_listening
+    from myi_pipeline.postgres.connections import Role
     from myi_pipeline.simulator import expected_marts
-    from myi_pipeline.warehouse.connections import Role
 
     truth = expected_marts([each.truth for each in made], time_zone=_time_zone(opened))
     with opened.connect(Role.ANALYST, autocommit=True) as connection:
@@ -131,8 +140,8 @@ def _held_against_truth(
 
 
 def _time_zone(opened: Warehouse) -> str:
-    from myi_pipeline.services.manage_users import get_user
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.people.manage_users import get_user
+    from myi_pipeline.postgres.connections import Role
 
     with opened.connect(Role.INGEST, autocommit=True) as connection:
         return get_user(connection, user_key=USER).time_zone

@@ -1,8 +1,7 @@
-"""The demo's live part: people who sign in to a simulated Spotify, are polled on its clock, and hand in their archives.
+"""The demo's live part: people who sign in to a simulated Spotify, are polled on its clock, and upload their archives.
 
-Belongs here: these people, their logins, the hours in which they are polled. Not here: the demo's other steps, polling.
-Invariant: nothing of it outlives the demo but plays: the logins, which only the simulator knows, are deleted whatever
-happens, so that no later poll shows them to Spotify.
+Their logins, which only the simulator knows, are deleted whatever happens, so that no later poll shows them to Spotify.
+A play that was polled and is also in an archive counts once.
 """
 
 from __future__ import annotations
@@ -12,18 +11,23 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from myi_pipeline.cli.dagster_jobs import DagsterJobs
+from rich.console import Console
+
+from myi_pipeline.cli.dagster_processes import DagsterJobs
+from myi_pipeline.cli.demo.truth import compare_plays
+from myi_pipeline.cli.output import number, table
 from myi_pipeline.cli.session import Session
-from myi_pipeline.core.errors import Permanent
+from myi_pipeline.errors import Permanent
 
 if TYPE_CHECKING:
+    from myi_pipeline.marts.figures import LiveFigures
+    from myi_pipeline.postgres.connections import Warehouse
     from myi_pipeline.simulator import ArchiveTruth
     from myi_pipeline.simulator.live import ListenerSpec, Simulator, SimulatorSpec
-    from myi_pipeline.warehouse.connections import Warehouse
 
 DISPLAY_NAME = "Made-up live listener of myi demo"
 TIME_ZONE = "Europe/Berlin"
@@ -36,7 +40,7 @@ POLLED_AT = (*range(6), *range(15, 24))
 # The archives are younger than the last poll, and reach over all of it.
 ARCHIVED_AFTER = timedelta(days=2)
 _SETTLED_S = 3600
-# Of 2,800 made-up names about one is in a catalogue of so few artists by chance.
+# By chance about one of 2,800 made-up names is in a catalogue of so few artists.
 _ARTISTS, _SEEDS_TRIED = 20, 500
 
 
@@ -109,9 +113,9 @@ def live_spotify(
 
 def sign_in(live: LiveDemo, opened: Warehouse) -> None:
     """Each person's whole way: address, agreement in their browser, code, sealed login."""
-    from myi_pipeline.services import login_user, manage_users
-    from myi_pipeline.services.open_spotify import open_spotify
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.people import logins, manage_users
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.spotify.open_spotify import open_spotify
 
     settings, clock = live.session.settings, live.simulator.control.now
     with (
@@ -120,9 +124,9 @@ def sign_in(live: LiveDemo, opened: Warehouse) -> None:
     ):
         for key in live.user_keys:
             user = manage_users.get_user(connection, user_key=key)
-            pending = login_user.begin_login(spotify, settings, user_id=user.user_id, user_key=key)
+            pending = logins.begin_login(spotify, settings, user_id=user.user_id, user_key=key)
             redirected = live.simulator.visit(pending.url, key)
-            login_user.finish_login(spotify, connection, pending, redirected=redirected, now=clock())
+            logins.finish_login(spotify, connection, pending, redirected=redirected, now=clock())
 
 
 def poll(live: LiveDemo, jobs: DagsterJobs) -> None:
@@ -162,8 +166,8 @@ def _catalogue(seed: int, unlike: frozenset[tuple[str, str]]) -> SimulatorSpec:
 
 def _make_users(opened: Warehouse, keys: tuple[str, ...]) -> None:
     """New ones, next to each other in the order of partitions. Those of an earlier demo go, with their plays."""
-    from myi_pipeline.services import manage_users
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.people import manage_users
+    from myi_pipeline.postgres.connections import Role
 
     with opened.connect(Role.INGEST, autocommit=True) as connection:
         there = [user for key in keys for user in manage_users.list_users(connection, user_key=key)]
@@ -173,15 +177,95 @@ def _make_users(opened: Warehouse, keys: tuple[str, ...]) -> None:
                     f"there is a user {user.user_key!r} that the demo did not make: it stays, and the demo stops"
                 )
         for user in there:
-            manage_users.remove_user(connection, user_key=user.user_key)
+            manage_users.remove_user(connection, user_key=user.user_key, keeps_key=True)
         for key in keys:
             manage_users.add_user(connection, user_key=key, time_zone=TIME_ZONE, display_name=DISPLAY_NAME)
 
 
 def _disconnect(opened: Warehouse, keys: tuple[str, ...]) -> None:
-    from myi_pipeline.services import manage_logins
-    from myi_pipeline.warehouse.connections import Role
+    from myi_pipeline.people import logins
+    from myi_pipeline.postgres.connections import Role
 
     with opened.connect(Role.INGEST, autocommit=True) as connection:
         for key in keys:
-            manage_logins.disconnect_user(connection, user_key=key)
+            logins.disconnect_user(connection, user_key=key)
+
+
+@dataclass(frozen=True)
+class LivePerson:
+    """One person's marts with polls alone, and with the archive; and what differs from the listener's truth."""
+
+    before: LiveFigures
+    after: LiveFigures
+    true_plays: int
+    differences: tuple[str, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Every polled play is confirmed, every gap closed, every figure right."""
+        return not self.differences and not self.after.gaps and not self.after.polled_only
+
+
+@dataclass(frozen=True)
+class LiveShown:
+    people: tuple[LivePerson, ...]
+
+    @property
+    def is_good(self) -> bool:
+        return bool(self.people) and all(person.is_good for person in self.people)
+
+
+def import_live_archives(live: LiveDemo, opened: Warehouse, jobs: DagsterJobs) -> LiveShown:
+    """Look, import each person's archive, refresh, look again."""
+    from myi_pipeline.marts.figures import listening_figures, live_figures
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.simulator import expected_marts
+
+    with opened.connect(Role.ANALYST, autocommit=True) as connection:
+        before = live_figures(connection, user_keys=live.user_keys)
+    truths = put_archives(live)
+    jobs.run("import_uploads", first=live.first, last=live.last)
+    jobs.run("refresh_marts")
+    people = []
+    with opened.connect(Role.ANALYST, autocommit=True) as connection:
+        after = live_figures(connection, user_keys=live.user_keys)
+        for one, other in zip(before, after, strict=True):
+            truth = expected_marts([truths[one.user_key]], time_zone=TIME_ZONE)
+            compared = compare_plays(listening_figures(connection, user_key=one.user_key), truth)
+            wrong = tuple(f"{each.figure}: {each.marts}, not {each.truth}" for each in compared if not each.is_equal)
+            people.append(LivePerson(one, other, truth.total_plays, wrong))
+    return LiveShown(tuple(people))
+
+
+def live_document(shown: LiveShown | None) -> dict[str, Any] | None:
+    if shown is None:
+        return None
+    return {
+        "is_good": shown.is_good,
+        "people": [{**asdict(person), "is_good": person.is_good} for person in shown.people],
+    }
+
+
+def render_live(console: Console, shown: LiveShown) -> None:
+    columns = (
+        "user",
+        ">polled plays",
+        ">gaps",
+        ">hours in gaps",
+        ">plays with archive",
+        ">truth",
+        ">confirmed",
+        ">gaps left",
+    )
+    rows = [
+        (
+            person.before.user_key, number(person.before.plays), number(person.before.gaps),
+            f"{person.before.gap_hours:.1f}", number(person.after.plays), number(person.true_plays),
+            number(person.after.confirmed), number(person.after.gaps),
+        )
+        for person in shown.people
+    ]  # fmt: skip
+    console.print(table("Polled from a simulated Spotify, then confirmed by archives", columns, rows))
+    for person in shown.people:
+        for difference in person.differences:
+            console.print(f"{person.before.user_key}: {difference}")

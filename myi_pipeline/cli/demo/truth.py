@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from myi_pipeline.services.listening_figures import ListeningFigures
+    from myi_pipeline.marts.figures import ListeningFigures
     from myi_pipeline.simulator import MartTruth
 
 
@@ -50,7 +50,7 @@ def compare_with_truth(figures: ListeningFigures, truth: MartTruth) -> list[Comp
 def compare_plays(figures: ListeningFigures, truth: MartTruth) -> list[Comparison]:
     """What polls beside an archive must leave as it is: plays and listening of every day.
 
-    Not what counts: a duration that Spotify told makes a short track count that archives alone leave out.
+    Not what counts: a duration from Spotify can make a short track count that archives alone leave out.
     """
     found = [(day, plays, ms) for day, plays, _, ms in figures.days]
     true = [(day.local_date, day.plays, day.ms_played) for day in truth.days]

@@ -1,8 +1,8 @@
 """An embedded Postgres: one server for each MYI_HOME, shared by all of its processes.
 
-Belongs here: supervising the server. What it holds is no matter of this folder. Invariant: it runs exactly while
-somebody holds a lease on it (or until the next start or end after a holder was killed), nobody else can connect to it
-save one role over a loopback port that was asked for, and no folder that MYI did not make changes its mode.
+It runs exactly while a process holds a lease on it (or until the next start or end after a holder was killed). Nobody
+else can connect to it, except one role over a loopback port that was asked for, and no folder that MYI did not make
+changes its mode.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from myi_pipeline.warehouse.embedded.server import EmbeddedServer
-from myi_pipeline.warehouse.embedded.sql_port import SqlPort, claimed
+from myi_pipeline.postgres.embedded.server import EmbeddedServer, adopt
+from myi_pipeline.postgres.embedded.sql_port import SqlPort, claimed
 
-__all__ = ["EmbeddedServer", "SqlPort", "embedded_server", "open_sql_port"]
+__all__ = ["EmbeddedServer", "SqlPort", "adopt", "embedded_server", "open_sql_port"]
 
 
 @contextmanager

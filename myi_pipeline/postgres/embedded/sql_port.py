@@ -1,8 +1,7 @@
 """The port by which BI tools reach the server: one role, one database, this machine.
 
-Belongs here: who asked for it, and what follows for pg_hba.conf and the socket's name. Not here: opening and closing it
-(door.py). Invariant: a claim lives exactly as long as the process that asked, because it is a flock that the kernel
-drops with it; claims are made and given up under the home's lock.
+A claim lives exactly as long as the process that asked, because it is a flock that the kernel drops with it; claims are
+made and given up under the home's lock.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from myi_pipeline.core.errors import Busy, Permanent
-from myi_pipeline.warehouse.embedded.places import LONGEST_SOCKET_PATH, SOCKET_NAME, Places
+from myi_pipeline.errors import Busy, Permanent
+from myi_pipeline.postgres.embedded.places import SOCKET_NAME, Places
+from myi_pipeline.postgres.embedded.socket_folders import LONGEST_SOCKET_PATH
 
 LOOPBACK = "127.0.0.1"
 USUAL_PORT = 5432
@@ -67,7 +67,7 @@ def claimed(own: Path) -> SqlPort | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        # Between its flock and its first byte a claim is empty, for whoever looks without the home's lock.
+        # Between its flock and its first byte a claim is empty, for a process that looks without the home's lock.
         with suppress(ValueError, TypeError):
             return SqlPort(**json.loads(os.read(handle, 4096)))
     finally:

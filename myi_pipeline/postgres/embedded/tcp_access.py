@@ -1,8 +1,7 @@
-"""What a running server lets in over TCP, brought in line with what is wanted.
+"""Opening and closing the SQL port of a server that is running.
 
-Belongs here: opening and closing the SQL port of a server that runs. Not here: who wants it (sql_port.py), starting and
-stopping (server.py). Invariant: nobody is let in over TCP but while the process that asked for the port lives; what a
-killed one left open is closed by the next start or end of anybody. The caller holds the home's lock.
+Connections over TCP are accepted only while the process that asked for the port is alive; what a killed process left
+open is closed by the next process that starts or ends. The caller holds the home's lock.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from contextlib import suppress
 
 import psycopg
 
-from myi_pipeline.core.errors import Busy
-from myi_pipeline.warehouse.embedded import cluster, leases, sql_port
-from myi_pipeline.warehouse.embedded.places import Places
+from myi_pipeline.errors import Busy
+from myi_pipeline.postgres.embedded import cluster, leases, sql_port
+from myi_pipeline.postgres.embedded.places import Places
 
 # A reload takes milliseconds; a machine under load has taken a second.
 _RELOAD_TIMEOUT_S = 10.0
 _POLL_S = 0.02
 
 
-def agrees(where: Places, url: str) -> bool:
+def matches_what_is_wanted(where: Places, url: str) -> bool:
     """Whether the server listens as is wanted, and lets in who is; False when it must start again for that.
 
     The caller has a lease; `url` is the superuser's. Raises Busy when it would have to start, and others use it.
@@ -39,15 +38,15 @@ def agrees(where: Places, url: str) -> bool:
                 f" {', '.join(map(str, others))}): end these commands and shells, or start without the port"
             )
     if wanted is None:
-        shut_unless_wanted(where, url)
+        close_unless_wanted(where, url)
     elif cluster.rules(where) != cluster.rules_for(wanted):
         cluster.write_rules(where, wanted)
         _reload(url)
     return True
 
 
-def shut_unless_wanted(where: Places, url: str) -> None:
-    """Nobody comes in over TCP any more, and who is in is put out, if the process that asked for it has ended.
+def close_unless_wanted(where: Places, url: str) -> None:
+    """Refuse new TCP connections and close those that are open, if the process that asked for it has ended.
 
     The listening goes on until the server ends: Postgres cannot change that while it runs.
     """
@@ -71,7 +70,7 @@ def listening_port(where: Places) -> int | None:
 
 
 def _reload(url: str) -> None:
-    """Returns when the old rules let nobody in any more. Raises psycopg.OperationalError."""
+    """Returns when the old rules admit no one any more. Raises psycopg.OperationalError."""
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         asked = connection.execute("select extract(epoch from clock_timestamp()), pg_reload_conf()").fetchone()
     deadline = time.monotonic() + _RELOAD_TIMEOUT_S

@@ -1,9 +1,7 @@
 """The schema's versions: finding out where a database stands, and bringing it forward.
 
-Belongs here: running Alembic by program, and reading the version without it (Alembic and SQLAlchemy cost 0.4 s to
-import, which a command that changes nothing does not pay). The schema itself is plain SQL in sql/, named after the
-revision that runs it. Invariant: a revision is applied whole or not at all, by one process, as the owner; a program
-never touches a schema that is newer than itself.
+The schema itself is plain SQL in sql/, named after the revision that runs it. A revision is applied whole or not at
+all, by one process, as the owner; a program never touches a schema that is newer than itself.
 """
 
 from __future__ import annotations
@@ -14,14 +12,14 @@ from pathlib import Path
 
 from psycopg import errors
 
-from myi_pipeline.core.errors import Permanent, SchemaMismatch
-from myi_pipeline.warehouse.connections import Role, Warehouse, statement
+from myi_pipeline.errors import Permanent, SchemaMismatch
+from myi_pipeline.postgres.connections import Role, Warehouse, statement
 
 log = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
 # Oldest first. A test holds this against the files.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 HEAD = REVISIONS[-1]
 VERSION_SCHEMA, VERSION_TABLE = "ops", "alembic_version"
 # Any constant will do; it spells "myi m".
@@ -69,7 +67,7 @@ def refuse_newer(state: SchemaState) -> None:
 
 def migrate(warehouse: Warehouse) -> SchemaState:
     """Bring the schema to this program's version; nothing to do is no error. Raises SchemaMismatch, Permanent."""
-    from myi_pipeline.warehouse.migrations import runner
+    from myi_pipeline.postgres.migrations import runner
 
     with warehouse.connect(Role.OWNER, autocommit=True, application_name="myi migrate") as connection:
         # Waiting for another migration is normal: no limit on this wait.

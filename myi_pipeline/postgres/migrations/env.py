@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from myi_pipeline.warehouse.migrations import VERSION_SCHEMA, VERSION_TABLE
-from myi_pipeline.warehouse.migrations.runner import CONNECTION
+from myi_pipeline.postgres.migrations import VERSION_SCHEMA, VERSION_TABLE
+from myi_pipeline.postgres.migrations.runner import CONNECTION
 
 context.configure(
     connection=context.config.attributes[CONNECTION],

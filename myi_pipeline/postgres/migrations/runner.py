@@ -1,7 +1,6 @@
 """Alembic, driven by program: no alembic.ini, no environment variable, the owner's own connection.
 
-Belongs here: what needs Alembic and SQLAlchemy imported. Not here: when to migrate (the package's __init__).
-Invariant: each revision and its version number are committed together.
+Each revision and its version number are committed together.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
-from myi_pipeline.warehouse.connections import Role, Warehouse, identifier
-from myi_pipeline.warehouse.migrations import FOLDER
+from myi_pipeline.postgres.connections import Role, Warehouse, identifier
+from myi_pipeline.postgres.migrations import FOLDER
 
 SQL_FOLDER = FOLDER / "sql"
 NAMES, CONNECTION = "myi.names", "myi.connection"

@@ -1,45 +1,33 @@
 """The Web API for one client id.
 
-Belongs here: one method per question, the meaning of each status, the new dialect before the old. Not here: access
-tokens' lives, retries, circuits (services/open_spotify). Invariants: every request passes the gate first, also one that
-fails; a 429 always ends in RateLimited with a time.
+Every request passes the gate first, also one that fails; a 429 always ends in RateLimited with a time.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import httpx
-
-from myi_pipeline.core.errors import (
-    BadInput,
-    Forbidden,
-    Gone,
-    RateLimited,
-    TokenRejected,
-    Transient,
-    UnexpectedAnswer,
-)
-from myi_pipeline.core.quota import Bucket
-from myi_pipeline.spotify.models import (
+from myi_pipeline.errors import BadInput, Forbidden, Gone, RateLimited, TokenRejected, Transient, UnexpectedAnswer
+from myi_pipeline.providers.quota_rules import Bucket
+from myi_pipeline.providers.spotify.models import (
     FULL_PAGE,
     Album,
     Artist,
-    Entry,
+    CurrentlyPlaying,
     Me,
-    PlayItem,
     RecentlyPlayedPage,
     TopPage,
     Track,
     read_list,
     read_one,
+    recently_played_page,
+    require_any,
 )
-from myi_pipeline.spotify.oauth import AccessToken, explain_forbidden
-from myi_pipeline.spotify.transport import Answer, Clock, retry_after, send
+from myi_pipeline.providers.spotify.oauth import AccessToken, explain_forbidden
+from myi_pipeline.providers.transport import Answer, Clock, Gate, HttpClient, is_quota_exceeded, retry_after, send
 
 _ID = re.compile(r"[0-9A-Za-z]{1,64}\Z")
 
@@ -52,20 +40,10 @@ class TopTerm(StrEnum):
     LONG = "long_term"
 
 
-class Gate(Protocol):
-    """Who counts requests. `before` raises RateLimited; `blocked` says until when; `passed` follows a success."""
-
-    def before(self, bucket: Bucket) -> None: ...
-
-    def blocked(self, bucket: Bucket, *, retry_after: timedelta | None, quota_exceeded: bool) -> datetime: ...
-
-    def passed(self, bucket: Bucket) -> None: ...
-
-
 class SpotifyClient:
     """Raises RateLimited, TokenRejected (401), Forbidden (403), Gone, Transient and UnexpectedAnswer."""
 
-    def __init__(self, http: httpx.Client, *, api_url: str, gate: Gate, clock: Clock) -> None:
+    def __init__(self, http: HttpClient, *, api_url: str, gate: Gate, clock: Clock) -> None:
         self._http = http
         self._url = api_url.rstrip("/")
         self._gate = gate
@@ -82,8 +60,13 @@ class SpotifyClient:
     def recently_played(self, token: AccessToken) -> RecentlyPlayedPage:
         """The whole window, always: `after` is no safe cursor, since offline plays surface late and out of order."""
         what, found = self._get(Bucket.POLLS, token, "/me/player/recently-played", limit=str(FULL_PAGE))
-        good, bad = read_list(PlayItem, found, what=what)
-        return RecentlyPlayedPage(tuple(Entry(index, item) for index, item in good), bad)
+        return recently_played_page(found, what=what)
+
+    def currently_playing(self, token: AccessToken) -> CurrentlyPlaying | None:
+        """What plays or is paused; None when nothing does, or in a private session."""
+        path, types = "/me/player/currently-playing", "track,episode"
+        what, found = self._get(Bucket.NOW_PLAYING, token, path, may_be_empty=True, additional_types=types)
+        return read_one(CurrentlyPlaying, found, what=what) if found else None
 
     def top_items(self, token: AccessToken, kind: Literal["tracks", "artists"], term: TopTerm) -> TopPage:
         """Up to 50 tracks or artists, first rank first."""
@@ -91,9 +74,11 @@ class SpotifyClient:
             Bucket.PERSONAL, token, f"/me/top/{kind}", time_range=term.value, limit=str(FULL_PAGE), offset="0"
         )
         if kind == "tracks":
-            tracks, bad = read_list(Track, found, what=what)
+            tracks, bad, _ = read_list(Track, found, what=what)
+            require_any(tracks, bad, what=what)
             return TopPage(tracks=tuple((index + 1, track) for index, track in tracks), bad=bad)
-        artists, bad = read_list(Artist, found, what=what)
+        artists, bad, _ = read_list(Artist, found, what=what)
+        require_any(artists, bad, what=what)
         return TopPage(artists=tuple((index + 1, artist) for index, artist in artists), bad=bad)
 
     def track(self, token: AccessToken, track_id: str) -> Track:
@@ -121,12 +106,15 @@ class SpotifyClient:
         path: str,
         *,
         may_be_gone: bool = False,
+        may_be_empty: bool = False,
         **params: str,
     ) -> tuple[str, dict[str, Any]]:
         self._gate.before(bucket)
         headers: Mapping[str, str] = {"Authorization": f"Bearer {token.value}"}
         answer = send(self._http, "GET", self._url + path, headers=headers, params=params)
-        if answer.status == 200:
+        if may_be_empty and (answer.status == 204 or (answer.status == 200 and not answer.body.strip())):
+            found = {}
+        elif answer.status == 200:
             found = answer.document()
         else:
             raise self._failure(bucket, answer, may_be_gone=may_be_gone)
@@ -136,7 +124,7 @@ class SpotifyClient:
     def _failure(self, bucket: Bucket, answer: Answer, *, may_be_gone: bool) -> Exception:
         status, what, said = answer.status, answer.what, answer.message()
         if status == 429:
-            is_used_up = b"QUOTA_EXCEEDED" in answer.body[:4_096]
+            is_used_up = is_quota_exceeded(answer)
             wait = retry_after(answer, self._clock())
             retry_at = self._gate.blocked(bucket, retry_after=wait, quota_exceeded=is_used_up)
             why = "the quota is used up" if is_used_up else "too many requests"

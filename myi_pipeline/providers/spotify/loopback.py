@@ -1,8 +1,7 @@
 """The address on this machine to which Spotify sends the browser back.
 
-Belongs here: listening for one answer, and the page that the person sees then. Not here: what the answer means.
-Invariants: it listens on the loopback address alone and only while a sign-in waits; nothing it is asked is logged; a
-request that is not the answer changes nothing.
+It listens on the loopback address alone and only while a sign-in waits; nothing it is asked is logged; a request that
+is not the answer changes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from myi_pipeline.core.errors import BadInput, Permanent, Transient
+from myi_pipeline.errors import BadInput, Permanent, Transient
 
 _PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>MYI</title>'
@@ -37,11 +36,11 @@ class RedirectListener:
         self._found = found
 
     def wait(self, timeout_s: float) -> str:
-        """Raises Transient when nobody came in time."""
+        """Raises Transient when no answer came in time."""
         try:
             return self._found.get(timeout=timeout_s)
         except queue.Empty:
-            raise Transient(f"nobody signed in within {timeout_s / 60:.0f} minutes; nothing was changed") from None
+            raise Transient(f"no one signed in within {timeout_s / 60:.0f} minutes; nothing was changed") from None
 
 
 @contextmanager

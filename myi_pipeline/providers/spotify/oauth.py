@@ -1,27 +1,26 @@
 """Signing in at accounts.spotify.com: the address to open, and the token endpoint.
 
-Belongs here: authorisation code with PKCE, refreshing, and recognising which of Spotify's rules is broken. Not here:
-keeping tokens. Invariant: a token is hidden in every repr, and an error of this module names the rule, not the token.
+A token is hidden in every repr, and an error of this module names the rule, not the token.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 
-import httpx
-
-from myi_pipeline.core.errors import AuthRevoked, Forbidden, MyiError, RateLimited, Transient, UnexpectedAnswer
-from myi_pipeline.core.login_terms import SCOPES
-from myi_pipeline.core.pkce import METHOD, Challenge
-from myi_pipeline.spotify.transport import Answer, Clock, retry_after, send
+from myi_pipeline.errors import AuthRevoked, Forbidden, MyiError, RateLimited, Transient, UnexpectedAnswer
+from myi_pipeline.providers.login_terms import SCOPES
+from myi_pipeline.providers.pkce import METHOD, Challenge
+from myi_pipeline.providers.quota_rules import Bucket
+from myi_pipeline.providers.transport import Answer, Clock, Gate, HttpClient, is_quota_exceeded, retry_after, send
 
 # RFC 6749 lets a server leave expires_in out; Spotify's tokens live an hour.
 _USUAL_LIFE = timedelta(hours=1)
-_UNTOLD_WAIT = timedelta(minutes=1)
+# RFC 6749: these say nothing about the login.
+_WILL_PASS = ("server_error", "temporarily_unavailable")
 _DASHBOARD = "https://developer.spotify.com/dashboard"
 
 
@@ -31,7 +30,7 @@ class TokenRefused(AuthRevoked):
 
 @dataclass(frozen=True)
 class AccessToken:
-    """Lives in memory only."""
+    """Kept sealed, and never shown."""
 
     value: str = field(repr=False)
     expires_at: datetime
@@ -53,12 +52,20 @@ class AccountsClient:
     """The token endpoint for one client id. `client_secret` only where the app's owner gave it."""
 
     def __init__(
-        self, http: httpx.Client, *, accounts_url: str, client_id: str, client_secret: str | None = None, clock: Clock
+        self,
+        http: HttpClient,
+        *,
+        accounts_url: str,
+        client_id: str,
+        client_secret: str | None = None,
+        gate: Gate,
+        clock: Clock,
     ) -> None:
         self._http = http
         self._url = accounts_url.rstrip("/")
         self.client_id = client_id
         self._secret = client_secret
+        self._gate = gate
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -78,32 +85,6 @@ class AccountsClient:
         }
         return f"{self._url}/authorize?{urlencode(query, quote_via=quote)}"
 
-    def broken_rule(self, *, redirect_uri: str) -> str | None:
-        """What Spotify's page would say to this client id and redirect, if it refuses them at once; else None.
-
-        Nobody is signed in by this. Raises Transient when Spotify cannot be asked.
-        """
-        query = {
-            "response_type": "code",
-            "client_id": self.client_id,
-            "redirect_uri": redirect_uri,
-            "code_challenge_method": METHOD,
-            "code_challenge": Challenge(state="", verifier="").code_challenge,
-        }
-        answer = send(self._http, "GET", f"{self._url}/authorize", params=query)
-        if answer.status != 400:
-            return None
-        said = answer.body[:4_096].decode("utf-8", "replace").lower()
-        if "redirect" in said:
-            return (
-                f"Spotify does not know the redirect address {redirect_uri}: add exactly this to the app's Redirect"
-                f" URIs at {_DASHBOARD} (localhost is not taken; 127.0.0.1 is), or set MYI_SPOTIFY_REDIRECT_URI to one"
-                " that is there"
-            )
-        if "client" in said:
-            return f"Spotify does not know the client id {self.client_id}: copy it from {_DASHBOARD}"
-        return None
-
     def exchange(self, code: str, challenge: Challenge, *, redirect_uri: str) -> TokenGrant:
         """A code for tokens. Raises AuthRevoked when Spotify refuses it, Transient, RateLimited."""
         form = {
@@ -118,21 +99,24 @@ class AccountsClient:
             raise
         except AuthRevoked:
             raise AuthRevoked(
-                "Spotify did not accept the code of this sign-in (each serves once, for ten minutes): sign in once more"
+                "Spotify did not accept the code of this sign-in (each serves once, for ten minutes): sign in again"
             ) from None
         if grant.refresh_token is None:
-            raise UnexpectedAnswer("Spotify gave no refresh token: sign in once more")
+            raise UnexpectedAnswer("Spotify gave no refresh token: sign in again")
         return grant
 
     def refresh(self, refresh_token: str) -> TokenGrant:
-        """A new access token. Raises AuthRevoked (final), TokenRefused, Forbidden (the client id), Transient."""
-        return self._ask({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        """A new access token. Raises AuthRevoked, TokenRefused, Forbidden (the client id), RateLimited, Transient."""
+        grant = self._ask({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        # A refresh that names no permission at all leaves them as they are (RFC 6749, 6); polls would stop for good.
+        return replace(grant, scopes=grant.scopes or None)
 
     def _ask(self, form: Mapping[str, str]) -> TokenGrant:
         headers = {}
         if self._secret is not None:
             basic = base64.b64encode(f"{self.client_id}:{self._secret}".encode()).decode("ascii")
             headers["Authorization"] = f"Basic {basic}"
+        self._gate.before(Bucket.TOKENS)
         answer = send(
             self._http,
             "POST",
@@ -141,7 +125,9 @@ class AccountsClient:
             form={**form, "client_id": self.client_id},
         )
         if answer.status == 200:
-            return self._grant(answer)
+            grant = self._grant(answer)
+            self._gate.passed(Bucket.TOKENS)
+            return grant
         raise self._refusal(answer)
 
     def _grant(self, answer: Answer) -> TokenGrant:
@@ -156,14 +142,15 @@ class AccountsClient:
         return TokenGrant(
             AccessToken(access, self._clock() + lasts),
             refresh if isinstance(refresh, str) and refresh else None,
-            frozenset(scope.split()) if isinstance(scope, str) else None,
+            _scopes(scope),
         )
 
     def _refusal(self, answer: Answer) -> MyiError:
         if answer.status == 429:
-            now = self._clock()
+            wait = retry_after(answer, self._clock())
+            retry_at = self._gate.blocked(Bucket.TOKENS, retry_after=wait, quota_exceeded=is_quota_exceeded(answer))
             return RateLimited(
-                f"{answer.what}: Spotify asks to wait", retry_at=now + (retry_after(answer, now) or _UNTOLD_WAIT)
+                f"{answer.what}: Spotify asks to wait; again at {retry_at:%Y-%m-%d %H:%M:%S} UTC", retry_at=retry_at
             )
         if answer.status >= 500:
             return Transient(f"{answer.what}: Spotify answered {answer.status}")
@@ -179,9 +166,46 @@ class AccountsClient:
                 f"Spotify does not accept the client id {self.client_id} or its secret ({said or code}):"
                 f" compare MYI_SPOTIFY_CLIENT_ID and MYI_SPOTIFY_CLIENT_SECRET with {_DASHBOARD}"
             )
+        if code in _WILL_PASS:
+            return Transient(f"{answer.what}: Spotify answered {answer.status} ({code})")
         if not isinstance(code, str):
             return UnexpectedAnswer(f"{answer.what}: Spotify answered {answer.status}")
         return TokenRefused(f"Spotify refused the login ({said or 'no reason given'})")
+
+
+def _scopes(answer: object) -> frozenset[str] | None:
+    """The permissions of an answer; None when it gives none that can be read."""
+    words = answer if isinstance(answer, list) else [answer]
+    if not all(isinstance(each, str) for each in words):
+        return None
+    return frozenset(" ".join(words).replace(",", " ").split())
+
+
+def broken_rule(http: HttpClient, *, accounts_url: str, client_id: str, redirect_uri: str) -> str | None:
+    """What Spotify's page would say to this client id and redirect, if it refuses them at once; else None.
+
+    This signs no one in. Raises Transient when Spotify cannot be asked.
+    """
+    query = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "code_challenge_method": METHOD,
+        "code_challenge": Challenge(state="", verifier="").code_challenge,
+    }
+    answer = send(http, "GET", f"{accounts_url.rstrip('/')}/authorize", params=query)
+    if answer.status != 400:
+        return None
+    said = answer.body[:4_096].decode("utf-8", "replace").lower()
+    if "redirect" in said:
+        return (
+            f"Spotify does not know the redirect address {redirect_uri}: add exactly this to the app's Redirect"
+            f" URIs at {_DASHBOARD} (localhost is not taken; 127.0.0.1 is), or set MYI_SPOTIFY_REDIRECT_URI to one"
+            " that is there"
+        )
+    if "client" in said:
+        return f"Spotify does not know the client id {client_id}: copy it from {_DASHBOARD}"
+    return None
 
 
 def explain_forbidden(said: str) -> str:

@@ -1,8 +1,8 @@
-"""Access tokens from stored logins: in memory only, refreshed in time, one refresh of a user at a time.
+"""Access tokens from stored logins: shared by all processes, refreshed in time, one refresh of a user at a time.
 
-Belongs here: when to refresh, the order of commit and use, what a refusal means. Not here: the vault, the token
-endpoint. Invariants: a new refresh token is committed before the access token that came with it is handed out, so a
-process may be killed at any point and the login survives; a failure of the network never costs a login.
+A new refresh token and the access token that came with it are committed together before the latter is handed out, so a
+process may be killed at any point and the login survives; a token that Spotify rejected is never used again; a
+failure of the network never costs a login.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from myi_pipeline.core import login_terms
-from myi_pipeline.core.errors import AuthRevoked, Busy, Permanent
-from myi_pipeline.services.connection_pool import Connection, ConnectionPool
-from myi_pipeline.spotify.oauth import AccessToken, AccountsClient, TokenRefused
-from myi_pipeline.warehouse import token_vault
-from myi_pipeline.warehouse.envelope import Damaged, KeyRing, UnknownKey
-from myi_pipeline.warehouse.token_vault import Credential
+from myi_pipeline.errors import AuthRevoked, Busy, LoginDoubted, Permanent
+from myi_pipeline.postgres.connections import Connection, Pool
+from myi_pipeline.providers import login_terms, token_vault
+from myi_pipeline.providers.envelope import Damaged, KeyRing, UnknownKey
+from myi_pipeline.providers.spotify.oauth import AccessToken, AccountsClient
+from myi_pipeline.providers.token_vault import Credential
 
 log = structlog.get_logger(__name__)
 
 # A token that lives an hour is renewed when fewer than ten minutes of it are left.
 MARGIN = timedelta(minutes=10)
-# Refusals of the token endpoint, not failures of the network: an evening without internet must not end any login.
-MOST_REFUSALS = 3
+# An access token that another process was granted so lately is newer than the one that Spotify rejected.
+_JUST_GRANTED = timedelta(minutes=1)
+# Outages of Spotify's have answered `invalid_grant` to logins that were good, and other projects lost most of theirs by
+# it: a refused login is tried again after so long, and only then given up. Failures of the network do not count.
+SECOND_LOOK_AFTER = timedelta(hours=6)
+_CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 class NotSignedIn(AuthRevoked):
@@ -38,11 +41,11 @@ class Paused(Permanent):
 
 
 class AccessTokens:
-    """The access tokens of one process, by user. Safe for threads."""
+    """The access tokens that one process has read or been granted, by user. Safe for threads."""
 
     def __init__(
         self,
-        pool: ConnectionPool,
+        pool: Pool,
         keys: KeyRing,
         *,
         accounts: Callable[[str], AccountsClient],
@@ -62,8 +65,8 @@ class AccessTokens:
     def get(self, credential: Credential, *, rejected: AccessToken | None = None) -> AccessToken:
         """A token that lives ten more minutes, and is not the one that Spotify rejected.
 
-        Raises NotSignedIn, Paused, AuthRevoked and TokenRefused (the person must sign in again, or a refusal that may
-        pass), Busy, Transient, RateLimited, Forbidden (the client id).
+        Raises NotSignedIn, Paused, AuthRevoked (the person must sign in again), LoginDoubted (a refusal that may pass),
+        Busy, Transient, RateLimited, Forbidden (the client id).
         """
         user_id = credential.user_id
         with self._guard:
@@ -72,7 +75,11 @@ class AccessTokens:
             held = self._tokens.get(user_id)
             if held is not None and held[0] == credential.authorised_at and self._is_good(held[1], rejected):
                 return held[1]
-            token, authorised_at = self._refresh(user_id)
+            kept = self._kept(credential)
+            if kept is not None and rejected is None and self._is_good(kept, rejected):
+                token, authorised_at = kept, credential.authorised_at
+            else:
+                token, authorised_at = self._refresh(user_id, rejected)
             self._tokens[user_id] = (authorised_at, token)
             return token
 
@@ -83,10 +90,33 @@ class AccessTokens:
     def _is_good(self, token: AccessToken, rejected: AccessToken | None) -> bool:
         return token.is_good(self._clock(), margin=MARGIN) and (rejected is None or token.value != rejected.value)
 
-    def _refresh(self, user_id: int) -> tuple[AccessToken, datetime]:
-        with self._pool.take() as connection, token_vault.login_lock(connection, user_id=user_id):
+    def _kept(self, credential: Credential) -> AccessToken | None:
+        """The token in the database; one that cannot be opened is as good as none."""
+        if credential.access_expires_at is None:
+            return None
+        try:
+            value = token_vault.open_access(self._keys, credential)
+        except (UnknownKey, Damaged):
+            return None
+        return AccessToken(value, credential.access_expires_at) if value is not None else None
+
+    def _is_newer(self, kept: AccessToken, credential: Credential, rejected: AccessToken | None) -> bool:
+        """Whether another process has refreshed since this one read the token."""
+        if not self._is_good(kept, rejected):
+            return False
+        granted_at = credential.access_granted_at
+        return rejected is None or (granted_at is not None and granted_at >= self._clock() - _JUST_GRANTED)
+
+    def _refresh(self, user_id: int, rejected: AccessToken | None) -> tuple[AccessToken, datetime]:
+        with self._pool.connection() as connection, token_vault.login_lock(connection, user_id=user_id):
             # Read under the lock: another process may have refreshed, and the token read before be used up.
             credential = require_usable(token_vault.find_credential(connection, user_id=user_id), user_id=user_id)
+            kept = self._kept(credential)
+            if kept is not None and self._is_newer(kept, credential, rejected):
+                return kept, credential.authorised_at
+            if rejected is not None:
+                token_vault.forget_access(connection, credential)
+            self._wait_for_the_second_look(credential)
             try:
                 stored = token_vault.open_token(self._keys, credential)
                 grant = self._accounts(credential.client_id).refresh(stored)
@@ -98,23 +128,30 @@ class AccessTokens:
             except Damaged as error:
                 self._refused(connection, credential, str(error), is_final=True)
                 raise AuthRevoked(_sign_in_again(credential, str(error))) from None
-            except TokenRefused as error:
-                if self._refused(connection, credential, str(error), is_final=False):
-                    raise AuthRevoked(_sign_in_again(credential, str(error))) from None
-                raise
             except AuthRevoked as error:
-                self._refused(connection, credential, str(error), is_final=True)
-                raise AuthRevoked(_sign_in_again(credential, str(error))) from None
+                is_final = login_terms.ends_at(credential.authorised_at) <= self._clock()
+                if self._refused(connection, credential, str(error), is_final=is_final):
+                    raise AuthRevoked(_sign_in_again(credential, str(error))) from None
+                raise _doubted(str(error), self._clock()) from None
             token_vault.note_refreshed(
                 connection,
                 self._keys,
                 credential,
                 refresh_token=grant.refresh_token,
                 scopes=grant.scopes,
+                access=(grant.access.value, grant.access.expires_at),
                 now=self._clock(),
             )
             self._warn_of_the_end(connection, credential)
         return grant.access, credential.authorised_at
+
+    def _wait_for_the_second_look(self, credential: Credential) -> None:
+        """Raises LoginDoubted while a refused login is left alone."""
+        now, refused_at = self._clock(), credential.last_failed_at
+        if not credential.refusals or refused_at is None:
+            return
+        if refused_at - _CLOCK_TOLERANCE <= now < refused_at + SECOND_LOOK_AFTER:
+            raise _doubted(credential.last_error or "Spotify refused this login", refused_at)
 
     def _refused(self, connection: Connection, credential: Credential, reason: str, *, is_final: bool) -> bool:
         is_over = token_vault.note_refused(
@@ -122,10 +159,10 @@ class AccessTokens:
             credential,
             reason=reason,
             is_final=is_final,
-            most_refusals=MOST_REFUSALS,
+            most_refusals=2,
             now=self._clock(),
         )
-        hint = f"myi user login {credential.user_key}" if is_over else "tried again later"
+        hint = f"myi user login {credential.user_key}" if is_over else "tried again in some hours"
         log.warning("login_refused", user=credential.user_key, is_over=is_over, reason=reason, hint=hint)
         return is_over
 
@@ -154,6 +191,13 @@ def require_usable(credential: Credential | None, *, user_id: int) -> Credential
     if credential.paused_at is not None:
         raise Paused(f"user {credential.user_key} is paused: myi user resume {credential.user_key}")
     return credential
+
+
+def _doubted(reason: str, refused_at: datetime) -> LoginDoubted:
+    retry_at = refused_at + SECOND_LOOK_AFTER
+    return LoginDoubted(
+        f"{reason}; this may pass, so it is tried again at {retry_at:%Y-%m-%d %H:%M} UTC", retry_at=retry_at
+    )
 
 
 def _sign_in_again(credential: Credential, reason: str) -> str:

@@ -1,7 +1,6 @@
 """A Spotify on loopback: accounts service and Web API over made-up listeners, with a clock, quotas and faults.
 
-Belongs here: everything that answers as Spotify does, and the levers for whoever tests against it. Not here: any code
-that runs in earnest. Invariant: every play, name, identifier and token is a function of the spec and the clock.
+Every play, name, identifier and token is a function of the spec and the clock.
 
     with running_simulator(SimulatorSpec(listeners=(persona("albums", "ana"),)), clock=clock) as simulator:
         tokens = simulator.sign_in("ana")

@@ -1,8 +1,7 @@
 """The accounts service's memory: authorisations, codes, access tokens, refresh tokens, and every rule about them.
 
-Belongs here: who may sign in to what, PKCE, rotation, expiry. Not here: HTTP.
-Invariants: a code works once, for the client, the redirect and the verifier that it was made for; a refresh token
-works for six months from the authorisation whatever happened meanwhile; a token is worth nothing after `revoke`.
+A code works once, for the client, the redirect and the verifier that it was made for. A refresh token works for six
+months from the authorisation, whatever happened meanwhile. A token is worth nothing after `revoke`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """The accounts service over HTTP: the page on which a person agrees, and the token endpoint.
 
-Belongs here: forms and answers. Not here: rules about tokens (see `accounts`).
 The page asks who you are, where the real one knows it from its cookie, and lets scopes be left out one by one.
 """
 

@@ -1,24 +1,56 @@
-"""What the Web API says of a person: who they are, what they played, what plays, what they play most.
-
-Belongs here: /me and what lies below. Not here: who may ask (see `api_app`), spelling (see `documents`).
+"""What the Web API says to a request that was let through: of a person at /me and below, and of tracks, albums and
+artists, one by one or, to old apps, in batches. There are ids that exist, that have moved and that are gone.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from starlette.requests import Request
 from starlette.responses import Response
 
-from myi_pipeline.simulator.live.asked import JSON, Asked, BadParameter
 from myi_pipeline.simulator.live.documents import dump
 from myi_pipeline.simulator.live.failing import error
-from myi_pipeline.simulator.live.listener import TERMS, WINDOW
+from myi_pipeline.simulator.live.listener import TERMS, WINDOW, LiveListener
 from myi_pipeline.simulator.live.plays import LivePlay
+from myi_pipeline.simulator.live.spec import AppSpec
+from myi_pipeline.simulator.live.state import SimulatorState
+
+JSON = "application/json; charset=utf-8"
+
+
+class BadParameter(Exception):
+    """A 400, in words for the client."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request that was let through."""
+
+    state: SimulatorState
+    app: AppSpec
+    listener: LiveListener
+    request: Request
+
+    def number(self, name: str, usual: int, least: int, most: int) -> int:
+        text = self.request.query_params.get(name)
+        if text is None:
+            return usual
+        try:
+            value = int(text)
+        except ValueError:
+            raise BadParameter(f"Invalid {name}") from None
+        if not least <= value <= most:
+            raise BadParameter(f"Invalid {name}")
+        return value
 
 
 def me(asked: Asked) -> Response:
     app = asked.app
-    document = asked.state.documents.me(asked.listener.spec, app.dialect, account_id=app.account_id)
+    document = asked.state.documents.me(
+        asked.listener.spec, app.dialect, account_id=app.account_id, profile_id=app.profile_id
+    )
     return Response(dump(document), media_type=JSON)
 
 
@@ -42,7 +74,10 @@ def recent(asked: Asked) -> Response:
         "limit": limit,
         "href": f"{href}?{urlencode({**query, 'limit': limit})}",
     }
-    items = b",".join(state.documents.play_item(play, asked.app.dialect) for play in page)
+    now, tells_again = state.clock.now_ms(), asked.listener.tells_again
+    items = b",".join(
+        state.documents.play_item(play, asked.app.dialect, is_again=tells_again(play, now)) for play in page
+    )
     return Response(b'{"items":[%b],%b' % (items, dump(tail)[1:]), media_type=JSON)
 
 
@@ -113,3 +148,51 @@ def top(asked: Asked) -> Response:
         "previous": page(max(0, offset - limit)) if offset else None,
     }
     return Response(b'{"items":[%b],%b' % (b",".join(pieces), dump(tail)[1:]), media_type=JSON)
+
+
+_ID_LENGTH = 22
+_BATCHES = {"tracks": 50, "albums": 20, "artists": 50}
+
+
+def _found(asked: Asked, kind: str, identifier: str) -> bytes | None:
+    world, documents, dialect = asked.state.world, asked.state.documents, asked.app.dialect
+    if len(identifier) != _ID_LENGTH or not identifier.isascii() or not identifier.isalnum():
+        raise BadParameter("Invalid base62 id")
+    if kind == "tracks":
+        track = world.by_track_id.get(identifier)
+        return None if track is None or track.is_gone or track.is_local else documents.track(track, dialect)
+    if kind == "albums":
+        number = world.by_album_id.get(identifier)
+        return None if number is None else dump(documents.album(world.albums[number], dialect))
+    artist = world.by_artist_id.get(identifier)
+    return None if artist is None else dump(documents.artist(artist, dialect))
+
+
+def _one(asked: Asked, kind: str) -> Response:
+    found = _found(asked, kind, asked.request.path_params["id"])
+    return error(404, "Resource not found") if found is None else Response(found, media_type=JSON)
+
+
+def track(asked: Asked) -> Response:
+    return _one(asked, "tracks")
+
+
+def album(asked: Asked) -> Response:
+    return _one(asked, "albums")
+
+
+def artist(asked: Asked) -> Response:
+    return _one(asked, "artists")
+
+
+def batch(asked: Asked) -> Response:
+    kind = asked.request.url.path.rsplit("/", 1)[1]
+    if asked.app.dialect == "new":
+        return error(403, "Forbidden")
+    identifiers = [each for each in asked.request.query_params.get("ids", "").split(",") if each]
+    if not identifiers:
+        raise BadParameter("Missing required field: ids")
+    if len(identifiers) > _BATCHES[kind]:
+        raise BadParameter("Too many ids requested")
+    found = [_found(asked, kind, each) or b"null" for each in identifiers]
+    return Response(b'{"%b":[%b]}' % (kind.encode(), b",".join(found)), media_type=JSON)

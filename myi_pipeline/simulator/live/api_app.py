@@ -1,7 +1,6 @@
-"""The Web API under /v1: who may call, and what they get.
+"""The Web API under /v1: routes, and who may call them.
 
-Belongs here: routes and the order of refusals. Not here: the answers (see `personal_answers`, `catalogue_answers`),
-failures by script (see `faults`). Refusals come in this order: scripted fault, token, app, quota, scope, parameters.
+Refusals come in this order: scripted fault, token, app, quota, scope, parameters.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from myi_pipeline.simulator.live import catalogue_answers, failing, personal_answers
-from myi_pipeline.simulator.live.asked import Asked, BadParameter
+from myi_pipeline.simulator.live import answers, failing
+from myi_pipeline.simulator.live.answers import Asked, BadParameter
 from myi_pipeline.simulator.live.failing import error
 from myi_pipeline.simulator.live.spec import AppSpec, Bucket
 from myi_pipeline.simulator.live.state import SimulatorState
@@ -31,28 +30,28 @@ Handler = Callable[[Asked], Response]
 def routes(state: SimulatorState) -> list[Route]:
     """The Web API's routes on one state."""
     table: list[tuple[str, str, Bucket, str | None, Handler]] = [
-        ("/v1/me", "/me", "personal", None, personal_answers.me),
+        ("/v1/me", "/me", "personal", None, answers.me),
         (
             "/v1/me/player/recently-played",
             "/me/player/recently-played",
             "polls",
             "user-read-recently-played",
-            personal_answers.recent,
+            answers.recent,
         ),
         (
             "/v1/me/player/currently-playing",
             "/me/player/currently-playing",
             "polls",
             "user-read-currently-playing",
-            personal_answers.playing,
+            answers.playing,
         ),
-        ("/v1/me/top/{kind}", "/me/top/{kind}", "personal", "user-top-read", personal_answers.top),
-        ("/v1/tracks/{id}", "/tracks/{id}", "catalogue", None, catalogue_answers.track),
-        ("/v1/albums/{id}", "/albums/{id}", "catalogue", None, catalogue_answers.album),
-        ("/v1/artists/{id}", "/artists/{id}", "catalogue", None, catalogue_answers.artist),
-        ("/v1/tracks", "/tracks", "catalogue", None, catalogue_answers.batch),
-        ("/v1/albums", "/albums", "catalogue", None, catalogue_answers.batch),
-        ("/v1/artists", "/artists", "catalogue", None, catalogue_answers.batch),
+        ("/v1/me/top/{kind}", "/me/top/{kind}", "personal", "user-top-read", answers.top),
+        ("/v1/tracks/{id}", "/tracks/{id}", "catalogue", None, answers.track),
+        ("/v1/albums/{id}", "/albums/{id}", "catalogue", None, answers.album),
+        ("/v1/artists/{id}", "/artists/{id}", "catalogue", None, answers.artist),
+        ("/v1/tracks", "/tracks", "catalogue", None, answers.batch),
+        ("/v1/albums", "/albums", "catalogue", None, answers.batch),
+        ("/v1/artists", "/artists", "catalogue", None, answers.batch),
     ]
     return [
         Route(path, _endpoint(state, name, bucket, scope, handler), methods=["GET"])

@@ -1,7 +1,6 @@
 """The archive that Spotify would send for a live listener: the same plays, written by the archive writers.
 
-Belongs here: a live play as the writers' RawPlay. Not here: how a row is spelt. Invariant: rows are in the order of
-their ts, and no two plays of one content share a second.
+Rows are in the order of their ts, and no two plays of one content share a second.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ class LiveArchive(Listener):
         for number, play in enumerate(self.live.live_plays(until_ms=until_ms)):
             while waiting and waiting[0][0] < play.start_ms // 1000:
                 yield self._raw(waiting, last)
-            # What an offline device has not yet told is in no archive.
+            # What an offline device has not yet reported is in no archive.
             if play.surfaces_ms <= until_ms or not play.is_offline:
                 heapq.heappush(waiting, (play.archived_s, number, play))
         while waiting:

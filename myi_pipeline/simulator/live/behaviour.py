@@ -1,10 +1,8 @@
-"""What a person plays on one listening day, as a function of the day alone.
+"""What a person plays on one listening day, as a function of the day only.
 
-Belongs here: the dice of live listeners. Not here: what is shown of it when (see `listener`).
-A listening day runs from 4 in the morning to 4 in the morning, local time, and no play crosses its end: so any day
-can be made without those before it, and 10,000 listeners cost memory only for the days that are looked at.
-Invariants: plays of a day are in time order, do not overlap, and end in different seconds, at least a minute before
-the next listening day.
+A listening day runs from 4 in the morning to 4 in the morning, local time, and no play crosses its end: so any day can
+be made without those before it, and 10,000 listeners cost memory only for the days that are looked at. Plays of a day
+are in time order, do not overlap, and end in different seconds, at least a minute before the next listening day.
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ DAY_BEGINS_AT = time(4)
 _HOURS = tuple((hour - DAY_BEGINS_AT.hour) % 24 for hour in hour_wheel())
 _HOUR_MS = 3_600_000
 _MARGIN_MS = 60_000
+_SHORTEST_LISTED_MS = 2_000
 # A page learns of a finished play within half a minute.
 _MOST_LAG_MS = 30_000
 
@@ -181,6 +180,7 @@ class DayMaker:
                 clock = limit
                 break
             latency = device.latency_ms + int(random() * device.jitter_ms)
+            lag, lot = int(random() * _MOST_LAG_MS), random()
             into.append(
                 LivePlay(
                     clock,
@@ -189,9 +189,9 @@ class DayMaker:
                     thing,
                     session.device,
                     (clock if by_start else end) + latency,
-                    end + latency + int(random() * _MOST_LAG_MS),
+                    end + latency + lag,
                     end // 1000,
-                    not session.private and thing in listable and heard >= spec.api_from_ms,
+                    not session.private and thing in listable and self._is_long_enough(heard, lot),
                     session.offline,
                     session.private,
                     context,
@@ -199,7 +199,7 @@ class DayMaker:
                     end_why,
                     shuffle,
                     end_why == "fwdbtn",
-                    random(),
+                    lot,
                 )
             )
             why = end_why
@@ -207,6 +207,10 @@ class DayMaker:
         if session.offline:
             self._surface_late(rng, session, into, at_first)
         return clock
+
+    def _is_long_enough(self, heard_ms: int, lot: float) -> bool:
+        """Whether the list of recent plays has it, as far as that depends on its length."""
+        return heard_ms >= self.spec.api_from_ms or (heard_ms >= _SHORTEST_LISTED_MS and lot < self.spec.short_listed)
 
     def _surface_late(self, rng: Random, session: _Session, plays: list[LivePlay], at_first: int) -> None:
         """An offline session becomes known hours later, in no order."""
@@ -236,7 +240,7 @@ class DayMaker:
             archived_s=(to_ms(play.archived_at) if play.archived_at else end) // 1000,
             is_listed=not play.private
             and play.track in self.world.listable
-            and play.ms_played >= self.spec.api_from_ms,
+            and self._is_long_enough(play.ms_played, 0.5),
             is_offline=play.offline,
             is_private=play.private,
             context="album",

@@ -1,7 +1,4 @@
-"""A person with a browser: opens an authorisation page, agrees or not, and lands where they are sent.
-
-Belongs here: what a human does at sign-in, for tests and the demo. Not here: the program that asked for it.
-"""
+"""A person with a browser: opens an authorisation page, agrees or not, and lands where they are sent."""
 
 from __future__ import annotations
 

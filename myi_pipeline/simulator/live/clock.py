@@ -1,7 +1,6 @@
-"""The clock that a simulated Spotify goes by, and that the program under test goes by as well.
+"""The clock that a simulated Spotify goes by, and the program under test as well.
 
-Belongs here: now, and moving it. Invariant: times are UTC with milliseconds, and whoever moves the clock moves it for
-all who hold it, in any thread.
+Times are UTC with milliseconds, and moving the clock moves it for all who hold it, in any thread.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class MovableClock:
         return self._tell(moment)
 
     def on_move(self, watcher: Callable[[datetime], object]) -> None:
-        """`watcher` is told of every move (not of every tick), in the thread that moves."""
+        """`watcher` is notified of every move (not of every tick), in the thread that moves."""
         self._watchers.append(watcher)
 
     def forget(self, watcher: Callable[[datetime], object]) -> None:

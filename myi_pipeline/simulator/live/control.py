@@ -1,7 +1,6 @@
-"""The levers from the client's side: the same for a simulator in a thread and for one in a process of its own.
+"""Controlling a simulator from the client's side, whether it runs in a thread or in a process of its own.
 
-Belongs here: moving the clock, scripting faults, listeners, counts, truth and archives. Plays are not fetched: they
-are a function of the specs, so the truth is made here from the specs that the server holds.
+Plays are not fetched: they are a function of the specs, so the truth is made here from the specs that the server holds.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from myi_pipeline.simulator.live.world import World, world_of
 
 
 class ControlError(Exception):
-    """The simulator did not do what it was told; says why."""
+    """The simulator refused a command; says why."""
 
 
 class Control:
@@ -143,7 +142,7 @@ class Control:
         return Counter({(a, b, c, d): count for a, b, c, d, count in self._ask("GET", "/calls")["calls"]})
 
     def calls_while_blocked(self) -> Counter[tuple[str, str]]:
-        """Requests by client id and bucket that came although the quota was used up: nobody should make any twice."""
+        """Requests by client id and bucket that came although the quota was used up: no client should repeat one."""
         return Counter({(a, b): count for a, b, count in self._ask("GET", "/calls")["while_blocked"]})
 
     def recent_calls(self) -> list[Call]:

@@ -1,7 +1,7 @@
-"""The levers of a running simulator, under /_control: for tests, the demo and curl, never part of Spotify.
+"""The controls of a running simulator, under /_control: for tests, the demo and curl, never part of Spotify.
 
-Belongs here: clock, faults, listeners, counts. Invariant: it answers only requests that were made on this machine to
-an address by number, so that no web page can reach it by a name of its own.
+It answers only requests that were made on this machine to a numeric address, so that no web page can reach it by a name
+of its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How the Web API spells tracks, albums, artists and people, in the new dialect and in the old one.
 
-Belongs here: JSON shapes. Not here: who may ask, what is asked. The new dialect lacks what was taken from new apps in
-February 2026 (markets, popularity, previews, linked_from, followers, genres, labels); ISRC and UPC are in both.
-Invariant: a shape is made once and kept as bytes; an answer is joined from such pieces.
+The new dialect lacks what was taken from new apps in February 2026 (markets, popularity, previews, linked_from,
+followers, genres, labels); ISRC and UPC are in both. A shape is made once and kept as bytes; an answer is joined from
+such pieces.
 """
 
 from __future__ import annotations
@@ -138,13 +138,17 @@ class Documents:
             found = self._tracks[track.thing, dialect] = dump(document)
         return found
 
-    def play_item(self, play: LivePlay, dialect: Dialect) -> bytes:
-        """One item of recently-played."""
+    def play_item(self, play: LivePlay, dialect: Dialect, *, is_again: bool = False) -> bytes:
+        """One item of recently-played; `is_again`: under the track's other id, and a millisecond later."""
         track = self._tracks.get((play.thing, dialect)) or self.track(self.world.tracks[play.thing], dialect)
         context = self._contexts.get((play.thing, play.context))
         if context is None:
             context = self._contexts[play.thing, play.context] = dump(self.context(play))
-        return b'{"track":%b,"played_at":"%b","context":%b}' % (track, stamp(play.reported_ms).encode(), context)
+        if is_again:
+            entry = self.world.tracks[play.thing]
+            track = track.replace(entry.api_id.encode(), entry.other_id.encode())
+        played_at = stamp(play.reported_ms + is_again).encode()
+        return b'{"track":%b,"played_at":"%b","context":%b}' % (track, played_at, context)
 
     def context(self, play: LivePlay) -> dict[str, Any] | None:
         if play.context is None:
@@ -160,9 +164,13 @@ class Documents:
         identifier = (thing.uri or "").rsplit(":", 1)[-1]
         return {**self._links("episode", identifier), "name": thing.title, "duration_ms": thing.duration_ms}
 
-    def me(self, listener: ListenerSpec, dialect: Dialect, *, account_id: bool) -> dict[str, Any]:
+    def me(
+        self, listener: ListenerSpec, dialect: Dialect, *, account_id: bool, profile_id: bool = True
+    ) -> dict[str, Any]:
         user = user_id(listener.key)
         document: dict[str, Any] = {**self._links("user", user), "display_name": listener.key, "images": []}
+        if not profile_id:
+            del document["id"]
         if account_id:
             document["account_id"] = account_identifier(listener.key)
         if dialect == "old":

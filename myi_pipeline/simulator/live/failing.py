@@ -1,7 +1,7 @@
 """How a request fails: wrong bodies, slow bytes, broken connections.
 
-Belongs here: sending failures. Not here: deciding on them (see `faults`). A reset is a real one: the socket is closed
-with nothing lingering, so that the client reads ECONNRESET and not an orderly end.
+A reset is a real one: the socket is closed without lingering, so that the client reads ECONNRESET and not an orderly
+end.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import json
 import socket
 import struct
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -69,6 +70,24 @@ class Broken(Response):
         await _until_gone(receive)
 
 
+class TrickledHead(Response):
+    """A head that never ends, a byte at a time: each read succeeds, the exchange does not."""
+
+    def __init__(self, pause_s: float) -> None:
+        super().__init__(status_code=200)
+        self.pause_s = pause_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        transport = scope["extensions"][TRANSPORT]["transport"]
+        for byte in b"HTTP/1.1 200 OK\r\nx-padding: " + b"x" * 2_000:
+            if transport.is_closing():
+                break
+            transport.write(bytes((byte,)))
+            await asyncio.sleep(self.pause_s)
+        transport.close()
+        await _until_gone(receive)
+
+
 class Trickle(Response):
     """A body in pieces; with `stop_at`, the connection ends after so many bytes although more were promised."""
 
@@ -95,7 +114,7 @@ class Trickle(Response):
 
 def is_broken(answer: Response) -> bool:
     """Whether the client gets no whole answer."""
-    return isinstance(answer, Broken) or (isinstance(answer, Trickle) and answer.stop_at is not None)
+    return isinstance(answer, (Broken, TrickledHead)) or (isinstance(answer, Trickle) and answer.stop_at is not None)
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -111,7 +130,8 @@ def instead(fault: Fault) -> Response | None:
         message = fault.message or _USUAL_WORDS.get(fault.status, "Error")
         if fault.path.startswith("/api/"):
             names = {400: "invalid_grant", 401: "invalid_client"}
-            body = {"error": names.get(fault.status, "server_error"), "error_description": message}
+            code = fault.code or names.get(fault.status, "server_error")
+            body = {"error": code, "error_description": message}
             return Response(dump(body), fault.status, headers, "application/json")
         return error(fault.status, message, headers=headers)
     if fault.kind == "html":
@@ -126,6 +146,10 @@ def instead(fault: Fault) -> Response | None:
         return Response(b"", media_type="application/json; charset=utf-8")
     if fault.kind == "wrong_shape":
         return Response(dump({"items": "none", "message": fault.message}), media_type="application/json")
+    if fault.kind == "document":
+        return Response(dump(fault.document), media_type="application/json")
+    if fault.kind == "slow_head":
+        return TrickledHead(fault.pause_s)
     if fault.kind == "reset":
         return Broken()
     if fault.kind == "hang":
@@ -144,14 +168,39 @@ def spoil(fault: Fault, whole: Response) -> Response:
         return Trickle(whole, chunk=1 << 16, pause_s=0.0, stop_at=len(body) // 2)
     if fault.kind == "truncated":
         return Response(body[: len(body) * 2 // 3], whole.status_code, media_type=whole.media_type)
-    if fault.kind == "bad_item":
-        return Response(_with_bad_item(body), whole.status_code, media_type=whole.media_type)
+    if fault.kind in _ITEMS:
+        document = json.loads(body or b"{}")
+        if isinstance(document, dict) and document.get("items"):
+            document["items"] = _ITEMS[fault.kind](document["items"])
+        return Response(dump(document), whole.status_code, media_type=whole.media_type)
     return whole
 
 
-def _with_bad_item(body: bytes) -> bytes:
-    document = json.loads(body or b"{}")
-    items = document.get("items") if isinstance(document, dict) else None
-    if items:
-        items[len(items) // 2] = {"track": None, "played_at": items[len(items) // 2].get("played_at")}
-    return dump(document)
+def _without_track(item: dict[str, Any]) -> dict[str, Any]:
+    return {"track": None, "played_at": item.get("played_at")}
+
+
+def _with_bad_item(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    middle = len(items) // 2
+    return [_without_track(item) if place == middle else item for place, item in enumerate(items)]
+
+
+def _with_other_types(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What three changes of dialect did to fields that identify nothing."""
+    for item in items:
+        track, album = item["track"], item["track"].get("album") or {}
+        track |= {"duration_ms": "n/a", "explicit": "unknown", "external_ids": {"isrc": None}, "disc_number": {}}
+        track["artists"] = [None, *track.get("artists", [])]
+        album |= {"total_tracks": "?", "release_date": 1989, "images": [{"url": None}]}
+        track["album"] = album
+        item["context"] = "spotify:playlist:37i9dQZF1DX0XUsuxWHRQd"
+    return items
+
+
+_ITEMS: Mapping[str, Callable[[list[dict[str, Any]]], list[Any]]] = {
+    "bad_item": _with_bad_item,
+    "bad_items": lambda items: [_without_track(item) for item in items],
+    "no_items": lambda _: [],
+    "filtered": lambda items: items[:43],
+    "other_types": _with_other_types,
+}

@@ -1,13 +1,13 @@
-"""Failures by script: which requests fail, how, and how often.
+"""Scripted failures: which requests fail, how, and how often.
 
-Belongs here: matching and counting. Not here: how a failure is sent (see `failing`). Invariant: a fault strikes
-exactly `times` requests that match, after letting `after` of them pass; the first fault in the book that matches wins.
+A fault strikes exactly `times` requests that match, after letting `after` of them pass; the first fault in the script
+that matches wins.
 """
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,11 +17,17 @@ FaultKind = Literal[
     "truncated",  # a true answer whose JSON stops in the middle
     "empty",  # status 200 and nothing
     "wrong_shape",  # JSON with status 200 that is not what was asked for
+    "document",  # `document` as JSON with status 200
     "bad_item",  # a true page in which one item lacks its track
+    "bad_items",  # a true page in which every item lacks its track
+    "no_items",  # a true page without its items
+    "filtered",  # a true page cut to its 43 newest items, as when the others were episodes
+    "other_types",  # a true page whose optional fields have other types
     "cut",  # the connection closes in the middle of a true answer
     "reset",  # the connection is reset before a byte
     "lost",  # the request is carried out, then the connection is reset before a byte
     "slow",  # a true answer, `chunk` bytes every `pause_s` seconds
+    "slow_head",  # the head of an answer, a byte every `pause_s` seconds
     "svg",  # a drawing with a script in it, as image/svg+xml with status 200
     "disguised",  # a page of HTML as image/jpeg with status 200
     "huge",  # a JPEG of two megabytes with status 200
@@ -32,7 +38,8 @@ FaultKind = Literal[
 class Fault(BaseModel):
     """What goes wrong. `path` is a pattern on the path ('/v1/me/*', '/api/token', '*'); None matches everybody.
 
-    `retry_after`: seconds in the header of a 429; None sends none. `message` replaces the body's usual words.
+    `retry_after`: seconds in the header of a 429; None sends none. `message` replaces the body's usual words,
+    `code` the error code of the token endpoint.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +51,8 @@ class Fault(BaseModel):
     status: int = Field(default=503, ge=400, le=599)
     retry_after: int | str | None = None
     message: str | None = None
+    document: dict[str, Any] | None = None
+    code: str | None = None
     times: int | None = Field(default=1, ge=1)
     after: int = Field(default=0, ge=0)
     pause_s: float = Field(default=0.05, ge=0, le=600)

@@ -1,8 +1,7 @@
 """The picture host under /image: a small PNG for every name that a made-up album or artist has.
 
-Belongs here: drawing, and refusing. Not here: which names there are (see `documents`), failures by script (see
-`faults`). Invariants: a name always gives the same bytes, and another name other ones; a request that carries anything
-of a person (a token, a cookie) is refused with 400, so that no program gets used to it.
+A name always gives the same bytes, and another name other ones. A request that carries anything of a person (a token, a
+cookie) is refused with 400, so that no program gets used to it.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def routes(state: SimulatorState) -> list[Route]:
 
 def _answer(request: Request) -> Response:
     if any(name in request.headers for name in _PERSONAL):
-        return Response("A picture is asked for by nobody.", 400, media_type="text/plain")
+        return Response("The host of pictures takes no credentials.", 400, media_type="text/plain")
     name = request.path_params["name"]
     found = _NAME.match(name)
     if found is None or int(found[1]) not in _SIZES:

@@ -1,7 +1,7 @@
-"""One live listener: what the API shows of them at a moment, and the whole truth.
+"""One live listener: what the API shows of them at a moment (the window of 50, stale spells, what plays now, top
+lists), and the whole truth.
 
-Belongs here: the window of 50, stale spells, what plays now, top lists. Not here: dice (see `behaviour`), JSON.
-Invariant: everything is a function of the spec and the moment; memory is bounded by the days that are kept.
+Everything is a function of the spec and the moment; memory is bounded by the days that are kept.
 """
 
 from __future__ import annotations
@@ -106,6 +106,10 @@ class LiveListener:
             day -= 1
         found.sort(key=_surfacing if by_surfacing else _reporting, reverse=True)
         return found[:WINDOW]
+
+    def tells_again(self, play: LivePlay, now_ms: int) -> bool:
+        """Whether the list now gives the play's track another id, and the play a time one millisecond later."""
+        return play.lot < self.spec.told_again and now_ms // 3_600_000 % 2 == 1
 
     def window_at(self, moment: datetime) -> list[LivePlay]:
         return self.window(to_ms(moment))

@@ -1,7 +1,4 @@
-"""One live play: what truly happened, what the API says of it, and what the archive says of it.
-
-Belongs here: the shape. Invariant: a play exists once; API and archive are two views of it.
-"""
+"""One live play: what truly happened, what the API says of it, and what the archive says of it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What Spotify allows a client id: a rolling window of 30 seconds, and a day for each bucket.
 
-Belongs here: counting and saying when to come back. Invariant: a call that is refused uses up nothing, and is counted
-as made while blocked, so that a test can see who does not listen to Retry-After.
+A call that is refused uses up nothing, and is counted as made while blocked, so that a test can see who does not
+respect Retry-After.
 """
 
 from __future__ import annotations

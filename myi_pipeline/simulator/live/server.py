@@ -1,7 +1,7 @@
 """A running simulator: uvicorn on loopback, in a thread or in a process of its own.
 
-Belongs here: starting, stopping, addresses. Invariants: it listens on 127.0.0.1 alone, on a port that is free; a child
-process ends when whoever started it does, killed or not, because the pipe to it closes.
+It listens on 127.0.0.1 only, on a free port. A child process ends when whoever started it does, killed or not, because
+the pipe to it closes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from myi_pipeline.isolation import children_environment
 from myi_pipeline.simulator.live import accounts_app, api_app, browser, control_app, images_app
 from myi_pipeline.simulator.live.clock import MovableClock
 from myi_pipeline.simulator.live.control import Control
@@ -100,9 +101,9 @@ def build_app(spec: SimulatorSpec, clock: MovableClock, *, url: str) -> Starlett
         state.count(client_id="", listener="", route="unknown", status=404)
         return error(404, "Service not found")
 
-    rooms = (api_app, accounts_app, images_app, control_app)
+    parts = (api_app, accounts_app, images_app, control_app)
     app = Starlette(
-        routes=[route for room in rooms for route in room.routes(state)],
+        routes=[route for part in parts for route in part.routes(state)],
         exception_handlers={404: missing},
     )
     app.state.simulator = state
@@ -110,7 +111,7 @@ def build_app(spec: SimulatorSpec, clock: MovableClock, *, url: str) -> Starlett
 
 
 def serve(spec: SimulatorSpec, clock: MovableClock, *, port: int, ready: Callable[[str], None]) -> None:
-    """Serves in this thread until it is stopped by a signal; `ready` is told the address."""
+    """Serves in this thread until it is stopped by a signal; `ready` gets the address."""
     with _listening(port) as listening:
         url = _url(listening)
         server = _server(build_app(spec, clock, url=url))
@@ -166,7 +167,9 @@ def _in_a_thread(spec: SimulatorSpec, clock: MovableClock, port: int) -> Iterato
 @contextmanager
 def _in_a_process(spec: SimulatorSpec, clock: MovableClock, port: int) -> Iterator[str]:
     command = [sys.executable, "-m", "myi_pipeline.simulator.live"]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=children_environment()
+    )
     assert child.stdin is not None
     assert child.stdout is not None
     try:

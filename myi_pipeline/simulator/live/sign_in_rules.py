@@ -1,6 +1,5 @@
 """What the authorisation page checks before anybody agrees: redirects, scopes, PKCE.
 
-Belongs here: rules on texts alone. Not here: who agreed to what (see `accounts`).
 Source: Spotify's rules for redirect URIs since 2025; RFC 7636 with S256 only.
 """
 

@@ -1,8 +1,7 @@
 """What a simulated Spotify is made of: its catalogue's seed, its apps (client ids) and its listeners.
 
-Belongs here: plain values, their limits and ready-made persons. Not here: anything random, anything served.
-Invariant: equal specs give equal plays, names, identifiers and tokens; a spec goes through JSON unchanged, so that
-another process can know the same truth.
+Equal specs give equal plays, names, identifiers and tokens. A spec goes through JSON unchanged, so that another process
+can know the same truth.
 """
 
 from __future__ import annotations
@@ -80,10 +79,14 @@ class ListenerSpec(_Spec):
     loop_days: float = 0.0  # of days: one short track from morning to morning
 
     offline_until_h: tuple[float, float] = (0.2, 48.0)  # how long after an offline session its plays surface
-    # Of offline sessions: an archive's ts is then the moment of the sync. Found in public exports, rare.
+    # Share of offline sessions whose ts in an archive is the moment of the sync. Found in public exports, rare.
     archived_at_sync: float = 0.1
     # An older version of the official documentation: a play of less than 30 s is not in the history.
     api_from_ms: int = 30_000
+    # Share of shorter plays, from 2 s on, that are in it all the same.
+    short_listed: float = 0.0
+    # Share of plays whose track has another id in the list in every second hour, and which are a millisecond later.
+    told_again: float = 0.0
     # How the API orders its list: by played_at, or by when a play became known.
     window_order: Literal["played_at", "surfaced"] = "played_at"
     scripted: tuple[ScriptedPlay, ...] = ()
@@ -104,6 +107,7 @@ class AppSpec(_Spec):
     max_users: int = Field(default=5, ge=1)
     premium: bool = True
     account_id: bool = True  # False: an answer of before May 2026, where /me has only `id`
+    profile_id: bool = True  # False: /me leaves `id` out
     developer: str | None = None
 
     per_30_s: int | None = 150

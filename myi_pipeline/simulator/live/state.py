@@ -1,7 +1,5 @@
-"""Everything that one running simulator knows, in one place.
-
-Belongs here: putting the parts together, and counting calls. Invariant: it is touched by the server's event loop
-alone; everybody else asks over HTTP (see `control`).
+"""Everything that one running simulator knows. Only the server's event loop touches it; everybody else asks over HTTP
+(see `control`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The catalogue that all listeners share, as the Web API knows it: ids, who is whose, what is gone, what has moved.
 
-Belongs here: identity. Not here: how an answer spells it (see `documents`), who plays it.
-Invariants: everything is a function of the seed; `api_id` of a relinked track differs from the id in its archive URI,
-and both ids answer with the same object.
+Everything is a function of the seed. `api_id` of a relinked track differs from the id in its archive URI, and both ids
+answer with the same object.
 """
 
 from __future__ import annotations
@@ -36,6 +35,8 @@ class TrackEntry:
     is_gone: bool
     is_local: bool
     featured: str | None
+    # By which the list of recent plays calls it at times.
+    other_id: str
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class World:
             self._add_album(group, rng, relinked)
         self.by_track_id: dict[str, TrackEntry] = {}
         for track in self.tracks.values():
-            self.by_track_id[track.api_id] = track
+            self.by_track_id[track.api_id] = self.by_track_id[track.other_id] = track
             if track.archive_id:
                 self.by_track_id[track.archive_id] = track
         self.by_album_id = {album.id: number for number, album in enumerate(self.albums)}
@@ -100,6 +101,7 @@ class World:
                 is_gone=thing.defect == "removed",
                 is_local=archive_id is None,
                 featured=featured if featured != thing.artist else None,
+                other_id=self._id("other", str(index)),
             )
             self._artist(thing.artist or "Somebody")
         self._artist(creator)

@@ -1,8 +1,7 @@
-"""Values of a query, as the contract describes them and as routes get them.
+"""Query parameters: their types, checks and schemas.
 
-Belongs here: types with their checks and schemas. Not here: what routes do with them. Invariant: a value is taken
-exactly when the schema says so, save for what no schema can say (an unknown zone, a foreign cursor, an inverted span):
-that is answered 422 with the name of the parameter.
+Invariant: a value is accepted exactly when its schema allows it, except for what no schema can say (an unknown time
+zone, a cursor of another list, a span that ends before it begins). That is answered 422 with the parameter's name.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -20,10 +18,9 @@ from fastapi import Depends, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BeforeValidator, WithJsonSchema
 
-from myi_pipeline.api.cursors import LONGEST
-from myi_pipeline.api.listing import MOST_INT, Page
-from myi_pipeline.api.security.identity import CurrentUser
-from myi_pipeline.api.spans import BEGINNING, END, FIRST_DAY, LAST_DAY, Period, moment
+from myi_pipeline.web.reads.cursors import LONGEST, MOST_INT
+from myi_pipeline.web.reads.spans import BEGINNING, END, FIRST_DAY, LAST_DAY, Period, moment, zone_of
+from myi_pipeline.web.security.identity import CurrentUser
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})\Z", re.ASCII | re.IGNORECASE)
@@ -55,7 +52,7 @@ def _choice(choices: type[StrEnum]) -> Callable[[object], object]:
 
 def _cursor(value: object) -> object:
     if isinstance(value, str) and (len(value) > LONGEST or not re.fullmatch(_CURSOR[1:-1], value)):
-        raise ValueError("is no cursor")
+        raise ValueError("is not a valid cursor")
     return value
 
 
@@ -67,9 +64,9 @@ def _day(value: object) -> object:
     try:
         day = date.fromisoformat(value)
     except ValueError:
-        raise ValueError("is no day of the calendar") from None
+        raise ValueError("is not a day of the calendar") from None
     if not FIRST_DAY <= day <= LAST_DAY:
-        raise ValueError("lies outside of the calendar of this database")
+        raise ValueError("is outside the supported calendar")
     return day
 
 
@@ -81,17 +78,8 @@ def _day_or_moment(value: object) -> object:
     try:
         at = datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("is no time of the calendar") from None
+        raise ValueError("is not a time of the calendar") from None
     return min(max(at, BEGINNING), END)
-
-
-@lru_cache(maxsize=1_000)
-def zone_of(name: str) -> ZoneInfo:
-    """The zone. Raises ValueError."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("is no IANA time zone, such as Europe/Berlin") from None
 
 
 def _zone(value: object) -> object:
@@ -141,8 +129,16 @@ _Zone = Annotated[
 
 
 def wrong(place: str, message: str) -> RequestValidationError:
-    """What no schema can say."""
+    """For what no schema can say."""
     return RequestValidationError([{"loc": ("query", place), "msg": message, "type": "value_error"}])
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which page of a list a request asks for, and at most how many items."""
+
+    limit: int
+    cursor: str | None
 
 
 async def _page(
@@ -178,8 +174,7 @@ async def _window(
     time_zone: Annotated[
         _Zone,
         Query(
-            description="IANA zone in which days begin and times are told; without it days begin in yours and times"
-            " are UTC.",
+            description="IANA zone of days and times; without it days begin in yours and times are UTC.",
         ),
     ] = None,
 ) -> Window:

@@ -1,64 +1,37 @@
-"""The contract: what the API promises, as OpenAPI 3.1.
+"""Writing docs/openapi.json: `scripts/write-openapi`. Needs no database and no settings.
 
-Belongs here: its outer parts, and telling which change of it would break a program. Not here: parameters and answers,
-which stand at the routes. Invariant: docs/openapi.json is what a running API serves, byte for byte, and a change that
-breaks a program is never made to it by accident (scripts/write-openapi refuses, and tests say which).
+A change that would break a program is refused, and named, unless `--break` is given.
 """
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
+import orjson
 
-from myi_pipeline.api.problems import ProblemDocument
+from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.settings import Settings
+from myi_pipeline.web.api.openapi import Document, describe_app, operations
+from myi_pipeline.web.app import create_app
 
-Document = dict[str, Any]
-_METHODS = ("get", "put", "post", "delete", "patch")
-DESCRIPTION = """A listener's own history, read from the marts: lists, top lists and sums.
-
-Every answer names its bytes (`ETag`); while your marts do not change, `If-None-Match` is answered 304. Lists come in
-pages (`Link`), as JSON or, by `Accept: text/csv`, as a table. Errors are problem documents (RFC 9457). Fields are
-added, never taken away."""
-SECURITY = {
-    "accessToken": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "A personal access token (`myi token new`, or the account page); it only reads.",
-    },
-    "session": {
-        "type": "apiKey",
-        "in": "cookie",
-        "name": "myi_session",
-        "description": "A browser that is signed in; behind TLS the cookie's name begins with `__Host-`.",
-    },
-}
+FILE = Path(__file__).parents[3] / "docs" / "openapi.json"
+_NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
 
 
-def describe_app(app: FastAPI) -> Document:
-    """The contract of the app; computed once."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title, version=app.version, openapi_version="3.1.0", description=DESCRIPTION, routes=app.routes
-        )
-        document["components"]["securitySchemes"] = SECURITY
-        for _, method, operation in operations(document):
-            # What changes anything is for browsers alone.
-            operation["security"] = [{"session": []}] + ([{"accessToken": []}] if method == "get" else [])
-        problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
-        document["components"]["schemas"] |= {**problem.pop("$defs"), ProblemDocument.__name__: problem}
-        app.openapi_schema = document
-    return app.openapi_schema
+def current() -> Document:
+    """The contract as the code has it."""
+    nowhere = Warehouse(urls=dict.fromkeys(Role, _NOWHERE), dagster_url=_NOWHERE)
+    with tempfile.TemporaryDirectory() as home:
+        document = describe_app(create_app(Settings(home=Path(home)), nowhere))
+    # As the file holds it: a default that is an enumeration becomes its text.
+    return dict(orjson.loads(orjson.dumps(document)))
 
 
-def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
-    """Each path, method and operation."""
-    for path, item in document["paths"].items():
-        for method in _METHODS:
-            if method in item:
-                yield path, method, item[method]
+def as_text(document: Document) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def breaking_changes(old: Document, new: Document) -> list[str]:
@@ -155,3 +128,18 @@ def _one(document: Document, schema: Document) -> Document:
     schema = _resolved(document, schema)
     parts = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
     return _resolved(document, parts[0]) if len(parts) == 1 else schema
+
+
+def main(arguments: list[str]) -> int:
+    new = current()
+    broken = breaking_changes(orjson.loads(FILE.read_bytes()), new) if FILE.exists() else []
+    for text in broken:
+        sys.stderr.write(f"breaks programs: {text}\n")
+    if broken and "--break" not in arguments:
+        return 1
+    FILE.write_bytes(as_text(new))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,6 @@
 """Files that pages load: style, scripts, and the chart library out of its package.
 
-Belongs here: their addresses and how long a browser may keep them. Invariant: an address changes with its file, so what
-a browser keeps is never old; no file comes from another machine.
+An address changes with its file, so browsers may cache it for a year. No file comes from another machine.
 """
 
 from __future__ import annotations

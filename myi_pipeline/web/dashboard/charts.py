@@ -1,19 +1,17 @@
-"""Days of a year and hours of a week as grids of squares.
-
-Belongs here: which square is where and how dark. Not here: how it is drawn (templates/parts/grids.html). Invariant: a
-square without a play has level 0, and every other has more.
-"""
+"""Days of a year, hours of a week and months in a row, prepared for drawing (templates/parts/grids.html)."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
-from myi_pipeline.api.page_formats import counted
-from myi_pipeline.api.page_formats import heard as said
+from myi_pipeline.web.dashboard.formats import counted
+from myi_pipeline.web.dashboard.formats import heard as said
+from myi_pipeline.web.reads.clock import HourRow
+from myi_pipeline.web.reads.spans import next_month
+from myi_pipeline.web.reads.timeline import BucketRow
 
 LEVELS = 4
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -57,23 +55,20 @@ def levels_of(values: Sequence[int]) -> list[int]:
     return [0 if value <= 0 else 1 + bisect_right(bounds, value) for value in values]
 
 
-def calendar_of(
-    days: Sequence[Mapping[str, Any]], *, first: date, last: date, drawn_to: date | None = None
-) -> Calendar:
-    """The days from `first` to `last`, with room for weeks up to `drawn_to`; `days` are rows with starts_on, plays and
-    ms_played."""
-    by_day = {row["starts_on"]: row for row in days}
+def calendar_of(days: Sequence[BucketRow], *, first: date, last: date, drawn_to: date | None = None) -> Calendar:
+    """The days from `first` to `last`, with room for weeks up to `drawn_to`; `days` are buckets of a day."""
+    by_day = {row.starts_on: row for row in days}
     all_days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     heard = [by_day.get(day) for day in all_days]
     # A day whose plays are all of unknown length was heard all the same.
-    levels = levels_of([max(1, row["ms_played"]) if row else 0 for row in heard])
+    levels = levels_of([max(1, row.ms_played) if row else 0 for row in heard])
     monday = first - timedelta(days=first.weekday())
 
     def week(day: date) -> int:
         return (day - monday).days // 7
 
     squares = [
-        Square(week(day), day.weekday(), level, _day_label(day, row), row["ms_played"] if row else 0)
+        Square(week(day), day.weekday(), level, _day_label(day, row), row.ms_played if row else 0)
         for day, row, level in zip(all_days, heard, levels, strict=True)
     ]
     mondays = (monday + timedelta(weeks=number) for number in range(week(drawn_to or last) + 1))
@@ -81,27 +76,57 @@ def calendar_of(
     return Calendar(squares, months, week(drawn_to or last) + 1, sum(row is not None for row in heard), len(all_days))
 
 
-def clock_of(rows: Sequence[Mapping[str, Any]]) -> WeekClock:
-    """`rows` with weekday (1 is Monday), hour, plays and ms_played."""
-    by_place = {(row["weekday"], row["hour"]): row for row in rows}
+def clock_of(rows: Sequence[HourRow]) -> WeekClock:
+    by_place = {(row.weekday, row.hour): row for row in rows}
     places = [(weekday, hour) for weekday in range(1, 8) for hour in range(_HOURS)]
     heard = [by_place.get(place) for place in places]
-    levels = levels_of([max(1, row["ms_played"]) if row else 0 for row in heard])
+    levels = levels_of([max(1, row.ms_played) if row else 0 for row in heard])
     squares = [
-        Square(hour, weekday - 1, level, _hour_label(weekday, hour, row), row["ms_played"] if row else 0)
+        Square(hour, weekday - 1, level, _hour_label(weekday, hour, row), row.ms_played if row else 0)
         for (weekday, hour), row, level in zip(places, heard, levels, strict=True)
     ]
-    most = max(rows, key=lambda row: (row["ms_played"], row["plays"]), default=None)
-    return WeekClock(squares, f"{WEEKDAYS[most['weekday'] - 1]}s at {most['hour']}:00" if most else None)
+    most = max(rows, key=lambda row: (row.ms_played, row.plays), default=None)
+    return WeekClock(squares, f"{WEEKDAYS[most.weekday - 1]}s at {most.hour}:00" if most else None)
 
 
-def _day_label(day: date, row: Mapping[str, Any] | None) -> str:
+def _day_label(day: date, row: BucketRow | HourRow | None) -> str:
     return f"{day:%A}, {day.day} {day:%B %Y}: {_said(row)}"
 
 
-def _hour_label(weekday: int, hour: int, row: Mapping[str, Any] | None) -> str:
+def _hour_label(weekday: int, hour: int, row: BucketRow | HourRow | None) -> str:
     return f"{WEEKDAYS[weekday - 1]}, {hour}:00 to {hour + 1}:00: {_said(row)}"
 
 
-def _said(row: Mapping[str, Any] | None) -> str:
-    return f"{said(row['ms_played'])}, {counted(row['plays'], 'play')}" if row else "nothing"
+def _said(row: BucketRow | HourRow | None) -> str:
+    return f"{said(row.ms_played)}, {counted(row.plays, 'play')}" if row else "nothing"
+
+
+@dataclass(frozen=True)
+class MonthSum:
+    """What was heard in one month; zeros where nothing was."""
+
+    starts_on: date
+    plays: int = 0
+    counted_plays: int = 0
+    ms_played: int = 0
+
+
+def months_back(day: date, months: int) -> date:
+    """The first day of the month that lies so many months before that of `day`."""
+    number = day.year * 12 + day.month - 1 - months
+    return date(number // 12, number % 12 + 1, 1)
+
+
+def every_month(heard: Iterable[MonthSum], *, first: date, last: date) -> list[MonthSum]:
+    """One sum a month from that of `first` to that of `last`, without holes."""
+    by_start = {each.starts_on: each for each in heard}
+    found: list[MonthSum] = []
+    month = first.replace(day=1)
+    while month <= last:
+        found.append(by_start.get(month, MonthSum(month)))
+        month = next_month(month)
+    return found
+
+
+def month_sums(buckets: Iterable[BucketRow]) -> list[MonthSum]:
+    return [MonthSum(each.starts_on, each.plays, each.counted_plays, each.ms_played) for each in buckets]

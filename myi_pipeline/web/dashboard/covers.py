@@ -1,8 +1,7 @@
 """Pictures of albums and artists, for the pages that show them.
 
-Belongs here: who may look at one, and how long a browser may keep it. Not here: fetching them (services/keep_pictures).
-Invariants: what this user never played has no picture, whether the house keeps one or not; nothing but the bytes of a
-JPEG, PNG or WebP leaves here, and they never come from another machine.
+What this user never played has no picture, whether this installation keeps one or not. Pictures come from this
+installation alone, never from another machine.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from starlette.requests import Request
 
-from myi_pipeline.api.exchange import Asked
-from myi_pipeline.api.page_addresses import id_in_path, missing
-from myi_pipeline.api.page_reads import Entity
-from myi_pipeline.api.routes.pages.reader import person_within
-from myi_pipeline.api.security.known_visitors import Visitor
-from myi_pipeline.api.security.rate_limits import Tier
-from myi_pipeline.api.site import Site, TheSite
-from myi_pipeline.api.sql_files import load_sql
+from myi_pipeline.web.dashboard.inputs import id_in_path, missing
+from myi_pipeline.web.dashboard.signed_in import person_within
+from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.music import picture_of
+from myi_pipeline.web.reads.top import Entity
+from myi_pipeline.web.security.rate_limits import Tier
+from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
 
@@ -44,15 +43,18 @@ async def artist_cover(request: Request, person: Looking, site: TheSite, artist_
 
 
 async def _show(request: Request, person: Visitor, site: Site, entity: Entity, text: str) -> Response:
-    """First what the marts tell this user, as the role that sees one user's plays; the bytes then by their digest."""
-    asked = Asked(load_sql("pages/cover"), {"entity": entity, "id": id_in_path(text, what=entity)})
+    """The digest comes from the marts, which show this user's plays alone; the bytes then by that digest."""
+    id = id_in_path(text, what=entity)
+
+    async def read(marts: Marts) -> str | None:
+        return await picture_of(marts, entity, id)
+
     try:
-        found = (await site.pools.read(person.user_id, [asked])).rows[0]
+        digest = await site.pools.read(person.user_id, read)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        found = []
-    if not found or found[0]["picture"] is None:
+        digest = None
+    if digest is None:
         raise missing("There is no picture.")
-    digest = str(found[0]["picture"])
     headers = {**_KEPT, "etag": f'"{digest}"'}
     if _is_known(request.headers.get("if-none-match", ""), headers["etag"]):
         return Response(status_code=304, headers=headers)

@@ -1,7 +1,6 @@
-"""How numbers, spans of time and moments read on a page.
+"""How numbers, durations and times read on a page: the filters of the templates.
 
-Belongs here: the filters of the templates. Not here: what stands on a page. Invariant: a figure that is not known is
-never shown as zero.
+Invariant: a figure that is not known is never shown as zero.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Every play, newest first, day by day; found again by its names and by its date.
-
-Belongs here: what narrows the list and how it is grouped. Not here: reading plays (play_search). Invariant: the list
-has the order of `/v1/me/plays`, and no play is left out of it.
-"""
+"""Every play, newest first, day by day; searched by name and narrowed by date."""
 
 from __future__ import annotations
 
@@ -14,16 +10,15 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
-from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.listing import Row
-from myi_pipeline.api.page_lists import place_of
-from myi_pipeline.api.page_queries import days_of, text_of
-from myi_pipeline.api.page_reads import timeline
-from myi_pipeline.api.parameters import zone_of
-from myi_pipeline.api.play_search import find_plays
-from myi_pipeline.api.routes.pages.reader import Person, show_marts
-from myi_pipeline.api.site import TheSite
-from myi_pipeline.api.spans import BEGINNING, END, moment
+from myi_pipeline.web.dashboard.inputs import days_of, text_of
+from myi_pipeline.web.dashboard.pages import show_marts
+from myi_pipeline.web.dashboard.paging import place_of
+from myi_pipeline.web.dashboard.signed_in import Person
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.plays import PLAYS, find_plays
+from myi_pipeline.web.reads.spans import BEGINNING, END, moment, zone_of
+from myi_pipeline.web.reads.timeline import BucketRow, timeline
+from myi_pipeline.web.site import TheSite
 
 router = APIRouter()
 
@@ -38,12 +33,13 @@ async def history(request: Request, person: Person, site: TheSite) -> HTMLRespon
     place = place_of(request, site, person.user_id, **filters)
     window = _window(first, last, person.time_zone)
 
-    async def build(marts: Snapshot) -> Mapping[str, object]:
-        plays = await find_plays(marts, words, place=place, limit=_PLAYS_A_PAGE, window=window)
-        days = [(day, list(rows)) for day, rows in groupby(plays.rows, key=lambda row: row["local_date"])]
-        # Of a search a day shows a part, beside which the day's sum would mislead.
+    async def build(marts: Marts) -> Mapping[str, object]:
+        plays = await find_plays(marts, words, after=place.after, limit=_PLAYS_A_PAGE, **window)
+        days = [(day, list(rows)) for day, rows in groupby(plays.rows, key=lambda row: row.local_date)]
+        # A search shows only part of a day, beside which the day's sum would mislead.
         sums = {} if words else await _sums(marts, [day for day, _ in days])
-        return {"plays": plays, "days": days, "sums": sums}
+        following = place.next(PLAYS.keys_of(plays.last)) if plays.last is not None else None
+        return {"plays": plays, "days": days, "sums": sums, "first_page": place.first, "next_page": following}
 
     asked = {"words": words, "first": first, "last": last, "is_narrowed": any(filters.values())}
     return await show_marts(request, person, site, "history.html", build, **asked)
@@ -57,8 +53,8 @@ def _window(first: date | None, last: date | None, time_zone: str) -> dict[str, 
     }
 
 
-async def _sums(marts: Snapshot, days: Sequence[date]) -> dict[date, Row]:
+async def _sums(marts: Marts, days: Sequence[date]) -> dict[date, BucketRow]:
     if not days:
         return {}
-    rows = await timeline(marts, grain="day", first=min(days), last=max(days))
-    return {row["starts_on"]: row for row in rows}
+    rows = await timeline(marts, grain="day", first_day=min(days), last_day=max(days))
+    return {row.starts_on: row for row in rows}

@@ -1,26 +1,30 @@
-"""What comes to a page in its address and its forms.
+"""What comes to a page in its address and its forms, as people send it: an empty field is no value.
 
-Belongs here: reading values as people send them, where an empty field is no value. Not here: the parameters of `/v1`.
-Invariant: whatever comes is either a value of the right kind or a Problem that says what is wrong with it; text is data
-and never part of a statement.
+Whatever comes is either a valid value or answered 404 or 422 with a sentence that says what is wrong with it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
+from typing import TypeVar
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-from myi_pipeline.api.cursors import LONGEST
-from myi_pipeline.api.problems import Problem
-from myi_pipeline.api.spans import FIRST_DAY, LAST_DAY
+from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.reads.cursors import LONGEST, MOST_INT
+from myi_pipeline.web.reads.spans import FIRST_DAY, LAST_DAY
 
 LONGEST_TEXT = 100
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _NUMBER = re.compile(r"[1-9]\d{0,17}\Z", re.ASCII)
+_ID = re.compile(r"[1-9]\d{0,9}\Z", re.ASCII)
+_YEAR = re.compile(r"[1-9]\d{3}\Z", re.ASCII)
 _MOST_FIELDS = 20
+
+Choice = TypeVar("Choice", bound=str)
 
 
 def text_of(request: Request, name: str) -> str:
@@ -57,14 +61,39 @@ def days_of(request: Request) -> tuple[date | None, date | None]:
 def cursor_of(request: Request) -> str | None:
     given = request.query_params.get("cursor", "")
     if len(given) > LONGEST:
-        raise wrong("This is no address of a page of this list.")
+        raise wrong("This address is not a page of this list.")
     return given or None
 
 
 def number_in_path(text: str) -> int:
-    """A number of something that may be there. Raises Problem 404 for what can be none."""
+    """A number of something that may be there. Raises Problem 404 for what cannot be one."""
     if not _NUMBER.match(text):
         raise Problem(404, "not-found", "There is nothing here.")
+    return int(text)
+
+
+def choice_of(request: Request, name: str, choices: Sequence[Choice]) -> Choice | None:
+    """One of `choices`, or None when nothing is chosen. Raises Problem 422."""
+    given = request.query_params.get(name, "").strip()
+    for each in choices:
+        if given == each:
+            return each
+    if given:
+        raise wrong(f"“{name}” must be one of {', '.join(choices)}.")
+    return None
+
+
+def id_in_path(text: str, *, what: str) -> int:
+    """The number of a track, artist or album. Raises Problem 404."""
+    if not _ID.match(text) or int(text) > MOST_INT:
+        raise missing(f"There is no such {what}.")
+    return int(text)
+
+
+def year_in_path(text: str) -> int:
+    """A year of the calendar. Raises Problem 404."""
+    if not _YEAR.match(text) or int(text) >= LAST_DAY.year:
+        raise missing("There is no such year.")
     return int(text)
 
 
@@ -74,10 +103,14 @@ async def form_of(request: Request) -> dict[str, str]:
     try:
         fields = parse_qs(body, max_num_fields=_MOST_FIELDS)
     except ValueError:
-        raise wrong("This is no form of this site.") from None
+        raise wrong("This form is not from this site.") from None
     # Postgres keeps no NUL.
     return {name: values[0].replace("\0", "").strip() for name, values in fields.items()}
 
 
 def wrong(detail: str) -> Problem:
     return Problem(422, "invalid-request", detail)
+
+
+def missing(detail: str) -> Problem:
+    return Problem(404, "not-found", detail)

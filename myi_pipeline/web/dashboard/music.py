@@ -1,7 +1,6 @@
 """One track, artist or album: how much of it was heard, when first, when last, and what of it most.
 
-Belongs here: which figures stand there. Not here: lists of several (top_lists). Invariant: what this user never played
-is answered 404, whether the catalogue knows it or not.
+What this user never played is answered 404, whether the catalogue knows it or not.
 """
 
 from __future__ import annotations
@@ -13,25 +12,26 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
-from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.listening_reads import (
+from myi_pipeline.web.dashboard.charts import MonthSum, every_month, months_back
+from myi_pipeline.web.dashboard.inputs import id_in_path, missing
+from myi_pipeline.web.dashboard.pages import show_marts
+from myi_pipeline.web.dashboard.signed_in import Person
+from myi_pipeline.web.reads.coverage import evident_gaps
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.music import (
+    PeriodRow,
     entity_names,
     entity_periods,
     entity_rank,
-    evident_gaps,
     last_plays_of,
     most_heard_of,
-    spotify_ranks,
 )
-from myi_pipeline.api.listing import Row
-from myi_pipeline.api.page_addresses import id_in_path, missing
-from myi_pipeline.api.page_months import every_month, months_back
-from myi_pipeline.api.page_reads import Entity, spans_of
-from myi_pipeline.api.routes.pages.reader import Person, show_marts
-from myi_pipeline.api.routes.reading import today_of
-from myi_pipeline.api.security.known_visitors import Visitor
-from myi_pipeline.api.site import Site, TheSite
-from myi_pipeline.api.spans import FIRST_DAY, LAST_DAY, Period, period_start
+from myi_pipeline.web.reads.ranks import TERMS, RankRow, Term, ranks_of_entity
+from myi_pipeline.web.reads.spans import LAST_DAY, Period, period_start, today_in
+from myi_pipeline.web.reads.summary import EVERYTHING, sums_of
+from myi_pipeline.web.reads.top import Entity
+from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
 
@@ -58,16 +58,16 @@ async def album(request: Request, person: Person, site: TheSite, album_id: str) 
 
 async def _show(request: Request, person: Visitor, site: Site, entity: Entity, text: str) -> HTMLResponse:
     id = id_in_path(text, what=entity)
-    today = today_of(person)
+    today = today_in(person.time_zone)
 
-    async def build(marts: Snapshot) -> Mapping[str, object]:
+    async def build(marts: Marts) -> Mapping[str, object]:
         rows = await entity_periods(marts, entity, id)
         whole = _row(rows, Period.ALL, today)
         if whole is None:
-            raise missing(f"You have heard no such {entity}.")
+            raise missing(f"You have not heard this {entity}.")
         year = _row(rows, Period.YEAR, today)
         this_year = period_start(Period.YEAR, today)
-        in_all, in_year = await spans_of(marts, [("all", FIRST_DAY, LAST_DAY), ("year", this_year, LAST_DAY)])
+        in_all, in_year = await sums_of(marts, EVERYTHING, ("year", this_year, LAST_DAY))
         tracks, albums = await most_heard_of(marts, entity, id, limit=_TOP)
         return {
             "names": await entity_names(marts, entity, id),
@@ -78,10 +78,10 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
             "rank": await entity_rank(marts, entity, id, whole),
             "rank_of_year": await entity_rank(marts, entity, id, year) if year else None,
             "months": _months(rows, today),
-            "years": [row for row in rows if row["period"] == Period.YEAR],
+            "years": [row for row in rows if row.period == Period.YEAR],
             "tracks": tracks,
             "albums": albums,
-            "ranks": await spotify_ranks(marts, entity, id),
+            "ranks": await _spotify_ranks(marts, entity, id),
             "plays": await last_plays_of(marts, entity, id, limit=_LAST_PLAYS),
             "gaps": await evident_gaps(marts),
         }
@@ -89,13 +89,25 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
     return await show_marts(request, person, site, "music.html", build, entity=entity, id=id, today=today)
 
 
-def _row(rows: Sequence[Row], period: Period, today: date) -> Row | None:
+async def _spotify_ranks(marts: Marts, entity: Entity, id: int) -> dict[Term, list[RankRow]]:
+    """Where Spotify's own lists had it, by term, the oldest first; a term without it is left out."""
+    if entity == "album":
+        return {}
+    found = {term: await ranks_of_entity(marts, kind=entity, id=id, term=term) for term in TERMS}
+    return {term: rows[::-1] for term, rows in found.items() if rows}
+
+
+def _row(rows: Sequence[PeriodRow], period: Period, today: date) -> PeriodRow | None:
     wanted = (period.value, period_start(period, today))
-    return next((row for row in rows if (row["period"], row["period_start"]) == wanted), None)
+    return next((row for row in rows if (row.period, row.period_start) == wanted), None)
 
 
-def _months(rows: Sequence[Row], today: date) -> list[Row]:
+def _months(rows: Sequence[PeriodRow], today: date) -> list[MonthSum]:
     """From the first month with a play to this one."""
-    heard = [{**row, "starts_on": row["period_start"]} for row in rows if row["period"] == Period.MONTH]
-    first = min([row["starts_on"] for row in heard] + [months_back(today, _FEWEST_MONTHS - 1)])
-    return every_month(heard, first=first, last=max([today] + [row["starts_on"] for row in heard]))
+    heard = [
+        MonthSum(row.period_start, row.plays, row.counted_plays, row.ms_played)
+        for row in rows
+        if row.period == Period.MONTH
+    ]
+    first = min([row.starts_on for row in heard] + [months_back(today, _FEWEST_MONTHS - 1)])
+    return every_month(heard, first=first, last=max([today] + [row.starts_on for row in heard]))

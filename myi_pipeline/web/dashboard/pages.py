@@ -1,31 +1,36 @@
-"""Pages for people: rendering, and telling whether a person asks.
+"""Pages for people: rendering them, and telling whether a person asks.
 
-Belongs here: the template environment, local addresses. Not here: what stands on a page. Invariants: every value that
-enters a page is escaped, whatever it is; nobody is sent to another site by an address that came in.
+Invariants: every value on a page is escaped; no address in a request sends a browser to another site.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
 import jinja2
+import psycopg
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
 
-from myi_pipeline.api import assets
-from myi_pipeline.api.page_formats import FILTERS
-from myi_pipeline.api.problems import Problem
 from myi_pipeline.logs import mask
+from myi_pipeline.web.dashboard import assets
+from myi_pipeline.web.dashboard.formats import FILTERS
+from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.site import Site
 
 FOLDER = Path(__file__).parent
 # Browsers read a backslash as a slash, and //host as another site.
 _LOCAL = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*\Z")
 _LONGEST_ADDRESS = 500
+# Reads what a page shows.
+Build = Callable[[Marts], Awaitable[Mapping[str, object]]]
 
 
 class SendTo(Exception):
@@ -54,6 +59,35 @@ def page(
     template: str, values: Mapping[str, object] | None = None, *, status: int = 200, **more: object
 ) -> HTMLResponse:
     return HTMLResponse(_environment().get_template(template).render(values or {}, **more), status_code=status)
+
+
+def show(
+    request: Request,
+    person: Visitor,
+    template: str,
+    values: Mapping[str, object] | None = None,
+    *,
+    path: str | None = None,
+) -> HTMLResponse:
+    """A page of the dashboard, with its frame; `path` where it stands, if it answers another address."""
+    return page(template, values, person=person, path=path or request.url.path)
+
+
+async def show_marts(
+    request: Request, person: Visitor, site: Site, template: str, build: Build, **values: object
+) -> HTMLResponse:
+    """A page of what `build` reads, all in one snapshot. Before the first refresh: how to begin."""
+
+    async def read(marts: Marts) -> Mapping[str, object] | None:
+        return await build(marts) if (await marts.version()).number is not None else None
+
+    try:
+        found = await site.pools.read(person.user_id, read)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        found = None
+    if found is None:
+        return show(request, person, "welcome.html")
+    return show(request, person, template, {**values, **found})
 
 
 def problem_page(problem: Problem) -> HTMLResponse:

@@ -1,12 +1,8 @@
-"""Top lists: tracks, artists and albums of a week, a month, a year, of all time, or of any days.
-
-Belongs here: which days an address means, and where the arrows and tabs lead. Invariant: the list and its figures are
-those that `/v1/me/top` gives for the same days; a page of it follows the last row seen.
-"""
+"""Top lists: tracks, artists and albums of a week, a month, a year, of all time, or of any days."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from urllib.parse import urlencode
@@ -15,19 +11,17 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
-from myi_pipeline.api.cursors import BadCursor
-from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.listening_reads import OLDEST, After, evident_gaps, heard_span, top_page
-from myi_pipeline.api.page_addresses import choice_of
-from myi_pipeline.api.page_formats import days, month
-from myi_pipeline.api.page_months import gaps_within
-from myi_pipeline.api.page_queries import cursor_of, day_of, days_of, wrong
-from myi_pipeline.api.page_reads import Entity, spans_of
-from myi_pipeline.api.parameters import zone_of
-from myi_pipeline.api.routes.pages.reader import Person, show_marts
-from myi_pipeline.api.routes.reading import today_of
-from myi_pipeline.api.site import Site, TheSite
-from myi_pipeline.api.spans import Period, last_day_of, period_start
+from myi_pipeline.web.dashboard.formats import days, month
+from myi_pipeline.web.dashboard.inputs import choice_of, cursor_of, day_of, days_of, wrong
+from myi_pipeline.web.dashboard.pages import show_marts
+from myi_pipeline.web.dashboard.signed_in import Person
+from myi_pipeline.web.reads.coverage import evident_gaps
+from myi_pipeline.web.reads.cursors import After, BadCursor
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.spans import Period, last_day_of, period_start, today_in, zone_of
+from myi_pipeline.web.reads.summary import heard_span, sums_of
+from myi_pipeline.web.reads.top import OLDEST, Entity, TopRow, top_of_period, top_of_range, top_order
+from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
 
@@ -37,7 +31,7 @@ _PERIODS = {Period.WEEK: "Week", Period.MONTH: "Month", Period.YEAR: "Year", Per
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedList:
     """What is listed, and of which days; `period` is None where they are no period."""
 
     what: str
@@ -86,65 +80,80 @@ class Asked:
 @router.get("/top")
 async def top_lists(request: Request, person: Person, site: TheSite) -> HTMLResponse:
     """A page of one list."""
-    today = today_of(person)
+    today = today_in(person.time_zone)
     asked = _asked(request, today)
     purpose = f"{person.user_id} /top {asked.what} {asked.period} {asked.first} {asked.last}"
-    after = _after(site, purpose, cursor_of(request))
+    after, most = _after(site, purpose, cursor_of(request))
 
-    async def build(marts: Snapshot) -> Mapping[str, object]:
+    async def build(marts: Marts) -> Mapping[str, object]:
         last = min(asked.last, today.replace(month=12, day=31))
-        page = await top_page(
-            marts, asked.entity, period=asked.period, first=asked.first, last=last, after=after, limit=_ON_A_PAGE
-        )
+        found = await _read(marts, asked, last, after)
+        rows = found[:_ON_A_PAGE]
+        # Bars are drawn to the plays of the list's first row, which the cursor carries on to the next pages.
+        longest = most or (rows[0].counted_plays if rows else 0)
+        following = None
+        if len(found) > len(rows):
+            keys = [*top_order(asked.entity).keys_of(rows[-1]), rows[-1].rank, longest]
+            following = asked.address(cursor=site.cursors.seal(purpose, keys))
         heard = await heard_span(marts)
-        (whole,) = await spans_of(marts, [("whole", asked.first, asked.last)])
+        (whole,) = await sums_of(marts, ("whole", asked.first, asked.last))
         gaps = await evident_gaps(marts)
-        zone = zone_of(person.time_zone)
+        zone, first = zone_of(person.time_zone), max(asked.first, OLDEST)
         return {
-            "page": page,
-            "next": asked.address(cursor=site.cursors.seal(purpose, page.next.keys)) if page.next else None,
+            "rows": rows,
+            "most": longest,
+            "next": following,
             "whole": whole,
-            "gaps": gaps_within(gaps, first=max(asked.first, OLDEST), last=min(asked.last, today), zone=zone),
+            "gaps": [gap for gap in gaps if gap.days_within(first=first, last=min(asked.last, today), zone=zone)],
             "lately": _lately(asked, heard),
             **_steps(asked, heard, today),
         }
 
     return await show_marts(
         request, person, site, "top.html", build,
-        asked=asked, today=today, first_page=asked.address() if after.rank else None,
+        asked=asked, today=today, first_page=asked.address() if after.seen else None,
         whats=[(asked.address(what=what), what.capitalize(), what == asked.what) for what in _ENTITIES],
         periods=_period_tabs(asked, today),
     )  # fmt: skip
 
 
-def _asked(request: Request, today: date) -> Asked:
+def _asked(request: Request, today: date) -> AskedList:
     what = choice_of(request, "what", tuple(_ENTITIES)) or "tracks"
     period = choice_of(request, "period", tuple(Period)) or Period.ALL
     at = day_of(request, "date") or today
     first, last = days_of(request)
     if first is None and last is None:
         start = period_start(period, at)
-        return Asked(what, period, start, last_day_of(period, start))
+        return AskedList(what, period, start, last_day_of(period, start))
     # One end is enough: from then on, or up to then.
-    return Asked(what, None, first or min(OLDEST, last or OLDEST), last or max(today, first or today))
+    return AskedList(what, None, first or min(OLDEST, last or OLDEST), last or max(today, first or today))
 
 
-def _after(site: Site, purpose: str, cursor: str | None) -> After:
+def _after(site: Site, purpose: str, cursor: str | None) -> tuple[After, int]:
+    """Where the page begins, and the plays of the list's first row; 0 on the first page."""
     if cursor is None:
-        return After()
+        return After(), 0
     try:
-        return After(*(int(key) for key in site.cursors.open(purpose, cursor)))
+        *keys, seen, most = (int(key) for key in site.cursors.open(purpose, cursor))
     except BadCursor:
-        raise wrong("This is no address of a page of this list; begin at its first page.") from None
+        raise wrong("This address is not a page of this list; begin with its first page.") from None
+    return After(keys, seen), most
 
 
-def _period_tabs(asked: Asked, today: date) -> list[tuple[str, str, bool]]:
+async def _read(marts: Marts, asked: AskedList, last: date, after: After) -> Sequence[TopRow]:
+    entity, limit = asked.entity, _ON_A_PAGE + 1
+    if asked.period is not None:
+        return await top_of_period(marts, entity, period=asked.period, start=asked.first, after=after, limit=limit)
+    return await top_of_range(marts, entity, first_day=asked.first, last_day=last, after=after, limit=limit)
+
+
+def _period_tabs(asked: AskedList, today: date) -> list[tuple[str, str, bool]]:
     """From a month to the year around it, from a year to its last month that has begun."""
     at = None if asked.period is Period.ALL else min(asked.last, today)
     return [(asked.of_period(each, at), name, each is asked.period) for each, name in _PERIODS.items()]
 
 
-def _steps(asked: Asked, heard: tuple[date, date] | None, today: date) -> dict[str, str | None]:
+def _steps(asked: AskedList, heard: tuple[date, date] | None, today: date) -> dict[str, str | None]:
     """The periods beside this one, where there may be plays."""
     period = asked.period
     if period is None or period is Period.ALL or heard is None:
@@ -156,7 +165,7 @@ def _steps(asked: Asked, heard: tuple[date, date] | None, today: date) -> dict[s
     }
 
 
-def _lately(asked: Asked, heard: tuple[date, date] | None) -> tuple[str, date] | None:
+def _lately(asked: AskedList, heard: tuple[date, date] | None) -> tuple[str, date] | None:
     """Where the newest list of this kind is, for a page that has nothing."""
     if heard is None or asked.period is None:
         return None

@@ -1,7 +1,7 @@
-"""How much anybody may send.
+"""Limits the size of request bodies.
 
-Belongs here: counting the bytes of a request's body. Invariant: a body that is longer than its route takes is never
-held in memory: it is refused by its length, or where the length is not told, at the first byte too much.
+A body that is too long is never held in memory: it is refused by its Content-Length or, without one, at the first byte
+too many.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from myi_pipeline.api.problems import AsPage, Problem, answer
+from myi_pipeline.web.problems import AsPage, Problem, answer
 
 # A form or a JSON document of this API has some hundred bytes.
 USUAL_BYTES = 64 * 1024
 
 
-class BodyLimits:
+class BodyLimitMiddleware:
     """`larger` names the routes that take more: (method, path) -> bytes; `as_page` is for people."""
 
     def __init__(
@@ -33,8 +33,9 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         most = self._larger.get((scope["method"], scope["path"]), USUAL_BYTES)
-        told = Headers(scope=scope).get("content-length", "0")
-        if not told.isdigit() or int(told) > most:
+        declared = Headers(scope=scope).get("content-length", "0")
+        # A superscript two is a digit too, and a thousand digits are no number that Python reads.
+        if not (declared.isascii() and declared.isdigit()) or len(declared) > 18 or int(declared) > most:
             problem = _too_large(most)
             await (self._as_page(Request(scope), problem) or answer(problem))(scope, receive, send)
             return
@@ -53,4 +54,6 @@ class BodyLimits:
 
 def _too_large(most: int) -> Problem:
     # The rest of the body is still on its way: the connection cannot be used again.
-    return Problem(413, "too-large", f"At most {most} bytes are taken here.", headers={"Connection": "close"})
+    return Problem(
+        413, "too-large", f"The request body may have at most {most} bytes.", headers={"Connection": "close"}
+    )

@@ -1,8 +1,6 @@
-"""The headers of every answer.
+"""The headers of every answer: rules for browsers about content, frames, referrers, caches and TLS.
 
-Belongs here: what browsers are told about content, frames, referrers, caches and TLS. Invariants: no script and no
-style that is written into a page ever runs; nothing is loaded from anywhere but this site; an answer is kept by nobody
-unless its route says so.
+No inline script or style runs, nothing is loaded from another site, and no answer is cached unless its route says so.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ def content_security_policy(settings: Settings) -> str:
     )
 
 
-class SecurityHeaders:
+class SecurityHeadersMiddleware:
     """Adds what a route did not set itself."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -44,7 +42,7 @@ class SecurityHeaders:
             "content-security-policy": content_security_policy(settings),
             "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
-            # A page with a form needs its origin told to this site itself.
+            # A page with a form must send its origin to this site itself.
             "referrer-policy": "same-origin",
             "cross-origin-opener-policy": "same-origin",
             "cross-origin-resource-policy": "same-origin",

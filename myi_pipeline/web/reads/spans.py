@@ -1,7 +1,6 @@
-"""Spans of days and periods: what a request asks for, as dates.
+"""Spans of days, periods and time zones: arithmetic without a database.
 
-Belongs here: arithmetic of dates and zones. Not here: SQL, HTTP. Invariant: the parts of a range hold each of its days
-exactly once.
+Invariant: the parts of a range hold each of its days exactly once.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 # The first moments and days that Python and Postgres both know, and the last that leave room for a zone.
@@ -17,6 +17,19 @@ BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 END = datetime(9999, 12, 30, tzinfo=UTC)
 # The first day of the period `all`, as the marts have it.
 START_OF_ALL = date(1970, 1, 1)
+
+
+@lru_cache(maxsize=1_000)
+def zone_of(name: str) -> ZoneInfo:
+    """The zone. Raises ValueError."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("must be an IANA time zone, such as Europe/Berlin") from None
+
+
+def today_in(time_zone: str) -> date:
+    return datetime.now(zone_of(time_zone)).date()
 
 
 class Period(StrEnum):
@@ -58,30 +71,23 @@ def last_day_of(period: Period, start: date) -> date:
 
 @dataclass(frozen=True)
 class RangeParts:
-    """A range of days as whole periods (period, first day) and what is left over (first day, last day)."""
+    """A range of days as whole years (their first days) and what is left over (first day, last day)."""
 
-    periods: tuple[tuple[Period, date], ...]
+    years: tuple[date, ...]
     days: tuple[tuple[date, date], ...]
 
 
 def parts_of(first: date, last: date) -> RangeParts:
-    """The years and months that lie wholly in the range, both ends included, and at most two spans of days beside."""
-    periods: list[tuple[Period, date]] = []
-    days: list[tuple[date, date]] = []
-    at = first
-    while at <= last:
-        year_end, month_end = last_day_of(Period.YEAR, at), last_day_of(Period.MONTH, at)
-        if at.month == 1 and at.day == 1 and year_end <= last:
-            periods.append((Period.YEAR, at))
-            end = year_end
-        elif at.day == 1 and month_end <= last:
-            periods.append((Period.MONTH, at))
-            end = month_end
-        else:
-            end = min(month_end, last)
-            days.append((at, end))
-        at = end + timedelta(days=1)
-    return RangeParts(tuple(periods), tuple(days))
+    """The years that lie wholly in the range, both ends included, and at most two spans of days beside."""
+    years = tuple(
+        date(year, 1, 1)
+        for year in range(first.year, last.year + 1)
+        if first <= date(year, 1, 1) and date(year, 12, 31) <= last
+    )
+    if not years:
+        return RangeParts((), ((first, last),) if first <= last else ())
+    before, after = years[0] - timedelta(days=1), date(years[-1].year, 12, 31) + timedelta(days=1)
+    return RangeParts(years, tuple(span for span in ((first, before), (after, last)) if span[0] <= span[1]))
 
 
 def moment(value: date | datetime, zone: ZoneInfo, *, is_end: bool = False) -> datetime:

@@ -1,7 +1,7 @@
-"""Whose address a request comes from.
+"""The address that a request comes from: X-Forwarded-For, as far as it can be trusted.
 
-Belongs here: reading X-Forwarded-For, as far as it can be believed. Invariant: nobody chooses the address by which they
-are limited: the header counts only from a trusted proxy, and from its right end up to the first that is none.
+Invariant: no client chooses the address by which it is limited. The header counts only from a trusted proxy, and from
+its right end up to the first address that is not one.
 """
 
 from __future__ import annotations
@@ -29,16 +29,25 @@ def client_address(connection: HTTPConnection, trusted: Sequence[IPv4Network | I
         address = found
         if not any(found in network for network in trusted):
             break
-    if address is None:
-        return UNKNOWN
-    if isinstance(address, IPv6Address):
-        return str(ip_network((address, _IPV6_PREFIX), strict=False))
-    return str(address)
+    return _told(address)
+
+
+def visitor_address(host: str) -> str:
+    """What client_address gives for the other end of a socket, whatever it says in headers."""
+    return _told(_address(host))
 
 
 def is_this_machine(address: str) -> bool:
     """Whether what client_address gave is a loopback address."""
     return address in ("127.0.0.1", "::/64")
+
+
+def _told(address: IPv4Address | IPv6Address | None) -> str:
+    if address is None:
+        return UNKNOWN
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, _IPV6_PREFIX), strict=False))
+    return str(address)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

@@ -1,10 +1,12 @@
-"""The two cookies: the session's, and the one that binds a sign-in to a browser.
+"""The two cookies: the session's, and the one that binds sign-ins to a browser.
 
-Belongs here: their names and attributes. Invariant: HttpOnly, SameSite=Lax and Path=/ always; Secure and the `__Host-`
-prefix wherever the site's origin is https, which is where browsers take them.
+Always HttpOnly, SameSite=Lax and Path=/; Secure and the `__Host-` prefix wherever the site's origin is https, as
+browsers accept them only there.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -13,6 +15,9 @@ from myi_pipeline.settings import Settings
 
 _SESSION, _SIGN_IN = "myi_session", "myi_sign_in"
 SIGN_IN_SECONDS = 600
+MOST_SIGN_INS = 5
+# Not in the alphabet of secrets, and needs no quotes in a cookie.
+_BETWEEN = "."
 
 
 def session_cookie(settings: Settings) -> str:
@@ -31,16 +36,15 @@ def clear_session(response: Response, settings: Settings) -> None:
     _set(response, settings, _SESSION, "", 0)
 
 
-def read_sign_in(connection: HTTPConnection, settings: Settings) -> str | None:
-    return connection.cookies.get(_name(settings, _SIGN_IN))
+def read_sign_in(connection: HTTPConnection, settings: Settings) -> tuple[str, ...]:
+    """The secrets of the sign-ins that this browser has begun, in any of its tabs, the latest last."""
+    given = connection.cookies.get(_name(settings, _SIGN_IN), "")
+    return tuple(each for each in given.split(_BETWEEN) if each)[-MOST_SIGN_INS:]
 
 
-def set_sign_in(response: Response, settings: Settings, secret: str) -> None:
-    _set(response, settings, _SIGN_IN, secret, SIGN_IN_SECONDS)
-
-
-def clear_sign_in(response: Response, settings: Settings) -> None:
-    _set(response, settings, _SIGN_IN, "", 0)
+def set_sign_in(response: Response, settings: Settings, secrets: Sequence[str]) -> None:
+    """Only the latest are kept: of more sign-ins at once, those can be finished."""
+    _set(response, settings, _SIGN_IN, _BETWEEN.join(secrets[-MOST_SIGN_INS:]), SIGN_IN_SECONDS if secrets else 0)
 
 
 def _name(settings: Settings, name: str) -> str:

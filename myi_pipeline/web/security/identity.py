@@ -1,36 +1,40 @@
-"""Who asks: the dependencies on which routes stand.
+"""Who asks: recognising a session cookie or an access token, as dependencies of routes.
 
-Belongs here: recognising a session cookie or an access token, and opening that user's marts. Not here: making either.
-Invariants: a token only reads; who shows something that is not good is counted against guessing, and is told nothing
-about why it is not; every row of a mart comes through `mart_reader`.
+Invariants: an access token only reads. A wrong credential is counted against guessing, and learns nothing about why it
+is wrong; a valid one is served, whatever else came from the same address.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
 
-from myi_pipeline.api.database import Snapshot
-from myi_pipeline.api.problems import Problem
-from myi_pipeline.api.security import cookies
-from myi_pipeline.api.security.client_address import client_address
-from myi_pipeline.api.security.known_visitors import Visitor
-from myi_pipeline.api.security.rate_limits import Tier
-from myi_pipeline.api.security.secrets_of_visitors import is_secret, is_token
-from myi_pipeline.api.site import Site, TheSite
-from myi_pipeline.api.sql_files import load_sql
-from myi_pipeline.services.manage_access import hashed
+from myi_pipeline.people.manage_access import hashed
+from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.reads.database import load_sql
+from myi_pipeline.web.security import cookies
+from myi_pipeline.web.security.client_address import client_address
+from myi_pipeline.web.security.rate_limits import Tier, note_guess
+from myi_pipeline.web.security.visitors import Visitor, is_secret, is_token
+from myi_pipeline.web.site import Site, TheSite
 
 _SAFE_METHODS = ("GET", "HEAD")
-_GUESSES = "wrong credentials"
+BROWSER_ONLY = "Only a signed-in browser can do this; an access token cannot."
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="MYI"'}
 
 
 async def find_visitor(request: Request, site: Site) -> Visitor | None:
     """Who asks, or None without a credential that is good. A token goes before a cookie. Raises Problem 429."""
+    # Once a request: what is wrong is counted once.
+    if not hasattr(request.state, "visitor"):
+        request.state.visitor = await _find(request, site)
+    visitor: Visitor | None = request.state.visitor
+    return visitor
+
+
+async def _find(request: Request, site: Site) -> Visitor | None:
     token = _bearer(request)
     shown = token if token is not None else cookies.read_session(request, site.settings)
     if not shown:
@@ -39,15 +43,35 @@ async def find_visitor(request: Request, site: Site) -> Visitor | None:
     visitor = site.visitors.find(key)
     if visitor is not None:
         return visitor
-    address = client_address(request, site.settings.trusted_networks)
-    site.limits.check(Tier.SENSITIVE, _GUESSES, address)
+    # What is good is served whatever else came from the same address: 256 random bits are not guessed, and a limit that
+    # is looked at first would let anybody behind the same router lock everybody out.
     begun = site.visitors.begin()
     visitor = await _look_up(site, shown, key, is_program=token is not None)
-    if visitor is None:
-        site.limits.take(Tier.SENSITIVE, _GUESSES, address)
-        return None
-    site.visitors.remember(key, visitor, begun)
-    return visitor
+    if visitor is not None:
+        site.visitors.remember(key, visitor, begun)
+        return visitor
+    ended = await site.pools.ask_access(load_sql("access/find_ended"), {"hash": key})
+    if ended is None or ended[1] == "token":
+        address = client_address(request, site.settings.trusted_networks)
+        what = "token" if token is not None else "session"
+        await note_guess(site, address, what, user_id=ended[0] if ended is not None else None)
+    return None
+
+
+async def is_still_known(request: Request, site: Site, visitor: Visitor) -> bool:
+    """Whether what was shown is good yet, for an answer that takes long. Counts nothing: it was good."""
+    token = _bearer(request)
+    shown = token if token is not None else cookies.read_session(request, site.settings)
+    if not shown:
+        return False
+    key = hashed(shown)
+    found = site.visitors.find(key)
+    if found is None:
+        begun = site.visitors.begin()
+        found = await _look_up(site, shown, key, is_program=token is not None)
+        if found is not None:
+            site.visitors.remember(key, found, begun)
+    return found == visitor
 
 
 async def current_user(request: Request, site: TheSite) -> Visitor:
@@ -56,7 +80,7 @@ async def current_user(request: Request, site: TheSite) -> Visitor:
     if visitor is None:
         raise Problem(401, "not-signed-in", "Sign in, or send an access token.", headers=_CHALLENGE)
     if visitor.token_id is not None and request.method not in _SAFE_METHODS:
-        raise Problem(403, "read-only-token", "An access token only reads; sign in with a browser for this.")
+        raise Problem(403, "read-only-token", "An access token is read-only; sign in with a browser to do this.")
     site.limits.take(Tier.NORMAL, "users", str(visitor.user_id))
     return visitor
 
@@ -68,20 +92,11 @@ CurrentUser = Annotated[Visitor, Depends(current_user)]
 async def current_person(visitor: CurrentUser) -> Visitor:
     """The signed-in user in a browser: a token may not look after sign-ins and tokens. Raises Problem 403."""
     if visitor.session_id is None:
-        raise Problem(403, "browser-only", "This is for browsers that are signed in; a token cannot do it.")
+        raise Problem(403, "browser-only", BROWSER_ONLY)
     return visitor
 
 
 CurrentPerson = Annotated[Visitor, Depends(current_person)]
-
-
-async def mart_reader(visitor: CurrentUser, site: TheSite) -> AsyncIterator[Snapshot]:
-    """The user's marts: one read-only transaction of the role `api`, restricted to this user by the database."""
-    async with site.pools.read_as(visitor.user_id) as snapshot:
-        yield snapshot
-
-
-MartReader = Annotated[Snapshot, Depends(mart_reader)]
 
 
 def _bearer(request: Request) -> str | None:

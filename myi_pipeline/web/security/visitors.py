@@ -1,17 +1,21 @@
-"""Who was recognised a moment ago: spares a burst of requests one query each.
+"""Who asks, and who was recognised a moment ago, which spares a burst of requests one query each.
 
-Belongs here: remembering for a moment, and forgetting at once. Not here: recognising. Invariant: what ended in this
-process is unknown to its next request; what ended elsewhere (`myi token revoke`) is unknown after REMEMBERED_S.
+What ended in this process is unknown to its next request; what ended elsewhere (`myi token revoke`) is unknown after
+REMEMBERED_S.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from myi_pipeline.people.manage_access import TOKEN_PREFIX
+
 REMEMBERED_S = 1.0
 _MOST = 2_000
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +57,12 @@ class KnownVisitors:
         """A session or token ended, or a user changed."""
         self._forgettings += 1
         self._known.clear()
+
+
+def is_secret(text: str) -> bool:
+    """Whether a text could be a session's reference or a link's secret at all; anything else is not looked up."""
+    return _SECRET.match(text) is not None
+
+
+def is_token(text: str) -> bool:
+    return text.startswith(TOKEN_PREFIX) and is_secret(text.removeprefix(TOKEN_PREFIX))

@@ -1,7 +1,6 @@
 """Two listeners' marts in a few known states, and a refresher to be killed on the way from one to another.
 
-Belongs here: the states, pictures of marts and ledger, and what is wrong after a kill. Not here: whom to kill when.
-Invariant: the picture of a state was verified against a rebuild before anything is held against it.
+The picture of a state was verified against a rebuild before anything is compared with it.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from myi_pipeline.warehouse.connections import Role
-from myi_pipeline.warehouse.mart_runs import mart_lock
-from tests.integration.imports.house import House
-from tests.integration.properties.refresher_process import Order, Outcome, World
+from myi_pipeline.marts.runs import mart_lock
+from myi_pipeline.postgres.connections import Role
+from tests.dbt.properties.refresher_process import Order, Outcome, World
+from tests.integration.archives.setups import Setup
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -74,7 +73,7 @@ class Refresher:
 
     def __post_init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.properties.refresher_process"],
+            [sys.executable, "-m", "tests.dbt.properties.refresher_process"],
             cwd=REPOSITORY,
             # Whoever is killed returns no semaphores, and Python would complain of it.
             env=os.environ | {"PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker"},
@@ -108,7 +107,7 @@ class Refresher:
 
 @dataclass
 class Bench:
-    house: House
+    setup: Setup
     refresher: Refresher
     # Moments of an undisturbed refresh, to be killed at.
     labels: list[str] = field(default_factory=list)
@@ -116,17 +115,17 @@ class Bench:
     pictures: dict[str, Picture] = field(default_factory=dict)
 
     def sql(self, *queries: str) -> None:
-        with self.house.warehouse.connect(Role.OWNER) as connection:
+        with self.setup.warehouse.connect(Role.OWNER) as connection:
             for query in queries:
                 connection.execute(query.encode())
 
     def prepare(self, *archives: tuple[str, Path]) -> None:
         """`archives`: whose, and which."""
         for user in dict.fromkeys(user for user, _ in archives):
-            self.house.add_user(user)
+            self.setup.add_user(user)
         self.sql("update app.users set time_zone = 'Europe/Berlin'")
         for user, path in archives:
-            self.house.bring(path, user)
+            self.setup.bring(path, user)
         self.sql(*KEEP)
         for name in STATES:
             self.go_to(name)
@@ -155,7 +154,7 @@ class Bench:
     def picture(self, *, with_places: bool = False) -> Picture:
         """Every table that dbt makes, as a digest; with places: also where each row lies and who wrote it."""
         row = "t::text || t.ctid::text || t.xmin::text" if with_places else "t::text"
-        with self.house.warehouse.connect(Role.DBT) as connection:
+        with self.setup.warehouse.connect(Role.DBT) as connection:
             tables = connection.execute(
                 "select schemaname || '.' || tablename from pg_tables where schemaname in ('intermediate', 'marts')"
                 " and tablename <> 'user_versions' order by 1"
@@ -168,15 +167,15 @@ class Bench:
             }
 
     def ledger(self) -> set[tuple[Any, ...]]:
-        return set(self.house.sql(LEDGER))
+        return set(self.setup.sql(LEDGER))
 
     def last_run(self) -> tuple[Any, ...]:
-        return self.house.sql(LAST_RUN)[0]
+        return self.setup.sql(LAST_RUN)[0]
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Nobody refreshes; the server has noticed that whoever was killed is gone."""
-        with mart_lock(self.house.warehouse):
+        with mart_lock(self.setup.warehouse):
             yield
 
     def kill_and_repeat(self, state: str, *orders: Order) -> tuple[int, list[str]]:

@@ -1,7 +1,6 @@
 """A random history of three listeners: what importers, people and late writers may do between two refreshes.
 
-Belongs here: the steps, and what is true after them. Not here: refreshing (test_random_histories).
-Invariant: the same seed gives the same steps; `truth` is given for every user whose plays came by archives alone.
+The same seed gives the same steps; `truth` is given for every user whose plays came by archives only.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any
 
 import psycopg
 
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator import (
     ArchiveTruth,
     Listener,
@@ -25,9 +25,9 @@ from myi_pipeline.simulator import (
     write_account_archive,
     write_extended_archive,
 )
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.imports.conftest import SPEC
-from tests.integration.imports.house import House
+from myi_pipeline.simulator.account import AccountNames
+from tests.integration.archives.conftest import SPEC
+from tests.integration.archives.setups import Setup
 
 FIRST, DAYS = date(2020, 10, 10), 35
 LISTENERS = 3
@@ -60,7 +60,7 @@ class Person:
 class History:
     def __init__(self, marts: Any, seed: int, folder: Path) -> None:
         self.marts, self.folder = marts, folder
-        self.house = House(marts.warehouse)
+        self.setup = Setup(marts.warehouse)
         self.dice = random.Random(seed)
         self.written: dict[tuple[Any, ...], ArchiveTruth] = {}
         self.people: list[Person] = []
@@ -83,12 +83,13 @@ class History:
         """One of few, so that histories repeat and overlap."""
         first, last = sorted(self.dice.sample([0, 8, 16, 24, DAYS], 2))
         since, until = FIRST + timedelta(days=first), FIRST + timedelta(days=last)
-        how = self.dice.choice(["endsong", "2026", "account"])
-        key = (number, how, until) if how == "account" else (number, how, since, until)
+        how = self.dice.choice(["endsong", "2026", "account", "old account"])
+        key = (number, how, until) if how.endswith("account") else (number, how, since, until)
         if key not in self.written:
             path, who = self.folder / f"{len(self.written)}.zip", listener(number)
-            if how == "account":
-                self.written[key] = write_account_archive(path, who, until=until)
+            if how.endswith("account"):
+                names: AccountNames = "new" if how == "account" else "old"
+                self.written[key] = write_account_archive(path, who, until=until, names=names)
             else:
                 self.written[key] = write_extended_archive(
                     path, who, since=since, until=until, vintage="endsong" if how == "endsong" else "2026"
@@ -113,7 +114,7 @@ class History:
                 future.result()
 
     def _bring(self, person: Person, archive: ArchiveTruth) -> None:
-        result = self.house.bring(archive.path, person.key)
+        result = self.setup.bring(archive.path, person.key)
         assert result.status == "completed"
         assert result.import_id is not None
         person.archives.setdefault(result.import_id, archive)

@@ -1,11 +1,9 @@
 """A process that refreshes in forks of its own, dbt and all, and kills them where it is told to.
 
-Run as `python -m tests.integration.properties.refresher_process`. It imports dbt and parses the project once; a refresh
-is a fork of it and that one's dbt is a fork again, so that a kill costs no start-up. The first line of standard input
-is the World; each further one is an Order, and one Outcome a line comes back.
-
-Belongs here: carrying out orders. Not here: what must be true afterwards (test_refresh_kills).
-Invariant: a fork is killed as the kernel kills it, by SIGKILL or an alarm without handler: nothing of it tidies up.
+Run as `python -m tests.dbt.properties.refresher_process`. It imports dbt and parses the project once; a refresh is a
+fork of it and that one's dbt is a fork again, so that a kill costs no start-up. The first line of standard input is the
+World; each further one is an Order, and one Outcome a line comes back. A fork is killed as the kernel kills it, by
+SIGKILL or an alarm without handler: nothing of it tidies up.
 """
 
 from __future__ import annotations
@@ -23,19 +21,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from myi_pipeline.core.errors import Transient
-from myi_pipeline.history import Limits
-from myi_pipeline.services import dbt_child, read_files
-from myi_pipeline.services import refresh_marts as refreshing
-from myi_pipeline.services.dbt_runner import DbtResult, OnNode, parse_result, project, tell
-from myi_pipeline.services.import_history import import_history
-from myi_pipeline.services.verify_marts import verify_marts
-from myi_pipeline.warehouse import mart_runs
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.loading import chunks
-from myi_pipeline.warehouse.mart_comparison import SUFFIX
-from myi_pipeline.warehouse.sql_files import load_statements
-from tests.integration.imports.house import hash_account
+from myi_pipeline.archives import loading, read_files
+from myi_pipeline.archives.files import Limits
+from myi_pipeline.archives.import_history import import_history
+from myi_pipeline.errors import Transient
+from myi_pipeline.marts import refresh as refreshing
+from myi_pipeline.marts import runs
+from myi_pipeline.marts.dbt_main import end_with_parent
+from myi_pipeline.marts.dbt_protocol import VERIFY_TARGET
+from myi_pipeline.marts.dbt_runner import DbtResult, OnNode
+from myi_pipeline.marts.verify import verify_marts
+from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.postgres.sql_files import load_statements
+from tests.integration.archives.setups import hash_account
+from tests.warm_dbt import Invoker, parse_result, tell
 
 # How the statements end by which a run inherits what one before it has left.
 INHERITED = ("from ops.mart_run_days", "from ops.mart_run_contents", "from ops.mart_run_users")
@@ -100,7 +99,7 @@ class ForkedDbt:
     """
 
     def __init__(
-        self, invoker: dbt_child.Invoker, order: Order, *, keep: int, parents: int, pass_by: Callable[[str], None]
+        self, invoker: Invoker, order: Order, *, keep: int, parents: int, pass_by: Callable[[str], None]
     ) -> None:
         self.invoker, self.order, self.keep, self.parents, self.pass_by = invoker, order, keep, parents, pass_by
         self.pid = 0
@@ -136,9 +135,9 @@ class ForkedDbt:
         os.close(self.parents)
         _close_sockets()
         if self.order.dbt_dies_too:
-            dbt_child._die_with_parent()
+            end_with_parent()
         if self.order.is_marked:
-            os.environ["PGOPTIONS"] = "-c myi.orphan=1"
+            environment = {**environment, "PGOPTIONS": "-c myi.orphan=1"}
         if self.order.victim == "dbt" and self.order.kill_after_s is not None:
             signal.setitimer(signal.ITIMER_REAL, self.order.kill_after_s)
         answer = _writer(said)
@@ -175,7 +174,7 @@ def _writer(descriptor: int) -> Tell:
 class Parent:
     """The process that refreshes: watched, and killed at its label."""
 
-    def __init__(self, world: World, order: Order, invoker: dbt_child.Invoker, *, said: int, keep: int) -> None:
+    def __init__(self, world: World, order: Order, invoker: Invoker, *, said: int, keep: int) -> None:
         self.world, self.order, self.say = world, order, _writer(said)
         self.dbt = ForkedDbt(invoker, order, keep=keep, parents=said, pass_by=self.pass_by)
 
@@ -191,13 +190,14 @@ class Parent:
     def carry_out(self) -> dict[str, Any]:
         warehouse, environment = self.world.warehouse(), self.world.environment
         if self.order.do == "import":
-            read_files._ROWS_A_BATCH, chunks.ROWS_A_CHUNK = 50, 100
+            read_files._ROWS_A_BATCH, loading.ROWS_A_CHUNK = 50, 100
             imported = import_history(
                 warehouse,
                 paths=Path(self.order.path),
                 user_key=self.order.user,
                 limits=Limits(),
                 hash_account=hash_account,
+                is_confirmed=True,
             )
             return {"status": imported.status, "import_id": imported.import_id}
         if self.order.do == "verify":
@@ -212,8 +212,8 @@ class Parent:
 
     def watch(self) -> None:
         """Labels: each statement that opens or closes a run, and the moments between opening, building and closing."""
-        load, opened = load_statements, mart_runs.open_mart_run
-        finish, test = mart_runs.MartRun.finish, refreshing._with_tests
+        load, opened = load_statements, runs.open_mart_run
+        finish, test = runs.MartRun.finish, refreshing.run_data_tests
 
         def statements(name: str) -> Iterator[str]:
             for number, statement in enumerate(load(name)):
@@ -225,7 +225,7 @@ class Parent:
         def after_opening(*args: Any, **options: Any) -> Any:
             run = opened(*args, **options)
             if self.order.closes_first:
-                for statement in load("mart_runs/close_run"):
+                for statement in load("marts/mart_runs/close_run"):
                     if "ops.changed_" in statement:
                         run.connection.execute(statement, {"run_id": run.run_id})
             self.pass_by("opened")
@@ -241,10 +241,10 @@ class Parent:
             self.pass_by("testing")
             return test(*args, **options)
 
-        vars(mart_runs)["load_statements"] = statements
-        mart_runs.open_mart_run = after_opening
-        mart_runs.MartRun.finish = around_finish  # type: ignore[method-assign]
-        refreshing._with_tests = before_tests
+        vars(runs)["load_statements"] = statements
+        runs.open_mart_run = after_opening
+        runs.MartRun.finish = around_finish  # type: ignore[method-assign]
+        refreshing.run_data_tests = before_tests
 
 
 class Refresher:
@@ -252,13 +252,15 @@ class Refresher:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.invoker = dbt_child.Invoker()
+        self.invoker = Invoker()
         self.orphan: int | None = None
-        environment = {**world.environment, "MYI_MART_FINGERPRINT": project().fingerprint}
-        beside = {**environment, "DBT_TARGET_PATH": str(Path(environment["DBT_TARGET_PATH"]).with_name("verify"))}
-        variables = ["--vars", json.dumps({"schema_suffix": SUFFIX})]
-        for told, given in (([], environment), (variables, beside)):
-            listed = self.invoker.invoke(["list", *told], environment=given, report=lambda _: None)
+        beside = {
+            **world.environment,
+            "DBT_TARGET": VERIFY_TARGET,
+            "DBT_TARGET_PATH": str(Path(world.environment["DBT_TARGET_PATH"]).with_name("verify")),
+        }
+        for given in (world.environment, beside):
+            listed = self.invoker.invoke(["list"], environment=given, report=lambda _: None)
             if not listed["success"]:
                 raise SystemExit(f"dbt cannot read the project: {listed['error']}")
 

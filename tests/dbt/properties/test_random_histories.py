@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline.services.dbt_runner import project
+from myi_pipeline.marts import runs
+from myi_pipeline.marts.dbt_runner import project
+from myi_pipeline.postgres.sql_files import load_statements
 from myi_pipeline.simulator import expected_marts
-from myi_pipeline.warehouse import mart_runs
-from myi_pipeline.warehouse.sql_files import load_statements
-from tests.integration.properties.random_history import History
-from tests.integration.properties.truth_in_marts import differences
+from tests.dbt.properties.random_history import History
+from tests.dbt.properties.truth_in_marts import differences
 
 MODELS = [relation.partition(".")[2] for relation in project().relations if not relation.startswith("staging.")]
 GOOD = ("completed", "nothing")
@@ -107,7 +107,7 @@ def test_after_a_long_random_history_the_marts_equal_a_rebuild_and_the_truth(
 def watermark(name: str) -> Iterator[str]:
     """How a run closes that takes everything up to the newest change that it has seen as done."""
     for statement in load_statements(name):
-        if name == "mart_runs/close_run" and "delete from ops.changed_" in statement:
+        if name == "marts/mart_runs/close_run" and "delete from ops.changed_" in statement:
             ledger = (
                 "days" if "changed_days" in statement else "contents" if "changed_contents" in statement else "users"
             )
@@ -128,7 +128,7 @@ def test_what_commits_late_is_not_lost_save_by_a_watermark(
     marts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_broken: bool
 ) -> None:
     if is_broken:
-        monkeypatch.setattr(mart_runs, "load_statements", watermark)
+        monkeypatch.setattr(runs, "load_statements", watermark)
     history = History(marts, 7, tmp_path)
     with closing(history):
         for _ in range(2):
@@ -141,7 +141,7 @@ def test_what_commits_late_is_not_lost_save_by_a_watermark(
             refreshed(marts, commit=history)
     marts.refreshed()
     found = law(marts, history)
-    assert ("marts.fct_plays" in found) is is_broken, found
+    assert ("marts.fct_plays_stored" in found) is is_broken, found
     assert any(isinstance(each, dict) and "plays" in each for each in found.values()) is is_broken
     assert bool(found) is is_broken
 

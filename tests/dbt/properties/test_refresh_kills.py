@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline.services.dbt_runner import dbt_environment
+from myi_pipeline.marts.dbt_runner import dbt_environment
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator import expected_marts
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.imports.conftest import Archives
-from tests.integration.imports.conftest import archives as archives
-from tests.integration.imports.house import House
-from tests.integration.properties.killing import Bench, Refresher, any_state, random_order
-from tests.integration.properties.refresher_process import Order, World
-from tests.integration.properties.truth_in_marts import differences
+from tests.dbt.properties.killing import Bench, Refresher, any_state, random_order
+from tests.dbt.properties.refresher_process import Order, World
+from tests.dbt.properties.truth_in_marts import differences
+from tests.integration.archives.conftest import Archives
+from tests.integration.archives.conftest import archives as archives
+from tests.integration.archives.setups import Setup
 
 # Where a crash has something of its own to leave behind; `started` and `success` are dbt's words for a model.
 NAMED = (
-    "open_run 3", "open_run done", "opened", "started int_plays__resolved", "success fct_plays",
+    "open_run 3", "open_run done", "opened", "started int_plays__matched", "success fct_plays_stored",
     "success agg_day_user", "success fct_first_plays", "built", "close_run 1", "close_run done", "closed", "testing",
 )  # fmt: skip
 
@@ -41,7 +41,7 @@ def bench(
         environment = dbt_environment(warehouse, target=home / "target", logs=home / "logs")
         refresher = Refresher(World(urls={role.value: warehouse.url(role) for role in Role}, environment=environment))
         try:
-            bench = Bench(House(warehouse), refresher)
+            bench = Bench(Setup(warehouse), refresher)
             bench.prepare(
                 ("ana", archives.older.path), ("ana", archives.account.path), ("ana", archives.newer.path),
                 ("ben", archives.newer.path),
@@ -90,24 +90,24 @@ def test_broken_a_ledger_that_is_closed_when_it_is_frozen_loses_plays(bench: Ben
     bench.refresh()
     # Undisturbed it does no harm: only a kill finds it out.
     assert bench.kill_and_repeat("thinned", Order(do="refresh", closes_first=True)) == (0, [])
-    order = Order(do="refresh", closes_first=True, kill_at="started int_plays__resolved")
+    order = Order(do="refresh", closes_first=True, kill_at="started int_plays__matched")
     hits, trouble = bench.kill_and_repeat("whole", order)
     try:
         assert hits == 1
         assert any("lost" in each for each in trouble)
-        assert "whole: marts.fct_plays differs" in trouble
+        assert "whole: marts.fct_plays_stored differs" in trouble
     finally:
         mend(bench)
 
 
 def mend(bench: Bench) -> None:
-    """After a broken variant: whatever it left is built anew."""
+    """After a broken variant: whatever it left is built again."""
     bench.sql("update ops.mart_state set fingerprint = null")
     bench.refresh()
     bench.verify()
 
 
-@pytest.mark.parametrize("model", ["fct_plays", "agg_period_tracks"])
+@pytest.mark.parametrize("model", ["fct_plays_stored", "agg_period_tracks_stored"])
 def test_an_orphan_of_a_killed_refresh_writes_nothing_once_another_has_taken_over(
     bench: Bench, model: str, tmp_path: Path
 ) -> None:
@@ -143,7 +143,7 @@ begin
     end if;
     return null;
 end $$;
-create trigger wait_if_marked before delete on intermediate.int_plays__resolved
+create trigger wait_if_marked before delete on marts.agg_day_user
 for each statement execute function intermediate.wait_if_marked()
 """
 NO_FENCE = "create or replace function ops.check_fence(wanted_run bigint) returns void language sql as ''"
@@ -156,11 +156,11 @@ WAITING = "select count(*) from pg_locks where locktype = 'advisory' and objid =
 )
 def test_an_orphan_in_the_middle_of_a_model_is_waited_for(bench: Bench, is_fenced: bool) -> None:
     """The orphan has read a play that is gone when it writes: it must be before the next run reads, or not at all."""
-    house = bench.house
+    setup = bench.setup
     bench.go_to("whole")
     bench.refresh()
-    ((fence,),) = house.sql("select pg_get_functiondef('ops.check_fence(bigint)'::regprocedure)")
-    with house.warehouse.connect(Role.DBT) as connection:
+    ((fence,),) = setup.sql("select pg_get_functiondef('ops.check_fence(bigint)'::regprocedure)")
+    with setup.warehouse.connect(Role.DBT) as connection:
         connection.execute(WAIT_IF_MARKED.encode())
     if not is_fenced:
         bench.sql(NO_FENCE)
@@ -170,11 +170,11 @@ def test_an_orphan_in_the_middle_of_a_model_is_waited_for(bench: Bench, is_fence
             "insert into raw.listening_events (user_id, played_at, ms_played, source_id, batch_id)"
             f" select min(user_id), '{LATE}', 60000, 1, 1 from app.users",
         )
-        with house.warehouse.connect(Role.OWNER, autocommit=True) as gate:
+        with setup.warehouse.connect(Role.OWNER, autocommit=True) as gate:
             gate.execute("select pg_advisory_lock(77)")
-            at = "started int_plays__resolved"
+            at = "started agg_day_user"
             assert bench.refresher.refresh(kill_at=at, dbt_dies_too=False, is_marked=True).was_killed
-            wait_until(lambda: house.one(WAITING) == 1)
+            wait_until(lambda: setup.one(WAITING) == 1)
             bench.sql(f"delete from raw.listening_events where played_at = '{LATE}'")
             with ThreadPoolExecutor(1) as elsewhere:
                 next_run = elsewhere.submit(bench.refresher.refresh)
@@ -189,7 +189,7 @@ def test_an_orphan_in_the_middle_of_a_model_is_waited_for(bench: Bench, is_fence
         assert (bench.picture() == bench.pictures["whole"]) is is_fenced
     finally:
         bench.sql(fence)
-        with house.warehouse.connect(Role.DBT) as connection:
+        with setup.warehouse.connect(Role.DBT) as connection:
             connection.execute("drop function intermediate.wait_if_marked() cascade")
         if not is_fenced:
             mend(bench)
@@ -199,7 +199,7 @@ def test_importers_and_refreshes_that_are_killed_in_turn_end_with_the_truth(benc
     dice, hits, told = random.Random(3), 0, (archives.older, archives.account, archives.newer)
     bench.go_to("whole")
     bench.refresh()
-    eva = bench.house.add_user("eva")
+    eva = bench.setup.add_user("eva")
     for truth in told:
         path = str(truth.path)
         killed = Order(do="import", path=path, user="eva", kill_after_s=dice.uniform(0.05, 0.5))
@@ -210,7 +210,7 @@ def test_importers_and_refreshes_that_are_killed_in_turn_end_with_the_truth(benc
         assert imported.result["status"] == "completed"
     bench.refresh()
     assert hits >= 2
-    read = partial(bench.house.sql, role=Role.ANALYST)
+    read = partial(bench.setup.sql, role=Role.ANALYST)
     assert differences(read, eva, expected_marts(told, time_zone="UTC")) == {}
     bench.verify()
 

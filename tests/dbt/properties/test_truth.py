@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline.services.dbt_runner import DbtResult, DbtRunner
+from myi_pipeline.marts.dbt_runner import DbtResult, DbtRunner
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator import (
     ArchiveTruth,
     build_listener,
@@ -17,10 +18,9 @@ from myi_pipeline.simulator import (
     write_account_archive,
     write_extended_archive,
 )
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.imports.conftest import SPEC
-from tests.integration.imports.house import House
-from tests.integration.properties.truth_in_marts import differences
+from tests.dbt.properties.truth_in_marts import differences
+from tests.integration.archives.conftest import SPEC
+from tests.integration.archives.setups import Setup
 
 # An hour, an hour on other days, half an hour (Lord Howe), and no hour are lost and won; one is a day ahead of all.
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Kiritimati")
@@ -30,23 +30,26 @@ HISTORY = replace(SPEC, first_day=date(2020, 10, 1), last_day=date(2021, 11, 30)
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> list[ArchiveTruth]:
-    """Two vintages that overlap by two months and spell things differently, and account data across both."""
+    """Two vintages that overlap by two months and spell things differently, and account data of two years across both:
+    the older tell episodes as tracks, the younger have lost some names and go on for some days.
+    """
     folder, listener = tmp_path_factory.mktemp("archives"), build_listener(HISTORY)
-    old_end, new_start, account_end = date(2021, 4, 30), date(2021, 3, 1), date(2021, 10, 15)
+    old_end, new_start, new_end = date(2021, 4, 30), date(2021, 3, 1), date(2021, 11, 20)
     return [
         write_extended_archive(folder / "old.zip", listener, until=old_end, vintage="endsong", rows_per_file=500),
-        write_extended_archive(folder / "new.zip", listener, since=new_start, rows_per_file=500),
-        write_account_archive(folder / "account.zip", listener, until=account_end, rows_per_file=500),
+        write_extended_archive(folder / "new.zip", listener, since=new_start, until=new_end, rows_per_file=500),
+        write_account_archive(folder / "account.zip", listener, until=HISTORY.last_day, rows_per_file=500),
+        write_account_archive(folder / "mydata.zip", listener, until=date(2021, 5, 31), names="old", rows_per_file=500),
     ]
 
 
 def bring(marts: Any, archives: Sequence[ArchiveTruth], *zones: str) -> dict[str, int]:
     """The same archives for one user in each zone; the users by zone."""
-    house = House(marts.warehouse)
+    setup = Setup(marts.warehouse)
     users = {zone: marts.add_user(f"user-{number}", zone) for number, zone in enumerate(zones)}
     for number in range(len(zones)):
         for archive in archives:
-            assert house.bring(archive.path, f"user-{number}").status == "completed"
+            assert setup.bring(archive.path, f"user-{number}").status == "completed"
     return users
 
 
@@ -65,12 +68,12 @@ def test_the_marts_say_what_the_generator_knows(marts: Any, archives: list[Archi
 def test_the_marts_say_it_whichever_archive_came_first_and_however_often(
     marts: Any, archives: list[ArchiveTruth]
 ) -> None:
-    order = [archives[2], archives[1], archives[2], archives[0], archives[1]]
+    order = [archives[2], archives[3], archives[1], archives[2], archives[0], archives[1]]
     user = marts.add_user("user", ZONES[0])
     for archive in order:
-        assert House(marts.warehouse).bring(archive.path, "user").status == "completed"
+        assert Setup(marts.warehouse).bring(archive.path, "user").status == "completed"
         marts.refreshed()
-    truth = expected_marts([archives[2], archives[1], archives[0]], time_zone=ZONES[0])
+    truth = expected_marts([archives[2], archives[3], archives[1], archives[0]], time_zone=ZONES[0])
     assert differences(marts.read, user, truth) == {}
 
 
@@ -111,14 +114,14 @@ def test_broken_what_the_ledger_does_not_know_of_is_found_out(marts: Any, archiv
     assert differences(marts.read, user, truth).keys() >= {"plays", "days", "hours", "tracks"}
 
     # Its row comes back with the archive; what the ledger did not hear of stays away.
-    assert House(marts.warehouse).bring(archives[0].path, "user-0").accounting.loaded >= 1
+    assert Setup(marts.warehouse).bring(archives[0].path, "user-0").accounting.loaded >= 1
     marts.sql("delete from ops.changed_days")
     marts.refreshed()
     assert differences(marts.read, user, truth).keys() >= {"plays", "days", "hours", "tracks"}
     assert not marts.verify().is_good
 
     behind_the_ledgers_back(marts, f"delete from raw.listening_events where played_at = {one}")
-    assert House(marts.warehouse).bring(archives[0].path, "user-0").accounting.loaded >= 1
+    assert Setup(marts.warehouse).bring(archives[0].path, "user-0").accounting.loaded >= 1
     marts.refreshed()
     assert differences(marts.read, user, truth) == {}
 
@@ -131,6 +134,6 @@ def test_broken_what_the_ledger_does_not_know_of_is_found_out(marts: Any, archiv
 def test_broken_days_of_another_zone_are_found_out(marts: Any, archives: list[ArchiveTruth]) -> None:
     (user,) = bring(marts, archives[:1], ZONES[0]).values()
     marts.refreshed()
-    found = differences(marts.read, user, expected_marts(archives[:1], time_zone="Europe/London"))
+    found = differences(marts.read, user, expected_marts(archives[:1], time_zone="Pacific/Honolulu"))
     assert set(found) >= {"days", "hours", "tracks", "artists", "albums"}
     assert not {"plays", "sessions", "firsts"} & set(found)

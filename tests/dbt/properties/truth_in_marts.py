@@ -1,7 +1,5 @@
-"""The marts of one user, read as the generator of the archives writes the truth.
-
-Belongs here: reading and telling differences. Not here: what is true (simulator/truth), or making marts.
-Invariant: every mart that the truth knows is read in every column that the truth has; identity numbers never matter.
+"""The marts of one user, read as the generator of the archives writes the truth: every mart that the truth knows, in
+every column that the truth has. Identity numbers never matter.
 """
 
 from __future__ import annotations
@@ -12,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from myi_pipeline.simulator import MartTruth
-from myi_pipeline.simulator.mart_rows import (
+from myi_pipeline.simulator.resolve import ContentId, ResolvedPlay
+from myi_pipeline.simulator.truth import (
     AlbumKey,
     DayRow,
     FirstRow,
@@ -22,7 +21,6 @@ from myi_pipeline.simulator.mart_rows import (
     StreakRow,
     TrackKey,
 )
-from myi_pipeline.simulator.resolve import ContentId, ResolvedPlay
 
 Row = tuple[Any, ...]
 # Runs a query with its parameters, as someone who sees every row of the marts.

@@ -15,22 +15,21 @@ import pytest
 import uvicorn
 from fastapi.routing import APIRoute
 
-from myi_pipeline.api.app import create_app
-from myi_pipeline.services import manage_access, manage_users
+from myi_pipeline.people import manage_access, manage_users
+from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
 from myi_pipeline.simulator.live import AppSpec, Simulator, SimulatorSpec, mixed_listeners, running_simulator
-from myi_pipeline.warehouse.connections import Role, Warehouse
+from myi_pipeline.web.app import create_app
+from myi_pipeline.web.connection_limits import ConnectionLimits, Connections, server_config
 from tests.conftest import TestServer, free_port
 from tests.integration.api.sign_ins import Place
 
 
 @contextmanager
-def serving(app: Any, port: int) -> Iterator[None]:
+def serving(app: Any, port: int, *, limits: ConnectionLimits | None = None) -> Iterator[None]:
     """The app under uvicorn, in a thread."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_config=None, access_log=False, proxy_headers=False, server_header=False
-    )
-    server = uvicorn.Server(config)
+    kept = Connections(limits or ConnectionLimits())
+    server = uvicorn.Server(server_config(app, kept, host="127.0.0.1", port=port, grace_s=5, has_websockets=True))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
@@ -155,10 +154,13 @@ def make_site_of_module(
 
 
 def empty(warehouse: Warehouse) -> None:
-    """Users go with their sessions, tokens, links and logins; numbers begin anew."""
+    """Users go with their sessions, tokens, links and logins; numbers begin again."""
     with warehouse.connect(Role.OWNER, autocommit=True) as connection:
-        connection.execute("truncate app.sign_ins, app.sessions, app.access_tokens, app.sign_in_links restart identity")
+        connection.execute(
+            "truncate app.sign_ins, app.sessions, app.access_tokens, app.sign_in_links, app.audit restart identity"
+        )
         connection.execute("delete from app.users")
+        connection.execute("truncate ops.removals, ops.orphans restart identity")
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from myi_pipeline.services import login_user, manage_access
-from myi_pipeline.services.open_spotify import open_spotify
+from myi_pipeline.people import logins, manage_access
+from myi_pipeline.postgres.connections import Role
+from myi_pipeline.providers.spotify.open_spotify import open_spotify
+from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.simulator.live import Simulator
-from myi_pipeline.spotify.transport import utc_now
-from myi_pipeline.warehouse.connections import Role
 from tests.conftest import free_port
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class Place:
             open_spotify(settings, warehouse) as opened,
             warehouse.connect(Role.INGEST, autocommit=True) as connection,
         ):
-            pending = login_user.begin_login(opened, settings, user_id=user_id, user_key=key)
+            pending = logins.begin_login(opened, settings, user_id=user_id, user_key=key)
             redirected = self.simulator.visit(pending.url, listener)
-            login_user.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
+            logins.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
         return user_id
 
     def begin(self, browser: httpx.Client, path: str = "/sign-in/spotify", **form: str) -> str:
@@ -70,3 +70,13 @@ def make_link(site: RunningSite, key: str = "ana") -> str:
     user_id = site.user(key)
     with site.warehouse.connect(Role.APP, autocommit=True) as connection:
         return manage_access.make_link(connection, user_id=user_id)
+
+
+def use_link(browser: httpx.Client, secret: str) -> httpx.Response:
+    """What the page of a link sends after the person has confirmed."""
+    return browser.post("/link", data={"secret": secret, "confirm": "yes"})
+
+
+def look_at_link(browser: httpx.Client, secret: str) -> httpx.Response:
+    """What it sends before: whom would this sign in?"""
+    return browser.post("/link", data={"secret": secret})

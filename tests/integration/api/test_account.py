@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 
-from myi_pipeline.api.security.known_visitors import REMEMBERED_S
+from myi_pipeline.operations.maintenance import maintain
+from myi_pipeline.web.security.visitors import REMEMBERED_S
 from tests.integration.api.conftest import RunningSite
+from tests.integration.api.sign_ins import make_link, use_link
 
 SIGN_INS, TOKENS = "/v1/me/sign-ins", "/v1/me/tokens"
 
@@ -73,6 +76,69 @@ def test_a_revoked_token_is_refused_at_once_here_and_within_a_second_when_a_comm
     site.sql("update app.access_tokens set revoked_at = now() where name = 'two'")
     time.sleep(REMEMBERED_S + 0.05)
     assert programs[1].get(TOKENS).status_code == 401
+
+
+def test_a_token_lives_for_the_days_it_is_given_and_a_year_without(site: RunningSite) -> None:
+    browser = site.browser()
+    for given, days in (({}, 365), ({"days": None}, 365), ({"days": 30}, 30), ({"days": 3650}, 3650)):
+        made = browser.post(TOKENS, json={"name": "x", **given}).json()
+        lives = datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["created_at"])
+        assert lives == timedelta(days=days)
+    # Those that older versions made go on until they are revoked.
+    token = site.token()
+    site.sql("update app.access_tokens set expires_at = null")
+    assert site.visitor(authorization=f"Bearer {token}").get(TOKENS).status_code == 403
+
+
+def test_a_person_ends_all_but_this_sign_in(site: RunningSite) -> None:
+    here, there, program, ben = site.browser(), site.browser(), site.program(), site.browser("ben")
+    link = make_link(site)
+    assert {visitor.get(SIGN_INS).status_code for visitor in (here, there, ben)} == {200}
+
+    assert here.post("/account/sign-ins/end-others").headers["location"] == "/account?done=others-ended"
+
+    assert there.get(SIGN_INS).status_code == 401
+    assert program.get(TOKENS).status_code == 401
+    assert use_link(site.browser(None), link).status_code == 410
+    assert here.get(TOKENS).json() == {"tokens": []}
+    assert len(here.get(SIGN_INS).json()["sign_ins"]) == 1
+    assert ben.get(SIGN_INS).status_code == 200
+
+
+def test_what_happened_is_on_the_page_of_whom_it_concerns(site: RunningSite) -> None:
+    ana, ben = site.browser("ana"), site.browser("ben")
+    made = ana.post(TOKENS, json={"name": "<b>notebook</b>"}).json()
+    ana.delete(f"{TOKENS}/{made['token_id']}")
+    ben.post("/sign-out")
+    make_link(site, "ana")
+
+    page = ana.get("/account").text
+    for told in ("The token “&lt;b&gt;notebook&lt;/b&gt;” was made", "was revoked", "A one-time link was made",
+                 "signed in by a link", "127.0.0.1"):  # fmt: skip
+        assert told in page
+    assert "was signed out" not in page
+    assert "was made" not in site.browser("ben").get("/account").text
+    assert site.sql("select event, user_key, address from app.audit where event in ('token_made', 'signed_out')") == [
+        ("token_made", "ana", "127.0.0.1"), ("signed_out", "ben", "127.0.0.1"),
+    ]  # fmt: skip
+
+
+def test_what_has_ended_is_pruned_by_maintenance_and_what_is_good_stays(site: RunningSite) -> None:
+    good, token = site.browser("ben"), site.program("ben")
+    for _ in range(2):
+        site.session("ana"), site.token("ana")
+    make_link(site, "ana"), make_link(site, "ben")
+    site.sql("update app.sessions set last_seen_at = now() - interval '15 days' where session_id = 2")
+    site.sql("update app.sessions set created_at = now() - interval '91 days' where session_id = 3")
+    site.sql("update app.access_tokens set revoked_at = now() where token_id = 2")
+    site.sql("update app.access_tokens set expires_at = now() where token_id = 3")
+    site.sql("update app.sign_in_links set expires_at = now() where user_id = %s", site.user("ana"))
+    maintain(site.warehouse, today=datetime.now(UTC).date(), quarantine_days=30)
+    assert site.sql("select session_id from app.sessions") == [(1,)]
+    assert site.sql("select token_id from app.access_tokens") == [(1,)]
+    assert site.sql("select user_id from app.sign_in_links") == [(site.user("ben"),)]
+    assert good.get(SIGN_INS).status_code == 200
+    assert token.get(TOKENS).status_code == 403
 
 
 def test_an_expired_token_is_refused(site: RunningSite) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from myi_pipeline.api.security.known_visitors import REMEMBERED_S
 from myi_pipeline.cli.app import run
 from myi_pipeline.simulator.live import AppSpec, SimulatorSpec, mixed_listeners, running_simulator
+from myi_pipeline.web.security.visitors import REMEMBERED_S
 from tests.conftest import free_port
 from tests.integration.api.conftest import RunningSite, SiteMaker
+from tests.integration.api.sign_ins import use_link
 
 TOKENS = "/v1/me/tokens"
 
@@ -76,10 +77,60 @@ def test_a_token_from_the_command_line_opens_the_api_until_it_is_revoked(site: R
 def test_a_link_from_the_command_line_signs_a_browser_in(site: RunningSite, myi: Myi) -> None:
     site.user("ben")
     link = myi(site, "user", "link", "ben", "--json").document["link"]
-    assert link.startswith(f"{site.url}/link/")
+    address, _, secret = link.partition("#")
+    assert address == f"{site.url}/link"
     browser = site.browser(None)
-    assert browser.post(link).status_code == 303
+    assert use_link(browser, secret).status_code == 303
     assert len(browser.get("/v1/me/sign-ins").json()["sign_ins"]) == 1
+
+
+def test_an_operator_ends_all_sign_ins_and_tokens_of_a_user_and_finds_it_in_the_log(
+    site: RunningSite, myi: Myi
+) -> None:
+    browsers, program, ben = [site.browser(), site.browser()], site.program(), site.browser("ben")
+    link = myi(site, "user", "link", "ana", "--json").document["link"]
+    assert {browser.get(TOKENS).status_code for browser in (*browsers, ben)} == {200}
+
+    done = myi(site, "user", "sign-out", "ana", "--json")
+    assert done.document["ended"] == {"sign_ins": 2, "tokens": 1, "links": 1}
+
+    time.sleep(REMEMBERED_S + 0.05)
+    assert {visitor.get(TOKENS).status_code for visitor in (*browsers, program)} == {401}
+    assert use_link(site.browser(None), link.partition("#")[2]).status_code == 410
+    assert ben.get(TOKENS).status_code == 200
+    assert myi(site, "user", "sign-out", "nobody").code == 2
+
+    myi(site, "user", "remove", "ana", "--yes")
+    rows = myi(site, "audit", "--json").document["audit"]
+    commands = [row for row in reversed(rows) if row["event"] == "command"]
+    assert [row["detail"]["command"] for row in commands] == ["user link", "user sign-out", "user remove"]
+    assert [row["user_key"] for row in commands] == ["ana", "ana", None]
+    assert {row["detail"]["user"] for row in commands} == {"ana"}
+    assert {row["address"] for row in commands} == {None}
+    assert "user_removed" in myi(site, "audit", "--limit", "2").out
+    assert {row["user_key"] for row in myi(site, "audit", "--user", "ben", "--json").document["audit"]} == {"ben"}
+    assert link not in myi(site, "audit", "--json").out
+
+
+def test_operators_their_tokens_and_links_into_dagsters_pages_are_made_on_the_command_line(
+    site: RunningSite, myi: Myi
+) -> None:
+    site.user("ana")
+    refused = myi(site, "token", "new", "ana", "--operate")
+    assert (refused.code, "myi user set ana --operator" in refused.err) == (1, True)
+    assert "open to ana" in myi(site, "user", "set", "ana", "--operator").out
+    made = myi(site, "token", "new", "ana", "--operate", "--json").document
+    assert made["about"]["scope"] == "operate"
+    # It reads for the API, as all do.
+    assert site.visitor(authorization=f"Bearer {made['token']}").get("/v1/me/imports").status_code == 200
+    assert "closed to ana" in myi(site, "user", "set", "ana", "--no-operator").out
+    assert site.sql("select is_operator from app.users") == [(False,)]
+
+    first, second = (myi(site, "dagster-link", "--json").document["link"] for _ in range(2))
+    assert first.startswith(f"http://127.0.0.1:{site.settings.dagster_port}/myi/enter#")
+    assert first != second
+    assert site.sql("select count(*) from app.dagster_links") == [(1,)]
+    assert myi(site, "dagster-link", "--end-all", "--json").document["ended"] == 0
 
 
 def test_a_login_from_the_command_line_shares_the_redirect_address_with_the_site(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import httpx
 import psutil
@@ -19,15 +20,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from myi_pipeline.api.database import DatabaseGone, Pools
-from myi_pipeline.api.exchange import Asked
-from myi_pipeline.api.still_there import is_still_there
-from myi_pipeline.services import manage_access, manage_users
-from myi_pipeline.services.open_warehouse import open_warehouse
+from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.people import manage_access, manage_users
+from myi_pipeline.postgres.connections import Role, Warehouse, compose_url, parse_url
+from myi_pipeline.postgres.embedded import places
+from myi_pipeline.postgres.embedded.processes import survivors
 from myi_pipeline.settings import Settings
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.embedded import places
-from myi_pipeline.warehouse.embedded.processes import survivors
+from myi_pipeline.web.reads.database import DatabaseGone, Marts, Pools
 from tests.conftest import TestServer, free_port, remove_outside
 from tests.integration.api.conftest import RunningSite
 
@@ -131,9 +130,11 @@ def test_connections_that_were_cut_off_cost_no_request_and_a_crowd_is_refused_in
     site.sql(f'grant select on marts.user_versions to "{reader}"', role=Role.DBT)
     site.sql("insert into marts.user_versions values (%s, 7)", user_id, role=Role.DBT)
 
+    async def version(marts: Marts) -> int | None:
+        return (await marts.version()).number
+
     async def read(pools: Pools) -> int | None:
-        async with pools.read_as(user_id) as snapshot:
-            return snapshot.version
+        return await pools.read(user_id, version)
 
     async def story() -> None:
         pools = Pools(site.settings, site.warehouse)
@@ -160,7 +161,9 @@ def test_connections_that_were_cut_off_cost_no_request_and_a_crowd_is_refused_in
     asyncio.run(story())
 
 
-SLOW = Asked("select pg_sleep(%(seconds)s)::text as done", {"seconds": 2})
+async def slow(marts: Marts) -> str:
+    (row,) = await marts.fetch(SimpleNamespace, b"select pg_sleep(%(seconds)s)::text as done", seconds=2)
+    return str(row.done)
 
 
 def test_a_long_statement_is_waited_for_while_the_server_lives_and_no_longer(site: RunningSite) -> None:
@@ -169,19 +172,12 @@ def test_a_long_statement_is_waited_for_while_the_server_lives_and_no_longer(sit
     site.sql("create table marts.user_versions (user_id int, version bigint, refreshed_at timestamptz)", role=Role.DBT)
     site.sql(f'grant select on marts.user_versions to "{reader}"', role=Role.DBT)
 
-    async def whole(pools: Pools) -> str:
-        return str((await pools.read(user_id, [SLOW])).rows[0][0]["done"])
-
-    async def part(pools: Pools) -> str:
-        async with pools.read_as(user_id) as snapshot:
-            return str((await snapshot.fetch(SLOW.sql, SLOW.values))[0]["done"])
-
     async def story() -> None:
         pools = Pools(site.settings, site.warehouse)
         await pools.open()
         try:
-            assert await asyncio.gather(whole(pools), part(pools)) == ["", ""]
-            running = asyncio.gather(whole(pools), part(pools), return_exceptions=True)
+            assert await pools.read(user_id, slow) == ""
+            running = asyncio.gather(pools.read(user_id, slow), pools.read(user_id, slow), return_exceptions=True)
             await asyncio.sleep(0.5)
             with frozen(site.warehouse):
                 began = time.monotonic()
@@ -195,14 +191,201 @@ def test_a_long_statement_is_waited_for_while_the_server_lives_and_no_longer(sit
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("kind", ["embedded", "external"])
-def test_a_server_is_there_when_it_answers_a_newcomer(kind: str, server_for: Callable[[str], TestServer]) -> None:
-    with psycopg.connect(server_for(kind).admin_url) as connection:
-        host, port = connection.info.host, connection.info.port
-    assert asyncio.run(is_still_there(host, port))
-    assert not asyncio.run(is_still_there("127.0.0.1", free_port()))
+class Relay:
+    """Stands between the site and Postgres, so that a test can cut the way between them."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._target = warehouse.parts(Role.API)
+        # Of each connection: how much the site has sent.
+        self.sent_bytes: list[int] = []
+        self._pairs: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
+        self._pumps: list[asyncio.Task[None]] = []
+
+    async def open(self, warehouse: Warehouse) -> Warehouse:
+        """The same warehouse by way of the relay."""
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        _, port = self._server.sockets[0].getsockname()
+        urls = {
+            role: compose_url(parse_url(warehouse.url(role)) | {"host": "127.0.0.1", "port": str(port)})
+            for role in Role
+        }
+        return Warehouse(urls=urls, dagster_url="")
+
+    async def vanish(self) -> None:
+        """New connections are refused, and those that are open hear nothing any more."""
+        self._server.close()
+        for pump in self._pumps:
+            pump.cancel()
+
+    async def close(self) -> None:
+        await self.vanish()
+        for writer in (each for pair in self._pairs for each in pair):
+            writer.close()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(self.sent_bytes)
+        self.sent_bytes.append(0)
+        host, port = self._target.host, self._target.port
+        if host.startswith("/"):
+            answers, requests = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        else:
+            answers, requests = await asyncio.open_connection(host, port)
+        self._pairs.append((writer, requests))
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_counted: bool) -> None:
+            with suppress(OSError):
+                while data := await source.read(65_536):
+                    if is_counted:
+                        self.sent_bytes[number] += len(data)
+                    sink.write(data)
+            sink.close()
+
+        self._pumps += [
+            asyncio.create_task(pump(reader, requests, is_counted=True)),
+            asyncio.create_task(pump(answers, writer, is_counted=False)),
+        ]
+
+
+@contextmanager
+def versions(site: RunningSite) -> Iterator[int]:
+    """A user whose marts have a version."""
+    user_id = site.user("ana")
+    reader = site.warehouse.role_name(Role.API)
+    site.sql("create table marts.user_versions (user_id int, version bigint, refreshed_at timestamptz)", role=Role.DBT)
+    try:
+        site.sql(f'grant select on marts.user_versions to "{reader}"', role=Role.DBT)
+        yield user_id
+    finally:
+        site.sql("drop table marts.user_versions", role=Role.DBT)
+
+
+def test_a_server_that_refuses_newcomers_and_has_gone_silent_is_not_waited_for(site: RunningSite) -> None:
+    async def story(user_id: int) -> None:
+        relay = Relay(site.warehouse)
+        pools = Pools(site.settings, await relay.open(site.warehouse))
+        await pools.open()
+        try:
+            reading = asyncio.ensure_future(pools.read(user_id, slow))
+            await asyncio.sleep(0.2)
+            await relay.vanish()
+            began = time.monotonic()
+            with pytest.raises(DatabaseGone):
+                await reading
+            assert time.monotonic() - began < AT_MOST_S
+        finally:
+            await pools.close()
+            await relay.close()
+
+    with versions(site) as user_id:
+        asyncio.run(story(user_id))
+
+
+def test_asking_whether_the_server_lives_takes_none_of_its_connections(site: RunningSite) -> None:
+    async def story(user_id: int) -> None:
+        relay = Relay(site.warehouse)
+        pools = Pools(site.settings, await relay.open(site.warehouse))
+        await pools.open()
+        try:
+            reading = asyncio.ensure_future(pools.read(user_id, slow))
+            await asyncio.sleep(0.3)
+            before = len(relay.sent_bytes)
+            assert await reading == ""
+            probes = relay.sent_bytes[before:]
+            # No sign-in, only the question for TLS.
+            assert probes
+            assert set(probes) == {8}
+        finally:
+            await pools.close()
+            await relay.close()
+
+    with versions(site) as user_id:
+        asyncio.run(story(user_id))
+
+
+async def sleep_thrice(marts: Marts) -> int:
+    found = [await marts.fetch(SimpleNamespace, b"select pg_sleep(0.8)::text as done") for _ in range(3)]
+    return len(found)
+
+
+def test_the_limit_counts_from_one_result_to_the_next(site: RunningSite) -> None:
+    async def story(user_id: int) -> None:
+        pools = Pools(site.settings, site.warehouse, longest_silence_s=1.6)
+        await pools.open()
+        try:
+            assert await pools.read(user_id, sleep_thrice) == 3
+        finally:
+            await pools.close()
+
+    with versions(site) as user_id:
+        asyncio.run(story(user_id))
+
+
+def test_a_statement_that_is_stuck_on_a_living_server_took_too_long(site: RunningSite) -> None:
+    """504, not 503: the database is there for all others."""
+
+    async def story(user_id: int) -> None:
+        pools = Pools(site.settings, site.warehouse, longest_silence_s=1.0)
+        await pools.open()
+        try:
+            began = time.monotonic()
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                await pools.read(user_id, slow)
+            assert time.monotonic() - began < AT_MOST_S
+            assert not pools.is_gone
+        finally:
+            await pools.close()
+
+    with versions(site) as user_id:
+        asyncio.run(story(user_id))
+
+
+async def quick(marts: Marts) -> str:
+    (row,) = await marts.fetch(SimpleNamespace, b"select 'done' as done")
+    return str(row.done)
+
+
+async def hold_for_too_long(marts: Marts) -> None:
+    """As a site that is suspended during a read, with a shorter limit."""
+    (found,) = await marts.fetch(SimpleNamespace, b"select current_setting('transaction_timeout') as limit")
+    assert found.limit == "15s"
+    for limit in ("0", "300ms"):  # a limit that is counting must be taken off first
+        await marts.fetch(
+            SimpleNamespace, b"select set_config('transaction_timeout', %(limit)s, true) as done", limit=limit
+        )
+    await asyncio.sleep(1)
+    await marts.fetch(SimpleNamespace, b"select 1 as one")
+
+
+def test_a_read_that_is_left_open_is_ended_by_the_server(site: RunningSite) -> None:
+    async def story(user_id: int) -> None:
+        pools = Pools(site.settings, site.warehouse, longest_silence_s=0.9)
+        await pools.open()
+        try:
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                await pools.read(user_id, hold_for_too_long)
+            assert await pools.read(user_id, quick) == "done"
+        finally:
+            await pools.close()
+
+    with versions(site) as user_id:
+        asyncio.run(story(user_id))
+
+
+def test_a_server_that_takes_connections_and_says_nothing_is_not_waited_for(site: RunningSite) -> None:
+    """As a frozen server does, but from the first connection on."""
+
+    async def story(port: int) -> None:
+        nowhere = Warehouse(urls=dict.fromkeys(Role, f"postgresql://nobody@127.0.0.1:{port}/nothing"), dagster_url="")
+        pools = Pools(site.settings, nowhere)
+        await pools.open()
+        began = time.monotonic()
+        with pytest.raises(DatabaseGone):
+            await pools.read(1, slow)
+        assert time.monotonic() - began < AT_MOST_S
+        await pools.close()
+
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        assert not asyncio.run(is_still_there("127.0.0.1", mute.getsockname()[1]))
+        asyncio.run(story(mute.getsockname()[1]))
 
 
 @pytest.mark.long

@@ -6,8 +6,8 @@ import asyncio
 
 import httpx
 
-from myi_pipeline.api.app import create_app, create_health_app
-from myi_pipeline.warehouse.migrations import HEAD
+from myi_pipeline.postgres.migrations import HEAD
+from myi_pipeline.web.app import create_app, create_health_app
 from tests.conftest import free_port
 from tests.integration.api.conftest import RunningSite, SiteMaker
 
@@ -46,7 +46,7 @@ def figures_of(page: str) -> dict[str, float]:
     }
 
 
-def test_the_figures_say_how_the_whole_house_is(site: RunningSite) -> None:
+def test_the_figures_say_how_the_whole_setup_is(site: RunningSite) -> None:
     ana, ben = site.user("ana"), site.user("ben")
     site.browser("ana")
     add_login = (

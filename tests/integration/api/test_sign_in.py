@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 import structlog
 
 from myi_pipeline import logs
-from myi_pipeline.services import login_user, sign_in
-from myi_pipeline.services.open_spotify import open_spotify
+from myi_pipeline.people import logins, sign_in
+from myi_pipeline.postgres.connections import Role
+from myi_pipeline.providers.spotify.open_spotify import open_spotify
+from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.simulator.live import Simulator
-from myi_pipeline.spotify.transport import utc_now
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.web.security.cookies import MOST_SIGN_INS
 from tests.integration.api.conftest import RunningSite, SiteMaker
-from tests.integration.api.sign_ins import SIGN_INS, Place, make_link, who
+from tests.integration.api.sign_ins import SIGN_INS, Place, look_at_link, make_link, use_link, who
+
+StartSpotify = Callable[[str], Simulator]
 
 
 def test_whoever_connected_spotify_signs_in_with_it_and_out_again(place: Place) -> None:
@@ -44,7 +49,7 @@ def test_a_stranger_is_not_let_in_and_leaves_nothing(place: Place) -> None:
     browser = place.site.browser(None)
     answer = browser.get(place.agreed(browser, "listener-2"), headers={"accept": "text/html"})
     assert answer.status_code == 403
-    assert "belongs to nobody here" in answer.text
+    assert "belongs to no user here" in answer.text
     assert place.site.sql("select count(*) from app.users") == [(0,)]
     assert place.site.sql("select count(*) from app.sessions") == [(0,)]
     assert place.site.sql("select count(*) from app.credentials") == [(0,)]
@@ -116,6 +121,86 @@ def test_an_answer_is_good_once_and_for_ten_minutes(place: Place) -> None:
     assert browser.get(late).status_code == 422
 
 
+def test_connecting_another_account_asks_first(place: Place) -> None:
+    ana = place.connect("ana", "listener-1")
+    query = "select account_id from app.credentials where user_id = %s"
+    before = place.site.sql(query, ana)
+    browser = place.site.browser("ana")
+
+    def connect(listener: str, **form: str) -> httpx.Response:
+        return browser.get(place.simulator.visit(place.begin(browser, "/connect/spotify", **form), listener))
+
+    asked = connect("listener-2")
+    assert asked.status_code == 409
+    assert "Nothing was changed" in asked.text
+    assert place.site.sql(query, ana) == before
+    (agreed,) = re.findall(r'name="switch_to" value="([0-9a-f]{64})"', asked.text)
+    # The agreement is about that account and no other.
+    assert connect("listener-3", switch_to=agreed).status_code == 409
+    assert connect("listener-3", switch_to="yes").status_code == 409
+    assert place.site.sql(query, ana) == before
+
+    assert connect("listener-2", switch_to=agreed).status_code == 303
+    assert place.site.sql(query, ana) == [(place.simulator.control.account_id("listener-2"),)]
+    # The account that ana left is nobody's now, the one that she has is not for others, and no refusal names her.
+    place.connect("ben", "listener-1")
+    refused = place.site.browser("ben")
+    answer = refused.get(place.simulator.visit(place.begin(refused, "/connect/spotify"), "listener-2"))
+    assert answer.status_code == 422
+    assert "ana" not in answer.json()["detail"].split()
+
+
+def test_an_account_whose_two_names_lead_to_two_users_signs_nobody_in(place: Place) -> None:
+    place.connect("ana", "listener-1")
+    place.connect("ben", "listener-2")
+    place.site.sql("update app.credentials set profile_id = 'gone' where user_id = %s", place.site.user("ana"))
+    place.site.sql(
+        "update app.credentials set profile_id = 'user-listener-1', account_key = 'id:user-listener-1',"
+        " account_id = null where user_id = %s", place.site.user("ben"),
+    )  # fmt: skip
+    browser = place.site.browser(None)
+    answer = browser.get(place.agreed(browser, "listener-1"))
+    assert answer.status_code == 503
+    assert "two users" in answer.json()["detail"]
+    assert who(browser) == 401
+
+
+def test_a_stranger_who_cannot_be_told_from_a_user_becomes_none(make_site: SiteMaker, spotify: StartSpotify) -> None:
+    place = Place(make_site, spotify, open_signup=True)
+    place.connect("ana", "listener-1")
+    # As a version before kept it: account_id alone.
+    place.site.sql("update app.credentials set profile_id = null")
+    client = place.changes["spotify_client_id"]
+    place.simulator.control.set_app(str(client), account_id=False)
+    browser = place.site.browser(None)
+    assert browser.get(place.agreed(browser, "listener-1")).status_code == 503
+    assert place.site.sql("select user_key from app.users") == [("ana",)]
+    assert place.site.sql("select detail from app.audit where event = 'sign_in_refused'") == [
+        ({"reason": "AccountUnclear"},)
+    ]
+
+
+def test_two_tabs_of_one_browser_both_sign_in(place: Place) -> None:
+    place.connect("ana", "listener-1")
+    browser = place.site.browser(None)
+    first, second = (place.agreed(browser, "listener-1", return_to=path) for path in ("/top", "/history"))
+    assert browser.get(second).headers["location"] == "/history"
+    assert browser.get(first).headers["location"] == "/top"
+    assert who(browser) == 200
+    # Each answer is good once, and not in another browser.
+    assert browser.get(first).status_code == 422
+    third = place.agreed(browser, "listener-1")
+    assert place.site.browser(None).get(third).status_code == 422
+
+
+def test_a_browser_that_begins_many_sign_ins_keeps_the_latest(place: Place) -> None:
+    place.connect("ana", "listener-1")
+    browser = place.site.browser(None)
+    begun = [place.agreed(browser, "listener-1") for _ in range(MOST_SIGN_INS + 1)]
+    assert len(browser.cookies["myi_sign_in"]) < 44 * MOST_SIGN_INS
+    assert [browser.get(address).status_code for address in begun] == [422] + [303] * MOST_SIGN_INS
+
+
 def test_whoever_says_no_at_spotify_is_told_that_nothing_changed(place: Place) -> None:
     browser = place.site.browser(None)
     address = place.simulator.visit(place.begin(browser), "listener-1", cancel=True)
@@ -167,25 +252,27 @@ def test_a_stolen_reference_is_worth_nothing_after_sign_out(place: Place) -> Non
 
 
 def test_a_link_signs_in_once_and_looking_at_it_does_not_use_it_up(site: RunningSite) -> None:
-    link = f"/link/{make_link(site)}"
+    link = make_link(site)
     browser = site.browser(None)
-    for _ in range(2):
-        assert "Sign in as ana" in browser.get(link).text
-    assert browser.post(link).status_code == 303
+    # Without scripts a person pastes it, as a rule the whole of it.
+    assert "<form" in browser.get("/link").text
+    for pasted in (link, f" {site.url}/link#{link} "):
+        assert "Sign in as ana" in look_at_link(browser, pasted).text
+    assert use_link(browser, link).status_code == 303
     assert who(browser) == 200
     other = site.browser(None)
-    assert other.get(link).status_code == 410
-    assert other.post(link).status_code == 410
+    assert look_at_link(other, link).status_code == 410
+    assert use_link(other, link).status_code == 410
     assert who(other) == 401
 
 
 def test_a_newer_link_ends_the_older_and_time_ends_both(site: RunningSite) -> None:
     older, newer = make_link(site), make_link(site)
     browser = site.browser(None)
-    assert browser.get(f"/link/{older}").status_code == 410
-    assert browser.get(f"/link/{newer}").status_code == 200
+    assert look_at_link(browser, older).status_code == 410
+    assert look_at_link(browser, newer).status_code == 200
     site.sql("update app.sign_in_links set expires_at = now()")
-    assert browser.post(f"/link/{newer}").status_code == 410
+    assert use_link(browser, newer).status_code == 410
 
 
 def test_the_site_receives_the_answer_for_a_command_that_waits(place: Place) -> None:
@@ -196,18 +283,21 @@ def test_the_site_receives_the_answer_for_a_command_that_waits(place: Place) -> 
         warehouse.connect(Role.INGEST, autocommit=True) as connection,
         warehouse.connect(Role.APP, autocommit=True) as access,
     ):
-        pending = login_user.begin_login(opened, settings, user_id=user_id, user_key="ana")
+        pending = logins.begin_login(opened, settings, user_id=user_id, user_key="ana")
         sign_in.expect_answer(access, pending.challenge, client_id=pending.client_id)
-        assert sign_in.collect_answer(access, pending.challenge) is None
+        assert sign_in.collect_answer(access, pending.challenge, keys=opened.keys) is None
         browser = place.site.browser(None)
-        answer = browser.get(place.simulator.visit(pending.url, "listener-1"))
+        address = place.simulator.visit(pending.url, "listener-1")
+        answer = browser.get(address)
         assert answer.status_code == 200
         assert who(browser) == 401
+        code = dict(parse_qsl(urlsplit(address).query))["code"]
+        assert code not in str(place.site.sql("select s::text, encode(sealed_answer, 'escape') from app.sign_ins as s"))
 
-        redirected = sign_in.collect_answer(access, pending.challenge)
+        redirected = sign_in.collect_answer(access, pending.challenge, keys=opened.keys)
         assert redirected is not None
-        assert sign_in.collect_answer(access, pending.challenge) is None
-        login_user.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
+        assert sign_in.collect_answer(access, pending.challenge, keys=opened.keys) is None
+        logins.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
     assert place.site.sql("select user_id from app.credentials") == [(user_id,)]
 
 
@@ -242,8 +332,11 @@ def test_neither_code_nor_state_nor_link_is_in_a_log_line(place: Place, everythi
     link = make_link(place.site)
     browser.get(address)
     browser.get(address)  # a second time, refused
-    browser.get(f"/link/{link}")
-    browser.post(f"/link/{link}")
+    # As links once were: such a one is refused, says why, and signs nobody in.
+    older = browser.post(f"/link/{link}")
+    assert (older.status_code, "no longer valid" in older.text) == (410, True)
+    look_at_link(browser, link)
+    use_link(browser, link)
     said = everything_said.getvalue()
     assert "/link/{secret}" in said
     assert "/callback" in said

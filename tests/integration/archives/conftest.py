@@ -1,4 +1,4 @@
-"""Small archives, made once a session, and a house to import them into.
+"""Small archives, made once a session, and a setup to import them into.
 
 The listener's five months hold every quirk in 1,500 plays; small files and chunks (see `small_steps`) make many commit
 points of them.
@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline.services import read_files
+from myi_pipeline.archives import loading, read_files
+from myi_pipeline.postgres.connections import Warehouse
 from myi_pipeline.simulator import (
     ArchiveSpec,
     ArchiveTruth,
@@ -23,9 +24,7 @@ from myi_pipeline.simulator import (
     write_extended_archive,
 )
 from myi_pipeline.simulator.bad_rows import BAD_ROWS
-from myi_pipeline.warehouse.connections import Warehouse
-from myi_pipeline.warehouse.loading import chunks
-from tests.integration.imports.house import House
+from tests.integration.archives.setups import Setup
 
 SPEC = ArchiveSpec(
     seed=11,
@@ -35,11 +34,13 @@ SPEC = ArchiveSpec(
     identical_rows=0.02,
     twin_plays=0.02,
     without_ms_played=0.005,
+    told_by_both=0.3,
     unknown_tracks=0.02,
     removed_tracks=0.03,
     renamed_tracks=0.05,
     unnamed_tracks=0.01,
     uriless_tracks=0.02,
+    relinked_tracks=0.03,
     audiobooks_from=date(2021, 10, 1),
     videos_from=date(2021, 10, 1),
     audiobook_sessions=0.05,
@@ -73,34 +74,34 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Archives:
 
 
 @pytest.fixture
-def house(warehouse: Warehouse) -> House:
+def setup(warehouse: Warehouse) -> Setup:
     """A fresh database with the user `ana`."""
-    house = House(warehouse)
-    house.add_user()
-    return house
+    setup = Setup(warehouse)
+    setup.add_user()
+    return setup
 
 
 @pytest.fixture(scope="module")
-def house_of_module(server_for: Callable[[str], Any], request: pytest.FixtureRequest) -> Iterator[House]:
+def setup_of_module(server_for: Callable[[str], Any], request: pytest.FixtureRequest) -> Iterator[Setup]:
     server = server_for("embedded")
     name = f"{server.template.database}_{request.module.__name__.rpartition('.')[2]}"[-50:]
     try:
-        yield House(server.clone(name))
+        yield Setup(server.clone(name))
     finally:
         server.drop(name)
 
 
 @pytest.fixture
-def shared_house(house_of_module: House) -> House:
+def shared_setup(setup_of_module: Setup) -> Setup:
     """One database for the tests of a module, empty save for `ana`: cheaper than a fresh one each."""
-    house_of_module.empty()
-    house_of_module.add_user()
-    return house_of_module
+    setup_of_module.empty()
+    setup_of_module.add_user()
+    return setup_of_module
 
 
 def set_steps(monkeypatch: pytest.MonkeyPatch, *, batch: int, chunk: int) -> None:
     monkeypatch.setattr(read_files, "_ROWS_A_BATCH", batch)
-    monkeypatch.setattr(chunks, "ROWS_A_CHUNK", chunk)
+    monkeypatch.setattr(loading, "ROWS_A_CHUNK", chunk)
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """A process that imports in children of its own and kills them where it is told to.
 
-Run as `python -m tests.integration.imports.importer_process LABEL`. The first line of standard input holds the
+Run as `python -m tests.integration.archives.importer_process LABEL`. The first line of standard input holds the
 database's URLs; each further one is an Order. Each order is carried out by a fork of this process, which has imported
 all modules already, so that a kill costs milliseconds and not a second of start-up; one Outcome a line comes back.
 
-A step is the moment before or after a statement, a COPY's write, or a commit, in any process of the import.
+A step is the moment before or after a statement, a batch of staged rows, the end of a COPY, or a commit, in any process
+of the import.
 """
 
 from __future__ import annotations
@@ -22,15 +23,19 @@ from typing import Any, TextIO
 
 import psycopg
 
-from myi_pipeline.history import Limits
-from myi_pipeline.services import load_staged, read_files
-from myi_pipeline.services.import_history import import_history
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.loading import chunks
-from myi_pipeline.warehouse.loading.accounting import Accounting, StagedRows
-from tests.integration.imports.house import hash_account
+from myi_pipeline.archives import loading, read_files
+from myi_pipeline.archives.accounting import Accounting, StagedRows
+from myi_pipeline.archives.files import Limits
+from myi_pipeline.archives.import_history import import_history
+from myi_pipeline.postgres.connections import Role, Warehouse
+from tests.integration.archives.setups import hash_account
 
-STEPS = ((psycopg.Connection, "execute"), (psycopg.Copy, "write"), (psycopg.Transaction, "__exit__"))
+STEPS = (
+    (psycopg.Connection, "execute"),
+    (loading.StagingWriter, "stage"),
+    (psycopg.Copy, "__exit__"),
+    (psycopg.Transaction, "__exit__"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +103,15 @@ def mark_before_loading(connection: psycopg.Connection[Any], chunk: StagedRows, 
         options["account"](skipped)
         return skipped
     connection.execute("insert into load.cursor values (%s, %s)", key)
-    return chunks.load_chunk(connection, chunk, **options)
+    return loading.load_chunk(connection, chunk, **options)
 
 
 def carry_out(warehouse: Warehouse, order: Order, counter: StepCounter) -> None:
     read_files._ROWS_A_BATCH = 50
     read_files._BYTES_WORTH_A_FORK = 0
-    chunks.ROWS_A_CHUNK = 100
+    loading.ROWS_A_CHUNK = 100
     if order.is_broken:
-        load_staged.load_chunk = mark_before_loading  # type: ignore[assignment]
+        loading.load_chunk = mark_before_loading  # type: ignore[assignment]
     kill_at(order.kill_at_step, counter)
     import_history(
         warehouse,
@@ -114,6 +119,7 @@ def carry_out(warehouse: Warehouse, order: Order, counter: StepCounter) -> None:
         user_key=order.user,
         limits=Limits(),
         hash_account=hash_account,
+        is_confirmed=True,
         readers=order.readers,
     )
 

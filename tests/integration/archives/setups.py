@@ -1,4 +1,4 @@
-"""What every test of the import needs: a house to import into, small archives, and exact pictures of raw.
+"""What every test of the import needs: a setup to import into, small archives, and exact pictures of raw.
 
 Invariant: a picture names nothing that depends on the order of imports (identity numbers, batches), so two pictures are
 equal when two warehouses hold the same plays, in every kept column.
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from myi_pipeline.history import Limits
-from myi_pipeline.services.import_history import import_history
-from myi_pipeline.services.import_results import ImportResult
-from myi_pipeline.warehouse.connections import Role, Warehouse
+from myi_pipeline.archives.accounting import ImportResult
+from myi_pipeline.archives.files import Limits
+from myi_pipeline.archives.import_history import import_history
+from myi_pipeline.postgres.connections import Role, Warehouse
 
 AUDIO = "MyData/Streaming_History_Audio_2020_0.json"
 
@@ -89,7 +89,7 @@ def hash_account(name: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class House:
+class Setup:
     warehouse: Warehouse
 
     def sql(self, query: str, *arguments: object, role: Role = Role.OWNER) -> list[tuple[Any, ...]]:
@@ -105,9 +105,9 @@ class House:
 
     def bring(self, path: Path | Sequence[Path], user: str = "ana", **options: Any) -> ImportResult:
         """Import, with everything that a test does not care about."""
-        return import_history(
-            self.warehouse, paths=path, user_key=user, **{"limits": Limits(), "hash_account": hash_account, **options}
-        )
+        # Several users of these tests bring the same small archive.
+        usual = {"limits": Limits(), "hash_account": hash_account, "is_confirmed": True}
+        return import_history(self.warehouse, paths=path, user_key=user, **{**usual, **options})
 
     def picture(self) -> dict[str, list[tuple[Any, ...]]]:
         return {name: self.sql(query) for name, query in (("events", EVENTS), ("contents", CONTENTS), ("spans", SPANS))}
@@ -138,6 +138,7 @@ class House:
         """Everything out, partitions too: as on the first day."""
         for query in (
             "delete from app.users",
+            "truncate ops.removals, ops.orphans restart identity",
             "truncate raw.content_aliases, raw.contents, raw.albums, raw.artists, raw.contexts",
             "truncate ops.changed_days, ops.changed_contents, ops.changed_users",
             "select ops.drop_event_partition(to_date(right(relname, 7), 'YYYY\"m\"MM')) from pg_class"

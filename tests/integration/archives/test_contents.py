@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.imports.house import (
-    House,
+from tests.integration.archives.setups import (
+    Setup,
     account_row,
     nameless,
     row,
@@ -33,25 +33,25 @@ def titled(title: str | None, second: int, uri: int = 1, **fields: object) -> di
 class Desk:
     """Archives of a few rows, handed in one after the other."""
 
-    def __init__(self, house: House, folder: Path) -> None:
-        self.house, self._folder, self._numbers = house, folder, itertools.count()
+    def __init__(self, setup: Setup, folder: Path) -> None:
+        self.setup, self._folder, self._numbers = setup, folder, itertools.count()
 
     def hand_in(self, *rows: dict[str, object], account: bool = False) -> None:
         path = self._folder / f"{next(self._numbers)}.zip"
         (write_account_rows if account else write_rows)(path, *rows)
-        self.house.close_ledger()
-        self.house.bring(path)
+        self.setup.close_ledger()
+        self.setup.bring(path)
 
     def titles(self) -> list[str | None]:
-        return [title for (title,) in self.house.sql(TITLES)]
+        return [title for (title,) in self.setup.sql(TITLES)]
 
     def aliases(self) -> list[tuple[str, str]]:
-        return [(title, uri[-1]) for title, uri in self.house.sql(ALIASES)]
+        return [(title, uri[-1]) for title, uri in self.setup.sql(ALIASES)]
 
 
 @pytest.fixture
-def desk(shared_house: House, tmp_path: Path) -> Desk:
-    return Desk(shared_house, tmp_path)
+def desk(shared_setup: Setup, tmp_path: Path) -> Desk:
+    return Desk(shared_setup, tmp_path)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -62,7 +62,7 @@ def test_the_names_are_those_of_the_latest_play_whichever_archive_comes_first(
     for number in order:
         desk.hand_in(*archives[number])
     assert desk.titles() == ["New"]
-    assert desk.house.sql("select names_played_at = '2020-02-01 00:00:20Z' from raw.contents") == [(True,)]
+    assert desk.setup.sql("select names_played_at = '2020-02-01 00:00:20Z' from raw.contents") == [(True,)]
 
 
 def test_at_the_same_moment_the_later_batch_names_it(desk: Desk) -> None:
@@ -85,7 +85,7 @@ def test_artist_and_album_follow_the_names(desk: Desk) -> None:
     desk.hand_in(titled("Song", 20, master_metadata_album_artist_name="Renamed Band"))
     names = "select a.name, b.name, b.artist_id = a.artist_id from raw.contents as c"
     joins = " inner join raw.artists as a using (artist_id) inner join raw.albums as b on b.album_id = c.album_id"
-    assert desk.house.sql(names + joins) == [("Renamed Band", "Album", True)]
+    assert desk.setup.sql(names + joins) == [("Renamed Band", "Album", True)]
 
 
 def test_a_name_becomes_an_alias_of_the_one_uri_that_bears_it_and_of_none_of_two(desk: Desk) -> None:
@@ -94,21 +94,21 @@ def test_a_name_becomes_an_alias_of_the_one_uri_that_bears_it_and_of_none_of_two
     # Names are compared without case and width.
     desk.hand_in(titled("SONG", 10, uri=1))
     assert desk.aliases() == [("Song", "1")]
-    assert desk.house.changed_titles() == {"Song", "SONG"}
+    assert desk.setup.changed_titles() == {"Song", "SONG"}
 
     desk.hand_in(titled("song", 11, uri=2))
     assert desk.aliases() == []
-    assert desk.house.changed_titles() == {"Song", "SONG", "song"}
+    assert desk.setup.changed_titles() == {"Song", "SONG", "song"}
 
     # The second one gets another name: the first fits alone again.
     desk.hand_in(titled("Another song", 12, uri=2))
     assert desk.aliases() == [("Song", "1")]
-    assert {"Song", "SONG", "Another song"} <= desk.house.changed_titles()
+    assert {"Song", "SONG", "Another song"} <= desk.setup.changed_titles()
 
     # And when the first is renamed too, nothing fits.
     desk.hand_in(titled("A third one", 13, uri=1))
     assert desk.aliases() == []
-    assert {"Song", "A third one"} <= desk.house.changed_titles()
+    assert {"Song", "A third one"} <= desk.setup.changed_titles()
 
 
 @pytest.mark.parametrize("uris", [(1,), (1, 2)])
@@ -123,7 +123,7 @@ def test_names_of_another_artist_or_kind_are_no_alias(desk: Desk) -> None:
     podcast = {"episode_name": "Song", "spotify_episode_uri": "spotify:episode:0000000000000000000003"}
     desk.hand_in(titled("Song", 10), nameless(11, **podcast))
     assert len(desk.aliases()) == 1
-    assert desk.house.one("select count(*) from raw.contents where kind_id = 2") == 1
+    assert desk.setup.one("select count(*) from raw.contents where kind_id = 2") == 1
 
 
 def test_the_ledger_hears_of_contents_in_the_transaction_that_changes_them(desk: Desk) -> None:
@@ -132,18 +132,18 @@ def test_the_ledger_hears_of_contents_in_the_transaction_that_changes_them(desk:
     of = "(select distinct xmin::text from {}{})".format
     contents = of("raw.contents", " where uri is not null")
     ledger, aliases = of("ops.changed_contents", ""), of("raw.content_aliases", "")
-    assert desk.house.sql(f"select {contents} = {ledger}, {aliases} = {ledger}") == [(True, True)]
+    assert desk.setup.sql(f"select {contents} = {ledger}, {aliases} = {ledger}") == [(True, True)]
 
 
 def test_unchanged_contents_are_not_reported(desk: Desk) -> None:
     desk.hand_in(titled("Song", 10), titled("Other", 11, uri=2))
     desk.hand_in(titled("Song", 20), titled("Elsewhere", 21, uri=3))
-    assert desk.house.changed_titles() == {"Elsewhere"}
+    assert desk.setup.changed_titles() == {"Elsewhere"}
 
 
 def test_a_play_of_unknown_content_is_an_event_without_content(desk: Desk) -> None:
     desk.hand_in(nameless(), nameless(1), row(1))
-    assert desk.house.sql("select content_id is null from raw.listening_events order by 1") == [
+    assert desk.setup.sql("select content_id is null from raw.listening_events order by 1") == [
         (False,),
         (True,),
         (True,),
@@ -153,7 +153,7 @@ def test_a_play_of_unknown_content_is_an_event_without_content(desk: Desk) -> No
 
 def test_two_users_share_contents(desk: Desk) -> None:
     desk.hand_in(titled("Song", 10))
-    desk.house.add_user("bob")
+    desk.setup.add_user("bob")
     path = write_rows(desk._folder / "bob.zip", titled("Song", 5), titled("Song", 6))
-    assert desk.house.bring(path, "bob").accounting.loaded == 2
-    assert desk.house.sql("select count(*), count(distinct content_id) from raw.listening_events") == [(3, 1)]
+    assert desk.setup.bring(path, "bob").accounting.loaded == 2
+    assert desk.setup.sql("select count(*), count(distinct content_id) from raw.listening_events") == [(3, 1)]

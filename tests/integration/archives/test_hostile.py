@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline.core.errors import BadInput
-from myi_pipeline.simulator.hostile import (
+from myi_pipeline.errors import BadInput
+from tests.hostile.documents import huge_string
+from tests.hostile.makers import (
     BROKEN_MEMBERS,
     BROKEN_ZIPS,
     ODD_MEMBERS,
@@ -17,8 +18,7 @@ from myi_pipeline.simulator.hostile import (
     WRONG_PACKAGES,
     Maker,
 )
-from myi_pipeline.simulator.hostile_json import huge_string
-from tests.integration.imports.house import STAGING, House, row, write_rows
+from tests.integration.archives.setups import STAGING, Setup, row, write_rows
 
 # Four times what a row may take does as well as the 32 MB that it has elsewhere, in a tenth of the time.
 CUT_SHORT = BROKEN_MEMBERS | {"huge_string": partial(huge_string, size=4 * 1024 * 1024)}
@@ -30,10 +30,10 @@ union all select 'contents' from raw.contents union all select 'days' from ops.c
 
 
 @pytest.fixture(scope="module")
-def house(house_of_module: House) -> House:
+def setup(setup_of_module: Setup) -> Setup:
     """One for all: what is refused leaves no trace, so nothing needs emptying."""
-    house_of_module.add_user()
-    return house_of_module
+    setup_of_module.add_user()
+    return setup_of_module
 
 
 def by_name(makers: dict[str, Maker]) -> Any:
@@ -41,46 +41,46 @@ def by_name(makers: dict[str, Maker]) -> Any:
 
 
 @by_name(REFUSED)
-def test_refused_by_name_before_anything_is_loaded(house: House, archive_path: Path, maker: Maker) -> None:
+def test_refused_by_name_before_anything_is_loaded(setup: Setup, archive_path: Path, maker: Maker) -> None:
     maker(archive_path)
     with pytest.raises(BadInput) as refusal:
-        house.bring(archive_path)
+        setup.bring(archive_path)
     assert archive_path.name in f"{refusal.value} {refusal.value.place}"
-    assert house.sql(TRACES) == []
+    assert setup.sql(TRACES) == []
 
 
 @by_name(CUT_SHORT)
 def test_a_broken_file_is_refused_or_keeps_what_lies_before_the_break(
-    shared_house: House, archive_path: Path, maker: Maker
+    shared_setup: Setup, archive_path: Path, maker: Maker
 ) -> None:
     try:
-        result = shared_house.bring(maker(archive_path))
+        result = shared_setup.bring(maker(archive_path))
     except BadInput as refusal:
         found = f"{refusal} {refusal.place}"
         assert archive_path.name in found or "Streaming_History" in found
-        assert shared_house.sql("select from raw.listening_events") == []
+        assert shared_setup.sql("select 1 from raw.listening_events") == []
         return
     (file,) = result.files
     counts = file.accounting
     assert counts.unaccounted == 0
-    assert shared_house.one("select count(*) from raw.listening_events") == counts.loaded
-    assert shared_house.one("select count(*) from ops.quarantine") == counts.quarantined
-    assert shared_house.sql(STAGING) == []
+    assert shared_setup.one("select count(*) from raw.listening_events") == counts.loaded
+    assert shared_setup.one("select count(*) from ops.quarantine") == counts.quarantined
+    assert shared_setup.sql(STAGING) == []
     if file.error:
         assert result.status == "completed_with_errors"
         assert "Streaming_History" in file.error
     else:
         assert counts.quarantined > 0
     # What is whole comes in beside it, and the broken one again changes nothing.
-    shared_house.bring(write_rows(archive_path.with_name("good.zip"), row()))
-    again = shared_house.bring(archive_path)
+    shared_setup.bring(write_rows(archive_path.with_name("good.zip"), row()))
+    again = shared_setup.bring(archive_path)
     assert (again.accounting.loaded, again.accounting.present) == (0, counts.loaded)
-    assert shared_house.one("select count(*) from ops.quarantine") == counts.quarantined
+    assert shared_setup.one("select count(*) from ops.quarantine") == counts.quarantined
 
 
 @by_name(ODD_MEMBERS)
-def test_what_is_only_odd_is_taken_row_by_row(shared_house: House, archive_path: Path, maker: Maker) -> None:
-    result = shared_house.bring(maker(archive_path))
+def test_what_is_only_odd_is_taken_row_by_row(shared_setup: Setup, archive_path: Path, maker: Maker) -> None:
+    result = shared_setup.bring(maker(archive_path))
     assert result.status == "completed"
     assert result.accounting.loaded > 0
     assert result.accounting.unaccounted == 0

@@ -17,11 +17,11 @@ import psutil
 import psycopg
 import pytest
 
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator import ArchiveTruth
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.imports.conftest import Archives
-from tests.integration.imports.house import CONTENTS, EVENTS, SPANS, STAGING, House
-from tests.integration.imports.importer_process import Order, Outcome
+from tests.integration.archives.conftest import Archives
+from tests.integration.archives.importer_process import Order, Outcome
+from tests.integration.archives.setups import CONTENTS, EVENTS, SPANS, STAGING, Setup
 
 REPOSITORY = Path(__file__).parents[3]
 UNHEARD = """
@@ -45,16 +45,16 @@ limit 1
 class Importer:
     """The other process. `label` is on its command line and on that of every process that it forks."""
 
-    house: House
+    setup: Setup
     label: str
     process: subprocess.Popen[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        command = [sys.executable, "-m", "tests.integration.imports.importer_process", self.label]
+        command = [sys.executable, "-m", "tests.integration.archives.importer_process", self.label]
         self.process = subprocess.Popen(
             command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        self._write({role.value: self.house.warehouse.url(role) for role in Role})
+        self._write({role.value: self.setup.warehouse.url(role) for role in Role})
 
     def _write(self, document: object) -> None:
         assert self.process.stdin is not None
@@ -98,8 +98,8 @@ class Importer:
 
 
 @pytest.fixture
-def importer(shared_house: House) -> Iterator[Importer]:
-    importer = Importer(shared_house, f"importer-of-{os.getpid()}-{shared_house.warehouse.database}")
+def importer(shared_setup: Setup) -> Iterator[Importer]:
+    importer = Importer(shared_setup, f"importer-of-{os.getpid()}-{shared_setup.warehouse.database}")
     try:
         yield importer
     finally:
@@ -110,7 +110,7 @@ def importer(shared_house: House) -> Iterator[Importer]:
 class Bench:
     """Imports `truth`, on top of `before`, over and over from nothing; knows what must come of it."""
 
-    house: House
+    setup: Setup
     importer: Importer
     truth: ArchiveTruth
     before: tuple[ArchiveTruth, ...] = ()
@@ -125,13 +125,13 @@ class Bench:
         assert self.trouble() == []
 
     def reset(self) -> None:
-        self.house.empty()
-        self.house.add_user()
+        self.setup.empty()
+        self.setup.add_user()
         for truth in self.before:
             assert self.importer.run(Order(path=str(truth.path))).code == 0
 
     def found(self) -> list[Any]:
-        with self.house.warehouse.connect(Role.OWNER) as connection:
+        with self.setup.warehouse.connect(Role.OWNER) as connection:
             return [self._ask(connection, query) for query in (EVENTS, CONTENTS, SPANS)]
 
     def _ask(self, connection: psycopg.Connection[Any], query: str) -> list[Any]:
@@ -144,7 +144,7 @@ class Bench:
             for what, found, expected in zip(("events", "contents", "spans"), self.found(), self.expected, strict=True)
             if found != expected
         ]
-        with self.house.warehouse.connect(Role.OWNER) as connection:
+        with self.setup.warehouse.connect(Role.OWNER) as connection:
             (attempt,) = self._ask(connection, ATTEMPT)
             refused = self.truth.quarantined.total()
             counts = (self.truth.rows, self.truth.distinct, self.truth.identical, refused, refused)
@@ -195,9 +195,9 @@ def kill_at_random(make_bench: Callable[..., Bench], archives: Archives, *, kill
 
 
 @pytest.fixture
-def make_bench(shared_house: House, importer: Importer) -> Callable[..., Bench]:
+def make_bench(shared_setup: Setup, importer: Importer) -> Callable[..., Bench]:
     def make(truth: ArchiveTruth, before: tuple[ArchiveTruth, ...] = ()) -> Bench:
-        return Bench(shared_house, importer, truth, before)
+        return Bench(shared_setup, importer, truth, before)
 
     return make
 
@@ -221,8 +221,8 @@ def test_a_cursor_that_is_committed_before_its_rows_is_noticed(
 ) -> None:
     bench = make_bench(archives.whole)
     path = str(bench.truth.path)
-    bench.house.sql("create table load.cursor (batch_id int, first_row bigint)")
-    bench.house.sql("grant all on load.cursor to public")
+    bench.setup.sql("create table load.cursor (batch_id int, first_row bigint)")
+    bench.setup.sql("grant all on load.cursor to public")
     try:
         bench.reset()
         steps = bench.importer.run(Order(path=path, is_broken=True)).steps
@@ -235,4 +235,4 @@ def test_a_cursor_that_is_committed_before_its_rows_is_noticed(
                 break
         assert "events differ" in found
     finally:
-        bench.house.sql("drop table load.cursor")
+        bench.setup.sql("drop table load.cursor")

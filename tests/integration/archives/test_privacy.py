@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from myi_pipeline.core.errors import BadInput
-from myi_pipeline.services.import_results import ImportProgress
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.imports.conftest import set_steps
-from tests.integration.imports.house import House, row, write_files
+from myi_pipeline.archives.accounting import ImportProgress
+from myi_pipeline.errors import BadInput
+from myi_pipeline.postgres.connections import Role
+from tests.integration.archives.conftest import set_steps
+from tests.integration.archives.setups import Setup, row, write_files
 
 SECRETS = {
     "ip_addr": "198.51.100.23",
@@ -39,25 +39,25 @@ where c.relkind in ('r', 'p', 'm') and c.relnamespace::regnamespace::text in ('a
 """
 
 
-def leaks(house: House) -> list[tuple[str, str]]:
+def leaks(setup: Setup) -> list[tuple[str, str]]:
     """Rows that hold a secret as text, or as the bytes of that text."""
     wanted = [value.casefold() for value in SECRETS.values()]
     wanted += [value.encode().hex() for value in SECRETS.values()]
     rows: list[tuple[str, str]] = []
-    connect = house.warehouse.connect
+    connect = setup.warehouse.connect
     with connect(Role.OWNER) as owner, connect(Role.INGEST) as ingest:
         for query, is_staging in owner.execute(TABLES.encode()).fetchall():
             rows += (ingest if is_staging else owner).execute(query).fetchall()
     return [(table, text) for table, text in rows if any(secret in text.casefold() for secret in wanted)]
 
 
-def test_the_search_finds_what_it_looks_for(shared_house: House) -> None:
-    shared_house.sql("update app.users set display_name = %s", SECRETS["username"].upper())
-    assert [table for table, _ in leaks(shared_house)] == ["app.users"]
+def test_the_search_finds_what_it_looks_for(shared_setup: Setup) -> None:
+    shared_setup.sql("update app.users set display_name = %s", SECRETS["username"].upper())
+    assert [table for table, _ in leaks(shared_setup)] == ["app.users"]
 
 
 def test_nothing_personal_is_stored_anywhere(
-    shared_house: House, archive_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared_setup: Setup, archive_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_steps(monkeypatch, batch=4, chunk=4)
     rows = [row(second, **SECRETS) for second in range(20)]
@@ -66,32 +66,32 @@ def test_nothing_personal_is_stored_anywhere(
 
     def look(progress: ImportProgress) -> None:
         if progress.stage == "loading":
-            found.extend(leaks(shared_house))
+            found.extend(leaks(shared_setup))
 
     name = "MyData/endsong_{}.json".format
-    result = shared_house.bring(
+    result = shared_setup.bring(
         write_files(archive_path, {name(0): rows, name(1): [row(900, **SECRETS)], name(2): [row(901, username="bob")]}),
         on_progress=look,
     )
     assert result.accounting.quarantined == len(BAD)
     assert result.warnings
     assert found == []
-    assert leaks(shared_house) == []
+    assert leaks(shared_setup) == []
     shown = repr(result.as_dict())
     assert not any(value in shown for value in SECRETS.values())
 
 
 def test_nothing_personal_is_in_the_words_of_a_refusal(
-    shared_house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    shared_setup: Setup, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = tmp_path / "endsong_0.json"
     broken.write_text(
         f'[{{"username": "{SECRETS["username"]}", "ip_addr": "{SECRETS["ip_addr"]}" oops', encoding="utf-8"
     )
     try:
-        words = str(shared_house.bring(broken).files[0].error)
+        words = str(shared_setup.bring(broken).files[0].error)
     except BadInput as error:
         words = f"{error} {error.place} {error.rule}"
     assert words
     assert not any(value in words + caplog.text for value in SECRETS.values())
-    assert leaks(shared_house) == []
+    assert leaks(shared_setup) == []

@@ -14,14 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from myi_pipeline.core.errors import Transient
-from myi_pipeline.services.import_results import ImportResult
+from myi_pipeline.archives.accounting import ImportResult
+from myi_pipeline.catalogue.staging import StagingTables
+from myi_pipeline.errors import Transient
+from myi_pipeline.postgres.connections import Role, Warehouse, retry_conflicts
 from myi_pipeline.simulator import ArchiveTruth
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.loading.conflicts import retry_conflicts
-from myi_pipeline.warehouse.loading.staging import StagingTables
-from tests.integration.imports.conftest import Archives, set_steps
-from tests.integration.imports.house import STAGING, House, row, write_files
+from tests.integration.archives.conftest import Archives, set_steps
+from tests.integration.archives.setups import STAGING, Setup, row, write_files
 
 pytestmark = pytest.mark.usefixtures("small_steps")
 
@@ -38,34 +37,34 @@ def true_keys(*truths: ArchiveTruth) -> int:
     return together.total()
 
 
-def test_the_same_archive_again_touches_nothing_at_all(shared_house: House, archives: Archives) -> None:
+def test_the_same_archive_again_touches_nothing_at_all(shared_setup: Setup, archives: Archives) -> None:
     for truth in (archives.whole, archives.account):
-        shared_house.bring(truth.path)
-    before = shared_house.untouched()
+        shared_setup.bring(truth.path)
+    before = shared_setup.untouched()
     assert {what: count for what, count, _ in before}["events"] > 1_500
     for truth in (archives.account, archives.whole):
-        again = shared_house.bring(truth.path)
+        again = shared_setup.bring(truth.path)
         assert (again.accounting.loaded, again.accounting.present) == (0, truth.distinct)
-    assert shared_house.untouched() == before
+    assert shared_setup.untouched() == before
 
 
-def test_overlapping_vintages_give_the_same_events_in_either_order(shared_house: House, archives: Archives) -> None:
+def test_overlapping_vintages_give_the_same_events_in_either_order(shared_setup: Setup, archives: Archives) -> None:
     found = []
     for order in ((archives.older, archives.newer), (archives.newer, archives.older)):
-        shared_house.empty()
-        shared_house.add_user()
-        loaded = [shared_house.bring(truth.path).accounting.loaded for truth in order]
+        shared_setup.empty()
+        shared_setup.add_user()
+        loaded = [shared_setup.bring(truth.path).accounting.loaded for truth in order]
         assert loaded[0] == order[0].distinct
         assert 0 < loaded[1] < order[1].distinct
-        found.append(shared_house.keys())
+        found.append(shared_setup.keys())
     assert found[0] == found[1]
     assert len(found[0]) == true_keys(archives.older, archives.newer)
 
 
-def test_account_data_stands_beside_extended_history(shared_house: House, archives: Archives) -> None:
+def test_account_data_stands_beside_extended_history(shared_setup: Setup, archives: Archives) -> None:
     for truth in (archives.account, archives.whole, archives.account):
-        shared_house.bring(truth.path)
-    by_source = dict(shared_house.sql("select source_id, count(*) from raw.listening_events group by 1"))
+        shared_setup.bring(truth.path)
+    by_source = dict(shared_setup.sql("select source_id, count(*) from raw.listening_events group by 1"))
     assert by_source == {1: archives.whole.distinct, 2: archives.account.distinct}
 
 
@@ -87,29 +86,29 @@ def meet_before_interning(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 
 
 def test_two_archives_of_one_user_at_once(
-    shared_house: House, archives: Archives, monkeypatch: pytest.MonkeyPatch
+    shared_setup: Setup, archives: Archives, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meet_before_interning(monkeypatch, 2)
-    results = at_once(lambda: shared_house.bring(archives.older.path), lambda: shared_house.bring(archives.newer.path))
+    results = at_once(lambda: shared_setup.bring(archives.older.path), lambda: shared_setup.bring(archives.newer.path))
     assert [result.status for result in results] == ["completed", "completed"]
-    keys = shared_house.keys()
+    keys = shared_setup.keys()
     assert len(keys) == len(set(keys)) == true_keys(archives.older, archives.newer)
     assert sum(result.accounting.loaded for result in results) == len(keys)
-    assert shared_house.sql(STAGING) == []
+    assert shared_setup.sql(STAGING) == []
 
 
-def test_the_same_archive_twice_at_once_is_imported_once(shared_house: House, archives: Archives) -> None:
-    results = at_once(*[lambda: shared_house.bring(archives.whole.path)] * 2)
+def test_the_same_archive_twice_at_once_is_imported_once(shared_setup: Setup, archives: Archives) -> None:
+    results = at_once(*[lambda: shared_setup.bring(archives.whole.path)] * 2)
     first, second = sorted(results, key=lambda result: result.attempt)
     assert (first.attempt, second.attempt) == (1, 2)
     assert (first.accounting.loaded, second.accounting.loaded) == (archives.whole.distinct, 0)
     assert second.accounting.present == archives.whole.distinct
-    assert shared_house.sql("select status, attempt from app.imports") == [("completed", 2)]
-    assert shared_house.one("select count(*) from raw.listening_events") == archives.whole.distinct
+    assert shared_setup.sql("select status, attempt from app.imports") == [("completed", 2)]
+    assert shared_setup.one("select count(*) from raw.listening_events") == archives.whole.distinct
 
 
 def test_users_whose_plays_come_in_opposite_orders_do_not_lock_each_other_out(
-    shared_house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared_setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two loads that intern names in two orders deadlock; so do two that insert one user's plays in two orders."""
     rows = [
@@ -126,19 +125,19 @@ def test_users_whose_plays_come_in_opposite_orders_do_not_lock_each_other_out(
     name = "MyData/endsong_{}.json".format
     forwards = write_files(tmp_path / "a.zip", {name(0): rows[:200], name(1): rows[200:]})
     backwards = write_files(tmp_path / "b.zip", {name(0): other[:200:-1], name(1): other[200::-1]})
-    shared_house.add_user("bob")
+    shared_setup.add_user("bob")
     set_steps(monkeypatch, batch=400, chunk=400)
     meet_before_interning(monkeypatch, 4)
     results = at_once(
-        lambda: shared_house.bring(forwards, "ana"),
-        lambda: shared_house.bring(backwards, "bob"),
-        lambda: shared_house.bring(backwards, "ana"),
-        lambda: shared_house.bring(forwards, "bob"),
+        lambda: shared_setup.bring(forwards, "ana"),
+        lambda: shared_setup.bring(backwards, "bob"),
+        lambda: shared_setup.bring(backwards, "ana"),
+        lambda: shared_setup.bring(forwards, "bob"),
     )
     assert {result.status for result in results} == {"completed"}
-    by_user = shared_house.sql("select count(*) from raw.listening_events group by user_id")
+    by_user = shared_setup.sql("select count(*) from raw.listening_events group by user_id")
     assert by_user == [(401,), (401,)]
-    assert shared_house.one("select count(*) from raw.contents") == 400
+    assert shared_setup.one("select count(*) from raw.contents") == 400
 
 
 @pytest.mark.parametrize("failures", [2, 6])
@@ -161,7 +160,7 @@ def test_a_transaction_that_stands_in_anothers_way_is_tried_again_but_not_for_ev
 
 
 def test_an_import_waits_out_who_holds_its_locks(
-    shared_house: House, archives: Archives, monkeypatch: pytest.MonkeyPatch
+    shared_setup: Setup, archives: Archives, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than a lock may be waited for: the transaction is tried again."""
     connect = Warehouse.connect
@@ -173,11 +172,11 @@ def test_an_import_waits_out_who_holds_its_locks(
         return connection
 
     monkeypatch.setattr(Warehouse, "connect", impatient)
-    with shared_house.warehouse.connect(Role.OWNER) as holder:
+    with shared_setup.warehouse.connect(Role.OWNER) as holder:
         holder.execute("select pg_advisory_xact_lock(hashtext('myi.intern_contents'))")
         holder.execute("select pg_advisory_xact_lock(hashtext('myi.event_partitions'))")
         with ThreadPoolExecutor(1) as pool:
-            importing = pool.submit(shared_house.bring, archives.account.path)
+            importing = pool.submit(shared_setup.bring, archives.account.path)
             time.sleep(1)
             assert not importing.done()
             holder.rollback()

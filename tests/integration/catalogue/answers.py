@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from myi_pipeline.core.catalogue import PolledTrack
-from myi_pipeline.spotify.catalogue import polled_track
-from myi_pipeline.spotify.models import Track
+from myi_pipeline.catalogue.records import PolledTrack
+from myi_pipeline.catalogue.spotify_answers import polled_track
+from myi_pipeline.providers.spotify.models import Track
 
 START = datetime(2020, 2, 1, tzinfo=UTC)
 

@@ -11,15 +11,16 @@ from uuid import uuid4
 
 import pytest
 
-from myi_pipeline.core.catalogue import PolledTrack
-from myi_pipeline.core.plays import ContentKind, make_content
-from myi_pipeline.services.enrich_catalogue import EnrichmentResult, catalogue_status, enrich_catalogue
+from myi_pipeline.catalogue import catalogue_store, enrichment_queue
+from myi_pipeline.catalogue.enrichment import EnrichmentResult, catalogue_status, enrich_catalogue
+from myi_pipeline.catalogue.enrichment_queue import Connection, Entry
+from myi_pipeline.catalogue.most_played import Kind, Played
+from myi_pipeline.catalogue.plays import ContentKind, make_content
+from myi_pipeline.catalogue.records import PolledTrack
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator.live import AppSpec, Fault
 from myi_pipeline.simulator.live.world import TrackEntry
-from myi_pipeline.warehouse import catalogue_queue, catalogue_store
-from myi_pipeline.warehouse.catalogue_queue import Connection, Entry
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.credentials.conftest import House, HouseMaker
+from tests.integration.credentials.conftest import Setup, SetupMaker
 
 PLAYED = datetime(2020, 2, 1, tzinfo=UTC)
 PLAYS = "select user_id, played_at, content_id, ms_played from raw.listening_events order by 2"
@@ -36,14 +37,14 @@ STATES = "select state, count(*)::int from ops.catalogue_queue group by 1"
 class Shop:
     """A warehouse with an archive's contents, the first of them played most, and the queue that follows."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
-        self.user = house.user("ana")
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.user = setup.user("ana")
 
     def archive(self, *tracks: TrackEntry) -> list[int]:
         """Contents and a play each, as an archive brings them; queued as the marts would have them."""
-        world, ids = self.house.simulator.control.world, []
-        with self.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        world, ids = self.setup.simulator.control.world, []
+        with self.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
             connection.execute("select ops.ensure_event_partitions('2020-02-01', '2020-02-02')")
             for number, track in enumerate(tracks):
                 thing = world.thing(track.thing)
@@ -64,33 +65,33 @@ class Shop:
         self.queue(*(("track", content_id, 1000 - number) for number, content_id in enumerate(ids)))
         return ids
 
-    def queue(self, *wanted: tuple[str, int, int]) -> None:
-        rows = [{"entity_kind": kind, "entity_id": number, "plays": plays} for kind, number, plays in wanted]
-        with self.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-            catalogue_queue.fill(connection, rows, now=self.house.clock.now())
+    def queue(self, *wanted: tuple[Kind, int, int]) -> None:
+        rows = [Played(*each) for each in wanted]
+        with self.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+            enrichment_queue.fill(connection, rows, now=self.setup.clock.now())
 
     def enrich(self, **options: Any) -> EnrichmentResult:
-        house = self.house
-        settings = house.settings.model_copy(update=options.pop("settings", {}))
-        return enrich_catalogue(settings, house.warehouse, clock=house.clock, sleep=house.sleep, **options)
+        setup = self.setup
+        settings = setup.settings.model_copy(update=options.pop("settings", {}))
+        return enrich_catalogue(settings, setup.warehouse, clock=setup.clock, sleep=setup.sleep, **options)
 
     def tracks(self, wanted: Callable[[TrackEntry], bool], count: int) -> list[TrackEntry]:
         found = [
-            each for each in self.house.simulator.control.world.tracks.values() if each.archive_id and wanted(each)
+            each for each in self.setup.simulator.control.world.tracks.values() if each.archive_id and wanted(each)
         ]
         assert len(found) >= count
         return found[:count]
 
     def calls(self, kind: str = "tracks") -> int:
-        counts = self.house.simulator.control.call_counts()
+        counts = self.setup.simulator.control.call_counts()
         return sum(count for call, count in counts.items() if f"/{kind}/" in call[2])
 
     def states(self) -> dict[str, int]:
-        return dict(self.house.sql(STATES))
+        return dict(self.setup.sql(STATES))
 
     def due_in(self) -> timedelta:
-        ((due_at,),) = self.house.sql("select due_at from ops.catalogue_queue where state = 'waiting'")
-        return due_at - self.house.clock.now()  # type: ignore[no-any-return]
+        ((due_at,),) = self.setup.sql("select due_at from ops.catalogue_queue where state = 'waiting'")
+        return due_at - self.setup.clock.now()  # type: ignore[no-any-return]
 
 
 def plain(track: TrackEntry) -> bool:
@@ -106,29 +107,29 @@ def gone(track: TrackEntry) -> bool:
 
 
 @pytest.fixture
-def shop(house: House) -> Shop:
-    house.sign_in(house.open())
-    return Shop(house)
+def shop(setup: Setup) -> Shop:
+    setup.sign_in(setup.open())
+    return Shop(setup)
 
 
 def test_what_an_archive_names_is_asked_for_once_and_its_plays_stay(shop: Shop) -> None:
     relinked, removed = shop.tracks(moved, 2), shop.tracks(gone, 1)
     shop.archive(*shop.tracks(plain, 5), *relinked, *removed)
-    before = shop.house.sql(PLAYS)
+    before = shop.setup.sql(PLAYS)
     result = shop.enrich()
     assert (result.answered, result.relinked, result.gone, result.failed) == (5, 2, 1, 0)
     assert (result.reason, shop.calls()) == ("nothing is due", 8)
-    assert shop.house.sql(PLAYS) == before
+    assert shop.setup.sql(PLAYS) == before
 
-    world = shop.house.simulator.control.world
-    known = {uri.rpartition(":")[2]: rest for uri, *rest in shop.house.sql(KNOWN)}
+    world = shop.setup.simulator.control.world
+    known = {uri.rpartition(":")[2]: rest for uri, *rest in shop.setup.sql(KNOWN)}
     for track in [*shop.tracks(plain, 5), *relinked]:
         thing = world.thing(track.thing)
         assert known[track.archive_id or ""] == [f"spotify:track:{track.api_id}", thing.duration_ms, track.isrc]
     assert known[removed[0].archive_id or ""][1:] == [None, None]
 
     assert shop.enrich().asked == 0
-    shop.house.clock.advance(timedelta(days=400))
+    shop.setup.clock.advance(timedelta(days=400))
     assert shop.enrich().asked == 0
     assert shop.calls() == 8
 
@@ -138,23 +139,23 @@ def test_the_most_played_comes_first_and_artists_and_albums_last(shop: Shop) -> 
     first, second, third, fourth = shop.archive(*tracks)
     shop.queue(("track", third, 5_000))
     assert shop.enrich(most_calls=1).reason == "as many ids as wanted were asked for"
-    ((artist,),) = shop.house.sql("select distinct artist_id from raw.artists where uri is not null limit 1")
+    ((artist,),) = shop.setup.sql("select distinct artist_id from raw.artists where uri is not null limit 1")
     shop.queue(("artist", artist, 999_999))
     shop.enrich(most_calls=2)
     asked = "select entity_id from ops.catalogue_queue where state = 'answered' order by answered_at, plays desc"
-    assert [number for (number,) in shop.house.sql(asked)] == [third, first, second]
+    assert [number for (number,) in shop.setup.sql(asked)] == [third, first, second]
     shop.enrich()
-    ((last,),) = shop.house.sql("select count(*) from ops.catalogue_queue where state <> 'answered'")
+    ((last,),) = shop.setup.sql("select count(*) from ops.catalogue_queue where state <> 'answered'")
     assert last == 0
     assert shop.calls("artists") == 1
-    assert fourth in {row[0] for row in shop.house.sql("select content_id from raw.contents where isrc is not null")}
+    assert fourth in {row[0] for row in shop.setup.sql("select content_id from raw.contents where isrc is not null")}
     pictures = "select count(*) from raw.pictures where entity_kind = 'artist' and entity_id = %s"
-    assert shop.house.sql(pictures, artist) == [(3,)]
+    assert shop.setup.sql(pictures, artist) == [(3,)]
 
 
 def test_what_a_poll_has_told_meanwhile_is_not_asked(shop: Shop) -> None:
     ids = shop.archive(*shop.tracks(plain, 2))
-    shop.house.sql("update raw.contents set duration_ms = 1, isrc = 'X' where content_id = %s", ids[0])
+    shop.setup.sql("update raw.contents set duration_ms = 1, isrc = 'X' where content_id = %s", ids[0])
     assert shop.enrich().answered == 1
     assert shop.calls() == 1
 
@@ -183,8 +184,8 @@ def test_broken_without_leases_two_workers_ask_for_the_same(shop: Shop, monkeypa
         connection.execute("update ops.catalogue_queue set state = 'answered' where entity_id = %s", (entry.entity_id,))
         return True
 
-    monkeypatch.setattr(catalogue_queue, "lease", no_lease)
-    monkeypatch.setattr(catalogue_queue, "finish", finish)
+    monkeypatch.setattr(enrichment_queue, "lease", no_lease)
+    monkeypatch.setattr(enrichment_queue, "finish", finish)
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(lambda _: shop.enrich(), range(3)))
     assert shop.calls() > 40
@@ -192,14 +193,14 @@ def test_broken_without_leases_two_workers_ask_for_the_same(shop: Shop, monkeypa
 
 def test_whoever_dies_lets_go_after_five_minutes_and_comes_too_late_to_change_anything(shop: Shop) -> None:
     shop.archive(*shop.tracks(plain, 2))
-    with shop.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-        dead = catalogue_queue.lease(connection, now=shop.house.clock.now())
+    with shop.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        dead = enrichment_queue.lease(connection, now=shop.setup.clock.now())
         assert dead is not None
         assert shop.enrich().answered == 1
-        shop.house.clock.advance(timedelta(minutes=5))
+        shop.setup.clock.advance(timedelta(minutes=5))
         assert shop.enrich().answered == 1
-        state = catalogue_queue.EntryState.GONE
-        assert not catalogue_queue.finish(connection, dead, state, now=shop.house.clock.now())
+        state = enrichment_queue.EntryState.GONE
+        assert not enrichment_queue.finish(connection, dead, state, now=shop.setup.clock.now())
     assert shop.states() == {"answered": 2}
 
 
@@ -215,25 +216,25 @@ def test_a_failure_is_tried_again_by_its_kind(
     shop: Shop, fault: dict[str, Any], least: timedelta, most: timedelta
 ) -> None:
     shop.archive(*shop.tracks(plain, 1))
-    control = shop.house.simulator.control
+    control = shop.setup.simulator.control
     control.fail(Fault(path="/v1/tracks/*", times=None, **fault))
     assert shop.enrich().failed == 1
     assert least - timedelta(seconds=1) <= shop.due_in() <= most
-    (count,) = catalogue_status(shop.house.warehouse)
+    (count,) = catalogue_status(shop.setup.warehouse)
     assert (count.waiting, count.failing) == (1, 1)
     # The second failure in a row waits twice as long; then it works, and nobody's circuit has heard of it.
-    shop.house.clock.advance(shop.due_in())
+    shop.setup.clock.advance(shop.due_in())
     shop.enrich()
     assert shop.due_in() > least * 2 - timedelta(seconds=1)
     control.clear_faults()
-    shop.house.clock.advance(shop.due_in())
+    shop.setup.clock.advance(shop.due_in())
     assert shop.enrich().answered == 1
-    assert shop.house.sql("select count(*) from ops.circuits where state <> 'closed'") == [(0,)]
+    assert shop.setup.sql("select count(*) from ops.circuits where state <> 'closed'") == [(0,)]
 
 
 def test_a_dead_network_ends_the_run_and_not_the_queue(shop: Shop) -> None:
     shop.archive(*shop.tracks(plain, 20))
-    shop.house.simulator.control.fail("status", status=502, path="/v1/tracks/*", times=None)
+    shop.setup.simulator.control.fail("status", status=502, path="/v1/tracks/*", times=None)
     result = shop.enrich()
     assert (result.failed, result.reason) == (5, "Spotify cannot be reached")
     assert shop.states() == {"waiting": 20}
@@ -245,39 +246,39 @@ def test_the_days_budget_is_kept_and_polls_go_on(shop: Shop) -> None:
     result = shop.enrich(settings=budget)
     assert (result.answered, result.failed, shop.calls()) == (5, 0, 5)
     assert result.retry_at is not None
-    assert timedelta(hours=23) < result.retry_at - shop.house.clock.now() <= timedelta(hours=24)
+    assert timedelta(hours=23) < result.retry_at - shop.setup.clock.now() <= timedelta(hours=24)
     user = shop.user
-    assert shop.house.open(**budget).call(user, lambda client, token: client.recently_played(token)).entries
-    shop.house.clock.advance(timedelta(hours=12))
+    assert shop.setup.open(**budget).call(user, lambda client, token: client.recently_played(token)).entries
+    shop.setup.clock.advance(timedelta(hours=12))
     assert shop.enrich(settings=budget).asked == 0
-    shop.house.clock.advance(timedelta(hours=12, minutes=5))
+    shop.setup.clock.advance(timedelta(hours=12, minutes=5))
     assert shop.enrich(settings=budget).answered == 5
 
 
-def test_a_client_id_that_spotify_silences_leaves_the_work_to_another(make_house: HouseMaker) -> None:
+def test_a_client_id_that_spotify_silences_leaves_the_work_to_another(make_setup: SetupMaker) -> None:
     redirect = "http://127.0.0.1:8898/callback"
-    house = make_house(apps=tuple(AppSpec(client_id=name, redirect_uris=(redirect,)) for name in ("one", "two")))
-    spotify = house.open()
-    house.sign_in(spotify, "ana", listener="listener-1", client_id="one")
-    house.sign_in(spotify, "ben", listener="listener-2", client_id="two")
-    shop = Shop(house)
+    setup = make_setup(apps=tuple(AppSpec(client_id=name, redirect_uris=(redirect,)) for name in ("one", "two")))
+    spotify = setup.open()
+    setup.sign_in(spotify, "ana", listener="listener-1", client_id="one")
+    setup.sign_in(spotify, "ben", listener="listener-2", client_id="two")
+    shop = Shop(setup)
     shop.archive(*shop.tracks(plain, 4))
-    house.simulator.control.fail("status", status=429, retry_after=85_771, client_id="one", path="/v1/tracks/*")
+    setup.simulator.control.fail("status", status=429, retry_after=85_771, client_id="one", path="/v1/tracks/*")
     result = shop.enrich()
     assert (result.answered, result.failed) == (4, 0)
     by_client = Counter[str]()
-    for call, count in house.simulator.control.call_counts().items():
+    for call, count in setup.simulator.control.call_counts().items():
         by_client[call[0]] += count if "/tracks/" in call[2] else 0
     assert by_client == {"one": 1, "two": 4}
 
 
 def test_a_login_that_ended_asks_no_more_and_costs_no_entry(shop: Shop) -> None:
     shop.archive(*shop.tracks(plain, 2))
-    shop.house.sql("update app.credentials set status = 'reauth_required'")
+    shop.setup.sql("update app.credentials set status = 'reauth_required'")
     result = shop.enrich()
-    assert (result.asked, result.reason) == (0, "nobody is signed in to Spotify whose login could ask")
-    shop.house.sql("update app.credentials set status = 'active'")
-    shop.house.simulator.control.fail("status", status=403, path="/v1/tracks/*", times=1)
+    assert (result.asked, result.reason) == (0, "no user has a login that can ask Spotify")
+    shop.setup.sql("update app.credentials set status = 'active'")
+    shop.setup.simulator.control.fail("status", status=403, path="/v1/tracks/*", times=1)
     assert shop.enrich().asked == 0
     assert shop.states() == {"waiting": 2}
     assert shop.enrich().answered == 2

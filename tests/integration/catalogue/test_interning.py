@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from myi_pipeline.core.catalogue import PolledTrack
-from myi_pipeline.spotify.catalogue import named_artist, polled_track
-from myi_pipeline.spotify.models import Artist, Track
-from myi_pipeline.warehouse import catalogue_store
-from myi_pipeline.warehouse.connections import Role
-from myi_pipeline.warehouse.loading import staging
-from myi_pipeline.warehouse.sql_files import load_statements
+from myi_pipeline.catalogue import catalogue_store, staging
+from myi_pipeline.catalogue.records import PolledTrack
+from myi_pipeline.catalogue.spotify_answers import named_artist, polled_track
+from myi_pipeline.postgres.connections import Role
+from myi_pipeline.postgres.sql_files import load_statements
+from myi_pipeline.providers.spotify.models import Artist, Track
+from tests.integration.archives.setups import Setup, account_row, row, write_account_rows, write_rows
 from tests.integration.catalogue.answers import START, answer, polled, uri
-from tests.integration.imports.house import House, account_row, row, write_account_rows, write_rows
 
 CREDITS = """
 select c.uri, a.name, a.uri, b.name, b.uri, o.uri
@@ -32,30 +31,30 @@ order by c.uri
 class Desk:
     """Archives and answers, one after the other."""
 
-    def __init__(self, house: House, folder: Path) -> None:
-        self.house, self._folder, self._numbers = house, folder, itertools.count(1_000_000)
+    def __init__(self, setup: Setup, folder: Path) -> None:
+        self.setup, self._folder, self._numbers = setup, folder, itertools.count(1_000_000)
 
     def learn(self, *tracks: PolledTrack) -> dict[str, int]:
-        self.house.close_ledger()
-        with self.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        self.setup.close_ledger()
+        with self.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
             return catalogue_store.intern_tracks(connection, tracks, batch_id=next(self._numbers))
 
     def hand_in(self, *rows: dict[str, object], account: bool = False) -> None:
         path = self._folder / f"{next(self._numbers)}.zip"
         (write_account_rows if account else write_rows)(path, *rows)
-        self.house.close_ledger()
-        self.house.bring(path)
+        self.setup.close_ledger()
+        self.setup.bring(path)
 
     def titles(self) -> list[str | None]:
         return [
-            title for (title,) in self.house.sql("select title from raw.contents where uri is not null order by uri")
+            title for (title,) in self.setup.sql("select title from raw.contents where uri is not null order by uri")
         ]
 
 
 @pytest.fixture
-def desk(shared_house: House, tmp_path: Path) -> Desk:
-    shared_house.sql("truncate raw.pictures")
-    return Desk(shared_house, tmp_path)
+def desk(shared_setup: Setup, tmp_path: Path) -> Desk:
+    shared_setup.sql("truncate raw.pictures")
+    return Desk(shared_setup, tmp_path)
 
 
 def archived(second: int, number: int = 1, **fields: object) -> dict[str, object]:
@@ -65,15 +64,15 @@ def archived(second: int, number: int = 1, **fields: object) -> dict[str, object
 def test_an_answer_fills_what_an_archive_cannot_know(desk: Desk) -> None:
     desk.hand_in(archived(10))
     track = polled(5)
-    assert desk.learn(track) == {track.content.key: desk.house.one("select content_id from raw.contents")}
-    assert desk.house.sql("select duration_ms, isrc, names_played_at = '2020-02-01 00:00:10Z' from raw.contents") == [
+    assert desk.learn(track) == {track.content.key: desk.setup.one("select content_id from raw.contents")}
+    assert desk.setup.sql("select duration_ms, isrc, names_played_at = '2020-02-01 00:00:10Z' from raw.contents") == [
         (200_000, "ZZABC2000001", True)
     ]
     band = ("Band", uri("artist", 1))
-    assert desk.house.sql(CREDITS) == [(uri("track", 1), *band, "Album", uri("album", 1), uri("artist", 1))]
-    assert desk.house.one("select count(*) from raw.artists") == desk.house.one("select count(*) from raw.albums") == 1
-    assert desk.house.changed_titles() == {"Song"}
-    assert desk.house.sql("select entity_kind, url, width from raw.pictures") == [
+    assert desk.setup.sql(CREDITS) == [(uri("track", 1), *band, "Album", uri("album", 1), uri("artist", 1))]
+    assert desk.setup.one("select count(*) from raw.artists") == desk.setup.one("select count(*) from raw.albums") == 1
+    assert desk.setup.changed_titles() == {"Song"}
+    assert desk.setup.sql("select entity_kind, url, width from raw.pictures") == [
         ("album", "https://i.scdn.co/image/1", 64)
     ]
 
@@ -88,7 +87,7 @@ def test_the_latest_play_names_a_track_whoever_tells_of_it(desk: Desk, order: tu
     for step in order:
         steps[step]()
     assert desk.titles() == ["New"]
-    assert desk.house.sql("select names_played_at = '2020-02-01 00:00:20Z', duration_ms from raw.contents") == [
+    assert desk.setup.sql("select names_played_at = '2020-02-01 00:00:20Z', duration_ms from raw.contents") == [
         (True, 200_000)
     ]
 
@@ -110,10 +109,10 @@ def test_two_artists_of_one_name_stay_two_and_so_do_their_albums(desk: Desk) -> 
         # Nobody has told whose this one is.
         (uri("track", 3), "Band", uri("artist", 1), "Album", uri("album", 1), uri("artist", 1)),
     ]
-    assert desk.house.sql(CREDITS) == expected
+    assert desk.setup.sql(CREDITS) == expected
     # An archive, which knows names alone, mixes them up no more.
     desk.hand_in(archived(30, 1), archived(31, 2), archived(32, 3))
-    assert desk.house.sql(CREDITS) == expected
+    assert desk.setup.sql(CREDITS) == expected
 
 
 def test_broken_archives_that_go_by_names_alone_mix_them_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,26 +122,26 @@ def test_broken_archives_that_go_by_names_alone_mix_them_up(desk: Desk, monkeypa
     def forgetful(name: str) -> tuple[str, ...]:
         return tuple(statement.replace(kept, "when false then c.artist_id ") for statement in load_statements(name))
 
-    assert any(kept in statement for statement in load_statements("load/intern_contents"))
+    assert any(kept in statement for statement in load_statements("catalogue/load/intern_contents"))
     monkeypatch.setattr(staging, "load_statements", forgetful)
     desk.learn(polled(10, 1), polled(11, 2, artist=(2, "Band"), album=(2, "Album")))
     desk.hand_in(archived(31, 2))
-    assert [artist for _, _, artist, *_ in desk.house.sql(CREDITS)] == [uri("artist", 1)] * 2
+    assert [artist for _, _, artist, *_ in desk.setup.sql(CREDITS)] == [uri("artist", 1)] * 2
 
 
 def test_an_artist_that_takes_another_name_stays_one(desk: Desk) -> None:
     desk.learn(polled(1, 1), polled(2, 2, title="Other"))
     desk.learn(polled(3, 1, artist=(1, "Band!")))
-    assert desk.house.sql("select name, uri from raw.artists") == [("Band!", uri("artist", 1))]
+    assert desk.setup.sql("select name, uri from raw.artists") == [("Band!", uri("artist", 1))]
     # Both tracks now show another artist.
-    assert desk.house.changed_titles() == {"Song", "Other"}
+    assert desk.setup.changed_titles() == {"Song", "Other"}
 
 
 def test_a_compilation_is_one_album_of_several_artists(desk: Desk) -> None:
     hits = {"album": (9, "Hits"), "album_artist": (99, "Various Artists")}
     desk.learn(polled(1, 1, artist=(1, "Band"), **hits), polled(2, 2, artist=(2, "Choir"), **hits))
-    assert desk.house.sql("select name, uri from raw.albums") == [("Hits", uri("album", 9))]
-    assert [(who, album) for _, who, _, album, _, _ in desk.house.sql(CREDITS)] == [("Band", "Hits"), ("Choir", "Hits")]
+    assert desk.setup.sql("select name, uri from raw.albums") == [("Hits", uri("album", 9))]
+    assert [(who, album) for _, who, _, album, _, _ in desk.setup.sql(CREDITS)] == [("Band", "Hits"), ("Choir", "Hits")]
 
 
 def test_the_albums_that_archives_name_are_found_again(desk: Desk) -> None:
@@ -150,27 +149,27 @@ def test_the_albums_that_archives_name_are_found_again(desk: Desk) -> None:
         archived(1, master_metadata_album_artist_name="Various Artists", master_metadata_album_album_name="Hits")
     )
     desk.learn(polled(9, album=(9, "Hits"), album_artist=(99, "Various Artists")))
-    assert desk.house.sql("select name, uri from raw.albums") == [("Hits", uri("album", 9))]
+    assert desk.setup.sql("select name, uri from raw.albums") == [("Hits", uri("album", 9))]
 
 
 def test_aliases_of_names_follow_answers_too(desk: Desk) -> None:
     aliases = "select count(*) from raw.content_aliases where reason = 'only_match_by_name'"
     desk.hand_in(account_row(), account=True)
     desk.learn(polled(1, 1, title="SONG"))
-    assert desk.house.one(aliases) == 1
+    assert desk.setup.one(aliases) == 1
     desk.learn(polled(2, 2, title="song"))
-    assert desk.house.one(aliases) == 0
+    assert desk.setup.one(aliases) == 0
 
 
 def relinked(desk: Desk, *pairs: tuple[int, int]) -> dict[str, str]:
     """Relinks contents by the numbers in their URIs; returns all aliases."""
-    ids = {number: key for key, number in desk.house.sql("select content_id, uri from raw.contents")}
-    with desk.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+    ids = {number: key for key, number in desk.setup.sql("select content_id, uri from raw.contents")}
+    with desk.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for one, other in pairs:
             numbers = {"content_id": ids[uri("track", one)], "answering_id": ids[uri("track", other)]}
             catalogue_store.relink(connection, **numbers)
     query = "select coalesce(c.uri, c.title), k.uri from raw.content_aliases join raw.contents c using (content_id)"
-    found = desk.house.sql(f"{query} join raw.contents k on k.content_id = canonical_id")
+    found = desk.setup.sql(f"{query} join raw.contents k on k.content_id = canonical_id")
     return {name[-1]: canonical[-1] for name, canonical in found}
 
 
@@ -195,21 +194,21 @@ def test_a_relinked_track_is_one_with_its_namesake_for_names(desk: Desk) -> None
 
 def test_both_sides_of_a_relink_enter_the_ledger(desk: Desk) -> None:
     desk.learn(polled(1, 1, title="One"), polled(2, 2, title="Two"))
-    desk.house.close_ledger()
+    desk.setup.close_ledger()
     relinked(desk, (1, 2))
-    assert desk.house.changed_titles() == {"One", "Two"}
-    desk.house.close_ledger()
+    assert desk.setup.changed_titles() == {"One", "Two"}
+    desk.setup.close_ledger()
     relinked(desk, (1, 2))
-    assert desk.house.changed_titles() == set()
+    assert desk.setup.changed_titles() == set()
 
 
 def test_what_is_known_writes_nothing(desk: Desk) -> None:
     page = [polled(second, number) for second, number in enumerate((1, 2, 3, 1, 2))]
     first = desk.learn(*page)
-    desk.house.close_ledger()
-    before = desk.house.untouched()
+    desk.setup.close_ledger()
+    before = desk.setup.untouched()
     assert desk.learn(*page) == first
-    assert desk.house.untouched() == before
+    assert desk.setup.untouched() == before
 
 
 @pytest.mark.parametrize(
@@ -227,15 +226,15 @@ def test_what_is_known_writes_nothing(desk: Desk) -> None:
 def test_the_ledger_hears_of_each_change(desk: Desk, fields: dict[str, object], marked: bool) -> None:
     desk.learn(polled(1))
     desk.learn(polled(2, **fields))
-    assert bool(desk.house.changed_titles()) is marked
+    assert bool(desk.setup.changed_titles()) is marked
 
 
 def test_a_uri_that_is_learnt_recomputes_no_play(desk: Desk) -> None:
     desk.hand_in(archived(1, 1), archived(2, 2))
-    desk.house.close_ledger()
+    desk.setup.close_ledger()
     desk.learn(polled(0, 1, duration_ms=None, external_ids={}))
-    assert desk.house.one("select uri from raw.artists") == uri("artist", 1)
-    assert desk.house.changed_titles() == set()
+    assert desk.setup.one("select uri from raw.artists") == uri("artist", 1)
+    assert desk.setup.changed_titles() == set()
 
 
 def test_odd_answers_lose_their_odd_fields_and_nothing_else(desk: Desk) -> None:
@@ -244,25 +243,25 @@ def test_odd_answers_lose_their_odd_fields_and_nothing_else(desk: Desk) -> None:
     assert track is not None
     assert track.artist is None
     desk.learn(track)
-    assert desk.house.sql("select c.title, a.name, a.uri, c.isrc, c.duration_ms from raw.contents c"
+    assert desk.setup.sql("select c.title, a.name, a.uri, c.isrc, c.duration_ms from raw.contents c"
                           " join raw.artists a using (artist_id)") == [("Song", "B", None, None, None)]  # fmt: skip
     assert polled_track(Track(), START) is None
 
 
 def test_artists_of_top_lists_are_interned_with_their_pictures(desk: Desk) -> None:
     desk.hand_in(archived(1))
-    known = desk.house.one("select artist_id from raw.artists")
+    known = desk.setup.one("select artist_id from raw.artists")
 
     def artist(number: int, name: str, *urls: str) -> Artist:
         images = [{"url": url, "width": 1, "height": 1} for url in urls]
         return Artist.model_validate({"uri": uri("artist", number), "name": name, "images": images})
 
-    with desk.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+    with desk.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for urls in (("https://a/1", "https://a/2"), ("https://a/3",)):
             made = [named_artist(each) for each in (artist(1, "Band", *urls), artist(2, "Band"))]
             ids = catalogue_store.intern_artists(connection, [each for each in made if each is not None])
     assert ids[uri("artist", 1)] == known != ids[uri("artist", 2)]
-    assert desk.house.sql("select entity_id, url from raw.pictures") == [(known, "https://a/3")]
+    assert desk.setup.sql("select entity_id, url from raw.pictures") == [(known, "https://a/3")]
 
 
 def test_many_who_learn_the_same_at_once_agree(desk: Desk) -> None:
@@ -273,7 +272,7 @@ def test_many_who_learn_the_same_at_once_agree(desk: Desk) -> None:
         tracks = [
             polled(turn * 100 + number, number, artist=(artist, f"Band {artist % 3}")) for number, artist in names
         ]
-        with desk.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        with desk.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
             ready.wait()
             for part in range(0, 60, 20):
                 ids = catalogue_store.intern_tracks(
@@ -285,9 +284,9 @@ def test_many_who_learn_the_same_at_once_agree(desk: Desk) -> None:
     found: dict[str, int] = {}
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
-    assert len(found) == desk.house.one("select count(*) from raw.contents") == 60
+    assert len(found) == desk.setup.one("select count(*) from raw.contents") == 60
     assert (
-        desk.house.one("select count(*) from raw.artists")
-        == desk.house.one("select count(distinct uri) from raw.artists")
+        desk.setup.one("select count(*) from raw.artists")
+        == desk.setup.one("select count(distinct uri) from raw.artists")
         == 7
     )

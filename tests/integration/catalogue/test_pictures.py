@@ -18,12 +18,12 @@ import httpx
 import psycopg
 import pytest
 
-from myi_pipeline.services.keep_pictures import PicturesResult, keep_pictures, pictures_wait
+from myi_pipeline.catalogue import picture_store
+from myi_pipeline.catalogue.pictures import PicturesResult, keep_pictures, pictures_wait
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator.live import Fault
 from myi_pipeline.simulator.live.images_app import draw
-from myi_pipeline.warehouse import picture_store
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.credentials.conftest import House
+from tests.integration.credentials.conftest import Setup
 
 HOST = "https://i.scdn.co"
 ROUTE = "/image/{name}"
@@ -31,6 +31,10 @@ ROUTE = "/image/{name}"
 MARTS = """
 create table marts.agg_period_{kind}s (user_id int, period text, period_start date, {kind}_id int, plays int);
 grant select on marts.agg_period_{kind}s to "{analyst}"
+"""
+DIM_TRACKS = """
+create table marts.dim_tracks (track_id int, uri text, duration_ms int, isrc text);
+grant select on marts.dim_tracks to "{analyst}"
 """
 KEPT = "select url from raw.kept_pictures order by url"
 STATES = "select state, count(*)::int from ops.picture_fetches group by 1"
@@ -43,20 +47,21 @@ def name_of(kind: str, number: int, size: int = 300) -> str:
 class Wall:
     """A warehouse with albums and artists that were played, and the addresses of their pictures."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
-        with house.warehouse.connect(Role.DBT, autocommit=True) as connection:
-            for kind in ("album", "artist"):
-                made = MARTS.format(kind=kind, analyst=house.warehouse.role_name(Role.ANALYST))
-                connection.execute(made.encode())
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        with setup.warehouse.connect(Role.DBT, autocommit=True) as connection:
+            analyst = setup.warehouse.role_name(Role.ANALYST)
+            for kind in ("track", "album", "artist"):
+                connection.execute(MARTS.format(kind=kind, analyst=analyst).encode())
+            connection.execute(DIM_TRACKS.format(analyst=analyst).encode())
 
     def played(self, kind: str, number: int, plays: int) -> None:
-        with self.house.warehouse.connect(Role.DBT, autocommit=True) as connection:
+        with self.setup.warehouse.connect(Role.DBT, autocommit=True) as connection:
             insert = f"insert into marts.agg_period_{kind}s values (1, 'all', '1970-01-01', %s, %s)"
             connection.execute(insert.encode(), (number, plays))
 
     def picture(self, kind: str, number: int, url: str, *, place: int = 0, size: int | None = 300) -> None:
-        self.house.sql("insert into raw.pictures values (%s, %s, %s, %s, %s, %s)", kind, number, place, url, size, size)
+        self.setup.sql("insert into raw.pictures values (%s, %s, %s, %s, %s, %s)", kind, number, place, url, size, size)
 
     def hang(self, kind: str, number: int, plays: int) -> str:
         """One that was played, with pictures in three sizes; the address of the one to keep."""
@@ -66,35 +71,35 @@ class Wall:
         return f"{HOST}/image/{name_of(kind, number)}"
 
     def keep(self, **options: Any) -> PicturesResult:
-        settings = self.house.settings.model_copy(update=options.pop("settings", {}))
-        return keep_pictures(settings, self.house.warehouse, clock=self.house.clock, **options)
+        settings = self.setup.settings.model_copy(update=options.pop("settings", {}))
+        return keep_pictures(settings, self.setup.warehouse, clock=self.setup.clock, **options)
 
     def waits(self, **settings: Any) -> bool:
-        changed = self.house.settings.model_copy(update=settings)
-        return pictures_wait(changed, self.house.warehouse, now=self.house.clock.now())
+        changed = self.setup.settings.model_copy(update=settings)
+        return pictures_wait(changed, self.setup.warehouse, now=self.setup.clock.now())
 
     def kept(self) -> set[str]:
-        return {url for (url,) in self.house.sql(KEPT)}
+        return {url for (url,) in self.setup.sql(KEPT)}
 
     def calls(self) -> dict[int, int]:
         """Requests for pictures by status."""
         found: Counter[int] = Counter()
-        for (_, _, route, status), count in self.house.simulator.control.call_counts().items():
+        for (_, _, route, status), count in self.setup.simulator.control.call_counts().items():
             found[status] += count if route == ROUTE else 0
         return {status: count for status, count in found.items() if count}
 
     def due_in(self) -> timedelta:
-        ((due_at,),) = self.house.sql("select due_at from ops.picture_fetches where state = 'waiting'")
-        return due_at - self.house.clock.now()  # type: ignore[no-any-return]
+        ((due_at,),) = self.setup.sql("select due_at from ops.picture_fetches where state = 'waiting'")
+        return due_at - self.setup.clock.now()  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def wall(house: House) -> Iterator[Wall]:
-    made = Wall(house)
+def wall(setup: Setup) -> Iterator[Wall]:
+    made = Wall(setup)
     yield made
     # Whatever a test did: the picture host was never shown anything of a person, and the Web API was left alone.
     assert 400 not in made.calls()
-    assert not [route for _, _, route, _ in house.simulator.control.call_counts() if route.startswith("/tracks")]
+    assert not [route for _, _, route, _ in setup.simulator.control.call_counts() if route.startswith("/tracks")]
 
 
 @pytest.mark.both_servers
@@ -107,14 +112,14 @@ def test_each_picture_is_fetched_once_in_the_size_that_is_wanted(wall: Wall) -> 
     assert min(sizes) * 7 <= result.kept_bytes <= max(sizes) * 7
     assert wall.kept() == urls
     assert wall.calls() == {200: 7}
-    for url, digest, media_type, content in wall.house.sql(
+    for url, digest, media_type, content in wall.setup.sql(
         "select k.url, k.digest, f.media_type, f.content from raw.kept_pictures as k"
         " inner join raw.picture_files as f on f.digest = k.digest"
     ):
         assert bytes(content) == draw(url.rpartition("/")[2], 300)
         assert (bytes(digest), media_type) == (sha256(bytes(content)).digest(), "image/png")
 
-    wall.house.clock.advance(timedelta(days=400))
+    wall.setup.clock.advance(timedelta(days=400))
     assert (wall.keep().kept, wall.waits()) == (0, False)
     assert wall.calls() == {200: 7}
 
@@ -136,8 +141,8 @@ def test_what_was_never_played_is_not_fetched(wall: Wall) -> None:
     assert (wall.keep().kept, wall.calls()) == (0, {})
 
 
-def test_without_marts_there_is_nothing_to_do(house: House) -> None:
-    assert keep_pictures(house.settings, house.warehouse, clock=house.clock).kept == 0
+def test_without_marts_there_is_nothing_to_do(setup: Setup) -> None:
+    assert keep_pictures(setup.settings, setup.warehouse, clock=setup.clock).kept == 0
 
 
 def test_two_albums_with_one_address_are_one_picture(wall: Wall) -> None:
@@ -152,13 +157,13 @@ def test_two_albums_with_one_address_are_one_picture(wall: Wall) -> None:
 
 
 def test_equal_bytes_of_two_addresses_are_stored_once(wall: Wall) -> None:
-    now = wall.house.clock.now()
-    with wall.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+    now = wall.setup.clock.now()
+    with wall.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for name in ("a", "b"):
             fetch = picture_store.lease(connection, f"{HOST}/image/{name}", now=now)
             assert fetch is not None
             assert picture_store.keep(connection, fetch, media_type="image/png", content=draw("x", 64), now=now)
-    assert wall.house.sql("select count(*) from raw.picture_files") == [(1,)]
+    assert wall.setup.sql("select count(*) from raw.picture_files") == [(1,)]
     assert len(wall.kept()) == 2
 
 
@@ -168,13 +173,13 @@ def test_switched_off_no_request_is_made(wall: Wall) -> None:
     assert (result.kept, result.reason, wall.calls()) == (0, "MYI_COVERS is false", {})
 
 
-def test_a_house_in_which_nobody_is_signed_in_fetches_nothing_by_itself(wall: Wall) -> None:
+def test_a_setup_in_which_nobody_is_signed_in_fetches_nothing_by_itself(wall: Wall) -> None:
     wall.hang("album", 1, 10)
     assert not wall.waits()
-    wall.house.sign_in(wall.house.open())
+    wall.setup.sign_in(wall.setup.open())
     assert wall.waits()
     assert not wall.waits(covers=False)
-    wall.house.sql("update app.credentials set paused_at = now()")
+    wall.setup.sql("update app.credentials set paused_at = now()")
     assert not wall.waits()
 
 
@@ -195,10 +200,10 @@ def test_an_address_elsewhere_is_never_asked_nor_stored(wall: Wall) -> None:
     known = wall.hang("album", 1, 5)
     assert (wall.keep().kept, wall.kept()) == (1, {known})
     assert wall.calls() == {200: 1}
-    with wall.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+    with wall.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for url in ELSEWHERE:
             with pytest.raises(psycopg.errors.CheckViolation):
-                picture_store.lease(connection, url, now=wall.house.clock.now())
+                picture_store.lease(connection, url, now=wall.setup.clock.now())
 
 
 @pytest.mark.parametrize(
@@ -216,16 +221,16 @@ def test_an_address_elsewhere_is_never_asked_nor_stored(wall: Wall) -> None:
 def test_a_failure_is_tried_again_by_its_kind(
     wall: Wall, fault: dict[str, Any], least: timedelta, most: timedelta
 ) -> None:
-    url, control = wall.hang("album", 1, 10), wall.house.simulator.control
+    url, control = wall.hang("album", 1, 10), wall.setup.simulator.control
     control.fail(Fault(path="/image/*", times=None, **fault))
     assert wall.keep().failed == 1
     assert least <= wall.due_in() <= most
     assert (wall.keep().failed, control.faults_struck()) == (0, 1)
-    wall.house.clock.advance(wall.due_in())
+    wall.setup.clock.advance(wall.due_in())
     assert wall.keep().failed == 1
     assert wall.due_in() > least * 2 - timedelta(seconds=1)
     control.clear_faults()
-    wall.house.clock.advance(wall.due_in())
+    wall.setup.clock.advance(wall.due_in())
     assert (wall.keep().kept, wall.kept()) == (1, {url})
 
 
@@ -241,20 +246,20 @@ FINAL: tuple[tuple[dict[str, Any], str], ...] = (
 def test_what_is_gone_or_no_picture_is_never_asked_for_again(wall: Wall) -> None:
     for number, (fault, state) in enumerate(FINAL, start=1):
         wall.hang("album", number, 10)
-        wall.house.simulator.control.fail(Fault(path="/image/*", times=1, **fault))
+        wall.setup.simulator.control.fail(Fault(path="/image/*", times=1, **fault))
         result = wall.keep()
         assert (result.kept, result.failed, getattr(result, state)) == (0, 0, 1), fault
-    assert dict(wall.house.sql(STATES)) == {"gone": 2, "unfit": 3}
-    wall.house.clock.advance(timedelta(days=400))
+    assert dict(wall.setup.sql(STATES)) == {"gone": 2, "unfit": 3}
+    wall.setup.clock.advance(timedelta(days=400))
     assert wall.keep().kept == 0
     assert sum(wall.calls().values()) == len(FINAL)
-    assert wall.house.sql("select count(*) from raw.picture_files") == [(0,)]
+    assert wall.setup.sql("select count(*) from raw.picture_files") == [(0,)]
 
 
 def test_a_host_that_is_gone_ends_the_run_early(wall: Wall) -> None:
     for number in range(1, 31):
         wall.hang("album", number, 10)
-    wall.house.simulator.control.fail(Fault(path="/image/*", times=None, status=502))
+    wall.setup.simulator.control.fail(Fault(path="/image/*", times=None, status=502))
     result = wall.keep()
     # Those that were under way when the fifth failed are the last.
     assert 5 <= result.failed <= 8
@@ -263,7 +268,7 @@ def test_a_host_that_is_gone_ends_the_run_early(wall: Wall) -> None:
 
 def test_who_asks_too_often_stops_until_then(wall: Wall) -> None:
     wall.hang("album", 1, 10)
-    wall.house.simulator.control.fail(Fault(path="/image/*", status=429, retry_after=1_800))
+    wall.setup.simulator.control.fail(Fault(path="/image/*", status=429, retry_after=1_800))
     result = wall.keep()
     assert (result.failed, "too many requests" in result.reason) == (1, True)
     assert timedelta(minutes=29) < wall.due_in() <= timedelta(minutes=30)
@@ -282,10 +287,10 @@ def test_several_workers_never_fetch_one_picture(wall: Wall) -> None:
 KILLED = """
 import os, signal, sys
 from datetime import datetime
-from myi_pipeline.services.keep_pictures import keep_pictures
-from myi_pipeline.services.open_warehouse import open_warehouse
+from myi_pipeline.catalogue.pictures import keep_pictures
+from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.settings import load_settings
-from myi_pipeline.warehouse import picture_store
+from myi_pipeline.catalogue import picture_store
 
 picture_store.keep = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 settings = load_settings()
@@ -296,44 +301,44 @@ with open_warehouse(settings) as warehouse:
 
 def test_a_kill_between_fetch_and_store_loses_nothing(wall: Wall, environment_for_tests: dict[str, str]) -> None:
     urls = {wall.hang("album", number, 10) for number in range(1, 9)}
-    environment = environment_for_tests | wall.house.settings.environment()
-    command = [sys.executable, "-c", KILLED, wall.house.clock.now().isoformat()]
+    environment = environment_for_tests | wall.setup.settings.environment()
+    command = [sys.executable, "-c", KILLED, wall.setup.clock.now().isoformat()]
     died = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=120)
     assert died.returncode == -9, died.stderr.decode()
     assert wall.kept() == set()
     # What it had leased is let go by time; all else is there at once.
     left = wall.keep().kept
     assert 4 <= left < 8
-    wall.house.clock.advance(timedelta(minutes=5))
+    wall.setup.clock.advance(timedelta(minutes=5))
     assert wall.keep().kept == 8 - left
     assert wall.kept() == urls
 
 
 def test_a_worker_whose_lease_has_passed_on_stores_nothing(wall: Wall) -> None:
     url = wall.hang("album", 1, 10)
-    with wall.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-        late = picture_store.lease(connection, url, now=wall.house.clock.now())
+    with wall.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        late = picture_store.lease(connection, url, now=wall.setup.clock.now())
         assert late is not None
         assert wall.keep().kept == 0
-        wall.house.clock.advance(timedelta(minutes=5))
+        wall.setup.clock.advance(timedelta(minutes=5))
         assert wall.keep().kept == 1
-        now = wall.house.clock.now()
+        now = wall.setup.clock.now()
         assert not picture_store.keep(connection, late, media_type="image/png", content=draw("x", 64), now=now)
         state = picture_store.FetchState.GONE
         assert not picture_store.fail(connection, late, state, due_at=None, error="late")
-    assert wall.house.sql("select count(*) from raw.picture_files") == [(1,)]
+    assert wall.setup.sql("select count(*) from raw.picture_files") == [(1,)]
 
 
 def test_a_warehouse_that_breaks_ends_the_run_and_raises_nothing(wall: Wall) -> None:
     wall.hang("album", 1, 10)
-    wall.house.sql("alter table ops.picture_fetches rename to elsewhere")
+    wall.setup.sql("alter table ops.picture_fetches rename to elsewhere")
     assert wall.keep().reason.startswith("it broke off: ")
 
 
 def test_the_role_that_fetches_cannot_read_nor_change_what_is_kept(wall: Wall) -> None:
     wall.hang("album", 1, 10)
     wall.keep()
-    with wall.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+    with wall.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for statement in (
             "select content from raw.picture_files",
             "update raw.picture_files set media_type = 'image/jpeg'",
@@ -348,7 +353,7 @@ def test_the_role_that_fetches_cannot_read_nor_change_what_is_kept(wall: Wall) -
 def test_the_store_refuses_what_the_rules_refuse(wall: Wall) -> None:
     insert = "insert into raw.picture_files values (%s, %s, %s, now())"
     refused = [(b"<svg/>", "image/svg+xml"), (b"", "image/png"), (bytes(300_001), "image/png")]
-    with wall.house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+    with wall.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for content, media_type in refused:
             with pytest.raises(psycopg.errors.CheckViolation):
                 connection.execute(insert, (sha256(content).digest(), media_type, content))
@@ -357,10 +362,10 @@ def test_the_store_refuses_what_the_rules_refuse(wall: Wall) -> None:
         connection.execute(insert, (sha256(b"one").digest(), "image/png", b"one"))
 
 
-def test_the_simulator_sees_what_would_be_shown_of_a_person(house: House) -> None:
+def test_the_simulator_sees_what_would_be_shown_of_a_person(setup: Setup) -> None:
     """Else the statuses above would say nothing."""
-    address = f"{house.simulator.images_url}/image/{name_of('album', 1)}"
+    address = f"{setup.simulator.images_url}/image/{name_of('album', 1)}"
     for headers in ({"authorization": "Bearer x"}, {"cookie": "sp_t=x"}):
         assert httpx.get(address, headers=headers, trust_env=False).status_code == 400
     assert httpx.get(address, trust_env=False).status_code == 200
-    assert httpx.get(f"{house.simulator.images_url}/image/x", trust_env=False).status_code == 404
+    assert httpx.get(f"{setup.simulator.images_url}/image/x", trust_env=False).status_code == 404

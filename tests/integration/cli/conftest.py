@@ -16,7 +16,7 @@ import structlog
 from myi_pipeline import logs
 from myi_pipeline.cli import import_archives
 from myi_pipeline.cli.app import run
-from myi_pipeline.cli.children import Report
+from myi_pipeline.cli.dagster_processes import Report
 
 
 @dataclass(frozen=True)

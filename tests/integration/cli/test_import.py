@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.simulator import (
     ArchiveSpec,
     ArchiveTruth,
@@ -18,7 +20,6 @@ from myi_pipeline.simulator import (
     write_account_archive,
     write_extended_archive,
 )
-from myi_pipeline.warehouse.connections import Role, Warehouse
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -148,3 +149,43 @@ def test_neither_dagster_nor_dbt_is_imported_in_the_process_of_an_import(
     code, heavy, peak_kb = done.stderr.strip().splitlines()[-1].rsplit(" ", 2)
     assert (code, heavy) == ("0", "[]")
     assert int(peak_kb) < 150_000
+
+
+def test_an_archive_that_another_user_has_waits_until_yes_says_that_it_belongs_here_too(
+    myi: Callable, archives: tuple[ArchiveTruth, ArchiveTruth], tmp_path: Path
+) -> None:
+    extended, _ = archives
+    assert _import(myi, extended.path, "--create").code == 0
+    with zipfile.ZipFile(extended.path) as opened:
+        member = next(name for name in opened.namelist() if "Audio" in name and name.endswith(".json"))
+        (tmp_path / "History.json").write_bytes(opened.read(member))
+    bens = ("--user", "ben", "--no-refresh", "--json")
+    # The same archive, and one file of it under another name.
+    for path in (extended.path, tmp_path / "History.json"):
+        refused = myi("import", path, *bens, "--create")
+        assert refused.code == 1
+        (why,) = refused.document["refused"]
+        assert why["kind"] == "NotConfirmed"
+        assert "another user here has this archive" in why["message"]
+        assert "ana" not in refused.out + refused.err.replace(str(tmp_path), "")
+    waiting = myi("imports", "list", "--user", "ben", "--json").document["imports"]
+    assert [(each["status"], each["needs_confirmation"]) for each in waiting] == [("pending", True)] * 2
+    assert "waits for confirmation" in " ".join(myi("imports", "list", "--user", "ben").out.split())
+    number = waiting[-1]["import_id"]
+    assert myi("imports", "retry", number).code == 1
+    assert myi("imports", "retry", number, "--yes").code == 0
+    assert myi("import", extended.path, *bens).document["imports"][0]["rows_loaded"] == extended.distinct
+    assert myi("import", tmp_path / "History.json", *bens, "--yes").code == 0
+    # What is in is not repeated.
+    assert "nothing to repeat" in myi("imports", "retry", number).err
+
+
+def test_below_the_floor_of_free_disk_nothing_is_begun(
+    myi: Callable, archives: tuple[ArchiveTruth, ArchiveTruth], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYI_DISK_FLOOR_MB", str(10**9))
+    ran = _import(myi, archives[0].path, "--create")
+    assert ran.code == 1
+    assert "MYI_DISK_FLOOR_MB" in ran.document["refused"][0]["message"]
+    monkeypatch.setenv("MYI_DISK_FLOOR_MB", "0")
+    assert _import(myi, archives[0].path).code == 0

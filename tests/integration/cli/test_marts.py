@@ -41,6 +41,11 @@ def test_an_import_ends_with_figures_that_are_the_truth(
     assert listening["top_artists"][0]["name"] == best.key
     assert ran.document["refresh"]["status"] == "completed"
 
+    # What dbt and Dagster keep in the home is this user's alone, whatever the shell's umask.
+    home = Path(environment_for_tests["MYI_HOME"])
+    assert (home / "dbt").is_dir()
+    assert [path for path in home.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o077] == []
+
     # Dagster knows of it, though none of its programs ran.
     assert ran.document["reported_to_dagster"] is True
     shell = "".join(line for line in myi("env").out.splitlines(keepends=True))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from myi_pipeline.warehouse.connections import Role, Warehouse
+from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.settings import Settings
+from tests.hostile import decoys
 
 
 def test_a_user_is_added_listed_changed_and_removed(myi: Callable, warehouse: Warehouse) -> None:
@@ -26,6 +29,34 @@ def test_a_user_is_added_listed_changed_and_removed(myi: Callable, warehouse: Wa
 
     assert myi("user", "remove", "ana", "--yes", "--json").document["removed"]["user_key"] == "ana"
     assert myi("user", "list", "--json").document == {"users": []}
+
+
+def test_removing_a_user_deletes_the_archives_and_the_key_is_free_when_nothing_is_left(
+    myi: Callable, no_report: None, warehouse: Warehouse, settings_for_tests: Settings, tmp_path: Path
+) -> None:
+    assert myi("user", "add", "ana").code == 0
+    folder = settings_for_tests.uploads_folder / "ana"
+    decoys.plain_zip(folder / "a.zip")
+    assert myi("import", folder / "a.zip", "--user", "ana", "--no-refresh").code == 0
+
+    removed = myi("user", "remove", "ana", "--yes", "--json").document
+    assert (removed["left"], removed["errors"]) == ([], [])
+    assert not folder.exists()
+    with warehouse.connect(Role.OWNER, autocommit=True) as connection:
+        assert connection.execute("select count(*) from raw.contents").fetchone() == (0,)
+        # The marts have been built, and still show whoever has the key next.
+        connection.execute("update ops.mart_state set completed_run_id = 1")
+        assert myi("user", "add", "ana").code == 0
+        assert myi("user", "remove", "ana", "--yes", "--json").document["left"] == [
+            "rows of the marts, until the next refresh"
+        ]
+        again = myi("user", "add", "ana")
+        assert again.code == 1
+        assert "the key 'ana' is not free yet" in again.err
+        assert "myi refresh" in again.err
+        assert "still there" in myi("user", "remove", "ana").out.lower()
+        connection.execute("delete from ops.changed_users")
+    assert myi("user", "add", "ana").code == 0
 
 
 def test_without_a_zone_a_new_user_gets_the_one_of_the_settings(myi: Callable) -> None:

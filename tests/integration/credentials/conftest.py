@@ -1,4 +1,4 @@
-"""A house with users, a simulated Spotify beside it, and both on one clock that only tests move."""
+"""A setup with users, a simulated Spotify beside it, and both on one clock that only tests move."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline.services import login_user, manage_users
-from myi_pipeline.services.login_user import SignedIn
-from myi_pipeline.services.open_spotify import Spotify, open_spotify
+from myi_pipeline.people import logins, manage_users
+from myi_pipeline.people.logins import SignedIn
+from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.providers import token_vault
+from myi_pipeline.providers.spotify.open_spotify import Spotify, open_spotify
+from myi_pipeline.providers.token_vault import Credential
 from myi_pipeline.settings import Settings
 from myi_pipeline.simulator.live import (
     AppSpec,
@@ -22,9 +25,6 @@ from myi_pipeline.simulator.live import (
     mixed_listeners,
     running_simulator,
 )
-from myi_pipeline.warehouse import token_vault
-from myi_pipeline.warehouse.connections import Role, Warehouse
-from myi_pipeline.warehouse.token_vault import Credential
 
 CLIENT = "myi-simulated-client"
 CANARY = "canary0sings"
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 @dataclass
-class House:
+class Setup:
     """The warehouse, the settings that lead to it and to the simulator, and the clock of both."""
 
     warehouse: Warehouse
@@ -77,14 +77,20 @@ class House:
         client_id: str | None = None,
         denied: tuple[str, ...] = (),
         cancel: bool = False,
+        may_switch: Callable[[], bool] = lambda: False,
     ) -> SignedIn:
         """The whole way, as `listener` in a browser."""
-        pending = login_user.begin_login(
-            spotify, self.settings, user_id=self.user(key), user_key=key, client_id=client_id
-        )
+        pending = logins.begin_login(spotify, self.settings, user_id=self.user(key), user_key=key, client_id=client_id)
         redirected = self.simulator.visit(pending.url, listener, denied=denied, cancel=cancel)
         with self.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-            return login_user.finish_login(spotify, connection, pending, redirected=redirected, now=self.clock.now())
+            return logins.finish_login(
+                spotify,
+                connection,
+                pending,
+                redirected=redirected,
+                now=self.clock.now(),
+                may_switch=may_switch,
+            )
 
     def credential(self, key: str = "ana") -> Credential:
         with self.warehouse.connect(Role.INGEST, autocommit=True) as connection:
@@ -98,15 +104,15 @@ class House:
         return self.simulator.control.calls(route="/api/token", status=status)
 
 
-HouseMaker = Callable[..., House]
+SetupMaker = Callable[..., Setup]
 
 
 @pytest.fixture
-def make_house(warehouse: Warehouse, settings_for_tests: Settings) -> Iterator[HouseMaker]:
-    """Makes a house; changes are those of the simulated app, listeners and spec."""
+def make_setup(warehouse: Warehouse, settings_for_tests: Settings) -> Iterator[SetupMaker]:
+    """Makes a setup; changes are those of the simulated app, listeners and spec."""
     with ExitStack() as stack:
 
-        def make(*, listeners: int = 3, apps: tuple[AppSpec, ...] | None = None, **app: Any) -> House:
+        def make(*, listeners: int = 3, apps: tuple[AppSpec, ...] | None = None, **app: Any) -> Setup:
             clock = MovableClock()
             port = free_port()
             redirect = f"http://127.0.0.1:{port}/callback"
@@ -122,13 +128,13 @@ def make_house(warehouse: Warehouse, settings_for_tests: Settings) -> Iterator[H
                     "spotify_redirect_uri": known[0].redirect_uris[0],
                 }
             )
-            house = House(warehouse, settings, simulator, clock)
-            stack.enter_context(house.stack)
-            return house
+            setup = Setup(warehouse, settings, simulator, clock)
+            stack.enter_context(setup.stack)
+            return setup
 
         yield make
 
 
 @pytest.fixture
-def house(make_house: HouseMaker) -> House:
-    return make_house()
+def setup(make_setup: SetupMaker) -> Setup:
+    return make_setup()

@@ -17,13 +17,13 @@ import pytest
 import structlog
 
 from myi_pipeline import logs
-from myi_pipeline.core.errors import MyiError
-from myi_pipeline.services import login_user, manage_logins
-from myi_pipeline.services.open_spotify import Spotify
+from myi_pipeline.errors import MyiError
+from myi_pipeline.people import logins
+from myi_pipeline.postgres.connections import Role
+from myi_pipeline.providers import transport
+from myi_pipeline.providers.spotify.open_spotify import Spotify
 from myi_pipeline.simulator.live import Simulator
-from myi_pipeline.spotify import transport
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.credentials.conftest import CANARY, House
+from tests.integration.credentials.conftest import CANARY, Setup
 
 FAULTS = ("status", "html", "truncated", "empty", "wrong_shape", "cut", "reset", "lost", "bad_item")
 
@@ -50,10 +50,10 @@ def everything_said() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
-def outcome(spotify: Spotify, house: House, said: io.StringIO) -> None:
+def outcome(spotify: Spotify, setup: Setup, said: io.StringIO) -> None:
     """One request; whatever comes of it is written down as loudly as an error can be."""
     try:
-        page = spotify.call(house.user("ana"), lambda client, token: client.recently_played(token))
+        page = spotify.call(setup.user("ana"), lambda client, token: client.recently_played(token))
         said.write(repr(page))
     except MyiError as error:
         said.write("".join(traceback.TracebackException.from_exception(error, capture_locals=False).format()))
@@ -61,7 +61,7 @@ def outcome(spotify: Spotify, house: House, said: io.StringIO) -> None:
 
 
 def test_no_token_is_in_a_log_an_error_or_a_repr(
-    house: House, everything_said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    setup: Setup, everything_said: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = everything_said
     monkeypatch.setattr(transport, "DEADLINE_S", 5.0)
@@ -76,42 +76,42 @@ def test_no_token_is_in_a_log_an_error_or_a_repr(
             logging.disable(logging.NOTSET)
 
     monkeypatch.setattr(Simulator, "visit", unheard)
-    spotify = house.open()
-    pending = login_user.begin_login(spotify, house.settings, user_id=house.user("ana"), user_key="ana")
-    redirected = house.simulator.visit(pending.url, "listener-1")
+    spotify = setup.open()
+    pending = logins.begin_login(spotify, setup.settings, user_id=setup.user("ana"), user_key="ana")
+    redirected = setup.simulator.visit(pending.url, "listener-1")
     assert CANARY in redirected
-    with house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+    with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for fault in FAULTS:
-            house.simulator.control.fail(fault, path="/api/token", message=CANARY)
+            setup.simulator.control.fail(fault, path="/api/token", message=CANARY)
             with suppress(MyiError):
-                said.write(repr(login_user.finish_login(
-                    spotify, connection, pending, redirected=redirected, now=house.clock.now()
+                said.write(repr(logins.finish_login(
+                    spotify, connection, pending, redirected=redirected, now=setup.clock.now()
                 )))  # fmt: skip
-            house.simulator.control.clear_faults()
-        made = house.sign_in(spotify)
+            setup.simulator.control.clear_faults()
+        made = setup.sign_in(spotify)
         said.write(repr(made) + repr(pending) + repr(pending.challenge))
-    token = spotify.tokens.get(house.credential())
+    token = spotify.tokens.get(setup.credential())
     assert CANARY in token.value
-    for thing in (token, spotify.tokens, spotify.keys, house.credential(), spotify.accounts("x"), spotify.client("x")):
+    for thing in (token, spotify.tokens, spotify.keys, setup.credential(), spotify.accounts("x"), spotify.client("x")):
         said.write(repr(thing) + str(thing))
     for path in ("/v1/*", "/api/token"):
         for fault in FAULTS:
             for status in (400, 401, 403, 404, 429, 500) if fault == "status" else (503,):
-                house.simulator.control.fail(
+                setup.simulator.control.fail(
                     fault, path=path, times=3, status=status, message=f"bad token {token.value}"
                 )
-                house.clock.advance(timedelta(hours=1))
-                outcome(spotify, house, said)
-                house.simulator.control.clear_faults()
-                house.clock.advance(timedelta(days=1))
+                setup.clock.advance(timedelta(hours=1))
+                outcome(spotify, setup, said)
+                setup.simulator.control.clear_faults()
+                setup.clock.advance(timedelta(days=1))
                 with suppress(MyiError):
-                    if house.credential().status != "active":
-                        house.sign_in(spotify)
-                house.sql("delete from ops.circuits")
-                house.sql("delete from ops.quota_blocks")
-    with house.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-        said.write(repr(manage_logins.list_logins(connection, now=house.clock.now())))
-    stored = house.sql("select c::text from app.credentials as c") + house.sql(
+                    if setup.credential().status != "active":
+                        setup.sign_in(spotify)
+                setup.sql("delete from ops.circuits")
+                setup.sql("delete from ops.quota_blocks")
+    with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        said.write(repr(logins.list_logins(connection, now=setup.clock.now())))
+    stored = setup.sql("select c::text from app.credentials as c") + setup.sql(
         "select e::text from ops.circuit_events as e"
     )
     assert stored

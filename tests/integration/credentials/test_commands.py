@@ -20,11 +20,12 @@ import structlog
 
 from myi_pipeline import logs
 from myi_pipeline.cli.app import run
-from myi_pipeline.services import check_health, login_user
-from myi_pipeline.services.check_health import Check, Status
-from myi_pipeline.services.check_spotify import logins_are_good
-from myi_pipeline.services.login_user import PendingLogin
-from tests.integration.credentials.conftest import CANARY, House, HouseMaker
+from myi_pipeline.operations import doctor
+from myi_pipeline.operations.checks import logins_are_good
+from myi_pipeline.operations.doctor import Check, Status
+from myi_pipeline.people import logins
+from myi_pipeline.people.logins import PendingLogin
+from tests.integration.credentials.conftest import CANARY, Setup, SetupMaker
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,20 @@ class Ran:
 
 
 @pytest.fixture
-def now_house(make_house: HouseMaker) -> House:
+def now_setup(make_setup: SetupMaker) -> Setup:
     """The commands go by the machine's clock."""
-    house = make_house()
-    house.clock.set(datetime.now(UTC))
-    return house
+    setup = make_setup()
+    setup.clock.set(datetime.now(UTC))
+    return setup
 
 
 @pytest.fixture
 def myi(
-    now_house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    now_setup: Setup, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Ran]]:
     for name in [name for name in os.environ if name.startswith("MYI_")]:
         monkeypatch.delenv(name)
-    for name, value in now_house.settings.environment().items():
+    for name, value in now_setup.settings.environment().items():
         monkeypatch.setenv(name, value)
     root = logging.getLogger()
     level = root.level
@@ -74,17 +75,24 @@ def myi(
 
 
 @pytest.fixture
-def browser(now_house: House, monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+def opened() -> list[str]:
+    """The addresses that a browser was asked to open."""
+    return []
+
+
+@pytest.fixture
+def browser(now_setup: Setup, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
     """A browser in which listener-1 agrees at once, after some noise on our port."""
     threads: list[threading.Thread] = []
 
     def agree(url: str) -> None:
-        base = now_house.settings.spotify_redirect_uri
+        base = now_setup.settings.spotify_redirect_uri
         assert httpx.get(base.replace("/callback", "/favicon.ico")).status_code == 404
         assert httpx.get(base, params={"code": "x", "state": "of another sign-in"}).status_code == 400
-        now_house.simulator.visit(url, "listener-1", follow=True)
+        now_setup.simulator.visit(url, "listener-1", follow=True)
 
     def open_it(url: str) -> bool:
+        opened.append(url)
         threads.append(threading.Thread(target=agree, args=(url,)))
         threads[-1].start()
         return True
@@ -94,10 +102,10 @@ def browser(now_house: House, monkeypatch: pytest.MonkeyPatch) -> list[threading
 
 
 @pytest.fixture
-def no_browser(now_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without one; what the person pastes comes through standard input."""
+def no_browser(now_setup: Setup, monkeypatch: pytest.MonkeyPatch) -> list[PendingLogin]:
+    """A machine without one; what the person pastes comes through standard input. What was begun."""
     begun: list[PendingLogin] = []
-    begin = login_user.begin_login
+    begin = logins.begin_login
 
     def remember(*given: Any, **options: Any) -> PendingLogin:
         begun.append(begin(*given, **options))
@@ -105,20 +113,26 @@ def no_browser(now_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Person:
         def readline(self) -> str:
-            return now_house.simulator.visit(begun[-1].url, "listener-1", denied=("user-top-read",)) + "\n"
+            return now_setup.simulator.visit(begun[-1].url, "listener-1", denied=("user-top-read",)) + "\n"
 
         def isatty(self) -> bool:
             return False
 
-    monkeypatch.setattr(login_user, "begin_login", remember)
+    monkeypatch.setattr(logins, "begin_login", remember)
     monkeypatch.setattr(webbrowser, "open", lambda _: False)
     monkeypatch.setattr(sys, "stdin", Person())
+    return begun
 
 
-def test_a_person_signs_in_with_the_browser(myi: Callable[..., Ran], browser: list[threading.Thread]) -> None:
+def test_a_person_signs_in_with_the_browser(
+    myi: Callable[..., Ran], browser: list[threading.Thread], opened: list[str]
+) -> None:
     ran = myi("user", "login", "ana", "--create")
     assert ran.code == 0, ran.err
-    assert "signed in for: polls, top lists" in ran.out
+    # On a line of its own, with nothing before or behind it: a double click copies it.
+    assert opened in ([line] for line in ran.err.splitlines())
+    assert "\\n" not in ran.err
+    assert "signed in for: now playing, polls, top lists" in ran.out
     assert "user-read-recently-played: to read the last 50 plays" in ran.err
     for thread in browser:
         thread.join(10)
@@ -129,11 +143,26 @@ def test_a_person_signs_in_with_the_browser(myi: Callable[..., Ran], browser: li
 
 @pytest.mark.parametrize("options", [(), ("--no-browser",)])
 def test_without_a_browser_the_address_is_pasted(
-    myi: Callable[..., Ran], no_browser: None, options: tuple[str, ...]
+    myi: Callable[..., Ran], no_browser: list[PendingLogin], options: tuple[str, ...]
 ) -> None:
     ran = myi("user", "login", "ana", "--create", *options)
     assert ran.code == 0, ran.err
+    assert no_browser[0].url in ran.err.splitlines()
+    assert "\\n" not in ran.err
     assert "Not allowed: user-top-read. So Spotify's top lists are not kept." in ran.out
+
+
+def test_another_account_is_taken_only_when_that_is_meant(
+    myi: Callable[..., Ran], no_browser: list[PendingLogin], now_setup: Setup
+) -> None:
+    now_setup.sign_in(now_setup.open(), listener="listener-2")
+    before = now_setup.credential()
+    ran = myi("user", "login", "ana", "--json")
+    assert (ran.code, ran.document["error"]["kind"]) == (1, "AnotherAccount")
+    assert "--switch-account" in ran.err
+    assert now_setup.credential() == before
+    assert myi("user", "login", "ana", "--switch-account").code == 0
+    assert now_setup.credential().account_id == now_setup.simulator.control.account_id("listener-1")
 
 
 def test_a_wrong_paste_is_refused_with_what_is_wanted(myi: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +184,7 @@ def test_a_login_is_paused_resumed_and_disconnected(myi: Callable[..., Ran], no_
     assert "is deleted" in myi("user", "disconnect", "ana").out
     assert "was not signed in" in myi("user", "disconnect", "ana").out
     assert myi("user", "pause", "ana").code == 1
-    assert "Nobody is signed in" in myi("user", "logins").out
+    assert "No one is signed in" in myi("user", "logins").out
 
 
 def test_keys_are_made_listed_and_rotated(myi: Callable[..., Ran], no_browser: None) -> None:
@@ -173,14 +202,15 @@ def test_keys_are_made_listed_and_rotated(myi: Callable[..., Ran], no_browser: N
     assert myi("keys", "new", "--print").out.strip() != printed
 
 
-def test_quota_and_circuits_are_shown(myi: Callable[..., Ran], no_browser: None, now_house: House) -> None:
-    assert "Nothing was asked" in myi("quota").out
+def test_quota_and_circuits_are_shown(myi: Callable[..., Ran], no_browser: None, now_setup: Setup) -> None:
+    assert "has not been asked for anything yet" in myi("quota").out
     assert "Every circuit is closed" in myi("circuit", "list").out
     myi("user", "login", "ana", "--create")
     assert "1 of 120" in myi("quota").out
     buckets = {use["bucket"]: use["calls_of_day"] for use in myi("quota", "--json").document["buckets"]}
-    assert buckets == {"polls": 0, "personal": 1, "catalogue": 0}
-    now_house.sql(
+    assert buckets == {"polls": 0, "tokens": 1, "now_playing": 0, "personal": 1, "catalogue": 0}
+    assert "0 of 160" in myi("quota").out, "the polls a day that one user's client id plans with"
+    now_setup.sql(
         "insert into ops.circuits (user_id, state, network_failures, opened_at, open_until, kind, reason)"
         " select user_id, 'open', 5, now(), now() + interval '2 hours', 'network', 'no answer' from app.users"
     )
@@ -195,46 +225,46 @@ def test_quota_and_circuits_are_shown(myi: Callable[..., Ran], no_browser: None,
 # What doctor and the asset check find
 
 
-def found(house: House, name: str) -> Check:
-    (check,) = [check for check in check_health.run_checks(house.settings, {}) if check.name == name]
+def found(setup: Setup, name: str) -> Check:
+    (check,) = [check for check in doctor.run_checks(setup.settings, {}) if check.name == name]
     return check
 
 
-def test_a_sound_house_has_nothing_to_mend(now_house: House, myi: Callable[..., Ran], no_browser: None) -> None:
+def test_a_sound_setup_has_nothing_to_mend(now_setup: Setup, myi: Callable[..., Ran], no_browser: None) -> None:
     myi("user", "login", "ana", "--create")
     for name in ("encryption keys", "Spotify app", "stored logins", "logins"):
-        assert found(now_house, name).status is Status.OK, found(now_house, name)
-    assert logins_are_good(now_house.warehouse).passed
+        assert found(now_setup, name).status is Status.OK, found(now_setup, name)
+    assert logins_are_good(now_setup.warehouse).passed
 
 
-def test_doctor_counts_a_login_down(now_house: House, myi: Callable[..., Ran], no_browser: None) -> None:
+def test_doctor_counts_a_login_down(now_setup: Setup, myi: Callable[..., Ran], no_browser: None) -> None:
     myi("user", "login", "ana", "--create")
     for days, warns in ((140, False), (160, True), (180, True), (190, True)):
-        now_house.sql("update app.credentials set authorised_at = %s", datetime.now(UTC) - timedelta(days=days))
-        check = found(now_house, "logins")
+        now_setup.sql("update app.credentials set authorised_at = %s", datetime.now(UTC) - timedelta(days=days))
+        check = found(now_setup, "logins")
         assert (check.status is Status.WARN) is warns
         assert not warns or check.mend == "myi user login ana"
-        assert logins_are_good(now_house.warehouse).passed is not warns
+        assert logins_are_good(now_setup.warehouse).passed is not warns
     assert "must sign in again" in check.found
 
 
-def test_doctor_names_a_redirect_that_is_not_registered(now_house: House) -> None:
-    now_house.settings = now_house.settings.model_copy(update={"spotify_redirect_uri": "http://127.0.0.1:1/other"})
-    assert "http://127.0.0.1:1/other" in found(now_house, "Spotify app").mend
+def test_doctor_names_a_redirect_that_is_not_registered(now_setup: Setup) -> None:
+    now_setup.settings = now_setup.settings.model_copy(update={"spotify_redirect_uri": "http://127.0.0.1:1/other"})
+    assert "http://127.0.0.1:1/other" in found(now_setup, "Spotify app").mend
 
 
-def test_doctor_names_a_missing_key(now_house: House, myi: Callable[..., Ran], no_browser: None) -> None:
+def test_doctor_names_a_missing_key(now_setup: Setup, myi: Callable[..., Ran], no_browser: None) -> None:
     myi("user", "login", "ana", "--create")
-    (now_house.settings.secrets_folder / "encryption_keys").unlink()
-    assert found(now_house, "stored logins").status is Status.FAIL
+    (now_setup.settings.secrets_folder / "encryption_keys").unlink()
+    assert found(now_setup, "stored logins").status is Status.FAIL
 
 
-def test_doctor_sees_a_key_that_others_may_read(now_house: House, myi: Callable[..., Ran], no_browser: None) -> None:
+def test_doctor_sees_a_key_that_others_may_read(now_setup: Setup, myi: Callable[..., Ran], no_browser: None) -> None:
     myi("user", "login", "ana", "--create")
-    (now_house.settings.secrets_folder / "encryption_keys").chmod(0o644)
-    assert found(now_house, "encryption keys").status is Status.FAIL
+    (now_setup.settings.secrets_folder / "encryption_keys").chmod(0o644)
+    assert found(now_setup, "encryption keys").status is Status.FAIL
 
 
-def test_doctor_says_when_spotify_cannot_be_asked(now_house: House) -> None:
-    now_house.settings = now_house.settings.model_copy(update={"spotify_accounts_url": "http://127.0.0.1:9"})
-    assert found(now_house, "Spotify app").status is Status.WARN
+def test_doctor_says_when_spotify_cannot_be_asked(now_setup: Setup) -> None:
+    now_setup.settings = now_setup.settings.model_copy(update={"spotify_accounts_url": "http://127.0.0.1:9"})
+    assert found(now_setup, "Spotify app").status is Status.WARN

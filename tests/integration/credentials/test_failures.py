@@ -8,41 +8,33 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from myi_pipeline.core.errors import (
-    CircuitOpen,
-    Forbidden,
-    Gone,
-    RateLimited,
-    Transient,
-    UnexpectedAnswer,
-)
-from myi_pipeline.core.retries import FailureKind
-from myi_pipeline.services.manage_circuits import circuit_history, list_circuits, reset_circuit
-from myi_pipeline.services.open_spotify import Spotify
-from myi_pipeline.spotify import transport
-from myi_pipeline.spotify.client import TopTerm
-from myi_pipeline.warehouse import circuits
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.credentials.conftest import House, HouseMaker
+from myi_pipeline.errors import CircuitOpen, Forbidden, Gone, RateLimited, Transient, UnexpectedAnswer
+from myi_pipeline.operations.circuits import circuit_history, list_circuits, reset_circuit
+from myi_pipeline.postgres.connections import Role
+from myi_pipeline.providers import circuits, transport
+from myi_pipeline.providers.retries import FailureKind
+from myi_pipeline.providers.spotify.client import TopTerm
+from myi_pipeline.providers.spotify.open_spotify import Spotify
+from tests.integration.credentials.conftest import Setup, SetupMaker
 
 RECENT = "/v1/me/player/recently-played"
 
 
-def recent(house: House, spotify: Spotify, key: str = "ana") -> int:
-    return spotify.call(house.user(key), lambda client, token: client.recently_played(token)).count
+def recent(setup: Setup, spotify: Spotify, key: str = "ana") -> int:
+    return spotify.call(setup.user(key), lambda client, token: client.recently_played(token)).count
 
 
 @pytest.fixture
-def two(house: House) -> House:
+def two(setup: Setup) -> Setup:
     """Ana and Ben are signed in."""
-    spotify = house.open()
-    house.sign_in(spotify, "ana", listener="listener-1")
-    house.sign_in(spotify, "ben", listener="listener-2")
-    return house
+    spotify = setup.open()
+    setup.sign_in(spotify, "ana", listener="listener-1")
+    setup.sign_in(spotify, "ben", listener="listener-2")
+    return setup
 
 
 @pytest.mark.parametrize("kind", ["reset", "cut", "html", "truncated", "empty", "lost", "wrong_shape"])
-def test_a_fault_that_passes_within_seconds_is_not_noticed(two: House, kind: str) -> None:
+def test_a_fault_that_passes_within_seconds_is_not_noticed(two: Setup, kind: str) -> None:
     two.simulator.control.fail(kind, path=RECENT, times=2)
     assert recent(two, two.open())
     assert sum(two.slept) == 5
@@ -59,35 +51,35 @@ def test_a_fault_that_passes_within_seconds_is_not_noticed(two: House, kind: str
         ("wrong_shape", UnexpectedAnswer),
     ],
 )
-def test_a_fault_that_stays_gets_its_kind(two: House, kind: str, error: type[Exception]) -> None:
+def test_a_fault_that_stays_gets_its_kind(two: Setup, kind: str, error: type[Exception]) -> None:
     two.simulator.control.fail(kind, path=RECENT, times=None)
     with pytest.raises(error, match="GET /v1/me/player/recently-played"):
         recent(two, two.open())
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_server_in_trouble_is_tried_three_times(two: House, status: int) -> None:
+def test_a_server_in_trouble_is_tried_three_times(two: Setup, status: int) -> None:
     two.simulator.control.fail("status", status=status, path=RECENT, times=None)
     with pytest.raises(Transient, match=str(status)):
         recent(two, two.open())
     assert two.simulator.control.calls(route="/me/player/recently-played") == 3
 
 
-def test_a_403_is_not_tried_again(two: House) -> None:
+def test_a_403_is_not_tried_again(two: Setup) -> None:
     two.simulator.control.fail("status", status=403, path=RECENT, times=None)
     with pytest.raises(Forbidden):
         recent(two, two.open())
     assert two.simulator.control.calls(route="/me/player/recently-played") == 1
 
 
-def test_a_bad_item_does_not_cost_the_good_ones(two: House) -> None:
+def test_a_bad_item_does_not_cost_the_good_ones(two: Setup) -> None:
     whole = recent(two, two.open())
     two.simulator.control.fail("bad_item", path=RECENT)
     page = two.open().call(two.user("ana"), lambda client, token: client.recently_played(token))
     assert (len(page.entries), len(page.bad)) == (whole - 1, 1)
 
 
-def test_slow_bytes_are_waited_for_up_to_a_limit(two: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_bytes_are_waited_for_up_to_a_limit(two: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     two.simulator.control.fail("slow", path=RECENT, chunk=4_000, pause_s=0.01)
     assert recent(two, two.open())
     monkeypatch.setattr(transport, "DEADLINE_S", 0.3)
@@ -96,26 +88,40 @@ def test_slow_bytes_are_waited_for_up_to_a_limit(two: House, monkeypatch: pytest
         recent(two, two.open())
 
 
-def test_silence_is_waited_for_up_to_a_limit(two: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_that_comes_a_byte_at_a_time_is_waited_for_up_to_the_same_limit(
+    two: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte came within the limit of a read, so a poll was held for minutes."""
+    spotify = two.open()
+    recent(two, spotify)
+    monkeypatch.setattr(transport, "DEADLINE_S", 0.5)
+    two.simulator.control.fail("slow_head", path=RECENT, pause_s=0.05, times=None)
+    with pytest.raises(Transient, match="took longer"):
+        recent(two, spotify)
+    two.simulator.control.clear_faults()
+    assert recent(two, spotify)
+
+
+def test_silence_is_waited_for_up_to_a_limit(two: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "TIMEOUT", httpx.Timeout(0.2))
     two.simulator.control.fail("hang", path=RECENT, pause_s=1.0, times=None)
     with pytest.raises(Transient, match="did not answer in time"):
         recent(two, two.open())
 
 
-def test_an_answer_is_read_up_to_a_size(two: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_is_read_up_to_a_size(two: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MAX_BYTES", 1_000)
     with pytest.raises(UnexpectedAnswer, match="larger than 1,000 bytes"):
         recent(two, two.open())
 
 
-def test_a_server_that_is_not_there_is_a_failure_of_the_network(two: House) -> None:
+def test_a_server_that_is_not_there_is_a_failure_of_the_network(two: Setup) -> None:
     spotify = two.open(spotify_api_url="http://127.0.0.1:9/v1")
     with pytest.raises(Transient, match="connection to Spotify failed"):
         recent(two, spotify)
 
 
-def test_the_catalogue_answers_and_what_it_does_not_have_is_gone(two: House) -> None:
+def test_the_catalogue_answers_and_what_it_does_not_have_is_gone(two: Setup) -> None:
     spotify, user = two.open(), two.user("ana")
     page = spotify.call(user, lambda client, token: client.recently_played(token))
     track = next(entry.play.track for entry in page.entries if entry.play.track.id)
@@ -129,15 +135,15 @@ def test_the_catalogue_answers_and_what_it_does_not_have_is_gone(two: House) -> 
         spotify.call(user, lambda client, token: client.track(token, "0" * 22), counts=False)
     with pytest.raises(Gone):
         spotify.call(user, lambda client, token: client.track(token, "no"), counts=False)
-    assert two.sql("select from ops.circuits") == []
+    assert two.sql("select user_id from ops.circuits") == []
 
 
 @pytest.mark.parametrize("dialect", ["new", "old"])
-def test_both_dialects_are_understood(make_house: HouseMaker, dialect: str) -> None:
-    house = make_house(dialect=dialect)
-    spotify = house.open()
-    house.sign_in(spotify)
-    user = house.user("ana")
+def test_both_dialects_are_understood(make_setup: SetupMaker, dialect: str) -> None:
+    setup = make_setup(dialect=dialect)
+    spotify = setup.open()
+    setup.sign_in(spotify)
+    user = setup.user("ana")
     page = spotify.call(user, lambda client, token: client.recently_played(token))
     assert page.bad == ()
     assert all(entry.play.track.album for entry in page.entries)
@@ -152,7 +158,7 @@ def test_both_dialects_are_understood(make_house: HouseMaker, dialect: str) -> N
 # Circuits
 
 
-def test_five_failures_of_the_network_open_the_circuit_of_one_user(two: House) -> None:
+def test_five_failures_of_the_network_open_the_circuit_of_one_user(two: Setup) -> None:
     two.simulator.control.fail("status", status=503, path=RECENT, listener="listener-1", times=None)
     spotify = two.open()
     for _ in range(5):
@@ -167,7 +173,7 @@ def test_five_failures_of_the_network_open_the_circuit_of_one_user(two: House) -
     assert spotify.open_circuits([two.user("ana"), two.user("ben")]) == {two.user("ana"): caught.value.retry_at}
 
 
-def test_a_half_open_circuit_lets_one_request_of_all_processes_through(two: House) -> None:
+def test_a_half_open_circuit_lets_one_request_of_all_processes_through(two: Setup) -> None:
     user, now = two.user("ana"), two.clock.now()
     with two.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for _ in range(5):
@@ -181,7 +187,7 @@ def test_a_half_open_circuit_lets_one_request_of_all_processes_through(two: Hous
         assert sum(threads.map(ask, range(16))) == 1
 
 
-def test_success_closes_and_failure_doubles_the_wait(two: House) -> None:
+def test_success_closes_and_failure_doubles_the_wait(two: Setup) -> None:
     two.simulator.control.fail("status", status=503, path=RECENT, listener="listener-1", times=None)
     spotify = two.open()
     for _ in range(5):
@@ -207,7 +213,7 @@ def test_success_closes_and_failure_doubles_the_wait(two: House) -> None:
     assert states[-1] == ("closed", "open")
 
 
-def test_a_quota_in_the_middle_of_a_probe_is_neither_success_nor_failure(two: House) -> None:
+def test_a_quota_in_the_middle_of_a_probe_is_neither_success_nor_failure(two: Setup) -> None:
     user = two.user("ana")
     with two.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for _ in range(5):
@@ -222,7 +228,7 @@ def test_a_quota_in_the_middle_of_a_probe_is_neither_success_nor_failure(two: Ho
     assert recent(two, two.open())
 
 
-def test_a_person_closes_a_circuit(two: House) -> None:
+def test_a_person_closes_a_circuit(two: Setup) -> None:
     user = two.user("ana")
     with two.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for _ in range(3):

@@ -1,6 +1,6 @@
 """A process that works on logins in children of its own and kills them where it is told to.
 
-Run as `python -m tests.integration.credentials.worker_process`. The first line of standard input holds the house; each
+Run as `python -m tests.integration.credentials.worker_process`. The first line of standard input holds the setup; each
 further one is an Order. Each order is carried out by a fork of this process, which has imported all modules already;
 one Outcome a line comes back. A step is the moment before or after a statement, a commit, or a request over HTTP.
 """
@@ -22,12 +22,13 @@ from typing import Any, TextIO
 
 import psycopg
 
-from myi_pipeline.services import encryption_keys, poll_one_user, poll_users, refresh_credentials, rotate_keys
-from myi_pipeline.services.open_spotify import open_spotify
+from myi_pipeline.catalogue import catalogue_store
+from myi_pipeline.polling import poll_one_user, poll_store, poll_users
+from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.providers import encryption_keys, token_vault
+from myi_pipeline.providers.spotify import client, oauth, refresh_credentials
+from myi_pipeline.providers.spotify.open_spotify import open_spotify
 from myi_pipeline.settings import Settings, load_settings
-from myi_pipeline.spotify import client, oauth
-from myi_pipeline.warehouse import catalogue_store, poll_store, token_vault
-from myi_pipeline.warehouse.connections import Role, Warehouse
 
 STEPS = (
     (psycopg.Connection, "execute"),
@@ -159,7 +160,7 @@ def carry_out(settings: Settings, warehouse: Warehouse, order: Order) -> None:
             kill_at(order.kill_at_step)
         keys = encryption_keys.require_keys(settings, warehouse)
         with warehouse.connect(Role.INGEST, autocommit=True) as connection:
-            rotate_keys.rotate_keys(connection, keys)
+            encryption_keys.rotate_keys(connection, keys)
         return
     if order.task == "poll_users":
         if order.is_broken:
@@ -203,9 +204,9 @@ def supervise(settings: Settings, warehouse: Warehouse, order: Order) -> Outcome
 
 
 def main(orders: TextIO, answers: TextIO) -> None:
-    house = json.loads(orders.readline())
-    settings = load_settings(house["environment"])
-    warehouse = Warehouse(urls={Role(role): url for role, url in house["urls"].items()}, dagster_url=house["dagster"])
+    setup = json.loads(orders.readline())
+    settings = load_settings(setup["environment"])
+    warehouse = Warehouse(urls={Role(role): url for role, url in setup["urls"].items()}, dagster_url=setup["dagster"])
     for line in orders:
         outcome = supervise(settings, warehouse, Order(**json.loads(line)))
         answers.write(json.dumps(asdict(outcome)) + "\n")
@@ -243,12 +244,12 @@ def running_worker(settings: Settings, warehouse: Warehouse, log: Path) -> Itera
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        house = {
+        setup = {
             "environment": settings.environment(),
             "urls": {role.value: warehouse.url(role) for role in Role},
             "dagster": warehouse.dagster_url(),
         }
-        process.stdin.write(json.dumps(house) + "\n")
+        process.stdin.write(json.dumps(setup) + "\n")
         process.stdin.flush()
         try:
             yield Worker(process)

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from myi_pipeline.services import manage_access
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.people import manage_access
+from myi_pipeline.postgres.connections import Role
 from tests.integration.reads.conftest import Api, Filled
 
 _VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}

@@ -10,10 +10,10 @@ from hashlib import sha256
 
 import pytest
 
-from myi_pipeline.services.keep_pictures import keep_pictures
+from myi_pipeline.catalogue.pictures import keep_pictures
 from myi_pipeline.simulator.live import SimulatorSpec, running_simulator
 from myi_pipeline.simulator.live.images_app import draw
-from tests.integration.pages.conftest import Browser, check_form
+from tests.integration.dashboard.conftest import Browser, check_form
 from tests.integration.reads.conftest import Filled
 
 ADDRESS = re.compile(r"/(album|artist)s/(\d+)/cover\?([0-9a-f]{12})\Z")
@@ -163,7 +163,7 @@ def test_what_only_another_user_heard_has_no_picture(hung: Hung, browser: Browse
     # Nor does it say that there is something to hide.
     nothing = browser.clients["bob"].get(f"/{kind}s/2147483647/cover")
     assert nothing.text == browser.clients["bob"].get(path).text
-    # Of what both heard, both have it.
+    # Both have the cover of what both heard.
     assert browser.get(f"/{kind}s/{hung.most(kind, user='bob')}/cover", as_="bob").status_code == 200
 
 

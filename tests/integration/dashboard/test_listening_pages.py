@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from myi_pipeline.services import manage_access
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.pages.conftest import Browser, Element, Page, check_form
+from myi_pipeline.people import manage_access
+from myi_pipeline.postgres.connections import Role
+from tests.integration.dashboard.conftest import Browser, Element, Page, check_form
 from tests.integration.reads.conftest import Api, Filled
 
 ENTITIES = ("track", "artist", "album")
@@ -131,7 +131,7 @@ def test_a_cursor_opens_one_list_of_one_person(browser: Browser) -> None:
         ("/top?cursor=" + "A" * 5_000, "ada"),
     ]:
         page = browser.page(path, as_=person, status=422)
-        assert "no address of a page of this list" in page.text
+        assert "is not a page of this list" in page.text
 
 
 def test_arrows_lead_through_every_month_from_the_first_play_on(browser: Browser, filled: Filled) -> None:
@@ -468,12 +468,13 @@ def test_a_year_says_which_of_its_days_may_be_missing(browser: Browser, filled: 
 def test_a_year_that_goes_on_is_one_so_far(browser: Browser, filled: Filled) -> None:
     today = datetime.now(UTC).astimezone(BERLIN).date()
     filled.sql(
-        "insert into marts.agg_day_user values (%s, %s, 3, 3, 7200000, 0, 3, 3) returning 1",
+        "insert into marts.agg_day_user values (%s, %s, 3, 3, 7200000, 0, 3, 3, now(), now()) returning 1",
         filled.users["ada"], today,
     )  # fmt: skip
     for period, start in (("month", today.replace(day=1)), ("year", today.replace(month=1, day=1))):
         filled.sql(
-            "insert into marts.agg_period_user values (%s, %s, %s, 1, 3, 3, 7200000, 0, %s, %s) returning 1",
+            "insert into marts.agg_period_user"
+            " values (%s, %s, %s, 1, 3, 3, 7200000, 0, %s, %s, now(), now()) returning 1",
             filled.users["ada"], period, start, today, today,
         )  # fmt: skip
     try:

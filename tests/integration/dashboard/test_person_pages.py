@@ -16,13 +16,13 @@ from typing import Any
 import httpx
 import pytest
 
-from myi_pipeline.api import play_search
-from myi_pipeline.services import manage_access, manage_users
-from myi_pipeline.services.import_history import import_history
-from myi_pipeline.services.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.import_history import import_history
+from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.people import manage_access, manage_users
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
-from myi_pipeline.warehouse.connections import Role
-from tests.integration.pages.conftest import Browser, Page, _Reader, check_form
+from myi_pipeline.web.reads import plays as plays_read
+from tests.integration.dashboard.conftest import Browser, Page, _Reader, check_form
 from tests.integration.reads.conftest import Api, Filled
 
 PATHS = ("/history", "/sessions", "/coverage", "/imports", "/account")
@@ -82,6 +82,8 @@ def dora(filled: Filled, api: Api) -> Iterator[Dora]:
         client.cookies.set("myi_session", new_session(filled, user_id), domain="127.0.0.1", path="/")
         yield Dora(filled, user_id, client)
     filled.sql("delete from app.users where user_key = 'dora'")
+    filled.sql("delete from ops.removals")
+    filled.sql("delete from ops.orphans")
     filled.sql("delete from ops.changed_users where user_id = %s", user_id)
     filled.sql("delete from ops.changed_days where user_id = %s", user_id)
     for path in sorted((filled.settings.uploads_folder / "dora").rglob("*"), reverse=True):
@@ -137,8 +139,8 @@ def test_a_search_finds_what_holds_the_words_and_nothing_else(
     browser: Browser, filled: Filled, monkeypatch: pytest.MonkeyPatch, words: str, is_in_much: bool
 ) -> None:
     if is_in_much:
-        monkeypatch.setattr(play_search, "MOST_CONTENTS", 1)
-        monkeypatch.setattr(play_search, "MOST_WALKED", 1_500)
+        monkeypatch.setattr(plays_read, "MOST_CONTENTS", 1)
+        monkeypatch.setattr(plays_read, "MOST_WALKED", 1_500)
     expected = filled.read(PLAYS, filled.users["ada"], words)
     shown = list(plays_of(browser, "/history", q=words))
     assert [at for at, _ in shown] == [at for at, _ in expected]
@@ -224,6 +226,7 @@ def test_coverage_names_every_gap_in_words_with_what_helps(browser: Browser, api
     assert {gap["reason"] for gap in told["data"]} == {"after_last_archive"}
     (card,) = page.main.all("article")
     assert "Since the last archive" in card.text
+    assert "Complete by archives" in page.text
     assert "What helps:" in card.text
     years = [each.attributes["aria-label"] for each in page.main.all("svg", role="img")]
     assert years[-1].startswith("2021: ")
@@ -320,7 +323,7 @@ def test_an_upload_form_that_is_none_leaves_nothing(dora: Dora, archive: bytes) 
     assert hand_in(dora, archive, field="other").status_code == 422
     assert hand_in(dora, b"no archive <b>").status_code == 422
     assert uploads(dora) == []
-    assert dora.sql("select from app.imports where user_id = %s") == []
+    assert dora.sql("select 1 from app.imports where user_id = %s") == []
 
 
 def test_the_form_takes_no_more_than_the_api(dora: Dora) -> None:
@@ -397,7 +400,7 @@ def test_asking_for_a_poll_brings_the_turn_forward_and_passes_nothing_that_stand
         " (%s, 'open', now(), now() + interval '1 hour')": "left alone",
         "insert into ops.quota_blocks (client_id, bucket, blocked_at, blocked_until, in_a_row)"
         " select client_id, 'polls', now(), now() + interval '1 hour', 1 from app.credentials where user_id = %s": (
-            "asked for silence"
+            "has asked MYI to wait"
         ),
         "update ops.poll_states set polled_at = now() where user_id = %s": "within the last five minutes",
         "update app.credentials set status = 'reauth_required' where user_id = %s": "has ended",
@@ -417,17 +420,24 @@ def test_asking_for_a_poll_brings_the_turn_forward_and_passes_nothing_that_stand
     answer = dora.post("/account/poll")
     assert (answer.status_code, answer.headers["location"]) == (303, "/account?done=asked")
     assert dora.sql(is_due) == [(True,)]
-    assert "Spotify is asked" in dora.page("/account?done=asked").text
+    assert dora.sql("select wish from ops.live_wishes where user_id = %s") == [("poll",)]
+    assert "Spotify is being asked" in dora.page("/account?done=asked").text
 
 
 def test_the_role_of_the_site_may_bring_a_turn_forward_and_do_nothing_else_to_it(filled: Filled) -> None:
     query = """
-    select has_function_privilege(%s, 'ops.poll_sooner(int, timestamptz)', 'execute'),
-        has_table_privilege(%s, 'ops.poll_states', 'select, insert, update, delete'),
-        has_function_privilege(%s, 'ops.poll_sooner(int, timestamptz)', 'execute')
+    select has_function_privilege(%(app)s, f, 'execute'), has_function_privilege(%(api)s, f, 'execute')
+    from unnest(array['ops.poll_sooner(int, timestamptz)', 'ops.poll_now(int, timestamptz)',
+        'ops.now_playing_of(int)']) as f
+    """
+    tables = """
+    select has_table_privilege(%s, t, 'select, insert, update, delete')
+    from unnest(array['ops.poll_states', 'ops.live_wishes', 'ops.now_playing']) as t
     """
     names = filled.warehouse.names()
-    assert filled.sql(query, names["app"], names["app"], names["api"]) == [(True, False, False)]
+    with filled.warehouse.connect(Role.OWNER) as connection:
+        assert connection.execute(query, names).fetchall() == [(True, False)] * 3
+    assert filled.sql(tables, names["app"]) == [(False,)] * 3
 
 
 def test_polling_is_paused_resumed_and_disconnected(dora: Dora) -> None:

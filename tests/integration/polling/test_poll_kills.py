@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.credentials.worker_process import POINTS, Order, running_worker
-from tests.integration.polls.conftest import MINUTE, Polls
+from tests.integration.polling.conftest import MINUTE, Polls
 
 # Those of a poll with new plays and a fresh login are about so many; what lies beyond ends unharmed.
 STEPS = 75
@@ -20,9 +20,9 @@ POINTS_OF_A_POLL = tuple(f"{when} {name}" for name in POINTS for when in ("befor
 
 def _at_odds(polls: Polls) -> list[str]:
     """What plays, log and state say of each other that cannot be."""
-    ((events,), *_) = polls.house.sql("select count(*) from raw.listening_events")
-    ((logged,), *_) = polls.house.sql("select coalesce(sum(new_plays), 0) from ops.polls")
-    found: list[tuple[Any, ...]] = polls.house.sql("select newest_played_at from ops.poll_states")
+    ((events,), *_) = polls.setup.sql("select count(*) from raw.listening_events")
+    ((logged,), *_) = polls.setup.sql("select coalesce(sum(new_plays), 0) from ops.polls")
+    found: list[tuple[Any, ...]] = polls.setup.sql("select newest_played_at from ops.poll_states")
     newest: datetime | None = found[0][0] if found else None
     latest = max(polls.kept(), default=None)
     trouble = []
@@ -40,11 +40,11 @@ def _kill(
 ) -> list[str]:
     """Kill polls at the named points in turn and at random steps, and look at everything after each."""
     dice, trouble, killed = Random(11), [], 0
-    house = polls.house
+    setup = polls.setup
     # What lay before the first poll's window was nobody's to keep.
     polls.play(1)
     polls.poll()
-    with running_worker(house.settings, house.warehouse, tmp_path / "worker.log") as worker:
+    with running_worker(setup.settings, setup.warehouse, tmp_path / "worker.log") as worker:
         for number in range(20 * kills):
             # Most of them find new plays, some an overflow, all a token that has to be refreshed.
             polls.play(dice.choice((0, 3, 8, 12, 60)), every=2 * MINUTE)
@@ -81,7 +81,7 @@ def test_killed_anywhere_in_a_poll_nothing_is_lost_and_nothing_doubled(
     polls: Polls, tmp_path: Path, poll_kills: int
 ) -> None:
     assert _kill(polls, tmp_path, kills=poll_kills, points=POINTS_OF_A_POLL) == []
-    assert polls.house.credential().status == "active"
+    assert polls.setup.credential().status == "active"
 
 
 @pytest.mark.long
@@ -90,7 +90,7 @@ def test_killed_anywhere_in_many_polls_nothing_is_lost_and_nothing_doubled(
     polls: Polls, tmp_path: Path, poll_kills: int
 ) -> None:
     assert _kill(polls, tmp_path, kills=poll_kills, points=POINTS_OF_A_POLL) == []
-    assert polls.house.credential().status == "active"
+    assert polls.setup.credential().status == "active"
 
 
 def test_a_poll_that_commits_in_pieces_is_found_out(polls: Polls, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from myi_pipeline.core.errors import Permanent
-from myi_pipeline.warehouse.embedded import accounts, places, tuning
-from myi_pipeline.warehouse.embedded.accounts import ACCOUNT, Account
+from myi_pipeline.errors import Permanent
+from myi_pipeline.postgres.embedded import accounts, cluster, places
+from myi_pipeline.postgres.embedded.accounts import ACCOUNT, Account
 
 GIB = 1024**3
 
@@ -84,7 +84,7 @@ def test_a_system_folder_that_others_can_write_is_refused(tmp_path: Path, monkey
     folder.mkdir()
     folder.chmod(0o777)
     monkeypatch.setattr(places, "SYSTEM_FOLDER", folder)
-    with pytest.raises(Permanent, match="nobody else can write"):
+    with pytest.raises(Permanent, match="no one else can write"):
         places.system_folder()
 
 
@@ -94,7 +94,7 @@ def test_a_system_folder_that_others_can_write_is_refused(tmp_path: Path, monkey
 )
 def test_it_is_tuned_for_the_memory_there_is(memory: int, buffers: str, work: str) -> None:
     where = places.Places(Path("/own"), Path("/it's"), Path("/run"), Account("me", 7, 7), "0badcafe")
-    text = tuning.configuration(where, memory=memory)
+    text = cluster.configuration(where, memory=memory)
     assert f"shared_buffers = '{buffers}'" in text
     assert f"\nwork_mem = '{work}'" in text
     assert "log_directory = '/it''s/log'" in text
@@ -103,4 +103,4 @@ def test_it_is_tuned_for_the_memory_there_is(memory: int, buffers: str, work: st
 
 def test_a_containers_limit_counts_as_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: str(GIB))
-    assert tuning.memory_bytes() == GIB
+    assert cluster.memory_bytes() == GIB

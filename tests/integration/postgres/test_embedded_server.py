@@ -19,26 +19,18 @@ import psutil
 import psycopg
 import pytest
 
-from myi_pipeline.core.errors import Permanent
-from myi_pipeline.warehouse.connections import parse_url, with_parameters
-from myi_pipeline.warehouse.embedded import (
-    EmbeddedServer,
-    binaries,
-    cluster,
-    embedded_server,
-    leases,
-    places,
-    processes,
-)
-from myi_pipeline.warehouse.embedded.accounts import CLEAN_ENVIRONMENT, Account
-from myi_pipeline.warehouse.embedded.binaries import Binaries, find_binaries
+from myi_pipeline.errors import Permanent
+from myi_pipeline.postgres.connections import parse_url, with_parameters
+from myi_pipeline.postgres.embedded import EmbeddedServer, binaries, cluster, embedded_server, leases, places, processes
+from myi_pipeline.postgres.embedded.accounts import CLEAN_ENVIRONMENT, Account
+from myi_pipeline.postgres.embedded.binaries import Binaries, find_binaries
 
 IS_ROOT = os.geteuid() == 0
 
 HOLD = """
 import sys
 from pathlib import Path
-from myi_pipeline.warehouse.embedded import embedded_server
+from myi_pipeline.postgres.embedded import embedded_server
 with embedded_server(Path(sys.argv[1])):
     print("open", flush=True)
     sys.stdin.read()
@@ -47,9 +39,9 @@ with embedded_server(Path(sys.argv[1])):
 OPEN_ALL = """
 import sys
 from pathlib import Path
-from myi_pipeline.services.open_warehouse import open_warehouse
+from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.settings import Settings
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.postgres.connections import Role
 with open_warehouse(Settings(home=Path(sys.argv[1]))) as warehouse:
     for role in Role:
         with warehouse.connect(role) as connection:
@@ -257,7 +249,7 @@ def test_a_server_that_cannot_start_says_why(embedded_home: Path) -> None:
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Permanent, match="MYI_HOME cannot be made"):
+    with pytest.raises(Permanent, match="MYI_HOME cannot be used"):
         EmbeddedServer(tmp_path / "file" / "home")
 
 
@@ -417,12 +409,12 @@ import os, sys
 from pathlib import Path
 # Everything is imported before the change: the interpreter may lie where the other user cannot read.
 import alembic.command, sqlalchemy.dialects.postgresql.psycopg, psutil, psycopg, encodings.idna, encodings.ascii
-from myi_pipeline.services.open_warehouse import open_warehouse
+from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.settings import Settings
-from myi_pipeline.warehouse import embedded
-from myi_pipeline.warehouse.connections import Role
-from myi_pipeline.warehouse.embedded import processes
-from myi_pipeline.warehouse.migrations import runner
+from myi_pipeline.postgres import embedded
+from myi_pipeline.postgres.connections import Role
+from myi_pipeline.postgres.embedded import processes
+from myi_pipeline.postgres.migrations import runner
 home, uid, gid = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 os.setgroups([]); os.setgid(gid); os.setuid(uid)
 server = embedded.EmbeddedServer(home)

@@ -7,16 +7,15 @@ import socket
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 from pydantic import SecretStr
 
-from myi_pipeline.services import check_health
-from myi_pipeline.services.check_health import Check, Status, run_checks
-from myi_pipeline.services.open_warehouse import open_warehouse
+from myi_pipeline.operations import doctor
+from myi_pipeline.operations.doctor import Check, Status, run_checks
+from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.postgres.connections import Role, Warehouse, with_parameters
+from myi_pipeline.postgres.embedded import accounts
 from myi_pipeline.settings import Settings
-from myi_pipeline.warehouse.connections import Role, Warehouse, with_parameters
-from myi_pipeline.warehouse.embedded import accounts
 
 
 def found(settings: Settings, name: str, environ: dict[str, str] | None = None) -> Check:
@@ -93,17 +92,32 @@ def test_uploads_that_are_a_file_are_told(settings: Settings, tmp_path: Path) ->
     assert check.status is Status.FAIL
 
 
-def test_a_full_disk_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    for free, status in ((10**8, Status.FAIL), (3 * 10**9, Status.WARN), (10**12, Status.OK)):
-        usage = psutil.disk_usage("/")._replace(free=free)
-        monkeypatch.setattr(psutil, "disk_usage", lambda _, usage=usage: usage)
-        assert found(settings, "disk").status is status
+def test_doctor_warns_of_a_filling_disk_before_anything_stops(settings: Settings) -> None:
+    def disk(free: int, floor_mb: int = 1024) -> Check:
+        here = settings.model_copy(update={"disk_floor_mb": floor_mb})
+        return next(each for each in run_checks(here, {}, free=lambda _: free) if each.name == "disk")
+
+    assert disk(10**12).status is Status.OK
+    assert disk(3 * 10**9).status is Status.WARN
+    assert disk(10**9).status is Status.FAIL
+    assert "MYI_DISK_FLOOR_MB" in disk(10**9).mend
+    assert disk(10**9, floor_mb=500).status is Status.WARN
+    assert disk(20 * 10**9, floor_mb=15_000).status is Status.WARN
+    assert disk(0, floor_mb=0).status is Status.FAIL
+
+
+def test_doctor_looks_at_the_fullest_of_the_disks_that_are_used(settings: Settings, tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    here = settings.model_copy(update={"uploads": full})
+    (check,) = [each for each in run_checks(here, {}, free=lambda f: 0 if f == full else 10**12) if each.name == "disk"]
+    assert check.status is Status.FAIL
+    assert str(full) in check.found
 
 
 def test_a_python_that_is_too_old_or_too_new_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for version, status in (((3, 10, 9), Status.FAIL), ((3, 13, 0), Status.OK), ((3, 14, 0), Status.FAIL)):
         monkeypatch.setattr(sys, "version_info", version)
-        check = check_health._python()
+        check = doctor._python()
         monkeypatch.undo()
         assert check.status is status
         assert check.found == ".".join(map(str, version))
@@ -151,10 +165,10 @@ def test_a_schema_behind_or_ahead_is_told(settings_for_tests: Settings, warehous
 
 
 def test_a_check_that_breaks_is_itself_a_finding(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaks(_: object) -> None:
+    def breaks(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(check_health, "_disk", breaks)
-    monkeypatch.setattr(check_health, "_database", breaks)
+    monkeypatch.setattr(doctor, "_disk", breaks)
+    monkeypatch.setattr(doctor, "_database", breaks)
     assert found(settings, "disk").status is Status.FAIL
     assert found(settings, "database").found == "ZeroDivisionError"

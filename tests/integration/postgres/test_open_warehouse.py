@@ -1,4 +1,4 @@
-"""The door to the database: roles, rights, versions, and what it costs."""
+"""Opening the database: roles, privileges, versions, and what it costs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -14,22 +15,30 @@ import pytest
 from psycopg import errors
 from pydantic import SecretStr
 
-from myi_pipeline.core.errors import BadInput, Permanent, SchemaMismatch, Transient
-from myi_pipeline.services.open_warehouse import open_warehouse
-from myi_pipeline.settings import Settings
-from myi_pipeline.warehouse import role_passwords, roles
-from myi_pipeline.warehouse.connections import (
+from myi_pipeline.errors import BadInput, Permanent, SchemaMismatch, Transient
+from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.postgres import migrations, role_passwords, roles
+from myi_pipeline.postgres.connections import (
     Role,
     Warehouse,
     compose_url,
     identifier,
     parse_url,
     statement,
+    unreachable,
     with_parameters,
+    with_tls,
 )
-from myi_pipeline.warehouse.migrations import FOLDER, HEAD, REVISIONS, migrate, runner, schema_state
+from myi_pipeline.postgres.migrations import FOLDER, HEAD, REVISIONS, migrate, runner, schema_state
+from myi_pipeline.settings import Settings, load_settings
 
 ADMIN = "myi_admin_of_tests"
+LOGIN_OF_0006 = """
+insert into app.credentials (user_id, client_id, account_key, refresh_token, authorised_at, refreshed_at)
+select max(u.user_id), 'client', %(key)s, decode(repeat('00', 40), 'hex'),
+    now() - %(days)s * interval '1 day' + interval '1 hour', now()
+from app.users as u where u.user_key = case when %(days)s = 3 then 'ana' else 'ben' end
+"""
 
 
 class Fresh:
@@ -41,6 +50,9 @@ class Fresh:
     def settings(self, **changes: Any) -> Settings:
         url = with_parameters(self.admin_url, dbname=self.name, **changes)
         return Settings(home=self.home, database_url=SecretStr(url))
+
+    def open(self, **options: bool) -> AbstractContextManager[Warehouse]:
+        return open_warehouse(self.settings(), **options)
 
     def execute(self, text: LiteralString, *names: str) -> None:
         with psycopg.connect(self.admin_url, autocommit=True) as admin:
@@ -104,7 +116,7 @@ def test_dagsters_role_cannot_enter_the_warehouse(warehouse: Warehouse, dagster_
 
 
 def test_a_second_start_costs_one_connection(fresh: Fresh) -> None:
-    with open_warehouse(fresh.settings()):
+    with fresh.open(make_roles=True):
         pass
     costs = []
     for _ in range(5):
@@ -118,7 +130,7 @@ def test_a_second_start_costs_one_connection(fresh: Fresh) -> None:
 
 @pytest.mark.both_servers
 def test_a_second_start_changes_no_password(fresh: Fresh) -> None:
-    with open_warehouse(fresh.settings()) as first:
+    with fresh.open(make_roles=True) as first:
         pass
     with open_warehouse(fresh.settings(), repair=True) as second:
         assert [first.url(role) for role in Role] == [second.url(role) for role in Role]
@@ -127,7 +139,7 @@ def test_a_second_start_changes_no_password(fresh: Fresh) -> None:
 @pytest.mark.both_servers
 def test_four_first_starts_at_once_make_one_set_of_roles(fresh: Fresh) -> None:
     def start(_: int) -> str:
-        with open_warehouse(fresh.settings()) as opened:
+        with fresh.open(make_roles=True) as opened:
             with opened.connect(Role.DBT) as connection:
                 connection.execute("select 1")
             return opened.url(Role.DBT)
@@ -136,20 +148,77 @@ def test_four_first_starts_at_once_make_one_set_of_roles(fresh: Fresh) -> None:
         assert len(set(pool.map(start, range(4)))) == 1
 
 
-@pytest.mark.both_servers
-def test_lost_passwords_and_dropped_roles_are_made_again(fresh: Fresh) -> None:
-    with open_warehouse(fresh.settings()) as opened:
+def test_two_homes_with_one_database_never_lock_each_other_out(fresh: Fresh, tmp_path: Path) -> None:
+    """Whichever came first used to lose its roles' passwords to the other, and won them back with its next command."""
+    with pytest.raises(Permanent, match=r"no roles for .* yet: run `myi migrate --make-roles` once"), fresh.open():
+        pass
+    with fresh.open(make_roles=True) as first:
+        pass
+    other = Fresh(fresh.admin_url, tmp_path / "other", fresh.name)
+    for repair in (False, True):
+        with pytest.raises(Permanent, match="another MYI_HOME made them") as told, other.open(repair=repair):
+            pass
+        assert "myi migrate --make-roles" in str(told.value)
+    assert not (other.home / "secrets").exists()
+    first.connect(Role.ANALYST).close()
+    # As the message says: with the same passwords both work.
+    shutil.copytree(fresh.home / "secrets", other.home / "secrets")
+    with fresh.open(repair=True) as one, other.open(repair=True) as two:
+        assert one.url(Role.DBT) == two.url(Role.DBT) == first.url(Role.DBT)
+    # Or the other takes the roles over, when told so; then the first is the one that refuses.
+    shutil.rmtree(other.home / "secrets")
+    with other.open(make_roles=True) as two:
+        assert two.url(Role.DBT) != first.url(Role.DBT)
+    with pytest.raises(Permanent, match="another MYI_HOME made them"), fresh.open():
+        pass
+    with other.open():
+        two.connect(Role.ANALYST).close()
+
+
+def test_a_role_that_was_dropped_is_made_again_when_told_so(fresh: Fresh) -> None:
+    with fresh.open(make_roles=True) as opened:
         reader = opened.role_name(Role.MONITOR)
-    for file in (fresh.home / "secrets").iterdir():
-        file.unlink()
-    with open_warehouse(fresh.settings()) as again:
-        again.connect(Role.ANALYST).close()
-        assert again.url(Role.OWNER) != opened.url(Role.OWNER)
     with psycopg.connect(with_parameters(fresh.admin_url, dbname=fresh.name), autocommit=True) as admin:
         admin.execute(statement("drop owned by {}", reader))
     fresh.execute("drop role {}", reader)
-    with open_warehouse(fresh.settings()) as again:
+    with (
+        pytest.raises(Permanent, match=f"lacks the role '{reader}': `myi migrate --make-roles` makes it"),
+        fresh.open(),
+    ):
+        pass
+    with fresh.open(make_roles=True) as again:
         again.connect(Role.MONITOR).close()
+        assert again.url(Role.OWNER) == opened.url(Role.OWNER)
+
+
+def test_passwords_are_known_also_when_the_server_is_called_by_another_name(fresh: Fresh) -> None:
+    with fresh.open(make_roles=True) as opened:
+        pass
+    (file,) = (fresh.home / "secrets").iterdir()
+    file.rename(file.with_name(f"{file.name.rpartition('-')[0]}-0123456789ab.json"))
+    with fresh.open() as again:
+        assert again.url(Role.OWNER) == opened.url(Role.OWNER)
+
+
+def test_an_upgrade_that_sets_roles_differently_needs_no_leave(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fresh.open(make_roles=True) as opened:
+        pass
+    monkeypatch.setattr(roles, "BOOTSTRAP_VERSION", "next")
+    with fresh.open() as again:
+        assert again.url(Role.OWNER) == opened.url(Role.OWNER)
+
+
+def test_the_embedded_servers_roles_need_no_leave_even_when_their_passwords_are_lost(
+    embedded_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(home=embedded_home)
+    with open_warehouse(settings) as opened:
+        # What MYI itself set is nothing that somebody changed: that would end every analyst's session.
+        assert "had changed its own password" not in caplog.text
+        shutil.rmtree(settings.secrets_folder)
+        with open_warehouse(settings) as again:
+            again.connect(Role.ANALYST).close()
+            assert again.url(Role.OWNER) != opened.url(Role.OWNER)
 
 
 @pytest.mark.both_servers
@@ -163,12 +232,12 @@ def test_an_administrator_that_is_no_superuser_is_enough(fresh: Fresh, rights: s
     if "createdb" not in rights:
         with (
             pytest.raises(Permanent, match="grant it CREATEDB"),
-            open_warehouse(settings),
+            open_warehouse(settings, make_roles=True),
         ):
             pass
         return
-    for repair in (False, True):
-        with open_warehouse(settings, repair=repair) as opened:
+    for make_roles in (True, False):
+        with open_warehouse(settings, repair=True, make_roles=make_roles) as opened:
             assert schema_state(opened).is_current
 
 
@@ -190,21 +259,81 @@ def test_a_database_that_holds_foreign_tables_is_not_taken_over(fresh: Fresh) ->
         connection.execute("create table accounts (n int)")
     with (
         pytest.raises(Permanent, match=r"tables that are not MYI's \(public.accounts\)"),
-        open_warehouse(fresh.settings()),
+        fresh.open(make_roles=True),
     ):
         pass
 
 
 def test_an_empty_database_that_somebody_made_for_it_is_taken(fresh: Fresh) -> None:
     fresh.execute("create database {}", fresh.name)
-    with open_warehouse(fresh.settings()) as opened:
+    with fresh.open(make_roles=True) as opened:
         assert schema_state(opened).is_current
 
 
 def test_the_servers_own_database_is_not_used(fresh: Fresh) -> None:
     settings = Settings(home=fresh.home, database_url=SecretStr(with_parameters(fresh.admin_url, dbname="postgres")))
-    with pytest.raises(Permanent, match="does not use the database 'postgres'"), open_warehouse(settings):
+    refused = pytest.raises(Permanent, match="does not use the database 'postgres'")
+    with refused, open_warehouse(settings, make_roles=True):
         pass
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"user": "nobody_here", "password": "hunter2"}, "authentication failed"),
+        ({"host": "no-such-host.invalid"}, "no-such-host.invalid"),
+        ({"sslmode": "nonsense"}, "invalid sslmode value"),
+        ({"options": "-c nothing_of_that_name=1"}, "unrecognized configuration parameter"),
+        ({"port": "none"}, "invalid"),
+    ],
+)
+def test_a_connection_that_waiting_cannot_mend_is_not_tried_again(
+    fresh: Fresh, changes: dict[str, str], said: str
+) -> None:
+    with pytest.raises(Permanent, match=said) as told, open_warehouse(fresh.settings(**changes)):
+        pass
+    assert "hunter2" not in str(told.value)
+
+
+def test_the_variables_of_a_shell_lead_no_connection_elsewhere(
+    settings_for_tests: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, unkind in {
+        "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "elsewhere", "PGSSLMODE": "nonsense", "PGOPTIONS": "-c nothing=1",
+        "PGTZ": "Asia/Tokyo", "PGDATESTYLE": "German", "PGTARGETSESSIONATTRS": "standby",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, unkind)
+    load_settings()
+    with open_warehouse(settings_for_tests) as opened, opened.connect(Role.DBT) as connection:
+        found = connection.execute("select current_setting('timezone'), current_setting('datestyle')").fetchone()
+    assert found == ("UTC", "ISO, MDY")
+
+
+@pytest.mark.parametrize(
+    ("place", "mode"),
+    [
+        ("db.example.org/", "require"),
+        ("192.168.1.7:5433/", "require"),
+        ("db/", "require"),
+        ("127.0.0.1,db.example.org/", "require"),
+        ("db.example.org/?sslrootcert=/etc/ssl/ours.pem", "verify-full"),
+        ("db.example.org/?sslmode=disable", "disable"),
+        ("db.example.org/?sslmode=prefer", "prefer"),
+        ("db.example.org/?hostaddr=127.0.0.1", None),
+        ("127.0.0.1:5432/", None),
+        ("[::1]/", None),
+        ("localhost/", None),
+        ("/?host=/run/postgresql", None),
+    ],
+)
+def test_tls_is_asked_for_unless_the_server_is_here_or_the_url_says_otherwise(place: str, mode: str | None) -> None:
+    assert parse_url(with_tls(f"postgresql://me:x@{place}")).get("sslmode") == mode
+
+
+def test_a_server_without_tls_says_how_to_do_without() -> None:
+    told = unreachable("the database", psycopg.OperationalError("server does not support SSL, but SSL was required"))
+    assert isinstance(told, Permanent)
+    assert "?sslmode=disable" in str(told)
 
 
 def test_a_server_that_does_not_answer_is_transient_and_shows_no_password(tmp_path: Path) -> None:
@@ -226,7 +355,8 @@ def test_a_schema_that_is_newer_than_the_program_is_refused(settings_for_tests: 
 
 
 def test_an_older_schema_is_only_brought_forward_when_asked(fresh: Fresh) -> None:
-    with pytest.raises(SchemaMismatch, match="run `myi migrate`"), open_warehouse(fresh.settings(), migrate=False):
+    older = pytest.raises(SchemaMismatch, match="run `myi migrate`")
+    with older, fresh.open(migrate=False, make_roles=True):
         pass
     with open_warehouse(fresh.settings()) as opened:
         assert schema_state(opened).is_current
@@ -247,11 +377,42 @@ def test_a_failing_migration_leaves_nothing(fresh: Fresh, monkeypatch: pytest.Mo
     (folder / f"{HEAD}_2.sql").write_text("select 1 / 0;")
     with monkeypatch.context() as patch:
         patch.setattr(runner, "SQL_FOLDER", folder)
-        with pytest.raises(Exception, match="division by zero"), open_warehouse(fresh.settings()):
+        with pytest.raises(Exception, match="division by zero"), fresh.open(make_roles=True):
             pass
     with open_warehouse(fresh.settings()) as opened, opened.connect(Role.OWNER) as connection:
         assert connection.execute("select to_regclass('ops.first')").fetchone() == (None,)
         assert schema_state(opened).current == HEAD
+
+
+def test_the_accounts_of_logins_and_polls_are_carried_forward(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What version 0006 stored: one name of each account."""
+    with monkeypatch.context() as older:
+        older.setattr(migrations, "HEAD", "0006")
+        with fresh.open(make_roles=True) as opened, opened.connect(Role.OWNER, autocommit=True) as connection:
+            connection.execute("insert into app.users (user_key, time_zone) values ('ana', 'UTC'), ('ben', 'UTC')")
+            for key, days in (("account:a1:x", 3), ("id:ben", 9)):
+                connection.execute(LOGIN_OF_0006, {"key": key, "days": days})
+            connection.execute(
+                "insert into ops.polls (user_id, polled_at, outcome, items, new_plays, known_plays)"
+                " select user_id, now() - days * interval '1 day', 'none', 0, 0, 0"
+                " from app.users, generate_series(1, 5) as days order by days desc"
+            )
+            connection.execute("insert into app.sessions (user_id, reference_hash, method, device)"
+                               " values (1, sha256('x'), 'link', '')")  # fmt: skip
+    with open_warehouse(fresh.settings()) as opened, opened.connect(Role.OWNER, autocommit=True) as connection:
+        assert schema_state(opened).current == HEAD
+        names = connection.execute("select account_key, account_id, profile_id from app.credentials order by user_id")
+        assert names.fetchall() == [("account:a1:x", "a1:x", None), ("id:ben", None, "ben")]
+        # Polls since the present sign-in came from its account; of earlier ones nobody knows.
+        polled = connection.execute("select user_id, account_key, count(*) from ops.polls group by 1, 2 order by 1, 2")
+        assert polled.fetchall() == [(1, "account:a1:x", 2), (1, None, 3), (2, "id:ben", 5)]
+        accounts = connection.execute("select user_id, account_key from app.polled_accounts order by 1")
+        assert accounts.fetchall() == [(1, "account:a1:x"), (2, "id:ben")]
+        # A version before, which is still running, signs Ben in again: it knows one column.
+        connection.execute("update app.credentials set account_key = 'account:b1' where user_id = 2")
+        names = connection.execute("select account_id, profile_id from app.credentials where user_id = 2")
+        assert names.fetchall() == [("b1", "ben")]
+        assert connection.execute("select count(*) from app.sessions").fetchone() == (1,)
 
 
 def test_the_known_revisions_are_those_of_the_files() -> None:
@@ -295,7 +456,7 @@ def test_a_warehouse_shows_no_password(warehouse: Warehouse) -> None:
 
 
 def test_password_files_are_private_and_a_damaged_one_is_named(fresh: Fresh) -> None:
-    with open_warehouse(fresh.settings()):
+    with fresh.open(make_roles=True):
         pass
     (file,) = (fresh.home / "secrets").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600

@@ -15,14 +15,15 @@ from typing import Any
 
 import httpx
 
-from myi_pipeline.services import manage_access, manage_users
-from myi_pipeline.services.dbt_runner import ChildDbt, dbt_environment
-from myi_pipeline.services.import_history import import_history
-from myi_pipeline.services.reading_rules import account_hasher, archive_limits
-from myi_pipeline.services.refresh_marts import refresh_marts
+from myi_pipeline.archives.import_history import import_history
+from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.marts.dbt_runner import dbt_environment
+from myi_pipeline.marts.refresh import refresh_marts
+from myi_pipeline.people import manage_access, manage_users
+from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.settings import Settings
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
-from myi_pipeline.warehouse.connections import Role, Warehouse
+from tests.warm_dbt import WarmDbt
 
 ZONES = {"ada": "Europe/Berlin", "bob": "America/New_York"}
 PLAYS = {"ada": 4_000, "bob": 300}
@@ -56,6 +57,11 @@ class Filled:
         with self.warehouse.connect(Role.OWNER) as connection:
             cursor = connection.execute(query.encode(), arguments or None)
             return cursor.fetchall() if cursor.description else []
+
+    def restore_access(self) -> None:
+        """Leaves the users' first tokens, good again: whoever tries every operation or form revokes tokens too."""
+        self.sql("delete from app.access_tokens where name <> 'test'")
+        self.sql("update app.access_tokens set revoked_at = null")
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def fill(warehouse: Warehouse, settings: Settings, folder: Path) -> Filled:
             hash_account=account_hasher(settings),
         )
     environment = dbt_environment(warehouse, target=folder / "target", logs=folder / "logs")
-    with ChildDbt() as dbt:
+    with WarmDbt() as dbt:
         result = refresh_marts(warehouse, dbt=dbt, environment=environment, run_tests=False)
     assert result.is_good, result.error
     with warehouse.connect(Role.DBT) as connection:

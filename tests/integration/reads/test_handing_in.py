@@ -14,14 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
-from myi_pipeline.services import manage_access, manage_users
-from myi_pipeline.services.import_history import import_history
-from myi_pipeline.services.plan_uploads import find_wanted_imports
-from myi_pipeline.services.reading_rules import account_hasher, archive_limits
-from myi_pipeline.services.scan_uploads import UploadsSeen
-from myi_pipeline.services.take_upload import safe_name
+from myi_pipeline.archives.import_history import import_history
+from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.uploads.plan import find_wanted_imports
+from myi_pipeline.archives.uploads.receive import safe_name
+from myi_pipeline.archives.uploads.scan import UploadsSeen
+from myi_pipeline.people import manage_access, manage_users
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
-from myi_pipeline.warehouse.connections import Role
 from tests.integration.reads.conftest import Api, Filled
 
 
@@ -38,6 +38,8 @@ def cleo(filled: Filled, api: Api) -> Iterator[httpx.Client]:
         client.cookies.set("myi_session", reference, domain="127.0.0.1", path="/")
         yield client
     filled.sql("delete from app.users where user_key = 'cleo'")
+    filled.sql("delete from ops.removals")
+    filled.sql("delete from ops.orphans")
     filled.sql("delete from raw.listening_events where user_id = %s", user_id)
     for path in sorted((filled.settings.uploads_folder / "cleo").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
@@ -57,7 +59,9 @@ def uploads(filled: Filled) -> list[str]:
 
 def wanted(filled: Filled) -> list[str]:
     """What the watch of the uploads folder asks for at its very first look."""
-    plan = find_wanted_imports(filled.warehouse, settings=filled.settings, seen=UploadsSeen(), now_s=time.time())
+    plan = find_wanted_imports(
+        filled.warehouse, settings=filled.settings, seen=UploadsSeen(), now_s=time.time(), find_runs=lambda _: {}
+    )
     return [each.name for each in plan.wanted]
 
 
@@ -90,7 +94,7 @@ def test_an_archive_is_taken_watched_for_and_accounted_for(cleo: httpx.Client, f
     )
     assert sum(file["rows_read"] for file in detail["files"]) == detail["rows_read"]
     assert wanted(filled) == []
-    # The same content once more is the same import, and nothing is kept of it.
+    # The same content again is the same import, and nothing is kept of it.
     again = hand_in(cleo, archive, name="again.zip")
     assert (again.status_code, again.headers["location"]) == (202, place)
     assert again.json()["status"] == "completed"

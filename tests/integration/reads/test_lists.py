@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from myi_pipeline.api.models import lists
+from myi_pipeline.web.api import models
 from tests.integration.reads.conftest import Api, Filled
 
 ENTITIES = ("track", "artist", "album")
@@ -46,7 +46,7 @@ def test_every_play_is_listed_once_and_newest_first(api: Api, filled: Filled) ->
     query = "select play_id::text from marts.fct_plays as p where user_id = %s order by played_at desc, p.play_id desc"
     assert [row["play_id"] for row in rows] == [play for (play,) in filled.read(query, filled.users["ada"])]
     for row in rows:
-        lists.Play.model_validate(row)
+        models.Play.model_validate(row)
 
 
 def test_pages_stay_where_they_were_while_plays_arrive(api: Api, filled: Filled) -> None:
@@ -55,8 +55,9 @@ def test_pages_stay_where_they_were_while_plays_arrive(api: Api, filled: Filled)
     before = [row["play_id"] for page in api.pages("/v1/me/plays", limit=10) for row in page][10:20]
     newest = first.json()["data"][0]["played_at"]
     add = (
-        "insert into marts.fct_plays (user_id, play_id, played_at, local_date, local_hour, is_counted, kind, source)"
-        " select %s, n, %s::timestamptz + n * interval '1 s', '2024-12-31', 1, false, 'unknown', 'test'"
+        "insert into marts.fct_plays_stored"
+        " (user_id, play_id, played_at, local_date, local_hour, source_id, flags, kind, confirmed_by)"
+        " select %s, n, %s::timestamptz + n * interval '1 s', '2024-12-31', 1, 1, 0, 'unknown', 'test'"
         " from generate_series(1, 25) as n"
     )
     filled.sql(add, filled.users["ada"], newest)
@@ -65,7 +66,7 @@ def test_pages_stay_where_they_were_while_plays_arrive(api: Api, filled: Filled)
         second = api.get(first.links["next"]["url"]).json()
         assert [row["play_id"] for row in second["data"]] == before
     finally:
-        filled.sql("delete from marts.fct_plays where source = 'test'")
+        filled.sql("delete from marts.fct_plays where confirmed_by = 'test'")
 
 
 def test_plays_of_an_artist_and_of_a_content_are_all_of_them(api: Api, filled: Filled) -> None:
@@ -122,7 +123,7 @@ def test_a_top_list_is_what_its_plays_add_up_to(
     rows = [row for page in api.pages(f"/v1/me/top/{entity}s", limit=23, **query) for row in page]
     assert shown(rows, entity) == top_truth(filled, entity, first, last)
     assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
-    model = {"track": lists.TopTrack, "artist": lists.TopArtist, "album": lists.TopAlbum}[entity]
+    model = {"track": models.TopTrack, "artist": models.TopArtist, "album": models.TopAlbum}[entity]
     for row in rows:
         model.model_validate(row)
     # Archives may leave a title out.

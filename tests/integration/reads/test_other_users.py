@@ -19,13 +19,13 @@ import httpx
 import orjson
 import pytest
 
-from myi_pipeline.api.app import create_app
-from myi_pipeline.api.contract import operations
-from myi_pipeline.api.write_contract import FILE
-from myi_pipeline.services import manage_access
-from myi_pipeline.simulator import decoys
+from myi_pipeline.people import manage_access
+from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator.names import AWKWARD_NAMES
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.web.api.openapi import operations
+from myi_pipeline.web.api.write_openapi import FILE
+from myi_pipeline.web.app import create_app
+from tests.hostile import decoys
 from tests.integration.api.conftest import api_routes
 from tests.integration.reads.conftest import Api, Filled
 
@@ -128,12 +128,12 @@ def ada(filled: Filled, api: Api, tmp_path_factory: pytest.TempPathFactory) -> I
             values[name] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
         query = ONLY_HERS.format(mart="marts.agg_period_albums", column="album_id")
         values["album_id"] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
-        # Of what only she heard there are covers.
+        # There are covers of what only she heard.
         for kind in ("album", "artist"):
             filled.sql(COVER, b"".join((b"cover of ", kind.encode())), kind, values[f"{kind}_id"])
         yield Victim(client, values, archive, marks_of(filled))
     filled.sql("truncate raw.pictures, raw.kept_pictures, raw.picture_files")
-    filled.sql("delete from app.access_tokens where name <> 'test'")
+    filled.restore_access()
     filled.sql("delete from app.imports where status = 'pending'")
     filled.sql("delete from app.sessions where device like %s or device = 'bob'", f"{MARK}%")
     for key in filled.users:
@@ -175,7 +175,8 @@ def attempts(victim: Victim, operation_id: str) -> Iterator[tuple[str, dict[str,
     if in_path:
         yield path.format(**victim.values), {}, 404
     else:
-        yield path, {}, {"importArchive": 202, "makeToken": 201}.get(operation_id, 200)
+        # Bob has no Spotify account to poll.
+        yield path, {}, {"importArchive": 202, "makeToken": 201, "pollNow": 409}.get(operation_id, 200)
     for name in named - in_path - {"cursor"}:
         yield path, {name: victim.values[name], **ENTITIES[name][2]}, 200
     cursor = victim.cursor(path) if "cursor" in named else None

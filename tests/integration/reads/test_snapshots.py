@@ -1,20 +1,20 @@
-"""One message to the server: values, plans, failures."""
+"""Reading marts: one snapshot of one user, statements prepared once, connections that outlive failures."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import psycopg
 import pytest
 
-from myi_pipeline.api.database import Pools
-from myi_pipeline.api.exchange import Asked, Row, exchange, tuples_of
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.postgres.connections import Role
+from myi_pipeline.web.reads.database import Marts, Pools
 from tests.integration.reads.conftest import Filled
 
+Row = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -31,31 +31,20 @@ def with_pools(filled: Filled, story: Callable[[Pools], Awaitable[T]], *, connec
     return asyncio.run(run())
 
 
-async def rows(pools: Pools, sql: str, **values: Any) -> list[Row]:
-    (found,) = (await pools.read(1, [Asked(sql, values)])).rows
-    return found
+async def rows(pools: Pools, sql: str, *, user_id: int = 1, **values: Any) -> list[Row]:
+    async def read(marts: Marts) -> list[Row]:
+        return [vars(row) for row in await marts.fetch(SimpleNamespace, sql.encode(), **values)]
+
+    return await pools.read(user_id, read)
 
 
-VALUES: list[tuple[str, Any]] = [
-    ("int", -5), ("bigint", 2**63 - 1), ("bool", False), ("date", date(1, 1, 2)), ("text", 'a "b" \\ {c}, %s é'),
-    ("timestamptz", datetime(2024, 3, 9, 21, 14, 7, 123456, tzinfo=UTC)), ("text", None), ("bytea", b"\x00\xff"),
-    ("text[]", ["a,b", 'c"d\\', "", "{}", "null", None]), ("date[]", [date(2024, 2, 29)]), ("int[]", [1, 2, None]),
-    ("bigint[]", [1, 2**40]), ("text[]", []),
-]  # fmt: skip
-
-
-def test_values_come_back_as_they_went(filled: Filled) -> None:
+def test_a_text_that_postgres_cannot_hold_is_refused_and_the_next_read_is_served(filled: Filled) -> None:
     async def story(pools: Pools) -> None:
-        for kind, value in VALUES:
-            assert await rows(pools, f"select %(value)s::{kind} as value", value=value) == [{"value": value}]
-        # A date is one without a word of it, and 100%% is one per cent sign.
-        found = await rows(pools, "select %(day)s + interval '1 day' as next, 7 %% 4 as rest", day=date(2024, 2, 28))
-        assert found == [{"next": datetime(2024, 2, 29), "rest": 3}]  # noqa: DTZ001
         with pytest.raises(psycopg.DataError):
             await rows(pools, "select %(value)s::text as value", value="a\0b")
-        with pytest.raises(TypeError):
-            await rows(pools, "select %(value)s as value", value=1.5)
-        assert await rows(pools, "select 1 as value") == [{"value": 1}]
+        assert await rows(pools, "select %(value)s::text as value", value='a "b" \\ {c}, %s é') == [
+            {"value": 'a "b" \\ {c}, %s é'}
+        ]
 
     with_pools(filled, story)
 
@@ -69,21 +58,22 @@ def test_a_statement_is_planned_once_on_a_connection(filled: Filled) -> None:
         # That one, and the one that looks for it.
         assert await rows(pools, prepared) == [{"n": 2}]
 
-    with_pools(filled, story)
+    with_pools(filled, story, connections=1)
 
 
 def test_a_statement_that_fails_leaves_the_connection_good(filled: Filled) -> None:
     async def story(pools: Pools) -> None:
-        both = await asyncio.gather(*(rows(pools, "select pg_backend_pid() as pid, pg_sleep(0.1)") for _ in range(2)))
+        both = await asyncio.gather(
+            *(rows(pools, "select pg_backend_pid() as pid, pg_sleep(0.1)::text as done") for _ in range(2))
+        )
         before = {row["pid"] for (row,) in both}
         for _ in range(2):
             with pytest.raises(psycopg.errors.DivisionByZero):
                 await rows(pools, "select 1 / %(value)s as value", value=0)
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
                 await rows(pools, "create temporary table notes (n int)")
-            async with pools.read_as(1) as marts:
-                with pytest.raises(psycopg.errors.UndefinedColumn):
-                    await marts.fetch("select nothing", {})
+            with pytest.raises(psycopg.errors.UndefinedColumn):
+                await rows(pools, "select nothing")
         (after,) = await rows(pools, "select pg_backend_pid() as pid")
         assert after["pid"] in before
 
@@ -112,9 +102,9 @@ def test_a_mart_that_was_rebuilt_with_other_columns_is_read_anew(filled: Filled)
 
 def test_a_read_may_take_longer_than_a_server_may_be_silent(filled: Filled) -> None:
     async def story(pools: Pools) -> None:
-        assert (await pools.read(1, [Asked("select pg_sleep(2)")])).rows
+        assert await rows(pools, "select pg_sleep(2)::text as done") == [{"done": ""}]
         # The connection that is left serves the others meanwhile, and one that was given up is replaced.
-        reading = asyncio.ensure_future(rows(pools, "select pg_sleep(3)"))
+        reading = asyncio.ensure_future(rows(pools, "select pg_sleep(3)::text as done"))
         await asyncio.sleep(0.05)
         reading.cancel()
         assert await asyncio.gather(*(rows(pools, "select 1 as one") for _ in range(4))) == [[{"one": 1}]] * 4
@@ -124,25 +114,29 @@ def test_a_read_may_take_longer_than_a_server_may_be_silent(filled: Filled) -> N
 
 def test_a_read_is_one_snapshot_and_changes_nothing(filled: Filled) -> None:
     user_id = filled.users["bob"]
-    version = Asked("select version from marts.user_versions where user_id = %(user_id)s")
-    what = Asked(
-        "select current_setting('transaction_isolation') as level, current_setting('transaction_read_only') as r"
-    )
+    version = b"select version from marts.user_versions where user_id = %(user_id)s"
+    kind = b"select current_setting('transaction_isolation') as level, current_setting('transaction_read_only') as r"
+
+    async def look(marts: Marts) -> list[Row]:
+        statements = (version, b"select pg_sleep(1)::text as done", version, kind)
+        before, _, after, said = [await marts.fetch(SimpleNamespace, sql) for sql in statements]
+        return [vars(row) for row in (*before, *after, *said)]
+
+    async def number(marts: Marts) -> int | None:
+        return (await marts.version()).number
 
     async def story(pools: Pools) -> None:
-        reading = asyncio.ensure_future(pools.read(user_id, [version, Asked("select pg_sleep(1)"), version, what]))
+        earlier = await pools.read(user_id, number)
+        reading = asyncio.ensure_future(pools.read(user_id, look))
         await asyncio.sleep(0.3)
         move(1)
-        answered = await reading
-        (before,), _, (after,), (said,) = answered.rows
-        assert before == after == {"version": answered.version}
+        before, after, said = await reading
+        assert before == after == {"version": earlier}
         assert said == {"level": "repeatable read", "r": "on"}
-        later = await pools.read(user_id, [])
-        assert later.version == answered.version + 1
+        assert await pools.read(user_id, number) == (earlier or 0) + 1
         # Who read last is forgotten with the read.
         connection = await pools._marts.getconn()
-        (nobody,) = await exchange(connection, [Asked("select count(*) from marts.user_versions")])
-        assert tuples_of(connection, nobody) == [(0,)]
+        assert await (await connection.execute("select count(*) from marts.user_versions")).fetchone() == (0,)
         await pools._marts.putconn(connection)
 
     def move(by: int) -> None:
@@ -159,11 +153,7 @@ def test_a_read_is_one_snapshot_and_changes_nothing(filled: Filled) -> None:
 def test_rows_of_another_user_are_never_read(filled: Filled) -> None:
     async def story(pools: Pools) -> None:
         for key, user_id in filled.users.items():
-            (found,) = (await pools.read(user_id, [Asked("select distinct user_id from marts.fct_plays")])).rows
+            found = await rows(pools, "select distinct user_id from marts.fct_plays", user_id=user_id)
             assert found == [{"user_id": user_id}], key
-        async with pools.read_as(filled.users["bob"]) as marts:
-            assert await marts.fetch("select distinct user_id from marts.fct_plays", {}) == [
-                {"user_id": filled.users["bob"]}
-            ]
 
     with_pools(filled, story, connections=2)

@@ -27,10 +27,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from myi_pipeline.api.contract import operations
-from myi_pipeline.api.write_contract import FILE
-from myi_pipeline.services import manage_access
-from myi_pipeline.warehouse.connections import Role
+from myi_pipeline.people import manage_access
+from myi_pipeline.postgres.connections import Role
+from myi_pipeline.web.api.openapi import operations
+from myi_pipeline.web.api.write_openapi import FILE
 from tests.integration.reads.conftest import Api, Filled
 
 CONTRACT = orjson.loads(FILE.read_bytes())
@@ -93,7 +93,7 @@ def browser(filled: Filled, api: Api) -> Iterator[Browser]:
         session.cookies.set("myi_session", reference)
         (session_id,) = filled.sql("select session_id from app.sessions where device = 'schemathesis'")[0]
         yield Browser(str(api.client.base_url), session, session_id)
-    filled.sql("delete from app.access_tokens where name <> 'test'")
+    filled.restore_access()
 
 
 def refused_for_a_reason(context: Any, response: Any, case: schemathesis.Case) -> bool | None:

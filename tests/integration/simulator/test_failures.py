@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from myi_pipeline.history import Limits, open_history
+from myi_pipeline.archives.files import Limits, open_history
 from myi_pipeline.simulator.live import ControlError, Simulator, persona
 from tests.integration.simulator.web_api_schema import complain
 

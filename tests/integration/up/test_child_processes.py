@@ -13,10 +13,12 @@ from pathlib import Path
 
 import psutil
 
+from myi_pipeline.operations.child_processes import Child, ChildProcesses
+
 # A supervisor of two: `stubborn` ignores SIGTERM and has a child that loses its parent; `dying` ends at once.
 SUPERVISOR = """
 import json, os, signal, sys, time
-from myi_pipeline.guarded_children import Child, GuardedChildren, adopt_orphans
+from myi_pipeline.operations.child_processes import Child, ChildProcesses, adopt_orphans
 
 folder = sys.argv[1]
 stubborn = '''
@@ -31,7 +33,7 @@ dying = 'import sys; open(sys.argv[1] + "/dying", "a").write("x"); sys.exit(3)'
 asked = []
 signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
 adopt_orphans()
-children = GuardedChildren()
+children = ChildProcesses()
 children.add(Child("stubborn", [sys.executable, "-c", stubborn, folder], os.environ))
 children.add(Child("dying", [sys.executable, "-c", dying, folder], os.environ))
 while not asked:
@@ -101,3 +103,58 @@ def test_a_killed_supervisor_takes_its_children_with_it(tmp_path: Path) -> None:
         for each in stubborn:
             for below in [*each.children(recursive=True), each]:
                 below.kill()
+
+
+def test_looking_after_children_costs_next_to_nothing(tmp_path: Path) -> None:
+    """Each look went through all processes of the machine: `myi up` took a third of what an idle setup costs."""
+    with start(tmp_path) as supervisor:
+        try:
+            wait_until((tmp_path / "stubborn").exists)
+            before = psutil.Process(supervisor.pid).cpu_times()
+            time.sleep(4)
+            after = psutil.Process(supervisor.pid).cpu_times()
+        finally:
+            supervisor.terminate()
+    # 200 looks.
+    assert after.user + after.system - before.user - before.system < 0.3
+
+
+ENDING = "import sys, time; open(sys.argv[1], 'a').write('x'); time.sleep(0.2); sys.exit(int(sys.argv[2]))"
+
+
+def test_a_child_on_demand_runs_when_it_is_asked_for_and_again_when_it_failed(tmp_path: Path) -> None:
+    now = [0.0]
+    children = ChildProcesses(clock=lambda: now[0])
+    said = tmp_path / "said"
+
+    def starts() -> int:
+        return len(said.read_text()) if said.exists() else 0
+
+    def tick_until_ended(child: Child) -> None:
+        wait_until(lambda: child.process is None or child.process.poll() is not None)
+        children.tick()
+
+    pages = Child("pages", [sys.executable, "-c", ENDING, str(said), "0"], os.environ, on_demand=True)
+    children.add(pages)
+    children.tick()
+    assert pages.process is None
+
+    children.ask_for(pages)
+    children.ask_for(pages)
+    tick_until_ended(pages)
+    now[0] += 1000
+    children.tick()
+    assert (starts(), pages.process) == (1, None)
+
+    pages.command = [*pages.command[:-1], "3"]
+    children.ask_for(pages)
+    tick_until_ended(pages)
+    # It was in use: whoever was connected comes back.
+    assert 0 < children.next_tick_s <= 1
+    children.ask_for(pages)
+    assert pages.process is None
+    now[0] += 1
+    children.tick()
+    assert pages.is_running
+    children.stop(patience_s=5)
+    assert starts() == 3

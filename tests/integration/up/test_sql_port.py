@@ -18,13 +18,13 @@ import pytest
 from psycopg import errors
 from pydantic import SecretStr
 
-from myi_pipeline.core.errors import Busy, Permanent
-from myi_pipeline.services.check_health import Check, Status, run_checks
-from myi_pipeline.services.open_warehouse import open_warehouse
-from myi_pipeline.services.sql_access import connection_url, wanted_port
+from myi_pipeline.errors import Busy, Permanent
+from myi_pipeline.operations.doctor import Check, Status, run_checks
+from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.operations.sql_access import connection_url, wanted_port
+from myi_pipeline.postgres.connections import Role, Warehouse, parse_url, with_parameters
+from myi_pipeline.postgres.embedded import embedded_server, leases, open_sql_port, places, processes
 from myi_pipeline.settings import Settings, SettingsError, load_settings
-from myi_pipeline.warehouse.connections import Role, Warehouse, parse_url, with_parameters
-from myi_pipeline.warehouse.embedded import embedded_server, leases, open_sql_port, places, processes
 from tests.conftest import free_port, remove_outside
 
 LOOPBACK = "127.0.0.1"
@@ -32,7 +32,7 @@ LOOPBACK = "127.0.0.1"
 HOLD = """
 import sys
 from pathlib import Path
-from myi_pipeline.warehouse.embedded import SqlPort, embedded_server
+from myi_pipeline.postgres.embedded import SqlPort, embedded_server
 port = int(sys.argv[2])
 with embedded_server(Path(sys.argv[1]), tcp=SqlPort(port, "myi_analyst", "myi") if port else None):
     print("open", flush=True)
@@ -148,6 +148,69 @@ def test_over_the_port_the_analyst_writes_nothing_and_reads_marts_alone(opened: 
             with pytest.raises(errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
         assert connection.execute("select has_schema_privilege('marts', 'usage')").fetchone() == (True,)
+
+
+def test_no_role_keeps_large_objects_or_enters_another_database(opened: Warehouse, settings: Settings) -> None:
+    for role in Role:
+        with opened.connect(role, autocommit=True) as connection:
+            connection.execute("set default_transaction_read_only = off")
+            for statement in (
+                "select lo_create(0)",
+                "select lo_creat(-1)",
+                "select lo_from_bytea(0, 'x')",
+                "select lo_open(1, 131072)",
+                "select lo_get(1)",
+                "select lo_put(1, 0, 'x')",
+                "select lo_unlink(1)",
+                "select loread(1, 1)",
+                "select lowrite(1, 'x')",
+                "select lo_import('/etc/hostname')",
+            ):
+                with pytest.raises(errors.InsufficientPrivilege):
+                    connection.execute(statement.encode())
+        for database in ("postgres", "template1", "myi_dagster"):
+            assert is_refused(with_parameters(opened.url(role), dbname=database), "permission denied for database")
+    for database in ("postgres", "template1", "myi"):
+        url = with_parameters(opened.dagster_url().replace("+psycopg2", ""), dbname=database)
+        assert is_refused(url, "permission denied for database")
+    dagster = psycopg.connect(opened.dagster_url().replace("+psycopg2", ""))
+    with dagster as connection, pytest.raises(errors.InsufficientPrivilege):
+        connection.execute("select lo_create(0)")
+
+
+def test_who_only_reads_cannot_take_the_locks_that_imports_and_refreshes_wait_for(opened: Warehouse) -> None:
+    for role in (Role.ANALYST, Role.API, Role.MONITOR):
+        with opened.connect(role, autocommit=True) as connection:
+            for statement in (
+                "select pg_advisory_lock(1)",
+                "select pg_try_advisory_lock_shared(1, 2)",
+                "select pg_advisory_xact_lock(1)",
+            ):
+                with pytest.raises(errors.InsufficientPrivilege):
+                    connection.execute(statement.encode())
+
+
+def test_what_the_analyst_changed_about_itself_is_undone_by_the_next_command(
+    opened: Warehouse, settings: Settings
+) -> None:
+    """Postgres lets every role change its own password and defaults, and cannot be told not to."""
+    url = connection_url(settings, opened)
+    thief = psycopg.connect(url, autocommit=True)
+    thief.execute("set default_transaction_read_only = off")
+    thief.execute("alter role current_user password 'stolen'")
+    thief.execute("alter role current_user set default_transaction_read_only = off")
+    thief.execute("alter role current_user in database myi set statement_timeout = 0")
+    assert is_refused(url, "password authentication failed")
+
+    with open_warehouse(settings.model_copy(update={"sql_port": None})):
+        pass
+
+    with pytest.raises(psycopg.OperationalError):
+        thief.execute("select 1")
+    with psycopg.connect(url) as connection:
+        limits = "select current_setting('default_transaction_read_only'), current_setting('statement_timeout')"
+        assert connection.execute(limits).fetchone() == ("on", "1min")
+    assert is_refused(with_parameters(url, password="stolen"), "password authentication failed")
 
 
 def test_it_listens_on_one_address_of_this_machine_alone(opened: Warehouse, settings: Settings) -> None:

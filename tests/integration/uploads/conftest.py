@@ -1,9 +1,10 @@
-"""A house with two users and an uploads folder."""
+"""A setup with two users and an uploads folder."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline.services.import_uploads import UserImports, import_uploads
-from myi_pipeline.services.manage_users import add_user
-from myi_pipeline.services.plan_uploads import UploadPlan, find_wanted_imports
-from myi_pipeline.services.scan_uploads import UploadsSeen
+from myi_pipeline.archives.uploads.import_uploads import UserImports, import_uploads
+from myi_pipeline.archives.uploads.plan import RunState, UploadPlan, WantedImport, find_wanted_imports, request_imports
+from myi_pipeline.archives.uploads.scan import UploadsSeen
+from myi_pipeline.people.manage_users import add_user
+from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.settings import Settings
-from myi_pipeline.simulator import decoys
-from myi_pipeline.warehouse.connections import Role, Warehouse
+from tests.hostile import decoys
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Uploads:
             cursor = connection.execute(query.encode(), arguments or None)
             return cursor.fetchall() if cursor.description else []
 
-    def put(self, name: str, *, rows: int = 20) -> Path:
-        """A good archive, old enough to be taken at first sight; `name` ends in .zip or .json."""
+    def put(self, name: str, *, rows: int = 20, content: bytes | None = None) -> Path:
+        """An archive, old enough to be taken at first sight; `name` ends in .zip or .json. A good one by itself."""
         path = self.settings.uploads_folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".zip":
+        if content is not None:
+            path.write_bytes(content)
+        elif path.suffix == ".zip":
             decoys.zip_of(path, ("Streaming_History_Audio_2024_0.json", decoys.good_json(rows)))
         else:
             path.write_bytes(decoys.good_json(rows))
@@ -44,10 +47,35 @@ class Uploads:
         os.utime(path, (time.time() - 300, time.time() - 300))
         return path
 
-    def plan(self, seen: UploadsSeen | None = None) -> UploadPlan:
+    def plan(self, seen: UploadsSeen | None = None, runs: Mapping[str, RunState] | None = None) -> UploadPlan:
+        """One look of the sensor; `runs` are those that Dagster knows, by their keys."""
         return find_wanted_imports(
-            self.warehouse, settings=self.settings, seen=seen or UploadsSeen(), now_s=time.time()
+            self.warehouse,
+            settings=self.settings,
+            seen=seen or UploadsSeen(),
+            now_s=time.time(),
+            find_runs=lambda _: dict(runs or {}),
         )
+
+    def wanted(self, runs: Mapping[str, RunState] | None = None) -> list[str]:
+        return [each.name for each in self.plan(runs=runs).wanted]
+
+    def ask(self, wanted: Sequence[WantedImport], key: str) -> None:
+        assert request_imports(self.warehouse, wanted, request_id=key) == tuple(wanted)
+
+    def later(self, minutes: int) -> None:
+        """As if so much time had passed."""
+        self.sql(
+            "update app.imports set asked_at = asked_at - make_interval(mins => %(m)s),"
+            " next_try_at = next_try_at - make_interval(mins => %(m)s),"
+            " waiting_since = waiting_since - make_interval(mins => %(m)s),"
+            " heartbeat_at = heartbeat_at - make_interval(mins => %(m)s)".replace("%(m)s", str(minutes))
+        )
+
+    def row(self, column: str = "status") -> Any:
+        """The one import's."""
+        ((value,),) = self.sql(f"select {column} from app.imports")
+        return value
 
     def run(self, user_key: str, names: list[str] | None = None) -> UserImports:
         return import_uploads(

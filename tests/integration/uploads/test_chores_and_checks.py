@@ -1,11 +1,11 @@
-"""The daily chores do what they say, and every check of the house can fail."""
+"""The daily chores do what they say, and every check of the setup can fail."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from myi_pipeline.services import check_house
-from myi_pipeline.services.maintain import MONTHS_AHEAD, maintain, months_ahead
+from myi_pipeline.operations import checks
+from myi_pipeline.operations.maintenance import MONTHS_AHEAD, maintain, months_ahead
 from tests.integration.uploads.conftest import Uploads
 
 
@@ -30,7 +30,7 @@ def test_chores_make_partitions_end_dead_imports_and_clear_old_quarantine(upload
         "update app.imports set status = 'running', heartbeat_at = now() - interval '2 hours' where import_id = %s",
         two.import_id,
     )
-    assert not check_house.partitions_exist_ahead(uploads.warehouse, months=MONTHS_AHEAD).passed
+    assert not checks.partitions_exist_ahead(uploads.warehouse, months=MONTHS_AHEAD).passed
 
     done = maintain(uploads.warehouse, today=datetime.now(UTC).date(), quarantine_days=30)
 
@@ -38,24 +38,24 @@ def test_chores_make_partitions_end_dead_imports_and_clear_old_quarantine(upload
     assert done.imports_abandoned == (f"two.zip (import {two.import_id})",)
     assert done.quarantined_rows_removed == 1
     assert uploads.sql("select import_id from ops.quarantine") == [(two.import_id,)]
-    assert check_house.partitions_exist_ahead(uploads.warehouse, months=MONTHS_AHEAD).passed
+    assert checks.partitions_exist_ahead(uploads.warehouse, months=MONTHS_AHEAD).passed
     assert maintain(uploads.warehouse, today=datetime.now(UTC).date(), quarantine_days=30).partitions_made == 0
 
 
 def test_the_accounting_check_sees_an_import_that_does_not_add_up(uploads: Uploads) -> None:
     uploads.put("ana/one.zip")
     uploads.run("ana")
-    good = check_house.accounting_closes(uploads.warehouse)
+    good = checks.accounting_closes(uploads.warehouse)
     assert (good.passed, good.figures["imports"]) == (True, 1)
 
     uploads.sql("update app.import_files set rows_read = rows_read - 1, rows_loaded = rows_loaded - 1")
-    assert not check_house.accounting_closes(uploads.warehouse).passed
+    assert not checks.accounting_closes(uploads.warehouse).passed
 
 
 def test_the_month_check_sees_a_partition_with_other_bounds_and_an_event_beside_its_month(uploads: Uploads) -> None:
     uploads.put("ana/one.zip")
     uploads.run("ana")
-    good = check_house.events_lie_in_their_month(uploads.warehouse)
+    good = checks.events_lie_in_their_month(uploads.warehouse)
     assert good.passed
     assert good.figures["events_sampled"] == 20
 
@@ -64,7 +64,7 @@ def test_the_month_check_sees_a_partition_with_other_bounds_and_an_event_beside_
         "select relname from pg_class where oid = (select tableoid from raw.listening_events limit 1)"
     )[0]
     uploads.sql(f"alter table raw.{name} rename to listening_events_2031m01")
-    bad = check_house.events_lie_in_their_month(uploads.warehouse)
+    bad = checks.events_lie_in_their_month(uploads.warehouse)
     assert not bad.passed
     assert bad.figures["partitions_without_bounds"] == 1
     assert bad.figures["events_outside"] > 0
@@ -73,16 +73,16 @@ def test_the_month_check_sees_a_partition_with_other_bounds_and_an_event_beside_
 def test_the_ledger_check_sees_a_change_that_waits_too_long(uploads: Uploads) -> None:
     uploads.put("ana/one.zip")
     uploads.run("ana")
-    assert check_house.ledger_is_young(uploads.warehouse).passed
+    assert checks.ledger_is_young(uploads.warehouse).passed
 
     uploads.sql("update ops.changed_days set changed_at = now() - interval '4 hours'")
 
-    late = check_house.ledger_is_young(uploads.warehouse)
+    late = checks.ledger_is_young(uploads.warehouse)
     assert not late.passed
     assert late.figures["oldest_hours"] >= 4
-    assert check_house.ledger_is_young(uploads.warehouse, oldest=timedelta(hours=5)).passed
+    assert checks.ledger_is_young(uploads.warehouse, oldest=timedelta(hours=5)).passed
 
 
 def test_checks_of_plays_pass_while_there_are_no_marts(uploads: Uploads) -> None:
-    assert check_house.events_belong_to_one_play(uploads.warehouse).passed
-    assert check_house.plays_have_one_event_a_source(uploads.warehouse).passed
+    assert checks.events_belong_to_one_play(uploads.warehouse).passed
+    assert checks.plays_have_one_event_a_source(uploads.warehouse).passed

@@ -1,72 +1,232 @@
-"""From the uploads folder into raw: each content once, a failure a few times, and never another's."""
+"""From the uploads folder into raw: each content once, again when its ground has changed, and never in silence."""
 
 from __future__ import annotations
 
-from myi_pipeline.services.plan_uploads import MOST_ATTEMPTS
+import os
+import time
+import zipfile
+
+import psycopg
+import pytest
+
+from myi_pipeline.archives.uploads.plan import RunState
+from myi_pipeline.archives.uploads.scan import UploadsSeen
+from myi_pipeline.archives.uploads.upload_log import WAITS_S, retry_import
+from myi_pipeline.errors import BadInput
+from myi_pipeline.operations.doctor import Status, run_checks
+from myi_pipeline.postgres.connections import Role
 from tests.integration.uploads.conftest import Uploads
 
+NO_ARCHIVE = b"PK\x05\x06" + bytes(18)
 
-def test_a_content_is_asked_for_once_and_never_again_once_it_is_in(uploads: Uploads) -> None:
-    uploads.put("ana/one.zip")
-    uploads.put("ben/export/endsong_0.json")
+
+def retry(uploads: Uploads, *, yes: bool = False) -> None:
+    with uploads.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        retry_import(connection, import_id=uploads.row("import_id"), is_confirmed=yes)
+
+
+def test_an_archive_has_a_row_from_the_moment_it_is_seen_and_is_imported_once(uploads: Uploads) -> None:
+    uploads.put("ana/one.zip", rows=5)
+    uploads.put("ben/export/endsong_0.json", rows=6)
 
     first = uploads.plan()
     assert [(each.user_key, each.name) for each in first.wanted] == [("ana", "ana/one.zip"), ("ben", "ben/export")]
+    assert uploads.sql("select archive_name, status, attempt from app.imports order by 1") == [
+        ("export", "pending", 0), ("one.zip", "pending", 0),
+    ]  # fmt: skip
 
-    # Asked for, not imported yet.
-    seen = first.with_asked(first.wanted)
-    assert uploads.plan(seen).wanted == ()
+    # Asked for, not imported yet: what the sensor remembers of it makes no difference.
+    uploads.ask(first.wanted, "r1")
+    running = {"r1": RunState.UNFINISHED}
+    assert uploads.plan(first.seen, running).wanted == uploads.plan(runs=running).wanted == ()
 
     for wanted in first.wanted:
         assert uploads.run(wanted.user_key, [wanted.name]).results[0].status == "completed"
 
-    # In: not even a lost memory asks again, nor does the same content under another name.
-    uploads.put("ana/again.zip").write_bytes((uploads.settings.uploads_folder / "ana/one.zip").read_bytes())
-    uploads.age(uploads.settings.uploads_folder / "ana/again.zip")
-    assert uploads.plan().wanted == ()
-    assert uploads.sql("select sum(attempt) from app.imports") == [(2,)]
+    # In: nothing asks again, nor for the same content under another name.
+    again = uploads.put("ana/again.zip", content=(uploads.settings.uploads_folder / "ana/one.zip").read_bytes())
+    assert uploads.plan(runs={"r1": RunState.ENDED}).wanted == ()
+    assert uploads.sql("select attempt, kind from app.imports") == [(1, "extended_history")] * 2
+    assert again.exists()
 
 
-def test_a_failed_import_is_asked_for_a_few_times_and_then_left_to_a_person(uploads: Uploads) -> None:
+def test_a_run_that_died_before_it_wrote_a_row_is_asked_for_again_and_says_so(uploads: Uploads) -> None:
     uploads.put("ana/one.zip")
+    for number in range(len(WAITS_S) + 1):
+        (wanted,) = uploads.plan().wanted
+        uploads.ask([wanted], f"r{number}")
+        assert uploads.wanted({f"r{number}": RunState.ENDED}) == []
+        assert "ended before it began" in uploads.row("error")
+        if number < len(WAITS_S):
+            assert uploads.row("status") == "pending"
+            assert uploads.wanted() == []
+            uploads.later(61)
+
+    # So many times, and then it is said wherever a person looks.
+    assert (uploads.row("status"), uploads.row("tries")) == ("failed", len(WAITS_S) + 1)
+    (remark,) = uploads.plan().remarks
+    assert remark.startswith("ana/one.zip has failed and is left alone: the run that should have imported it ended")
+    found = {check.name: check for check in run_checks(uploads.settings)}["imports"]
+    assert found.status is Status.WARN
+    assert "one.zip: the run that should have imported it" in found.found
+
+    # A person wants it after all.
+    retry(uploads)
+    assert uploads.wanted() == ["ana/one.zip"]
+    assert uploads.run("ana").results[0].status == "completed"
+    with pytest.raises(BadInput, match="is completed: there is nothing to repeat"):
+        retry(uploads)
+
+
+def test_a_request_that_nobody_heard_is_repeated_under_its_own_key(uploads: Uploads) -> None:
+    uploads.put("ana/one.zip")
+    uploads.ask(uploads.plan().wanted, "r1")
+    # Dagster may not have started it yet.
+    assert uploads.plan().wanted == ()
+
+    uploads.later(3)
     (wanted,) = uploads.plan().wanted
+    assert wanted.request_id == "r1"
+    uploads.ask([wanted], "r1")
+    assert uploads.row("tries") == 1
+
+
+def test_a_user_made_anew_with_the_same_key_gets_the_same_archive_imported_again(uploads: Uploads) -> None:
+    uploads.put("ana/one.zip")
+    seen = uploads.plan().seen
     uploads.run("ana")
-    uploads.sql("update app.imports set status = 'failed', error = 'the disk was full', finished_at = now()")
+    assert uploads.plan(seen).wanted == ()
 
-    (again,) = uploads.plan(uploads.plan().with_asked([wanted])).wanted
-    assert again.key != wanted.key
+    uploads.sql("delete from app.users where user_key = 'ana'")
+    uploads.sql("delete from ops.removals")
+    uploads.sql("insert into app.users (user_key, time_zone) values ('ana', 'UTC')")
 
-    uploads.sql("update app.imports set attempt = %s", MOST_ATTEMPTS)
+    assert [each.name for each in uploads.plan(seen).wanted] == ["ana/one.zip"]
+    assert uploads.run("ana").results[0].accounting.loaded == 20
+
+
+def test_a_restored_database_imports_what_it_does_not_know(uploads: Uploads) -> None:
+    uploads.put("ana/one.zip")
     plan = uploads.plan()
-    assert plan.wanted == ()
-    assert plan.remarks == ("ana/one.zip has failed 3 times and is left alone: the disk was full",)
+    uploads.ask(plan.wanted, "r1")
+    uploads.run("ana")
+    # The backup is from before: of a moment when a run was under way, and of one when nothing was there.
+    uploads.sql("delete from raw.listening_events")
+    uploads.sql("update app.imports set status = 'running', attempt = 1, heartbeat_at = now() - interval '1 day'")
+    assert uploads.plan(plan.seen, {"r1": RunState.ENDED}).wanted == ()
+    uploads.later(2)
+    assert [each.request_id for each in uploads.plan(plan.seen, {"r1": RunState.ENDED}).wanted] == [None]
+
+    uploads.sql("delete from app.imports")
+    assert [each.request_id for each in uploads.plan(plan.seen, {"r1": RunState.ENDED}).wanted] == [None]
 
 
 def test_an_import_that_is_running_is_left_alone_until_its_heart_stops(uploads: Uploads) -> None:
     uploads.put("ana/one.zip")
     uploads.run("ana")
     uploads.sql("update app.imports set status = 'running', heartbeat_at = now()")
-    assert uploads.plan().wanted == ()
+    assert uploads.wanted() == []
 
-    uploads.sql("update app.imports set heartbeat_at = now() - interval '11 minutes'")
-    assert len(uploads.plan().wanted) == 1
+    uploads.later(11)
+    assert uploads.wanted() == []
+    assert (uploads.row("status"), uploads.row("error")) == ("pending", "its process ended without reporting a result")
+    uploads.later(2)
+    assert uploads.wanted() == ["ana/one.zip"]
 
 
-def test_one_bad_archive_stops_neither_the_others_nor_goes_unsaid(uploads: Uploads) -> None:
+def test_what_is_no_archive_is_refused_once_with_its_reason_and_again_when_it_is_put_there_again(
+    uploads: Uploads,
+) -> None:
     uploads.put("ana/good.zip")
-    bad = uploads.put("ana/bad.zip")
-    bad.write_bytes(b"PK\x05\x06" + bytes(18))
-    uploads.age(bad)
+    bad = uploads.put("ana/bad.zip", content=NO_ARCHIVE)
+    loose = uploads.put("ben/notes.json", content=b'[{"a": 1}]')
 
     imports = uploads.run("ana")
-
     assert [result.archive_name for result in imports.results] == ["good.zip"]
-    (failure,) = imports.failures
-    assert (failure.name, failure.is_transient) == ("ana/bad.zip", False)
-    # Refused before it got a row: asked for once all the same.
+    assert [(failure.name, failure.is_transient) for failure in imports.failures] == [("ana/bad.zip", False)]
+    assert len(uploads.run("ben").failures) == 1
+    rows = "select archive_name, status, kind, is_refused, error is not null from app.imports where kind = 'unknown'"
+    assert sorted(uploads.sql(rows)) == [
+        ("bad.zip", "failed", "unknown", True, True), ("ben", "failed", "unknown", True, True),
+    ]  # fmt: skip
+    for _ in range(2):
+        plan = uploads.plan()
+        assert plan.wanted == ()
+        assert sum("has failed and is left alone" in remark for remark in plan.remarks) == 2
+
+    # The same bytes, put there again.
+    bad.unlink()
+    uploads.put("ana/bad.zip", content=NO_ARCHIVE)
+    assert uploads.wanted() == ["ana/bad.zip"]
+    # And a good file in the bad one's place is an archive of its own; the bad one is gone, and nobody waits for it.
+    loose.unlink()
+    uploads.put("ben/StreamingHistory_music_0.json", rows=7)
+    assert "ben" in uploads.wanted()
+    assert uploads.run("ben").results[0].status == "completed"
+
+
+def test_an_archive_that_vanishes_is_said_to_be_gone_and_waits_again_when_it_is_back(uploads: Uploads) -> None:
+    path = uploads.put("ana/export/endsong_0.json")
     plan = uploads.plan()
-    assert [each.name for each in plan.wanted] == ["ana/bad.zip"]
-    assert uploads.plan(plan.with_asked(plan.wanted)).wanted == ()
+    uploads.ask(plan.wanted, "r1")
+    path.unlink()
+    os.mkfifo(path)
+    assert uploads.run("ana", ["ana/export"]).results == ()
+    path.unlink()
+
+    # It is gone: a row that waits for nothing says so, and waits again when it is back.
+    assert uploads.wanted({"r1": RunState.ENDED}) == []
+    uploads.later(5)
+    assert uploads.wanted() == []
+    assert "no longer in the uploads folder" in uploads.row("error")
+    uploads.put("ana/export/endsong_0.json")
+    assert uploads.wanted() == ["ana/export"]
+    assert uploads.run("ana", ["ana/export"]).results[0].status == "completed"
+    assert uploads.wanted() == []
+
+
+def test_loose_files_that_arrive_one_by_one_leave_no_failed_import_behind(uploads: Uploads) -> None:
+    for number in range(3):
+        uploads.put(f"ana/endsong_{number}.json", rows=20 + number)
+        plan = uploads.plan(runs={f"r{number - 1}": RunState.UNFINISHED})
+        assert [each.name for each in plan.wanted] == ["ana"]
+        uploads.ask(plan.wanted, f"r{number}")
+    assert uploads.run("ana", ["ana"]).results[0].status == "completed"
+    uploads.later(10)
+    assert uploads.wanted() == []
+    assert uploads.sql("select status from app.imports") == [("completed",)]
+
+
+def test_nothing_is_given_up_because_the_uploads_folder_is_not_mounted(uploads: Uploads) -> None:
+    uploads.put("ana/one.zip")
+    uploads.plan()
+    uploads.later(60)
+    folder = uploads.settings.uploads_folder
+    folder.rename(folder.with_name("elsewhere"))
+    assert uploads.wanted() == []
+    assert uploads.row("status") == "pending"
+    folder.with_name("elsewhere").rename(folder)
+    assert uploads.wanted() == ["ana/one.zip"]
+
+
+def test_on_a_full_disk_archives_wait_and_that_is_no_failed_try(uploads: Uploads) -> None:
+    uploads.put("ana/one.zip")
+    uploads.ask(uploads.plan().wanted, "r1")
+    full = Uploads(uploads.warehouse, uploads.settings.model_copy(update={"disk_floor_mb": 10**9}))
+
+    (failure,) = full.run("ana").failures
+    assert failure.is_transient
+    assert "MYI_DISK_FLOOR_MB" in failure.error
+    assert (uploads.row("status"), uploads.row("tries"), uploads.row("attempt")) == ("pending", 0, 0)
+    assert "MYI_DISK_FLOOR_MB" in uploads.row("error")
+    uploads.later(2)
+    plan = full.plan()
+    assert plan.wanted == ()
+    assert "MYI_DISK_FLOOR_MB" in plan.remarks[0]
+
+    # There is room again.
+    assert uploads.wanted() == ["ana/one.zip"]
+    assert uploads.run("ana").results[0].status == "completed"
 
 
 def test_importing_everything_again_names_what_lies_there_no_more(uploads: Uploads) -> None:
@@ -84,3 +244,138 @@ def test_importing_everything_again_names_what_lies_there_no_more(uploads: Uploa
     assert uploads.sql(
         "select count(*) from app.imports i join app.users u using (user_id) where user_key = 'ben'"
     ) == [(0,)]
+
+
+def test_an_archive_that_another_user_has_waits_for_a_word_and_names_nobody(uploads: Uploads) -> None:
+    original = uploads.put("ana/my_spotify_data.zip")
+    uploads.run("ana")
+    member = uploads.put("ben/one-of-its-files/Streaming_History_Audio_2024_0.json")
+    packed = uploads.put("ben/packed-again.zip", content=original.read_bytes() + b"")
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.comment = b"packed again"
+    uploads.age(packed)
+
+    for name in ("ben/one-of-its-files", "ben/packed-again.zip"):
+        imports = uploads.run("ben", [name])
+        assert (imports.results, imports.failures, imports.waiting) == ((), (), (name,))
+    rows = uploads.sql("select status, confirmation, error from app.imports where user_id = 2 order by import_id")
+    assert [row[:2] for row in rows] == [("pending", "needed")] * 2
+    assert all("another user here has this archive" in row[2] and "ana" not in row[2] for row in rows)
+    assert uploads.sql("select count(*) from raw.listening_events where user_id = 2") == [(0,)]
+    plan = uploads.plan()
+    assert plan.wanted == ()
+    assert not any("ana" in remark for remark in plan.remarks)
+
+    # A file beside it confirms one of the two, once.
+    confirming = member.parent.with_name("one-of-its-files.confirm")
+    confirming.touch()
+    assert uploads.wanted() == ["ben/one-of-its-files"]
+    assert not confirming.exists()
+    assert uploads.run("ben", ["ben/one-of-its-files"]).results[0].accounting.loaded == 20
+    assert uploads.sql("select count(*) from app.imports where confirmation = 'needed'") == [(1,)]
+    # Whose it was is not asked, and its owner is asked nothing.
+    assert uploads.run("ana").results[0].attempt == 2
+
+
+def test_an_archive_that_was_imported_by_an_older_version_is_known_by_its_files_too(uploads: Uploads) -> None:
+    uploads.put("ana/one.zip")
+    uploads.run("ana")
+    uploads.sql("delete from app.import_members")
+    uploads.put("ben/one-of-its-files/Streaming_History_Audio_2024_0.json")
+    assert uploads.wanted() == ["ben/one-of-its-files"]
+    assert uploads.run("ben").waiting == ("ben/one-of-its-files",)
+
+
+def test_an_archive_that_is_cut_off_is_listed_with_its_reason_until_it_is_whole(uploads: Uploads) -> None:
+    path = uploads.put("ana/one.zip")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    for _ in range(2):
+        assert uploads.wanted() == []
+        assert uploads.sql("select archive_name, status from app.imports") == [("one.zip", "failed")]
+    assert "one.zip ends in the middle" in uploads.row("error")
+    with pytest.raises(BadInput, match="there is nothing to repeat"):
+        retry(uploads)
+
+    uploads.put("ana/one.zip", content=whole)
+    assert uploads.wanted() == ["ana/one.zip"]
+    assert uploads.sql("select status, kind from app.imports") == [("pending", "unknown")]
+
+
+def _broken(whole: bytes) -> dict[str, bytes]:
+    """What a person may find in the uploads folder instead of a ZIP."""
+    half = len(whole) // 2
+    return {
+        "empty": b"",
+        "no-zip": b"<html>Please sign in to download your data</html>" * 20,
+        "half": whole[:half],
+        "without-its-last-byte": whole[:-1],
+        "with-something-behind-it": whole + b"\r\n",
+        "without-its-beginning": whole[half:],
+        "with-a-hole": whole[: half - 40] + bytes(80) + whole[half + 40 :],
+        "only-an-end": NO_ARCHIVE,
+    }
+
+
+def test_a_broken_zip_has_a_row_when_it_is_seen_and_soon_says_what_is_wrong_with_it(uploads: Uploads) -> None:
+    """One that was cut off had no row for ten minutes."""
+    path = uploads.put("ben/whole.zip")
+    broken = _broken(path.read_bytes())
+    path.unlink()
+    for name, content in broken.items():
+        # Put there this moment.
+        os.utime(uploads.put(f"ana/{name}.zip", content=content))
+    seen = uploads.plan().seen
+    states = "select archive_name, status, error from app.imports order by 1"
+    assert [row[:2] for row in uploads.sql(states)] == [(f"{name}.zip", "pending") for name in sorted(broken)]
+    assert all(f"ana/{name} is still being written" in error for name, _, error in uploads.sql(states))
+
+    # It does not grow: what may be whole is tried, the rest waits a little for its rest, and then fails.
+    for minutes in (1, 3):
+        for name in broken:
+            moment = time.time() - 60 * minutes
+            os.utime(uploads.settings.uploads_folder / f"ana/{name}.zip", (moment, moment))
+        plan = uploads.plan(seen)
+        assert len(uploads.sql(states)) == len(broken)
+        for wanted in plan.wanted:
+            uploads.run("ana", [wanted.name])
+    told = {name.removesuffix(".zip"): (status, error) for name, status, error in uploads.sql(states)}
+    # What can be read of it was.
+    assert told.pop("with-a-hole")[0] == "completed_with_errors"
+    assert {status for status, _ in told.values()} == {"failed"}
+    assert all(name in error for name, (_, error) in told.items())
+    assert "This is empty" in told.pop("only-an-end")[1]
+    assert "the ZIP is damaged" in told.pop("without-its-beginning")[1]
+    assert {error.partition(".zip ")[2] for _, error in told.values()} == {
+        "ends in the middle: a ZIP file ends with its directory, and this one does not. It has not grown for 2 min:"
+        " upload it again."
+    }
+
+    # It goes on after all.
+    uploads.put("ana/half.zip", rows=30)
+    assert uploads.wanted() == ["ana/half.zip"]
+    assert uploads.run("ana", ["ana/half.zip"]).results[0].accounting.loaded > 0
+    assert uploads.sql("select status from app.imports where archive_name = 'half.zip'") == [("completed",)]
+
+
+def test_what_another_user_tried_in_vain_is_not_theirs(uploads: Uploads) -> None:
+    uploads.put("ana/one.zip")
+    uploads.run("ana")
+    uploads.sql("delete from raw.listening_events")
+    uploads.sql("update app.import_files set rows_loaded = 0, rows_quarantined = rows_read, status = 'running'")
+    uploads.sql("update app.imports set status = 'failed', error = 'e'")
+    uploads.put("ben/one.zip")
+    assert uploads.run("ben").results[0].accounting.loaded == 20
+
+
+def test_an_older_program_goes_on_with_the_new_columns(uploads: Uploads) -> None:
+    """What revision 0006's statements do is still allowed: rows without any of the new columns."""
+    with uploads.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        connection.execute(
+            "insert into app.imports (user_id, sha256, archive_name, kind, status, attempt, started_at, heartbeat_at)"
+            " values (1, sha256('a'), 'old.zip', 'mixed', 'running', 1, now(), now())"
+        )
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute("update app.imports set kind = 'something else'")
+    assert uploads.plan(UploadsSeen()).wanted == ()

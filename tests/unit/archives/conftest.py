@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline.core.errors import BrokenFile
-from myi_pipeline.core.plays import PlayRecord, QuarantinedRow
-from myi_pipeline.history import Limits, open_history
+from myi_pipeline.archives.files import Limits, open_history
+from myi_pipeline.catalogue.plays import PlayRecord, QuarantinedRow
+from myi_pipeline.errors import BrokenFile
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

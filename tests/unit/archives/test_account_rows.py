@@ -28,7 +28,8 @@ BOOK = {
         ("StreamingHistory0.json", PODCAST | MUSIC, (1, "Song", "Band", None)),
         ("StreamingHistory0.json", PODCAST | {"artistName": "Band"}, (2, "Episode", None, "Show")),
         ("StreamingHistory0.json", MUSIC | {"trackName": ""}, (1, None, "Band", None)),
-        ("StreamingHistory0.json", MUSIC | {"artistName": "Unknown Artist"}, (1, "Song", "Unknown Artist", None)),
+        ("StreamingHistory0.json", MUSIC | {"artistName": "Unknown Artist"}, (1, "Song", None, None)),
+        ("StreamingHistory0.json", MUSIC | {"trackName": "Unknown Track"}, (1, "Unknown Track", "Band", None)),
     ],
 )
 def test_each_kind_of_row(name, row, expected, rows_of) -> None:
@@ -42,8 +43,20 @@ def test_each_kind_of_row(name, row, expected, rows_of) -> None:
     assert play[4:] == (None,) * 6
 
 
-def test_a_row_without_names_is_a_play_of_unknown_content(rows_of) -> None:
-    (play,) = rows_of({"endTime": "2020-05-17 08:09", "msPlayed": 5}, name="StreamingHistory0.json").plays
+@pytest.mark.parametrize(
+    "names",
+    [
+        {},
+        {"artistName": "Unknown Artist", "trackName": "Unknown Track"},
+        {"artistName": "unknown artist ", "trackName": "UNKNOWN TRACK"},
+        {"artistName": "<Unknown Artist>", "trackName": "Unknown  Title"},
+        {"artistName": "", "trackName": "Unknown Track"},
+        {"podcastName": "Unknown Podcast", "episodeName": "Unknown Episode"},
+        {"authorName": "Unknown Author", "audiobookName": "Unknown Audiobook", "chapterName": "Unknown Chapter"},
+    ],
+)
+def test_a_row_that_only_says_that_its_names_are_unknown_is_a_play_of_unknown_content(names, rows_of) -> None:
+    (play,) = rows_of({"endTime": "2020-05-17 08:09", "msPlayed": 5} | names, name="StreamingHistory0.json").plays
     assert play.content is None
 
 

@@ -11,14 +11,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from myi_pipeline.core.plays import Content, ContentKind, PlayRecord, QuarantinedRow, make_content, make_context
-from myi_pipeline.history import extended_rows
-from myi_pipeline.history.account_rows import AccountRows
-from myi_pipeline.history.extended_rows import KNOWN_KEYS, ExtendedRows
-from myi_pipeline.history.json_batches import RowBatch
-from myi_pipeline.history.json_scan import TooDeep
-from myi_pipeline.history.quarantine import MAX_BYTES, PERSONAL_KEYS
-from myi_pipeline.history.tally import OTHER, Tally
+from myi_pipeline.archives.files import rows as rows_module
+from myi_pipeline.archives.files.fields import OTHER, Tally
+from myi_pipeline.archives.files.json_rows import TooDeep
+from myi_pipeline.archives.files.rows import EXTENDED_KEYS, AccountRows, ExtendedRows
+from myi_pipeline.catalogue.plays import Content, ContentKind, PlayRecord, QuarantinedRow, make_content, make_context
+from myi_pipeline.catalogue.row_rules import MAX_KEPT_BYTES, PERSONAL_KEYS
 
 NO_TRACK: dict[str, Any] = {
     "master_metadata_track_name": None,
@@ -234,7 +232,20 @@ CHAPTER = {
         ({**NO_TRACK, "spotify_track_uri": "spotify:local:x"}, (1, "spotify:local:x", None, None, None)),
         (
             {"master_metadata_album_artist_name": "Unknown Artist", "master_metadata_track_name": "Unknown Track"},
-            (1, "spotify:track:0000000000000000000001", "Unknown Track", "Unknown Artist", "Record"),
+            (1, "spotify:track:0000000000000000000001", None, None, "Record"),
+        ),
+        (
+            {
+                "spotify_track_uri": None,
+                "master_metadata_album_artist_name": "Unknown Artist",
+                "master_metadata_track_name": "Unknown Track",
+                "master_metadata_album_album_name": "Unknown Album",
+            },
+            None,
+        ),
+        (
+            {"master_metadata_album_album_name": "unknown album"},
+            (1, "spotify:track:0000000000000000000001", "Song", "Band", None),
         ),
         (
             {"master_metadata_track_name": "a\0b\ud800c"},
@@ -287,7 +298,7 @@ def test_a_field_of_the_wrong_type_is_refused(changes, rows_of, row) -> None:
 def test_text_that_is_too_long_is_refused(key: str, rows_of, row) -> None:
     outcome = rows_of(row(**{key: "x" * 2_000}), row(**{key: "x" * 2_001}))
     assert outcome.reasons == ["text_too_long"]
-    assert len(json.dumps(outcome.refused[0].row)) < MAX_BYTES
+    assert len(json.dumps(outcome.refused[0].row)) < MAX_KEPT_BYTES
     assert rows_of(row(**{key: "x" * 50}), max_text_chars=49).reasons == ["text_too_long"]
 
 
@@ -356,7 +367,7 @@ def test_contents_and_contexts_are_shared_between_rows(rows_of, row) -> None:
 def test_a_full_cache_changes_nothing(rows_of, row, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row(master_metadata_track_name=f"Song {number % 7}", platform=f"p{number % 5}") for number in range(60)]
     whole = rows_of(*rows).plays
-    monkeypatch.setattr(extended_rows, "MAX_CACHED", 3)
+    monkeypatch.setattr(rows_module, "MAX_CACHED", 3)
     assert rows_of(*rows).plays == whole
 
 
@@ -376,7 +387,7 @@ ANYTHING = st.recursive(
     max_leaves=6,
 )
 KEYS = st.sampled_from(
-    sorted(KNOWN_KEYS | {"endTime", "msPlayed", "trackName", "artistName", "podcastName", "chapterName"})
+    sorted(EXTENDED_KEYS | {"endTime", "msPlayed", "trackName", "artistName", "podcastName", "chapterName"})
 )
 WILD_ROW = st.dictionaries(KEYS | st.text(max_size=9), ANYTHING, max_size=12)
 NEARLY = WILD_ROW.map(lambda row: {"ts": "2020-05-17T08:09:10Z", "endTime": "2020-05-17 08:09"} | row)
@@ -403,13 +414,13 @@ def assert_storable(value: object) -> None:
 @given(rows=st.lists(WILD_ROW | NEARLY | ANYTHING | st.builds(TooDeep), max_size=6), extended=st.booleans())
 def test_any_row_becomes_one_storable_record_or_one_quarantined_row(rows, extended) -> None:
     tally = Tally(hash_account=lambda name: name.encode(), max_keys=5)
-    reader = (ExtendedRows if extended else AccountRows)(latest=at("2030-01-01"), max_chars=50, tally=tally)
-    results = reader.convert(RowBatch(rows), first=7)
+    reader = (ExtendedRows if extended else AccountRows)(now=at("2030-01-01"), max_chars=50, tally=tally)
+    results = reader.convert(rows, first=7)
     assert [result.row_index for result in results] == list(range(7, 7 + len(rows)))
     for result in results:
         assert_storable(result)
         if isinstance(result, QuarantinedRow):
-            assert len(json.dumps(result.row, allow_nan=False)) <= MAX_BYTES
+            assert len(json.dumps(result.row, allow_nan=False)) <= MAX_KEPT_BYTES
             assert len(result.detail) < 200
         else:
             assert result.played_at.tzinfo is UTC
@@ -426,34 +437,21 @@ def test_a_row_means_the_same_whatever_was_read_before_it(rows) -> None:
 
     def convert(batch):
         tally = Tally(hash_account=lambda name: name.encode(), max_keys=5)
-        return ExtendedRows(latest=at("2030-01-01"), max_chars=50, tally=tally).convert(RowBatch(batch), first=0)
+        return ExtendedRows(now=at("2030-01-01"), max_chars=50, tally=tally).convert(batch, first=0)
 
     together = convert(rows)
     alone = [convert([row])[0]._replace(row_index=index) for index, row in enumerate(rows)]
     assert repr(together) == repr(alone)
 
 
-@settings(deadline=None, max_examples=100)
-@given(rows=st.lists(WILD_ROW | NEARLY | ANYTHING, max_size=6))
-def test_the_short_way_and_the_careful_way_give_one_result(rows) -> None:
-    def reader() -> ExtendedRows:
-        tally = Tally(hash_account=lambda name: name.encode(), max_keys=5)
-        return ExtendedRows(latest=at("2030-01-01"), max_chars=50, tally=tally)
-
-    careful = reader()
-    assert repr(reader().convert(RowBatch(rows), first=0)) == repr(
-        [careful._carefully(row, index) for index, row in enumerate(rows)]
-    )
-
-
 def test_a_quarantined_row_keeps_what_helps_within_its_bound() -> None:
     tally = Tally(hash_account=lambda name: b"", max_keys=5)
     wide = {f"key {number}": "y" * 5_000 for number in range(3_000)} | {"n": 10**30, "d": Decimal("1.50")}
-    (refused,) = ExtendedRows(latest=at("2030-01-01"), max_chars=50, tally=tally).convert(RowBatch([wide]), first=0)
+    (refused,) = ExtendedRows(now=at("2030-01-01"), max_chars=50, tally=tally).convert([wide], first=0)
     assert refused.reason == "missing_timestamp"
-    assert len(json.dumps(refused.row)) <= MAX_BYTES
+    assert len(json.dumps(refused.row)) <= MAX_KEPT_BYTES
     assert refused.row["key 0"].startswith("yyyyyyyyyy")
-    (small,) = ExtendedRows(latest=at("2030-01-01"), max_chars=50, tally=tally).convert(
-        RowBatch([{"n": 10**30, "d": Decimal("1.50"), "deep": {"a": {"b": {"c": 1}}}}]), first=0
+    (small,) = ExtendedRows(now=at("2030-01-01"), max_chars=50, tally=tally).convert(
+        [{"n": 10**30, "d": Decimal("1.50"), "deep": {"a": {"b": {"c": 1}}}}], first=0
     )
     assert small.row == {"n": str(10**30), "d": "1.50", "deep": {"a": {"b": "…"}}}

@@ -1,4 +1,4 @@
-"""Each hostile file is hostile in the way that its name says; a maker that made honest files would prove nothing."""
+"""Each hostile file has the defect that its name says; a maker that made honest files would prove nothing."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from myi_pipeline.simulator import decoys, hostile, hostile_json, hostile_zips
+from tests.hostile import decoys, documents, makers, zips
 
 ALL = {
-    **hostile.UNSAFE_ZIPS,
-    **hostile.BROKEN_ZIPS,
-    **hostile.WRONG_PACKAGES,
-    **hostile.BROKEN_MEMBERS,
-    **hostile.ODD_MEMBERS,
+    **makers.UNSAFE_ZIPS,
+    **makers.BROKEN_ZIPS,
+    **makers.WRONG_PACKAGES,
+    **makers.BROKEN_MEMBERS,
+    **makers.ODD_MEMBERS,
 }
 LARGE = {"huge_string", "many_entries", "many_play_files"}
 
@@ -42,7 +42,7 @@ def test_the_starting_point_is_a_readable_history(tmp_path: Path) -> None:
 
 
 def test_overlapping_entries_unpack_to_much_more_than_they_hold(tmp_path: Path) -> None:
-    path = hostile_zips.overlapping_entries(tmp_path / "a.zip", entries=20, unpacked=1_000_000)
+    path = zips.overlapping_entries(tmp_path / "a.zip", entries=20, unpacked=1_000_000)
     data = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
@@ -65,22 +65,22 @@ def test_entries_are_flagged_linked_and_named_as_promised(tmp_path: Path) -> Non
         with zipfile.ZipFile(maker(tmp_path / "a.zip")) as archive:
             return archive.infolist()
 
-    assert infos(hostile_zips.encrypted)[0].flag_bits & 1
-    assert stat.S_ISLNK(infos(hostile_zips.symlink)[1].external_attr >> 16)
-    assert infos(hostile_zips.absolute_path)[1].filename.startswith("/")
-    assert ".." in infos(hostile_zips.parent_path)[1].filename
-    assert len({info.header_offset for info in infos(hostile_zips.shared_data)}) == 1
-    assert len({info.filename for info in infos(hostile_zips.duplicate_names)}) == 1
-    assert len({info.filename.lower() for info in infos(hostile_zips.names_differing_in_case)}) == 1
-    ratio = infos(hostile_zips.high_ratio)[0]
+    assert infos(zips.encrypted)[0].flag_bits & 1
+    assert stat.S_ISLNK(infos(zips.symlink)[1].external_attr >> 16)
+    assert infos(zips.absolute_path)[1].filename.startswith("/")
+    assert ".." in infos(zips.parent_path)[1].filename
+    assert len({info.header_offset for info in infos(zips.shared_data)}) == 1
+    assert len({info.filename for info in infos(zips.duplicate_names)}) == 1
+    assert len({info.filename.lower() for info in infos(zips.names_differing_in_case)}) == 1
+    ratio = infos(zips.high_ratio)[0]
     assert ratio.file_size > 900 * ratio.compress_size
-    assert len(infos(lambda path: hostile_zips.many_entries(path, entries=50))) == 51
-    assert len(infos(lambda path: hostile_zips.many_play_files(path, entries=50))) == 50
+    assert len(infos(lambda path: zips.many_entries(path, entries=50))) == 51
+    assert len(infos(lambda path: zips.many_play_files(path, entries=50))) == 50
 
 
 @pytest.mark.parametrize(
     "maker",
-    [hostile_zips.bad_crc, hostile_zips.lying_size_small, hostile_zips.broken_deflate],
+    [zips.bad_crc, zips.lying_size_small, zips.broken_deflate],
     ids=lambda m: m.__name__,
 )
 def test_a_damaged_member_cannot_be_read_whole(tmp_path: Path, maker: Callable[[Path], Path]) -> None:
@@ -88,9 +88,9 @@ def test_a_damaged_member_cannot_be_read_whole(tmp_path: Path, maker: Callable[[
         archive.read(decoys.AUDIO)
 
 
-@pytest.mark.parametrize("name", sorted(hostile.BROKEN_ZIPS))
+@pytest.mark.parametrize("name", sorted(makers.BROKEN_ZIPS))
 def test_a_broken_zip_holds_nothing(tmp_path: Path, name: str) -> None:
-    path = hostile.BROKEN_ZIPS[name](tmp_path / "a.zip")
+    path = makers.BROKEN_ZIPS[name](tmp_path / "a.zip")
 
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -99,10 +99,10 @@ def test_a_broken_zip_holds_nothing(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "maker",
-    [hostile_json.truncated_json, hostile_json.garbage_json, hostile_json.utf16, hostile_json.latin1],
+    [documents.truncated_json, documents.garbage_json, documents.utf16, documents.latin1],
     ids=lambda m: m.__name__,
 )
-def test_a_broken_document_is_no_json_in_utf8(tmp_path: Path, maker: Callable[[Path], Path]) -> None:
+def test_a_broken_document_is_not_json_in_utf8(tmp_path: Path, maker: Callable[[Path], Path]) -> None:
     with zipfile.ZipFile(maker(tmp_path / "a.zip")) as archive:
         data = archive.read(decoys.AUDIO)
     with pytest.raises(ValueError, match=r".+"):
@@ -110,8 +110,8 @@ def test_a_broken_document_is_no_json_in_utf8(tmp_path: Path, maker: Callable[[P
 
 
 def test_deep_documents_and_large_texts_are_legal_json(tmp_path: Path) -> None:
-    deep = hostile_json.deep_nesting(tmp_path / "a.zip", depth=50)
-    large = hostile_json.huge_string(tmp_path / "b.zip", size=100_000)
+    deep = documents.deep_nesting(tmp_path / "a.zip", depth=50)
+    large = documents.huge_string(tmp_path / "b.zip", size=100_000)
     for path in (deep, large):
         with zipfile.ZipFile(path) as archive:
             assert len(json.loads(archive.read(decoys.AUDIO))) == 1

@@ -12,10 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myi_pipeline.core.errors import BrokenFile, Permanent
-from myi_pipeline.history import json_scan
-from myi_pipeline.history.json_rows import JsonRows
-from myi_pipeline.history.json_scan import TooDeep
+from myi_pipeline.archives.files.json_rows import JsonRows, TooDeep
+from myi_pipeline.errors import BrokenFile
 
 
 def parse(data: bytes, *, cuts: list[int] | None = None, size: int = 0, max_row_bytes: int = 2**20):
@@ -240,9 +238,3 @@ def test_an_error_of_the_source_comes_after_the_rows_before_it() -> None:
     assert next(reader) == [{"a": 1}]
     with pytest.raises(BrokenFile, match="cut"):
         next(reader)
-
-
-def test_a_python_without_the_c_scanner_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_scan.json_scanner, "c_make_scanner", None)
-    with pytest.raises(Permanent, match="lacks the C part"):
-        parse(b"[]")

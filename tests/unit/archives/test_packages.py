@@ -1,4 +1,4 @@
-"""Which packages and files are taken, however they are handed over, and what the others are told."""
+"""Which packages and files are accepted, however they are handed over, and how the others are refused."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import gzip
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from myi_pipeline.core.errors import BadInput, UnsafeArchive, WrongPackage
-from myi_pipeline.core.plays import Source
-from myi_pipeline.history import FileKind, Limits, open_history
-from myi_pipeline.history.kinds import kind_by_name, natural_key
+from myi_pipeline.archives.files import FileKind, HistoryArchive, Limits, open_history
+from myi_pipeline.archives.files.kinds import kind_by_name, natural_key
+from myi_pipeline.catalogue.plays import Source
+from myi_pipeline.errors import BadInput, UnsafeArchive, WrongPackage
 
 ACCOUNT_ROW = {"endTime": "2020-05-17 08:09", "artistName": "Band", "trackName": "Song", "msPlayed": 1}
 
@@ -144,9 +145,20 @@ def test_a_second_copy_of_a_file_is_left_out(zip_of, read) -> None:
     assert outcome.skipped == ("b/StreamingHistory0.json",)
 
 
+def test_a_file_of_a_name_that_says_nothing_is_judged_by_its_rows_also_beside_named_files(zip_of, read, row) -> None:
+    """Rows of an extended history can be told from their copies; those of account data cannot."""
+    members = {"endsong_0.json": [row()], "wrapped.json": [row(ms_played=9)], "Wrapped2023.json": [ACCOUNT_ROW]}
+    outcome = read(zip_of(members | {"Playlist1.json": [row(ms_played=8)]}))
+    assert outcome.files == ["endsong_0.json", "wrapped.json"]
+    assert outcome.skipped == ("Playlist1.json", "Wrapped2023.json")
+
+
 @pytest.mark.parametrize(
     ("members", "says"),
     [
+        # Nothing but a name would make these account data.
+        ({"wrapped.json": {"topArtists": []}}, "This is not a listening history"),
+        ({"Wrapped2024.json": [{"artist": "Band", "minutes": 3}]}, "This is not a listening history"),
         ({"Spotify Technical Log Information/Foo.json": []}, "technical log"),
         ({"MyData/RawCoreStream.json": [{}]}, "technical log"),
         ({"MyData/Userdata.json": {}, "MyData/Playlist1.json": {}}, "account data, but without"),
@@ -156,10 +168,10 @@ def test_a_second_copy_of_a_file_is_left_out(zip_of, read) -> None:
         ({"folder/": b""}, "empty"),
     ],
 )
-def test_a_wrong_package_is_told_what_it_is_and_what_is_wanted(members, says, zip_of, read) -> None:
+def test_a_wrong_package_is_refused_with_what_it_is_and_what_is_read(members, says, zip_of, read) -> None:
     with pytest.raises(WrongPackage, match=says) as caught:
         read(zip_of(members))
-    assert "Wanted is Spotify's extended streaming history" in str(caught.value)
+    assert "MYI reads Spotify's extended streaming history" in str(caught.value)
     assert caught.value.place == "my_spotify_data.zip"
 
 
@@ -207,7 +219,9 @@ def test_chosen_files_that_are_no_history_are_passed_over_when_others_are(tmp_pa
         ("my_spotify_data.tgz", gzip.compress(b"x", mtime=0), "only ZIP archives are read"),
     ],
 )
-def test_what_is_no_zip_is_said_to_be_none(name: str, content: bytes, says: str, tmp_path: Path, read) -> None:
+def test_a_file_that_is_not_a_zip_is_refused_as_such(
+    name: str, content: bytes, says: str, tmp_path: Path, read
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadInput, match=says):
         read(tmp_path / name)
@@ -219,7 +233,7 @@ def test_a_zip_is_known_by_its_content_whatever_it_is_called(zip_of, read, row) 
 
 def test_archives_are_handed_over_one_by_one(tmp_path: Path, zip_of, read, row) -> None:
     path = zip_of({"endsong_0.json": [row()]})
-    with pytest.raises(BadInput, match="one by one"):
+    with pytest.raises(BadInput, match="one at a time"):
         read([path, path])
     with pytest.raises(BadInput, match="No file"):
         read([])
@@ -278,3 +292,31 @@ def test_a_folder_has_limits_too(tmp_path: Path, read, row) -> None:
         with pytest.raises(UnsafeArchive) as caught:
             read(tmp_path, **{limit: 4})
         assert caught.value.rule == limit
+
+
+def test_only_files_that_agree_in_size_and_checksum_are_unpacked_to_be_compared(tmp_path: Path) -> None:
+    """A thousand files of one size were all unpacked and hashed when an archive was looked at: minutes, for 25 MB."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as made:
+        for number, text in enumerate(("[1]", "[2]", "[2]", "[3]")):
+            made.writestr(f"endsong_{number}.json", text)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "x.json").write_text("[1]")
+
+    def look(path: Path) -> HistoryArchive:
+        return open_history(path, limits=Limits(), hash_account=lambda _: b"")
+
+    with look(tmp_path / "a.zip") as archive:
+        assert [file.name for file in archive.files] == ["endsong_0.json", "endsong_1.json", "endsong_3.json"]
+        assert [bool(content.sha256) for content in archive.contents] == [False, True, False]
+        named = archive.contents
+    # What tells one file from another is the same for a ZIP and for what was unpacked from it.
+    (tmp_path / "endsong_0.json").write_text("[1]")
+    with look(tmp_path / "endsong_0.json") as plain:
+        assert (plain.contents[0].size, plain.contents[0].crc32) == (named[0].size, named[0].crc32)
+
+
+def test_the_limits_leave_room_for_a_real_history_and_not_for_what_stops_a_machine() -> None:
+    heaviest_file, heaviest_history = 13_000_000, 20 * 13_000_000
+    limits = Limits()
+    assert 10 * heaviest_file < limits.max_file_bytes < 100 * heaviest_file
+    assert 5 * heaviest_history < limits.max_total_bytes < 20 * heaviest_history

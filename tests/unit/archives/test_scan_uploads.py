@@ -1,4 +1,4 @@
-"""The uploads folder: what is ready, what waits, and what a person is told."""
+"""The uploads folder: what is ready, what waits, and what the remarks say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from myi_pipeline.services.scan_uploads import Scan, UploadsSeen, ends_whole, hash_of_files, scan_uploads
+from myi_pipeline.archives.uploads.scan import Scan, UploadsSeen, ends_whole, hash_of_files, scan_uploads
 
 NOW = 1_800_000_000.0
 LONG_AGO = NOW - 3_600
@@ -69,7 +69,7 @@ def test_a_young_file_is_taken_at_the_second_look_that_finds_it_the_same(tmp_pat
     assert (names(first), first.waiting) == ([], 1)
     assert names(second) == ["ana/a.zip"]
 
-    # It grew in between: the look begins anew.
+    # It grew in between: the look begins again.
     put_zip(path, at=NOW - 0.5)
     assert names(look(tmp_path, seen=first.seen)) == []
 
@@ -88,7 +88,7 @@ def test_a_zip_whose_end_is_not_there_yet_waits_and_is_remarked_on_when_it_stays
 @pytest.mark.parametrize(
     "name", ["a.zip.part", "a.zip.crdownload", ".a.zip", ".hidden/a.zip", "a.zip.tmp", "notes.txt"]
 )
-def test_unfinished_and_hidden_files_are_no_uploads(tmp_path: Path, name: str) -> None:
+def test_unfinished_and_hidden_files_are_not_uploads(tmp_path: Path, name: str) -> None:
     put_zip(tmp_path / "ana" / name)
 
     assert (names(look(tmp_path)), look(tmp_path).remarks) == ([], ())
@@ -123,7 +123,60 @@ def test_a_folder_waits_as_a_whole_while_one_of_its_files_is_being_written(tmp_p
     assert names(look(tmp_path)) == ["ana/export"]
 
 
-def test_what_lies_in_the_wrong_place_is_said_and_stops_nobody(tmp_path: Path) -> None:
+def test_what_nobody_goes_on_writing_holds_up_nothing_silently(tmp_path: Path) -> None:
+    """A download that was given up beside files that are whole: they would wait for it for ever."""
+    for name in ("loose_0.json", "export/endsong_0.json"):
+        put(tmp_path / "ana" / name)
+        put(tmp_path / "ana" / f"{name}.crdownload", at=NOW - 60)
+    assert [(stuck.reason, stuck.has_failed) for stuck in look(tmp_path).stuck] == [
+        ("ana/export is still being written", False), ("ana is still being written", False),
+    ]  # fmt: skip
+
+    late = look(tmp_path, now=NOW + 600)
+
+    assert [stuck.has_failed for stuck in late.stuck] == [True, True]
+    assert late.stuck[0].reason == late.remarks[0]
+    assert late.remarks[0].startswith(
+        "ana/export/endsong_0.json.crdownload has not grown for 2 min: finish or delete it"
+    )
+    assert late.remarks[1].startswith("ana/loose_0.json.crdownload has not grown")
+    for name in ("loose_0.json", "export/endsong_0.json"):
+        (tmp_path / "ana" / f"{name}.crdownload").unlink()
+    assert names(look(tmp_path, now=NOW + 600)) == ["ana/export", "ana"]
+
+
+def test_what_is_no_file_and_what_is_packed_otherwise_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    put(tmp_path / "ana" / "endsong_0.json")
+    put(tmp_path / "ana" / "export" / "endsong_1.json")
+    os.mkfifo(tmp_path / "ana" / "pipe.json")
+    os.mkfifo(tmp_path / "ana" / "export" / "pipe.zip")
+    (tmp_path / "ana" / "export" / "link.json").symlink_to(tmp_path / "ana" / "endsong_0.json")
+    put(tmp_path / "ana" / "my_spotify_data.7z")
+    put(tmp_path / "ana" / "export" / "endsong_2.json.GZ")
+    deepest = tmp_path.joinpath("ana", *"abcdefghijklmnopqr")
+    put(deepest / "endsong_3.json")
+
+    scan = look(tmp_path)
+
+    assert names(scan) == ["ana/export", "ana"]
+    assert sorted(scan.remarks) == [
+        "ana/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/ lies too deep: move its files up",
+        "ana/export/endsong_2.json.GZ is not a ZIP: unpack it here",
+        "ana/export/link.json is a symbolic link, which is not followed",
+        "ana/export/pipe.zip is not a regular file, and is left alone",
+        "ana/my_spotify_data.7z is not a ZIP: unpack it here",
+        "ana/pipe.json is not a regular file, and is left alone",
+    ]
+
+
+def test_a_file_in_utf_16_is_not_taken_for_one_that_is_cut_off(tmp_path: Path) -> None:
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32"):
+        put(tmp_path / "ana" / encoding / "endsong_0.json", "[{}]\r\n".encode(encoding))
+        put(tmp_path / "ben" / encoding / "endsong_0.json", '[{"ts'.encode(encoding))
+    assert [upload.user_key for upload in look(tmp_path).ready] == ["ana"] * 3
+
+
+def test_a_misplaced_file_is_remarked_on_and_stops_nothing(tmp_path: Path) -> None:
     put_zip(tmp_path / "ana" / "a.zip")
     put_zip(tmp_path / "stranger" / "a.zip")
     put_zip(tmp_path / "beside.zip")
@@ -134,12 +187,12 @@ def test_what_lies_in_the_wrong_place_is_said_and_stops_nobody(tmp_path: Path) -
 
     assert names(scan) == ["ana/a.zip"]
     told = "\n".join(scan.remarks)
-    assert "beside.zip lies beside the users' folders" in told
-    assert "stranger/ is no user's folder" in told
+    assert "beside.zip is not in a user's folder" in told
+    assert "stranger/ is not the folder of a user" in told
     assert "ben/link.zip is a symbolic link" in told
 
 
-def test_a_name_that_is_not_utf_8_is_said_and_left_alone(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_remarked_on_and_left_alone(tmp_path: Path) -> None:
     put_zip(tmp_path / "ana" / "a.zip")
     try:
         put_zip(tmp_path / "ana" / os.fsdecode(b"m\xfcsik.zip"))

@@ -17,10 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myi_pipeline.core.errors import BadInput, UnsafeArchive, WrongPackage
-from myi_pipeline.history import Limits, open_history
-from myi_pipeline.history.zip_directory import read_directory
-from myi_pipeline.history.zip_safety import check_entries
+from myi_pipeline.archives.files import Limits, open_history
+from myi_pipeline.archives.files.zip_files import open_zip
+from myi_pipeline.errors import BadInput, UnsafeArchive, WrongPackage
 
 CENTRAL = b"PK\x01\x02"
 LOCAL = b"PK\x03\x04"
@@ -135,7 +134,10 @@ def test_links_and_devices_are_refused(mode: int, rule: str, zip_of, read, row) 
     ("name", "rule"),
     [
         ("/endsong_0.json", "relative paths"),
-        ("a\\endsong_0.json", "relative paths"),
+        ("\\endsong_0.json", "relative paths"),
+        ("\\\\server\\share\\endsong_0.json", "relative paths"),
+        ("C:\\endsong_0.json", "relative paths"),
+        ("a\\..\\..\\endsong_0.json", "no '..' in paths"),
         ("C:/endsong_0.json", "relative paths"),
         ("../endsong_0.json", "no '..' in paths"),
         ("a/../../endsong_0.json", "no '..' in paths"),
@@ -147,6 +149,13 @@ def test_dangerous_names_are_refused(name: str, rule: str, zip_of, read, row) ->
     assert refused(read, zip_of({name: [row()]})).rule == rule
 
 
+def test_a_zip_that_a_windows_tool_wrote_with_backslashes_is_read(zip_of, read, row) -> None:
+    archive = read(zip_of({"MyData\\": b"", "MyData\\deep\\endsong_0.json": [row()], "MyData\\read me.pdf": b"%PDF"}))
+    assert archive.files == ["MyData/deep/endsong_0.json"]
+    assert archive.skipped == ("MyData/read me.pdf",)
+    assert len(archive.plays) == 1
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
     "names",
@@ -155,6 +164,8 @@ def test_dangerous_names_are_refused(name: str, rule: str, zip_of, read, row) ->
         ("endsong_0.json", "EndSong_0.JSON"),
         ("\u00e9/endsong_0.json", "e\u0301/endsong_0.json"),
         ("endsong_0.json", "endsong_0.json/"),
+        ("a/endsong_0.json", "a\\endsong_0.json"),
+        ("a\\endsong_0.json", "A\\EndSong_0.json"),
     ],
 )
 def test_names_that_are_one_name_on_some_disk_are_refused(names: tuple[str, str], tmp_path: Path, read, row) -> None:
@@ -256,7 +267,7 @@ def three(zip_of, row):
     return zip_of({"endsong_0.json": rows(3), "endsong_1.json": rows(2_000), "endsong_2.json": rows(4)})
 
 
-def test_a_wrong_checksum_is_told_at_the_end(three, read) -> None:
+def test_a_wrong_checksum_is_reported_at_the_end(three, read) -> None:
     for signature, offset in ((LOCAL, 14), (CENTRAL, 16)):
         patched(three, signature, offset, "<L", 12345, nth=1)
     outcome = read(three)
@@ -384,24 +395,46 @@ def test_a_refused_zip_is_closed(zip_of, read) -> None:
         read(zip_of({"a.txt": b""}))
 
 
-HONEST = io.BytesIO()
-with zipfile.ZipFile(HONEST, "w", zipfile.ZIP_DEFLATED) as _archive:
-    for _name in ("endsong_0.json", "d/", "d/StreamingHistory0.json"):
-        _archive.writestr(_name, "[]" * 50)
+def honest_zip(*, limit: int) -> bytes:
+    """Sizes and offsets beyond the limit are written in 64 bits."""
+    made = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zipfile, "ZIP64_LIMIT", limit)
+        patch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", limit)
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in ("endsong_0.json", "d/", "d/StreamingHistory0.json"):
+                archive.writestr(name, "[]" * 50)
+    return made.getvalue()
+
+
+HONEST, HONEST64 = honest_zip(limit=2**31), honest_zip(limit=1)
+EXTREMES = (2**63 - 1, 2**63, 2**64 - 1, 2**32 - 1, 2**31, 0)
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, 2**63, 2**64 - 1])
+def test_a_number_of_64_bits_that_no_file_can_have_is_refused(tmp_path: Path, read, value: int) -> None:
+    """At every place of the directory in turn, and so in each of its sizes, offsets and counts."""
+    path = tmp_path / "huge.zip"
+    for at in range(HONEST64.index(CENTRAL), len(HONEST64) - 8):
+        path.write_bytes(HONEST64[:at] + struct.pack("<Q", value) + HONEST64[at + 8 :])
+        with contextlib.suppress(BadInput):
+            read(path)
 
 
 @settings(deadline=None)
 @given(st.data())
 def test_no_damage_to_a_zip_raises_anything_but_bad_input(data: st.DataObject) -> None:
-    damaged = bytearray(HONEST.getvalue())
+    damaged = bytearray(data.draw(st.sampled_from((HONEST, HONEST64))))
     for _ in range(data.draw(st.integers(1, 6))):
-        at = data.draw(st.integers(0, len(damaged) - 1))
-        damaged[at] = data.draw(st.integers(0, 255))
+        at = data.draw(st.integers(0, len(damaged) - 8))
+        if data.draw(st.booleans()):
+            damaged[at] = data.draw(st.integers(0, 255))
+        else:
+            struct.pack_into("<Q", damaged, at, data.draw(st.sampled_from(EXTREMES)))
     start, end = data.draw(st.tuples(st.integers(0, 30), st.integers(0, 30)))
     handle = io.BytesIO(bytes(damaged[start : len(damaged) - end]))
     with contextlib.suppress(BadInput):
-        entries = read_directory(handle, place="x.zip", max_entries=100)
-        check_entries(entries, place="x.zip", limits=Limits())
+        open_zip(handle, place="x.zip", limits=Limits(max_entries=100))
 
 
 def test_memory_does_not_grow_with_a_hostile_directory(tmp_path: Path, read) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myi_pipeline.core.catalogue import Picture
-from myi_pipeline.core.pictures import best_picture, is_whole, media_type_of, picture_path
+from myi_pipeline.catalogue.picture_rules import best_picture, is_whole, media_type_of, picture_path
+from myi_pipeline.catalogue.records import Picture
 
 HOST = "https://i.scdn.co/image/"
 JPEG = b"\xff\xd8\xff\xe0" + bytes(40) + b"\xff\xd9"

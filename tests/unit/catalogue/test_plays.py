@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline.core.errors import UnexpectedAnswer
-from myi_pipeline.core.plays import ContentKind, PlayRecord, QuarantinedRow, make_content
-from myi_pipeline.spotify.models import Entry, Me, PlayItem, RecentlyPlayedPage, read_list, read_one
-from myi_pipeline.spotify.plays import parse_played_at, play_records
+from myi_pipeline.catalogue.plays import ContentKind, PlayRecord, QuarantinedRow, make_content
+from myi_pipeline.catalogue.spotify_answers import parse_played_at, play_records
+from myi_pipeline.errors import UnexpectedAnswer
+from myi_pipeline.providers.spotify.models import Entry, Me, PlayItem, RecentlyPlayedPage, read_list, read_one
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TRACK: dict[str, Any] = {
@@ -31,7 +31,7 @@ def item(played_at: object = "2026-03-01T12:00:00.123Z", **track: object) -> dic
 
 
 def page(*items: object) -> RecentlyPlayedPage:
-    good, bad = read_list(PlayItem, {"items": list(items)}, what="test")
+    good, bad, _ = read_list(PlayItem, {"items": list(items)}, what="test")
     return RecentlyPlayedPage(tuple(Entry(index, play) for index, play in good), bad)
 
 
@@ -126,13 +126,14 @@ def test_kinds_follow_the_uri(track: dict[str, object], kind: ContentKind, uri: 
     assert (record.content.kind, record.content.uri) == (kind, uri)
 
 
-def test_endless_names_and_rows_are_not_kept_whole() -> None:
+def test_very_long_names_and_items_are_not_kept_whole() -> None:
     record = one(item(name="x" * 2_001))
-    assert isinstance(record, QuarantinedRow)
-    assert record.reason == "text_too_long"
+    assert isinstance(record, PlayRecord)
+    assert record.content is not None
+    assert (record.content.uri, record.content.title) == (TRACK["uri"], None)
     huge = one({"track": "y" * 9_000})
     assert isinstance(huge, QuarantinedRow)
-    assert huge.row == {"omitted": "the row is too large to keep"}
+    assert huge.row == {"track": "y" * 300 + "…"}
 
 
 def test_a_page_of_fifty_is_full_also_with_bad_items() -> None:

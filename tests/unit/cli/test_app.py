@@ -16,7 +16,8 @@ import typer
 
 from myi_pipeline import __version__
 from myi_pipeline.cli import app as root
-from myi_pipeline.core.errors import BadInput, Transient
+from myi_pipeline.cli.audit import UNRECORDED
+from myi_pipeline.errors import BadInput, Transient
 from myi_pipeline.settings import SettingsError
 
 
@@ -143,3 +144,12 @@ def test_the_console_script_ends_quietly_when_its_reader_leaves(tmp_path: Path) 
         os.close(writer)
     assert done.stderr == ""
     assert done.returncode in (0, 1)
+
+
+def test_every_command_is_recorded_but_those_that_only_read_or_are_routine() -> None:
+    names = {str(info.name) for info in root.app.registered_commands}
+    for group in root.app.registered_groups:
+        assert group.typer_instance is not None
+        names |= {f"{group.name} {info.name}" for info in group.typer_instance.registered_commands}
+    assert UNRECORDED - names == set()
+    assert {"user remove", "user sign-out", "token revoke", "keys rotate", "import", "migrate"} <= names - UNRECORDED

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from myi_pipeline.cli.database import libpq_environment, psql_program
-from myi_pipeline.warehouse.connections import ConnectionParts
+from myi_pipeline.cli.installation import libpq_environment, psql_program
+from myi_pipeline.postgres.connections import ConnectionParts
 
 
 def test_a_connection_becomes_variables_of_libpq() -> None:

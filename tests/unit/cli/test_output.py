@@ -95,3 +95,9 @@ def test_with_json_only_the_document_goes_to_standard_output(capsys: pytest.Capt
 def test_without_json_people_get_what_is_rendered(capsys: pytest.CaptureFixture[str]) -> None:
     Output().result({"rows": 1}, lambda console: console.print("one row"))
     assert capsys.readouterr().out.strip() == "one row"
+
+
+def test_a_note_of_several_lines_can_be_copied_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    address = "https://accounts.example/authorize?" + "&".join(f"name{n}=value{n}" for n in range(40))
+    Output().note("Open this:", address, "a name\nof two lines")
+    assert capsys.readouterr().err.splitlines() == ["Open this:", address, "a name\\nof two lines"]

@@ -8,15 +8,14 @@ import logging
 import pytest
 from rich.console import Console
 
-from myi_pipeline.cli import progress, refreshing
+from myi_pipeline.archives.accounting import ImportProgress
+from myi_pipeline.cli import import_archives, refreshing
 from myi_pipeline.cli.marts import render_verify
 from myi_pipeline.cli.output import Output
 from myi_pipeline.cli.refreshing import node_progress, refresh_document, render_refresh
-from myi_pipeline.services.dbt_runner import DbtNode
-from myi_pipeline.services.import_results import ImportProgress
-from myi_pipeline.services.refresh_marts import RefreshResult
-from myi_pipeline.services.verify_marts import VerifyResult
-from myi_pipeline.warehouse.mart_comparison import MartComparison
+from myi_pipeline.marts.dbt_runner import DbtNode
+from myi_pipeline.marts.refresh import RefreshResult
+from myi_pipeline.marts.verify import MartComparison, VerifyResult
 
 
 def _console(*, terminal: bool = False) -> Console:
@@ -36,7 +35,7 @@ def on_terminal() -> Output:
 
 
 def test_on_a_terminal_an_import_shows_bytes_rows_speed_and_the_time_left(on_terminal: Output) -> None:
-    with progress.import_progress(on_terminal, "my_spotify_data.zip") as listen:
+    with import_archives.import_progress(on_terminal, "my_spotify_data.zip") as listen:
         listen(ImportProgress("reading", 5_000_000, 13_500_000, 8_000, None))
         listen(ImportProgress("reading", 13_500_000, 13_500_000, 20_000, None))
         listen(ImportProgress("loading", 13_500_000, 13_500_000, 10_000, 20_000))
@@ -48,7 +47,7 @@ def test_on_a_terminal_an_import_shows_bytes_rows_speed_and_the_time_left(on_ter
 
 
 def test_a_name_of_an_archive_is_no_markup(on_terminal: Output) -> None:
-    with progress.import_progress(on_terminal, "[/red]\x1b[2J.zip") as listen:
+    with import_archives.import_progress(on_terminal, "[/red]\x1b[2J.zip") as listen:
         listen(ImportProgress("reading", 1, 2, 1, None))
     assert "\\x1b" in _text(on_terminal.progress_console)
 
@@ -58,14 +57,14 @@ def test_without_a_terminal_progress_is_a_log_line_now_and_then(
 ) -> None:
     said: list[dict[str, object]] = []
     monkeypatch.setattr(
-        progress.log, "info", lambda event, **fields: said.append({"event": event, **fields}), raising=False
+        import_archives.log, "info", lambda event, **fields: said.append({"event": event, **fields}), raising=False
     )
     moments = iter([0.0, 1.0, 11.0, 12.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(import_archives.time, "monotonic", lambda: next(moments))
     caplog.set_level(logging.INFO)
     output = Output()
     output.progress_console = _console()
-    with progress.import_progress(output, "a.zip") as listen:
+    with import_archives.import_progress(output, "a.zip") as listen:
         for rows in (1, 2, 3):
             listen(ImportProgress("reading", rows, 10, rows, None))
     assert [(line["event"], line["rows"]) for line in said] == [("import_progress", 2)]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from myi_pipeline.core.top_policy import is_due, refresh_due_at
+from myi_pipeline.polling.top_items import is_due, refresh_due_at
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myi_pipeline.core.circuit import LONGEST_PROBE, RULES, Circuit, CircuitState, admit, fail, let_go, succeed
-from myi_pipeline.core.retries import FailureKind
+from myi_pipeline.providers.circuit_rules import (
+    LONGEST_PROBE,
+    RULES,
+    Circuit,
+    CircuitState,
+    admit,
+    fail,
+    let_go,
+    succeed,
+)
+from myi_pipeline.providers.retries import FailureKind
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from myi_pipeline.core.errors import BadInput
-from myi_pipeline.warehouse.envelope import SMALLEST, Damaged, KeyRing, Place, UnknownKey, key_id, new_key
+from myi_pipeline.errors import BadInput
+from myi_pipeline.providers.envelope import SMALLEST, Damaged, KeyRing, Place, UnknownKey, key_id, new_key
 
 PLACE = Place("app.credentials", "refresh_token", 7, "client")
 SECRET = "a refresh token"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from myi_pipeline.core.errors import (
+from myi_pipeline.errors import (
     AuthRevoked,
     BadInput,
     Busy,
@@ -20,9 +20,9 @@ from myi_pipeline.core.errors import (
     Transient,
     UnexpectedAnswer,
 )
-from myi_pipeline.core.login_terms import SCOPES, Feature, days_left, denied, ends_at, features, warning_stage
-from myi_pipeline.core.pkce import Challenge, LoginDenied, belongs_to, new_challenge, read_redirect
-from myi_pipeline.core.retries import FailureKind, failure_kind, is_worth_another_try, try_again_at
+from myi_pipeline.providers.login_terms import SCOPES, Feature, days_left, denied, ends_at, features, warning_stage
+from myi_pipeline.providers.pkce import Challenge, LoginDenied, belongs_to, new_challenge, read_redirect
+from myi_pipeline.providers.retries import FailureKind, failure_kind, is_worth_another_try, try_again_at
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 OURS = Challenge(state="the-state", verifier="v" * 43)
@@ -122,7 +122,10 @@ def test_it_warns_at_30_7_and_1_days(before_the_end: timedelta, days: int, stage
 def test_every_scope_says_why_and_what_stops_without_it() -> None:
     assert all(scope.reason and scope.without for scope in SCOPES)
     assert features(scope.name for scope in SCOPES) == set(Feature)
-    assert [scope.name for scope in denied(["user-top-read", "something-else"])] == ["user-read-recently-played"]
+    missing = ["user-read-recently-played", "user-read-currently-playing"]
+    assert [scope.name for scope in denied(["user-top-read", "something-else"])] == missing
+    # Asked for by other programs, and enough for what is playing.
+    assert features(["user-read-playback-state"]) == {Feature.NOW_PLAYING}
     assert denied(scope.name for scope in SCOPES) == ()
 
 

@@ -1,4 +1,4 @@
-"""One listener for all tests of the room: 6,000 plays in three years that know every quirk."""
+"""One listener for all tests of the simulator: 6,000 plays in three years that know every quirk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real reader finds in each archive just what the truth says: neither room was written from the other."""
+"""The real reader finds in each archive exactly what the truth says; neither was written from the other."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from myi_pipeline.core.plays import ContentKind, QuarantinedRow
-from myi_pipeline.history import Limits, open_history
+from myi_pipeline.archives.files import Limits, open_history
+from myi_pipeline.catalogue.plays import ContentKind, QuarantinedRow
 from myi_pipeline.simulator import ArchiveTruth, Listener, write_account_archive, write_extended_archive
 from myi_pipeline.simulator.account import AccountNames
 from myi_pipeline.simulator.bad_rows import BAD_ROWS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from myi_pipeline.simulator import (
     Listener,
@@ -13,8 +14,7 @@ from myi_pipeline.simulator import (
     write_account_archive,
     write_extended_archive,
 )
-from myi_pipeline.simulator.mart_rows import DayRow, HourRow, PeriodRow, SessionRow, StreakRow, TrackKey
-from myi_pipeline.simulator.truth import is_counted
+from myi_pipeline.simulator.truth import DayRow, HourRow, PeriodRow, SessionRow, StreakRow, TrackKey, is_counted
 
 ZONE = "Europe/Berlin"
 
@@ -30,6 +30,7 @@ def play(
     kind: str = "track",
     reason_end: str | None = "trackdone",
     source: str = "extended_history",
+    number: int | None = None,
 ) -> TruePlay:
     return TruePlay(
         played_at=datetime.fromisoformat(played_at).replace(tzinfo=UTC),
@@ -49,15 +50,16 @@ def play(
         offline_at=None,
         incognito=False,
         source=source,
+        identity=None if number is None else (number,),
     )
 
 
-def unknown(played_at: str, ms_played: int | None = 180_000) -> TruePlay:
-    return play(played_at, ms_played, kind="unknown", uri=None, title=None, creator=None, collection=None)
+def unknown(played_at: str, ms_played: int | None = 180_000, **told: Any) -> TruePlay:
+    return play(played_at, ms_played, kind="unknown", uri=None, title=None, creator=None, collection=None, **told)
 
 
-def told(played_at: str, ms_played: int = 180_000, *, title: str = "Attic", creator: str = "Velra") -> TruePlay:
-    return play(played_at, ms_played, uri=None, title=title, creator=creator, collection=None, source="account_history")
+def told(played_at: str, ms_played: int = 180_000, **told: Any) -> TruePlay:
+    return play(played_at, ms_played, **{"uri": None, "collection": None, "source": "account_history", **told})
 
 
 def test_a_day_an_hour_and_the_periods_are_those_of_the_listener() -> None:
@@ -149,7 +151,9 @@ def test_a_streak_is_a_run_of_local_days() -> None:
 
 
 def test_rows_equal_in_everything_are_one_play_and_twins_are_two() -> None:
-    one, twin = play("2021-05-01T10:00:00"), play("2021-05-01T10:00:00", reason_end="remote")
+    one, twin = (
+        play("2021-05-01T10:00:00", number=1), play("2021-05-01T10:00:00", reason_end="remote", number=2)
+    )  # fmt: skip
 
     assert expected_marts([[one, one]], time_zone=ZONE).total_plays == 1
     assert expected_marts([[one, twin, one]], time_zone=ZONE).total_plays == 2
@@ -158,12 +162,13 @@ def test_rows_equal_in_everything_are_one_play_and_twins_are_two() -> None:
 
 def test_a_removed_track_is_the_play_that_another_archive_names() -> None:
     time = "2021-05-01T10:00:00"
+    named, nameless = play(time, number=1), unknown(time, number=1)
 
-    assert [each.content for each in expected_marts([[unknown(time)]], time_zone=ZONE).plays] == [None]
-    for archives in ([[play(time)], [unknown(time)]], [[unknown(time)], [play(time)]]):
+    assert [each.content for each in expected_marts([[nameless]], time_zone=ZONE).plays] == [None]
+    for archives in ([[named], [nameless]], [[nameless], [named]]):
         (only,) = expected_marts(archives, time_zone=ZONE).plays
         assert only.content is not None
-    assert expected_marts([[play(time)], [unknown(time, 9)]], time_zone=ZONE).total_plays == 2
+    assert expected_marts([[named], [unknown(time, number=2)]], time_zone=ZONE).total_plays == 2
 
 
 def test_a_renamed_track_is_one_track_with_its_latest_title() -> None:
@@ -174,9 +179,9 @@ def test_a_renamed_track_is_one_track_with_its_latest_title() -> None:
         assert keys == {TrackKey("spotify:track:a", "Attic (Remastered)", "Velra", "Ledger")}
 
 
-def test_account_data_confirm_the_play_of_their_minute_one_to_one() -> None:
-    extended = [play("2021-05-01T10:00:59"), play("2021-05-01T10:04:01", 7)]
-    account = [told("2021-05-01T10:00:00", title=" attic "), told("2021-05-01T10:04:00", 8)]
+def test_account_data_confirm_the_play_that_they_tell_too() -> None:
+    extended = [play("2021-05-01T10:00:59", number=1), play("2021-05-01T10:04:01", 7, number=2)]
+    account = [told("2021-05-01T10:00:00", title="Attic (edited)", number=1), told("2021-05-01T10:04:00", 7, number=3)]
     marts = expected_marts([extended, account], time_zone=ZONE)
 
     assert [(each.source, each.confirmed) for each in marts.plays] == [
@@ -184,21 +189,20 @@ def test_account_data_confirm_the_play_of_their_minute_one_to_one() -> None:
         ("account_history", False),
         ("extended_history", False),
     ]
-    # Of three equal rows of account data, one is that play; the others are plays that only they tell.
-    thrice = [told("2021-05-01T10:00:00")] * 3
-    assert expected_marts([[play("2021-05-01T10:00:59")], thrice], time_zone=ZONE).total_plays == 3
+    nameless = [unknown("2021-05-01T10:00:59", number=1)]
+    (lent,) = expected_marts([nameless, account[:1]], time_zone=ZONE).plays
+    assert lent.content is not None
+    assert (lent.played_at, lent.content.title) == (nameless[0].played_at, "Attic (edited)")
 
 
-def test_the_artist_only_breaks_ties() -> None:
-    minute = "2021-05-01T10:00:00"
-    extended = [play("2021-05-01T10:00:10", 0, creator="Various Wanderers")]
-    account = [told(minute, 0, creator="Mokel"), told(minute, 0, creator="various  wanderers")]
-    marts = expected_marts([extended, account], time_zone=ZONE)
-
-    assert marts.total_plays == 2
-    (left,) = [each for each in marts.plays if each.source == "account_history"]
-    assert left.content is not None
-    assert left.content.creator == "Mokel"
+def test_an_episode_that_account_data_tell_as_a_track_is_an_episode() -> None:
+    as_track = told("2021-05-01T10:00:00", title="One", creator="The Show", number=1)
+    as_episode = as_track._replace(kind="episode", creator=None, collection="The Show")
+    for archives in ([[as_track], [as_episode]], [[as_episode], [as_track]]):
+        (only,) = expected_marts(archives, time_zone=ZONE).plays
+        assert only.content is not None
+        assert only.content.kind == "episode"
+    assert expected_marts([[as_track, as_episode._replace(identity=(2,))]], time_zone=ZONE).total_plays == 2
 
 
 def test_a_track_without_uri_is_the_only_one_that_has_its_names() -> None:
@@ -245,3 +249,20 @@ def test_overlapping_archives_of_all_kinds_add_up_to_what_was_played(tmp_path: P
     assert sum(each.confirmed for each in marts.plays) == account.distinct
     # The property can fail: to add the archives up counts the overlap twice.
     assert old.distinct + new.distinct > len(truth)
+
+
+def by_id(uri: str) -> TruePlay:
+    return play("2021-05-01T10:00:00", uri=f"spotify:track:{uri}", collection=f"Album {uri}", number=1)
+
+
+def test_another_id_makes_another_play_only_where_one_archive_tells_both() -> None:
+    one, other = map(by_id, "12")
+    for archives, plays in (
+        ([[one], [other]], 1),
+        ([[one, other]], 2),
+        ([[one], [one, other], [other]], 2),
+        ([[one], [other._replace(identity=(2,))]], 2),
+    ):
+        marts = expected_marts(archives, time_zone=ZONE)
+        assert marts.total_plays == plays, archives
+        assert marts.plays == expected_marts(archives[::-1], time_zone=ZONE).plays

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
-from myi_pipeline.api.answers import Reply, agree, csv_of
-from myi_pipeline.api.problems import Problem
+from myi_pipeline.web.answers import Reply, agree, csv_of
+from myi_pipeline.web.problems import Problem
 
 
 def reply(version: int | None = 3, user_id: int = 1, query: str = "", csv: bool = True, **headers: str) -> Reply:
@@ -81,11 +81,34 @@ def test_packed_and_plain_bytes_have_different_tags() -> None:
 
 
 def test_names_are_no_formulas_in_a_spreadsheet() -> None:
-    hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"]
-    rows = [{"name": name, "ms": -5} for name in hostile]
-    (_, *read) = csv.reader(io.StringIO(csv_of(rows, ["name", "ms"]).decode(), newline=""))
-    assert [row[0] for row in read] == ["'" + name for name in hostile]
-    assert {row[1] for row in read} == {"-5"}
+    hostile = {
+        "=1+1": "'=1+1",
+        "+1": "'+1",
+        "-1": "'-1",
+        "@SUM(A1)": "'@SUM(A1)",
+        "\t=1": "'\t'=1",
+        "\rx": "'\rx",
+        "  =1": "'  =1",
+        "＝1": "'＝1",
+        # Half of Europe separates cells by semicolons, and an import by lines knows no quotes.
+        "a;=1;b": "a;'=1;b",
+        'a; "=1"': 'a;\' "=1"',
+        "a\n=1": "a\n'=1",
+        "a\r\n+1": "a\r'\n'+1",
+        "Me & You - Live; Remix, -5 = ?": "Me & You - Live; Remix, -5 = ?",
+    }
+    rows = [{"name": name, "ms": -5, "play_id": "-1491625364964"} for name in hostile]
+    table = csv_of(rows, ["name", "ms", "play_id"]).decode()
+    (_, *read) = csv.reader(io.StringIO(table, newline=""))
+    assert [row[0] for row in read] == list(hostile.values())
+    # Numbers stay numbers, also those that are texts in JSON.
+    assert {(row[1], row[2]) for row in read} == {("-5", "-1491625364964")}
+    assert csv_of([{"play_id": "-1;=1"}], ["play_id"]) == b"play_id\r\n\"'-1;'=1\"\r\n"
+
+
+def test_texts_of_a_table_are_always_quoted_and_nothing_else_is() -> None:
+    row = {"a": "x", "b": "", "c": 1, "d": None, "e": True, "f": date(2024, 3, 9), "g": 1.5, "h_id": "7"}
+    assert csv_of([row], list(row)) == b'a,b,c,d,e,f,g,h_id\r\n"x","",1,,true,2024-03-09,1.5,7\r\n'
 
 
 def test_a_table_reads_back_as_it_was() -> None:

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 
-from myi_pipeline.api.contract import Document, breaking_changes, operations
-from myi_pipeline.api.write_contract import FILE, as_text, current
+from myi_pipeline.web.api.openapi import Document, operations
+from myi_pipeline.web.api.write_openapi import FILE, as_text, breaking_changes, current
 
 COMMITTED: Document = orjson.loads(FILE.read_bytes())
 PLAYS = COMMITTED["paths"]["/v1/me/plays"]["get"]

@@ -1,4 +1,4 @@
-"""Gaps in words, and years as bars."""
+"""Coverage in words, and years as bars; devices by their names."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import yaml
 
-from myi_pipeline.api.coverage_years import years_of
-from myi_pipeline.api.devices import device_name
-from myi_pipeline.api.gap_words import WORDS, groups_of
-from tests.architecture.house import ROOT
+from myi_pipeline.web.dashboard.account import device_name
+from myi_pipeline.web.dashboard.coverage import WORDS, groups_of, years_of
+from myi_pipeline.web.reads.coverage import GapRow
+from tests.architecture.repository import ROOT
 
 NOW = datetime(2024, 7, 1, tzinfo=UTC)
 
 
-def gap(start: datetime, end: datetime | None, reason: str = "outage", **more: object) -> dict[str, object]:
-    return {"gap_start": start, "gap_end": end, "reason": reason, **more}
+def gap(start: datetime, end: datetime | None, reason: str = "outage", *, is_evident: bool = True) -> GapRow:
+    return GapRow(start, end, reason, is_evident)
 
 
 def test_every_reason_of_the_mart_has_words() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myi_pipeline.api.cursors import BadCursor, Cursors
+from myi_pipeline.web.reads.cursors import BadCursor, Cursors
 
 KEYS = st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(max_size=40)), max_size=4)
 ours = Cursors(b"k" * 32)

@@ -1,4 +1,4 @@
-"""Small rules of the door: local addresses, forwarded addresses, remembered visitors, origins in settings."""
+"""Small rules of sign-in and requests: local and forwarded addresses, remembered visitors, origins in settings."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from myi_pipeline.api.pages import local_address
-from myi_pipeline.api.security.client_address import client_address
-from myi_pipeline.api.security.known_visitors import REMEMBERED_S, KnownVisitors, Visitor
-from myi_pipeline.api.security.secrets_of_visitors import is_secret, is_token
 from myi_pipeline.logs import mask
-from myi_pipeline.services.manage_access import new_secret
+from myi_pipeline.people.manage_access import new_secret
 from myi_pipeline.settings import Settings, SettingsError, load_settings
+from myi_pipeline.web.dashboard.pages import local_address
+from myi_pipeline.web.security.client_address import client_address
+from myi_pipeline.web.security.visitors import REMEMBERED_S, KnownVisitors, Visitor, is_secret, is_token
 
 ANA = Visitor(user_id=1, user_key="ana", display_name=None, time_zone="UTC", session_id=1)
 
@@ -102,7 +101,7 @@ def test_a_token_never_reaches_a_log() -> None:
         ({"MYI_CORS_ORIGINS": "*"}, "MYI_CORS_ORIGINS"),
     ],
 )
-def test_a_setting_that_would_open_the_door_is_refused_by_name(variables: dict[str, str], wrong: str) -> None:
+def test_a_setting_that_would_let_anyone_in_is_refused_by_name(variables: dict[str, str], wrong: str) -> None:
     with pytest.raises(SettingsError, match=wrong):
         load_settings(variables)
 

@@ -1,8 +1,10 @@
 insert into app.imports as i (
-    user_id, sha256, archive_name, kind, status, attempt, bytes_total, correlation_id, started_at, heartbeat_at
+    user_id, sha256, archive_name, kind, status, attempt, bytes_total, correlation_id, run_id, confirmation,
+    started_at, heartbeat_at
 )
 values (
-    %(user_id)s, %(sha256)s, %(archive_name)s, %(kind)s, 'running', 1, %(bytes_total)s, %(correlation_id)s, now(), now()
+    %(user_id)s, %(sha256)s, %(archive_name)s, %(kind)s, 'running', 1, %(bytes_total)s, %(correlation_id)s, %(run_id)s,
+    %(confirmation)s, now(), now()
 )
 on conflict (user_id, sha256) do update
     set
@@ -10,6 +12,10 @@ on conflict (user_id, sha256) do update
         kind = excluded.kind,
         status = 'running',
         attempt = i.attempt + 1,
+        completed_before = case
+            when i.status in ('completed', 'completed_with_errors') then to_jsonb(i) - 'completed_before'
+            else i.completed_before
+        end,
         error = null,
         warnings = '{}',
         bytes_total = excluded.bytes_total,
@@ -21,6 +27,11 @@ on conflict (user_id, sha256) do update
         rows_quarantined = 0,
         unknown_keys = '{}',
         correlation_id = excluded.correlation_id,
+        run_id = excluded.run_id,
+        confirmation = coalesce(excluded.confirmation, i.confirmation),
+        asked_at = null,
+        next_try_at = null,
+        is_refused = false,
         started_at = now(),
         heartbeat_at = now(),
         finished_at = null

@@ -1,6 +1,7 @@
 update app.imports
 set
     status = %(status)s,
+    completed_before = null,
     error = %(error)s,
     warnings = %(warnings)s,
     account_hash = coalesce(%(account_hash)s, account_hash),

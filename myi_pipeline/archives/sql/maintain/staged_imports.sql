@@ -1,4 +1,4 @@
--- Imports that have staging tables and do not say that they are running; one whose row is gone has no user.
+-- Imports that have staging tables and are not marked as running; one whose row is gone has no user.
 select
     staged.import_id,
     imports.user_id,

@@ -19,7 +19,7 @@ from jsonb_to_recordset(%(contents)s) as p (
     duration_ms int, isrc text, artist_uri text, album_uri text
 );
 
--- In one order for all: whoever only touches names takes no other lock.
+-- In one order for all: a process that only touches names takes no other lock.
 select c.content_id
 from raw.contents as c
 inner join pg_temp.polled_contents as p on p.content_key = c.content_key

@@ -1,4 +1,4 @@
--- Only by whoever holds the lease: a worker that was slower than its lease changes nothing.
+-- Only by the holder of the lease: a worker that was slower than its lease changes nothing.
 update ops.catalogue_queue
 set
     state = %(state)s,

@@ -36,11 +36,13 @@ create unlogged table {load}_circumstances (
     offline boolean,
     incognito boolean
 ) with (autovacuum_enabled = false);
--- Only rows that share their key with another row of the archive: few.
+-- Only rows that share their key, or their moment and length (is_shared), with another row of the archive: few.
 create unlogged table {load}_repeated_events (
     row_id bigint primary key,
     occurrence int not null,
-    is_identical boolean not null
+    is_identical boolean not null,
+    is_shared boolean not null,
+    export_no smallint not null
 ) with (autovacuum_enabled = false);
 create unlogged table {load}_content_ids (
     content_no int not null,

@@ -84,7 +84,7 @@ on conflict (content_key) do update
         collection = excluded.collection,
         match_title = excluded.match_title,
         match_key = excluded.match_key,
-        -- The same names are no news of whose they are: Spotify may have told which of two artists of one name it is.
+        -- The same names are no news of whose they are: Spotify may have said which of two artists of one name it is.
         artist_id = case when excluded.creator = c.creator then c.artist_id else excluded.artist_id end,
         album_id = case
             when excluded.creator = c.creator and excluded.collection = c.collection then c.album_id

@@ -1,4 +1,4 @@
--- All or nothing, and only by whoever holds the lease: a worker that was slower than its lease changes nothing.
+-- All or nothing, and only by the holder of the lease: a worker that was slower than its lease changes nothing.
 with mine as (
     update ops.picture_fetches
     set state = 'kept', failures = 0, last_error = null, lease_id = null, leased_until = null

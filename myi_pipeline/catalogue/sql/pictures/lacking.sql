@@ -1,4 +1,4 @@
--- Of these entities, in their order, the first that Spotify has pictures of and the house has none of; with the addresses of
+-- The first of these entities, in their order, that Spotify has pictures of and MYI keeps none of; with the addresses of
 -- all their pictures. One that failed for good, is not due again or is being asked for speaks for its whole entity.
 with wanted as (
     select

@@ -1,9 +1,9 @@
 -- Whether a mart run would do anything: open ledger rows, keys or slices left by a run that did not close, other code, a
--- missing relation.
+-- missing relation. What waits for a time zone that this server does not know is nothing to do.
 select
-    exists (select from ops.changed_days)
+    exists (select from ops.changed_days where user_id not in (select user_id from ops.held_back_users))
     or exists (select from ops.changed_contents)
-    or exists (select from ops.changed_users)
+    or exists (select from ops.changed_users where user_id not in (select user_id from ops.held_back_users))
     or exists (select from ops.touched_dates)
     or exists (select from ops.touched_entities)
     or exists (select from ops.mart_run_days)

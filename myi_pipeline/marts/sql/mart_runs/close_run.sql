@@ -27,6 +27,10 @@ delete from ops.mart_run_contents where run_id = %(run_id)s;
 delete from ops.mart_run_users where run_id = %(run_id)s;
 
 update ops.mart_state
-set fingerprint = %(fingerprint)s, completed_run_id = %(run_id)s, completed_at = now();
+set
+    fingerprint = %(fingerprint)s,
+    described = coalesce(%(described)s, described),
+    completed_run_id = %(run_id)s,
+    completed_at = now();
 
 update ops.mart_runs set status = 'completed', finished_at = now() where run_id = %(run_id)s;

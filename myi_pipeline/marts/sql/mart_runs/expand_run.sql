@@ -31,6 +31,8 @@ cross join lateral (
     select user_id, played_at from marts.fct_plays where content_id = r.content_id
     union all
     select user_id, played_at from intermediate.int_plays__matched where content_id = r.content_id
+    union all
+    select user_id, played_at from intermediate.int_plays__polled_again where content_id = r.content_id
     offset 0
 ) as p
 where r.run_id = %(run_id)s

@@ -24,6 +24,20 @@ select p.user_id
 from intermediate.int_plays__candidates as p
 inner join left_out_contents as c on c.content_id = p.content_id
 union
+select p.user_id
+from intermediate.int_plays__matched as p
+inner join left_out_contents as c on c.content_id = p.content_id
+union
+select p.user_id
+from intermediate.int_plays__polled_again as p
+inner join left_out_contents as c on c.content_id = p.content_id
+union
 select t.user_id
 from raw.top_items as t
 inner join left_out_contents as c on c.content_id = t.content_id;
+
+-- Who is an artist follows from the plays of all.
+create temporary table left_out_artists as
+select a.artist_id
+from raw.artists as a
+where exists (select from left_out_users) or exists (select from left_out_contents);

@@ -11,7 +11,7 @@ where r.run_id = %(run_id)s
 group by 2, 3
 on conflict do nothing;
 
--- The days whose polled plays are matched anew: those near a day of the run, where matching may have shifted in a row of
+-- The days whose polled plays are matched again: those near a day of the run, where matching may have shifted in a row of
 -- plays (two days: see int_plays__candidates and int_plays__paired), and those near a play that an archive of the run's
 -- days puts at a later sync. As raw has them, and as the run before has matched them.
 insert into ops.mart_run_api_days (run_id, user_id, utc_day)

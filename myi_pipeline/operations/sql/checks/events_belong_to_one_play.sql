@@ -1,5 +1,6 @@
--- Users at random, about %(events)s events of them: per UTC day as many resolved events as raw ones, each once, and
--- each in a play that there is. Days that are open in the ledger, or in a run that has not closed, may differ.
+-- Users at random, about %(events)s events of them: per UTC day as many resolved events as raw ones, each once and in a
+-- play that there is, and as many plays in fct_plays as events that stand for one. Days that are open in the ledger, or in
+-- a run that has not closed, may differ.
 with estimate as (
     select greatest(sum(child.reltuples), 1) as events
     from pg_inherits as link
@@ -10,10 +11,13 @@ with estimate as (
 sampled as (
     select users.user_id
     from app.users as users
-    where not exists (
-        select from ops.changed_users as changed
-        where changed.user_id = users.user_id and changed.scope = 'everything'
-    )
+    where
+        not exists (
+            select from ops.changed_users as changed
+            where changed.user_id = users.user_id and changed.scope = 'everything'
+        )
+        -- They have no plays in marts while nobody knows their days.
+        and users.user_id not in (select user_id from ops.held_back_users)
     order by random()
     limit (
         select greatest(1, ceil(%(events)s::float8 * (select count(*) from app.users) / estimate.events))::bigint
@@ -34,9 +38,17 @@ resolved_days as (
         (resolved.played_at at time zone 'UTC')::date as utc_day,
         count(*) as events,
         count(distinct resolved.event_id) as different,
+        count(*) filter (where resolved.is_canonical) as plays,
         count(*) filter (where resolved.is_canonical <> (resolved.play_id = resolved.event_id)) as strays
     from intermediate.int_plays__resolved as resolved
     inner join sampled on sampled.user_id = resolved.user_id
+    group by 1, 2
+),
+
+shown_days as (
+    select play.user_id, (play.played_at at time zone 'UTC')::date as utc_day, count(*) as plays
+    from marts.fct_plays as play
+    inner join sampled on sampled.user_id = play.user_id
     group by 1, 2
 ),
 
@@ -44,23 +56,28 @@ compared as (
     select
         coalesce(raw_days.events, 0) as events,
         raw_days.events is distinct from resolved_days.events
-        or resolved_days.events is distinct from resolved_days.different as differs,
+        or resolved_days.events is distinct from resolved_days.different
+        or coalesce(resolved_days.plays, 0) <> coalesce(shown_days.plays, 0) as differs,
         coalesce(resolved_days.strays, 0) as strays
     from raw_days
     full join resolved_days
         on resolved_days.user_id = raw_days.user_id and resolved_days.utc_day = raw_days.utc_day
+    full join shown_days
+        on
+            shown_days.user_id = coalesce(raw_days.user_id, resolved_days.user_id)
+            and shown_days.utc_day = coalesce(raw_days.utc_day, resolved_days.utc_day)
     where
         not exists (
             select from ops.changed_days as changed
             where
-                changed.user_id = coalesce(raw_days.user_id, resolved_days.user_id)
-                and changed.utc_day = coalesce(raw_days.utc_day, resolved_days.utc_day)
+                changed.user_id = coalesce(raw_days.user_id, resolved_days.user_id, shown_days.user_id)
+                and changed.utc_day = coalesce(raw_days.utc_day, resolved_days.utc_day, shown_days.utc_day)
         )
         and not exists (
             select from ops.mart_run_days as open_day
             where
-                open_day.user_id = coalesce(raw_days.user_id, resolved_days.user_id)
-                and open_day.utc_day = coalesce(raw_days.utc_day, resolved_days.utc_day)
+                open_day.user_id = coalesce(raw_days.user_id, resolved_days.user_id, shown_days.user_id)
+                and open_day.utc_day = coalesce(raw_days.utc_day, resolved_days.utc_day, shown_days.utc_day)
         )
 )
 

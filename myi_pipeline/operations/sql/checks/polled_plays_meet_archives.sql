@@ -32,6 +32,7 @@ covered as (
                 where
                     span.user_id = sampled.user_id
                     and span.source_id = 1
+                    and span.kind = 'music'
                     and event.played_at between span.covered_from and span.covered_to - interval '72 hours'
             )
         offset 0

@@ -1,6 +1,6 @@
 with made as (
-    insert into app.access_tokens (user_id, token_hash, name, expires_at)
-    values (%(user_id)s, %(hash)s, %(name)s, now() + make_interval(days => %(days)s))
+    insert into app.access_tokens (user_id, token_hash, name, scope, expires_at)
+    values (%(user_id)s, %(hash)s, %(name)s, %(scope)s, now() + make_interval(days => %(days)s))
     returning *
 )
 

@@ -4,6 +4,7 @@ select
     u.display_name,
     u.time_zone,
     u.created_at,
+    u.is_operator,
     count(i.import_id)::int as imports,
     coalesce(sum(f.rows_loaded), 0)::bigint as rows_loaded,
     max(i.finished_at) as last_import_at

@@ -8,6 +8,7 @@ select
     fill_s * interval '1 second' as fill,
     late_from,
     refused,
-    failures
+    failures,
+    last_error
 from ops.poll_states
 where user_id = %(user_id)s

@@ -20,6 +20,9 @@ left join lateral (
     limit 1
 ) as play on true
 where
-    c.status = 'active' and c.paused_at is null
+    not exists (
+        select from ops.poll_obstacles as obstacle
+        where obstacle.user_id = c.user_id and obstacle.obstacle = any(%(obstacles)s)
+    )
     and (%(user_ids)s::int [] is null or c.user_id = any(%(user_ids)s))
 order by c.user_id

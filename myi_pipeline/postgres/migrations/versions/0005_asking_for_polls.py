@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context, op
 
-from myi_pipeline.warehouse.migrations.runner import NAMES, run_sql
+from myi_pipeline.postgres.migrations.runner import NAMES, run_sql
 
 revision = "0005"
 down_revision = "0004"

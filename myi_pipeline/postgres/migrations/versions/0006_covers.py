@@ -1,10 +1,10 @@
-"""Covers: pictures that the house keeps, what became of fetching them, and one narrow door to their bytes."""
+"""Covers: the pictures that MYI keeps, what became of fetching them, and the one function that returns their bytes."""
 
 from __future__ import annotations
 
 from alembic import context, op
 
-from myi_pipeline.warehouse.migrations.runner import NAMES, run_sql
+from myi_pipeline.postgres.migrations.runner import NAMES, run_sql
 
 revision = "0006"
 down_revision = "0005"

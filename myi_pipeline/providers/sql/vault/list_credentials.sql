@@ -13,8 +13,15 @@ select
     c.refusals,
     c.last_error,
     c.last_failed_at,
-    c.warned_days
+    c.warned_days,
+    c.account_id,
+    c.profile_id,
+    c.names_asked_at,
+    t.sealed as sealed_access,
+    t.expires_at as access_expires_at,
+    t.granted_at as access_granted_at
 from app.credentials as c
 inner join app.users as u on u.user_id = c.user_id
+left join app.spotify_tokens as t on t.user_id = c.user_id
 where c.user_id = coalesce(%(user_id)s, c.user_id)
 order by c.user_id

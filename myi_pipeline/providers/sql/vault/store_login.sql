@@ -4,6 +4,9 @@ with changed as (
     update app.credentials set
         client_id = %(client_id)s,
         account_key = %(account_key)s,
+        account_id = %(account_id)s,
+        profile_id = %(profile_id)s,
+        names_asked_at = %(now)s,
         refresh_token = %(refresh_token)s,
         scopes = %(scopes)s,
         status = 'active',
@@ -18,11 +21,17 @@ with changed as (
     returning user_id
 )
 
-insert into app.credentials (user_id, client_id, account_key, refresh_token, scopes, authorised_at, refreshed_at)
+insert into app.credentials (
+    user_id, client_id, account_key, account_id, profile_id, names_asked_at, refresh_token, scopes, authorised_at,
+    refreshed_at
+)
 select
     %(user_id)s,
     %(client_id)s,
     %(account_key)s,
+    %(account_id)s,
+    %(profile_id)s,
+    %(now)s,
     %(refresh_token)s,
     %(scopes)s,
     %(now)s,

@@ -1,7 +1,7 @@
-"""What a user decides about who may come in as them: browsers that are signed in, and access tokens.
+"""A user's signed-in browsers and access tokens.
 
-Belongs here: their routes under `/v1/me`. Not here: signing in. Invariants: browsers alone may ask, a token cannot look
-after tokens; what belongs to another user does not exist here; a token is shown once, by the answer that makes it.
+Only browsers may ask: a token cannot manage tokens. What belongs to another user does not exist here, and a token is
+shown once, by the answer that makes it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.requests import Request
 
-from myi_pipeline.api.problems import Problem, problem_responses
-from myi_pipeline.api.security.identity import CurrentPerson
-from myi_pipeline.api.site import TheSite
-from myi_pipeline.services import manage_access
-from myi_pipeline.services.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS
+from myi_pipeline.people import manage_access
+from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS
+from myi_pipeline.web.problems import Problem, problem_responses
+from myi_pipeline.web.security.client_address import client_address
+from myi_pipeline.web.security.identity import CurrentPerson
+from myi_pipeline.web.site import TheSite
 
 router = APIRouter(prefix="/v1/me", tags=["account"], responses=problem_responses(401, 403, 429, 503))
 
 _LARGEST = 2**63 - 1
-Number = Annotated[int, Path(ge=1, le=_LARGEST, description="Its number, as the list tells it.")]
+Number = Annotated[int, Path(ge=1, le=_LARGEST, description="Its number in the list.")]
 _AT = [datetime.fromisoformat("2024-03-09T21:14:07Z")]
 
 
@@ -51,9 +53,11 @@ class Token(_Answer):
 
     token_id: int = Field(examples=[7])
     name: str = Field(examples=["notebook"])
-    scope: str = Field(description="Tokens only read.", examples=["read"])
+    scope: str = Field(description="`read`; `operate` uses Dagster's pages too.", examples=["read"])
     created_at: datetime = Field(examples=_AT)
-    expires_at: datetime | None = Field(description="None: until revoked.", examples=_AT)
+    expires_at: datetime | None = Field(
+        description="None: until revoked, as tokens of older versions were.", examples=_AT
+    )
     last_used_at: datetime | None = Field(description="To the minute.", examples=_AT)
 
 
@@ -83,7 +87,7 @@ class TokenWish(BaseModel):
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME, examples=["notebook"])
     days: Annotated[int | None, BeforeValidator(_no_truth)] = Field(
-        default=None, ge=1, le=LONGEST_TOKEN_DAYS, description="None: until revoked.", examples=[90]
+        default=None, ge=1, le=LONGEST_TOKEN_DAYS, description="Days until it ends; None: a year.", examples=[90]
     )
 
 
@@ -106,9 +110,12 @@ async def list_sign_ins(person: CurrentPerson, site: TheSite) -> SignIns:
 @router.delete(
     "/sign-ins/{session_id}", operation_id="endSignIn", status_code=204, responses=problem_responses(404, 422)
 )
-async def end_sign_in(session_id: Number, person: CurrentPerson, site: TheSite) -> Response:
+async def end_sign_in(session_id: Number, request: Request, person: CurrentPerson, site: TheSite) -> Response:
     """Sign one of your browsers out."""
-    found = await site.pools.in_thread(manage_access.end_session_of, user_id=person.user_id, session_id=session_id)
+    address = client_address(request, site.settings.trusted_networks)
+    found = await site.pools.in_thread(
+        manage_access.end_session_of, user_id=person.user_id, session_id=session_id, address=address
+    )
     return _ended(site, found, "You have no such sign-in.")
 
 
@@ -120,16 +127,22 @@ async def list_tokens(person: CurrentPerson, site: TheSite) -> Tokens:
 
 
 @router.post("/tokens", operation_id="makeToken", status_code=201, responses=problem_responses(400, 413, 422))
-async def make_token(wish: TokenWish, person: CurrentPerson, site: TheSite) -> TokenMade:
+async def make_token(wish: TokenWish, request: Request, person: CurrentPerson, site: TheSite) -> TokenMade:
     """A new access token, which only reads. The answer shows it, and nothing else ever does."""
-    made = await site.pools.in_thread(manage_access.make_token, user_id=person.user_id, name=wish.name, days=wish.days)
+    address = client_address(request, site.settings.trusted_networks)
+    made = await site.pools.in_thread(
+        manage_access.make_token, user_id=person.user_id, name=wish.name, days=wish.days, address=address
+    )
     return TokenMade.model_validate({**vars(made.about), "token": made.token})
 
 
 @router.delete("/tokens/{token_id}", operation_id="revokeToken", status_code=204, responses=problem_responses(404, 422))
-async def revoke_token(token_id: Number, person: CurrentPerson, site: TheSite) -> Response:
+async def revoke_token(token_id: Number, request: Request, person: CurrentPerson, site: TheSite) -> Response:
     """End one of your tokens at once."""
-    found = await site.pools.in_thread(manage_access.revoke_token, token_id=token_id, user_id=person.user_id)
+    address = client_address(request, site.settings.trusted_networks)
+    found = await site.pools.in_thread(
+        manage_access.revoke_token, token_id=token_id, user_id=person.user_id, address=address
+    )
     return _ended(site, found, "You have no such token.")
 
 

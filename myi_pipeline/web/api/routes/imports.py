@@ -1,8 +1,6 @@
 """Imports: handing an archive in, and watching what becomes of it.
 
-Belongs here: the routes. Not here: the way to the uploads folder (api/uploads), judging archives
-(services/take_upload), importing (Dagster). Invariant: nobody learns of another user's import, not even that it is
-there.
+Invariant: no answer reveals another user's import, not even that it exists.
 """
 
 from __future__ import annotations
@@ -17,27 +15,26 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel
 
-from myi_pipeline.api.answers import JSON, accept_json, link
-from myi_pipeline.api.database import DatabaseGone
-from myi_pipeline.api.listing import open_cursor
-from myi_pipeline.api.models.imports import Import, ImportDetail, ImportFile, ImportList, QuarantineReason
-from myi_pipeline.api.parameters import Id, PageOf
-from myi_pipeline.api.problems import Problem
-from myi_pipeline.api.routes.reading import problems, reads
-from myi_pipeline.api.security.identity import CurrentUser, find_visitor
-from myi_pipeline.api.security.known_visitors import Visitor
-from myi_pipeline.api.security.rate_limits import Tier, limited
-from myi_pipeline.api.site import Site, TheSite
-from myi_pipeline.api.streams import MEDIA_TYPE, EventStream, event
-from myi_pipeline.api.uploads import receive_upload, whole_body
-from myi_pipeline.core.errors import BadInput
-from myi_pipeline.services.list_imports import ImportSummary, find_import, get_import, list_imports
+from myi_pipeline.archives.list_imports import ImportSummary, find_import, get_import, list_imports
+from myi_pipeline.errors import BadInput
+from myi_pipeline.web.answers import JSON, accept_json, link
+from myi_pipeline.web.api.models import Import, ImportDetail, ImportFile, ImportList, QuarantineReason
+from myi_pipeline.web.api.parameters import Id, PageOf
+from myi_pipeline.web.api.routes.reading import open_cursor, problems, responses
+from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.reads.database import DatabaseGone
+from myi_pipeline.web.security.identity import CurrentUser, is_still_known
+from myi_pipeline.web.security.rate_limits import Tier, limited
+from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.site import Site, TheSite
+from myi_pipeline.web.streams import MEDIA_TYPE, EventStream, event
+from myi_pipeline.web.uploads import receive_upload, whole_body
 
 router = APIRouter(prefix="/v1/me/imports", tags=["imports"])
 
 ImportId = Annotated[Id, Path(description="The import's number.")]
 _OPEN = ("pending", "running")
-_NONE = "There is no such import of yours."
+_NONE = "You have no such import."
 _LOOK_EVERY_S = 0.5
 # Proxies close what is silent for a minute; a browser opens a stream that ended again by itself.
 _SIGN_OF_LIFE_S, _LONGEST_S = 15.0, 600.0
@@ -61,8 +58,9 @@ UPLOAD_ANSWERS = {
         429,
         503,
         _403="A token only reads, and another site's page may not hand in.",
-        _413="Larger than MYI_API_MAX_UPLOAD_BYTES.",
-        _507="There is no room on this machine.",
+        _408="Nothing came for a minute.",
+        _413="Larger than MYI_API_MAX_UPLOAD_BYTES, or more than MYI_UPLOADS_QUOTA_BYTES with what is there.",
+        _507="There is too little room on this machine.",
     ),
 }
 EVENT_SCHEMA = {
@@ -88,7 +86,7 @@ EVENT_ANSWERS = {
     "",
     operation_id="listImports",
     response_model=ImportList,
-    responses=reads(tagged=False),
+    responses=responses(tagged=False),
     summary="What you handed in, newest first",
 )
 async def my_imports(request: Request, visitor: CurrentUser, site: TheSite, page: PageOf) -> Response:
@@ -107,7 +105,7 @@ async def my_imports(request: Request, visitor: CurrentUser, site: TheSite, page
     "/{import_id}",
     operation_id="getImport",
     response_model=ImportDetail,
-    responses=reads(tagged=False, _404=_NONE),
+    responses=responses(tagged=False, _404=_NONE),
     summary="One import",
 )
 async def my_import(request: Request, visitor: CurrentUser, site: TheSite, import_id: ImportId) -> Response:
@@ -152,17 +150,18 @@ async def events(request: Request, visitor: CurrentUser, site: TheSite, import_i
 
     The stream ends after `done`, or after ten minutes; a browser then opens it again by itself."""
     first = await _look(site, visitor, import_id)
-    told = _events(request, site, visitor, first)
-    return EventStream(told, streams=site.streams, user_id=visitor.user_id, headers=_STREAM_HEADERS)
+    events = _events(request, site, visitor, first)
+    return EventStream(events, streams=site.streams, user_id=visitor.user_id, headers=_STREAM_HEADERS)
 
 
 async def _events(request: Request, site: Site, visitor: Visitor, first: ImportSummary) -> AsyncIterator[bytes]:
     began = heard = time.monotonic()
-    summary, told, number = first, None, 0
+    summary, sent, number = first, None, 0
     while time.monotonic() - began < _LONGEST_S:
-        is_done = summary.status not in _OPEN
-        if summary != told or is_done:
-            number, told, heard = number + 1, summary, time.monotonic()
+        # One that waits for a person would wait for hours.
+        is_done = summary.status not in _OPEN or summary.needs_confirmation
+        if summary != sent or is_done:
+            number, sent, heard = number + 1, summary, time.monotonic()
             yield event("done" if is_done else "progress", _fields(Import, summary), number=number)
         elif time.monotonic() - heard > _SIGN_OF_LIFE_S:
             heard = time.monotonic()
@@ -171,8 +170,8 @@ async def _events(request: Request, site: Site, visitor: Visitor, first: ImportS
             return
         await asyncio.sleep(_LOOK_EVERY_S)
         try:
-            # Who has signed out meanwhile is told nothing more.
-            if await find_visitor(request, site) != visitor:
+            # After a sign-out no more events are sent.
+            if not await is_still_known(request, site, visitor):
                 return
             summary = await _look(site, visitor, first.import_id)
         except (DatabaseGone, Problem):
@@ -188,8 +187,9 @@ async def _look(site: Site, visitor: Visitor, import_id: int) -> ImportSummary:
 
 
 def _fields(model: type[BaseModel], row: object) -> dict[str, Any]:
-    """What the contract names of a row."""
-    return {name: getattr(row, name) for name in model.model_fields}
+    """What the contract names of a row. Its kinds are a closed list, which 'unknown' came too late for."""
+    fields = {name: getattr(row, name) for name in model.model_fields}
+    return fields | {"kind": "mixed"} if fields.get("kind") == "unknown" else fields
 
 
 def _json(content: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:

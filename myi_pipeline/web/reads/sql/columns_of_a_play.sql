@@ -1,11 +1,13 @@
--- What every list of plays tells of one: a row of `page`, and of `content`.
+-- What every list of plays shows of one: a row of `page`, and of `content`.
     page.play_id::text as play_id,
     page.played_at,
+    page.started_at,
     page.local_date,
     page.kind,
     page.is_counted,
     page.ms_played,
     page.content_id,
+    content.uri,
     content.title,
     content.creator,
     content.collection,
@@ -13,5 +15,7 @@
     page.album_id,
     page.source,
     page.confirmed_by,
+    page.shuffle,
     page.skipped,
-    page.offline
+    page.offline,
+    page.incognito

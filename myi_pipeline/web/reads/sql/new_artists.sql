@@ -1,5 +1,5 @@
 -- The artists of a year that were new in it, most heard first: down the year's list until enough are found, which are
--- among its first few hundred or of no weight.
+-- among its first few hundred or too rarely played to matter.
 select
     heard.artist_id,
     artist.name,

@@ -1,16 +1,14 @@
 -- A page of plays, newest first. Narrowed to a content or an artist, it is read in the order of that one's index.
 select
-    {% include 'marts/columns_of_a_play.sql' %},
-    page.started_at,
-    content.uri,
-    page.shuffle,
-    page.incognito
+    {% include 'columns_of_a_play.sql' %}
 from (
     select *
     from marts.fct_plays
     where
         user_id = %(user_id)s
-        -- narrowed
+        {%- for column in narrowed_by %}
+        and {{ column }} = %({{ column }})s
+        {%- endfor %}
         and played_at >= %(from_at)s
         and played_at < %(to_at)s
         and (played_at, play_id) < (%(after_played_at)s, %(after_play_id)s)

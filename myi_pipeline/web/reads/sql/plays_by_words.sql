@@ -1,5 +1,5 @@
--- A page of plays whose names hold every word, newest first, for words that are in much: at most `most_walked` plays are
--- looked at. The last of them is told too, marked, because the next page begins there when this one is not full.
+-- A page of plays whose names hold every word, newest first, for common words: at most `most_walked` plays are looked
+-- at. The last one is also returned, flagged, because the next page begins there when this one is not full.
 -- The order is that of the walk, and names are looked up one by one, so that a full page ends it.
 with page as (
     select *, row_number() over (order by played_at desc, play_id desc) as place
@@ -17,12 +17,12 @@ with page as (
 )
 
 select
-    {% include 'marts/columns_of_a_play.sql' %},
+    {% include 'columns_of_a_play.sql' %},
     page.place,
     (concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])) as is_found
 from page
 left join lateral (
-    select title, creator, collection
+    select uri, title, creator, collection
     from marts.dim_contents
     where content_id = page.content_id
     offset 0

@@ -1,6 +1,6 @@
 -- A page of plays of a few contents, newest first: the newest of each by its index, then the newest of those.
 select
-    {% include 'marts/columns_of_a_play.sql' %}
+    {% include 'columns_of_a_play.sql' %}
 from (
     select play.*
     from unnest(%(content_ids)s::int []) as wanted (content_id)

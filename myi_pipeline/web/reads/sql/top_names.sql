@@ -1,6 +1,6 @@
--- What is told of each row of `top`, and in which order: the end of every top list. Pages also show pictures; a track has
--- that of its album.
+-- The end of every top list: names, ranks and pictures of the rows of `top`. A track has the picture of its album.
 select
+    (%(seen)s + row_number() over (order by top.counted_plays desc, top.ms_played desc, top.{{ entity }}_id))::int as rank,
     top.{{ entity }}_id,
     {{ entity }}.uri,
     {{ entity }}.name,
@@ -14,9 +14,7 @@ select
     album.artist_id,
     artist.name as artist_name,
     {%- endif %}
-    {%- if has_pictures is defined %}
     {{ 'album' if entity == 'track' else entity }}.picture_sha256 as picture,
-    {%- endif %}
     top.plays,
     top.counted_plays,
     top.ms_played,
@@ -26,7 +24,7 @@ from top
 left join marts.dim_{{ entity }}s as {{ entity }} on {{ entity }}.{{ entity }}_id = top.{{ entity }}_id
 {%- if entity == 'album' %}
 left join marts.dim_artists as artist on artist.artist_id = album.artist_id
-{%- elif entity == 'track' and has_pictures is defined %}
+{%- elif entity == 'track' %}
 left join marts.dim_albums as album on album.album_id = track.album_id
 {%- endif %}
 order by top.counted_plays desc, top.ms_played desc, top.{{ entity }}_id

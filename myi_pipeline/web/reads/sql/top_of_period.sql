@@ -1,5 +1,5 @@
--- A page of the tracks, artists or albums of one period, in the order of the index of top lists: what ties with the last
--- one seen, what has as many counted plays and less time, what has fewer. Each part is a range of the index; a mixed
+-- A page of the tracks, artists or albums of a year or of all time, in the order of the index of top lists: what ties
+-- with the last one seen, what has as many counted plays and less time, what has fewer. Each part is a range of the index; a mixed
 -- order has no single one.
 {%- set id = entity ~ '_id' %}
 {%- set parts = [
@@ -11,10 +11,9 @@ with page as (
     {%- for condition, order in parts %}
     (
         select {{ id }}, plays, counted_plays, ms_played, first_played_at, last_played_at
-        from marts.agg_period_{{ entity }}s
+        from marts.agg_period_{{ entity }}s_stored
         where
             user_id = %(user_id)s
-            and period = %(period)s
             and period_start = %(period_start)s
             and {{ condition }}
         order by {{ order }}
@@ -31,4 +30,4 @@ top as (
     limit %(limit)s
 )
 
-{% include 'marts/top_names.sql' %}
+{% include 'top_names.sql' %}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from myi_pipeline.core.plays import QuarantinedRow
-from myi_pipeline.history import Limits, open_history
+from myi_pipeline.archives.files import Limits, open_history
+from myi_pipeline.catalogue.plays import QuarantinedRow
 from myi_pipeline.simulator.live import PERSONAS, LiveListener, World, persona, write_archive
 
 FIRST_DAY = date(2025, 6, 1)

@@ -1,0 +1,37 @@
+{#
+  How fct_plays_stored keeps what fct_plays shows: a million of these rows are kept, and eight bytes of each are eight
+  megabytes.
+#}
+
+{# When a play began: as long before played_at as it was heard; NULL where nobody knows how long. #}
+{% macro began(play) -%}
+    ({{ play }}.played_at - {{ play }}.ms_played * interval '1 millisecond')
+{%- endmacro %}
+
+{# The bits of `flags`: whether the play counts, and of each of these whether it is known and whether it is so. #}
+{% macro flagged() -%}
+    {{ return({'shuffle': (2, 4), 'skipped': (8, 16), 'offline': (32, 64), 'incognito': (128, 256)}) }}
+{%- endmacro %}
+
+{% macro packed_flags(play, is_counted) -%}
+    (
+        case when {{ is_counted }} then 1 else 0 end
+        {%- for name, bits in flagged().items() %}
+        + case {{ play }}.{{ name }} when true then {{ bits[0] + bits[1] }} when false then {{ bits[0] }} else 0 end
+        {%- endfor %}
+    )::smallint
+{%- endmacro %}
+
+{% macro flag(play, name) -%}
+    {%- set bits = flagged()[name] -%}
+    case when ({{ play }}.flags & {{ bits[0] }}) <> 0 then ({{ play }}.flags & {{ bits[1] }}) <> 0 end
+{%- endmacro %}
+
+{# The name of a source by its number. raw.sources has both, but the API may not read it; a test compares the two. #}
+{% macro name_of_source(source_id) -%}
+    case {{ source_id }}
+        when 1 then 'extended_history'
+        when 2 then 'account_history'
+        when 3 then 'spotify_api'
+    end
+{%- endmacro %}

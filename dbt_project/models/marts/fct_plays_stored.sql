@@ -1,0 +1,71 @@
+-- What fct_plays shows, in as few bytes as may be: wide columns first, so that none is padded, the source by its number,
+-- truths as bits, no started_at, which is a subtraction, and its date only where it is another.
+-- depends_on: {{ ref('int_plays__resolved') }}
+-- depends_on: {{ ref('stg_raw__listening_events') }}
+-- depends_on: {{ ref('int_plays__matched') }}
+-- depends_on: {{ ref('int_plays__paired') }}
+-- depends_on: {{ ref('int_plays__polled_again') }}
+{{ config(
+    meta={'slices': 'run_days', 'order_by': 'user_id, played_at, play_id', 'touches': true},
+    indexes=[
+        {'columns': ['user_id', 'played_at', 'play_id'], 'unique': true},
+        {'columns': ['content_id', 'user_id', 'played_at']},
+        {'columns': ['artist_id', 'user_id', 'played_at']},
+    ],
+) }}
+
+with events as (
+    {%- if is_incremental() %}
+    select * from ({{ resolution(is_of_run_days=true) }}) as resolved
+    {%- else %}
+    select * from {{ ref('int_plays__resolved') }}
+    {%- endif %}
+),
+
+plays as (
+    select event.*
+    from events as event
+    where
+        event.is_canonical
+        -- Their days are unknown; one of them would fail the whole model.
+        and event.user_id not in (select user_id from {{ source('ops', 'held_back_users') }})
+),
+
+contents as (
+    select * from {{ ref('stg_raw__contents') }}
+),
+
+users as (
+    select * from {{ ref('stg_app__users') }}
+),
+
+sources as (
+    select * from {{ ref('stg_raw__sources') }}
+)
+
+select
+    plays.played_at,
+    plays.play_id,
+    plays.user_id,
+    plays.ms_played,
+    contents.content_id,
+    contents.artist_id,
+    contents.album_id,
+    plays.context_id,
+    (plays.played_at at time zone users.time_zone)::date as local_date,
+    extract(hour from plays.played_at at time zone users.time_zone)::smallint as local_hour,
+    plays.source_id,
+    {{ packed_flags('plays', is_counted('plays.ms_played', 'contents.duration_ms', 'sources.source')) }} as flags,
+    coalesce(contents.kind, 'unknown') as kind,
+    nullif(
+        (plays.played_at at time zone users.time_zone)::date
+        - ({{ began('plays') }} at time zone users.time_zone)::date,
+        0
+    )::smallint as started_days_before,
+    plays.confirmed_by,
+    plays.offline_at
+from plays
+inner join users on users.user_id = plays.user_id
+inner join sources on sources.source_id = plays.source_id
+left join contents as named on named.content_id = plays.play_content_id
+left join contents on contents.content_id = named.canonical_id

@@ -1,1 +1,0 @@
-"""What stands between the network and the routes. Each module is one measure, and says against what."""

@@ -1,2 +1,0 @@
-{% set entity = 'album' %}
-{% include 'marts/top_of_range.sql' %}

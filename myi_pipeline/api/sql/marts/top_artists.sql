@@ -1,2 +1,0 @@
-{% set entity = 'artist' %}
-{% include 'marts/top_of_period.sql' %}

@@ -1,2 +1,0 @@
-{% set entity = 'track' %}
-{% include 'marts/top_of_range.sql' %}

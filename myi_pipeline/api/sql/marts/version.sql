@@ -1,1 +1,0 @@
-select version, refreshed_at from marts.user_versions where user_id = %(user_id)s

@@ -1,3 +1,0 @@
-{% set entity = 'artist' %}
-{% set has_pictures = true %}
-{% include 'marts/top_of_period.sql' %}

@@ -1,0 +1,21 @@
+-- An archive that was uploaded over the network waits for its import from here on, also if it failed before.
+insert into app.imports as i (
+    user_id, sha256, archive_name, kind, bytes_total, upload_name, waiting_since, confirmation, error
+)
+values (
+    %(user_id)s, %(sha256)s, %(archive_name)s, %(kind)s, %(bytes_total)s, %(upload_name)s, now(), %(confirmation)s,
+    %(error)s
+)
+on conflict (user_id, sha256) do update
+    set
+        status = 'pending',
+        upload_name = excluded.upload_name,
+        waiting_since = now(),
+        tries = 0,
+        next_try_at = null,
+        asked_at = null,
+        is_refused = false,
+        error = excluded.error,
+        confirmation = case when i.confirmation = 'given' then i.confirmation else excluded.confirmation end
+    where i.status in ('pending', 'failed')
+returning import_id

@@ -1,0 +1,10 @@
+-- Requests those that still wait. A request that Dagster never received is repeated under its own key and is not another
+-- try.
+update app.imports
+set
+    tries = tries + (request_id is distinct from %(request_id)s or asked_at is null)::int,
+    request_id = %(request_id)s,
+    asked_at = now(),
+    next_try_at = null
+where import_id = any(%(import_ids)s) and status in ('pending', 'failed')
+returning import_id

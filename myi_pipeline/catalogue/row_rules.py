@@ -1,0 +1,131 @@
+"""The checks that rows of archives and items of polls share, and what is kept of a row that fails one.
+
+A row that cannot be a play raises BadRow with one of these reason codes, and goes to quarantine with it:
+
+- `not_an_object`, `nested`: the row is no JSON object, or is nested too deeply
+- `missing_timestamp`, `bad_timestamp`, `too_early`, `in_the_future`: its time
+- `bad_ms_played`, `bad_type`, `text_too_long`: a value (archives/files/fields.py and rows.py)
+- `bad_item`: an item of a poll that is not what Spotify documents
+
+Rows of archives land in ops.quarantine, items of polls in ops.polls.refused. All text that leaves this module can be
+stored by Postgres: it holds neither NUL nor a lone surrogate.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from myi_pipeline.catalogue.plays import QuarantinedRow
+
+# Spotify was not open to anyone before; also the oldest month that gets a partition.
+EARLIEST: Final = datetime(2006, 1, 1, tzinfo=UTC)
+ONE_DAY: Final = timedelta(days=1)
+# The reason of a row that may be a play later, when its time has come.
+IN_THE_FUTURE: Final = "in_the_future"
+# Never stored, in whatever kind of row and at whatever depth; compared without case.
+PERSONAL_KEYS: Final = frozenset({"ip_addr", "ip_addr_decrypted", "user_agent_decrypted", "username"})
+MAX_KEPT_BYTES: Final = 4_096
+# A real row takes a kilobyte; a larger one is not kept until its time comes.
+_MAX_WHOLE_BYTES: Final = 16_384
+_MAX_DEPTH: Final = 3
+_NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+class BadRow(Exception):
+    """A row cannot be a play: `reason` is a stable code, the text a sentence without values of the row.
+
+    `due_at` is the time of a row whose only fault is to lie too far ahead.
+    """
+
+    def __init__(self, reason: str, detail: str, *, due_at: datetime | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.due_at = due_at
+
+
+def latest_believed(now: datetime) -> datetime:
+    """The first moment too far ahead to be believed. Clocks differ, by a day at most."""
+    return now + ONE_DAY
+
+
+def check_played_at(played_at: datetime, *, latest: datetime, key: str) -> None:
+    """Raises BadRow unless EARLIEST <= played_at < latest; `key` is what the source calls the time."""
+    if played_at < EARLIEST:
+        raise BadRow("too_early", f"{key} is before 2006, when there was no Spotify yet.")
+    if played_at >= latest:
+        raise BadRow(IN_THE_FUTURE, f"{key} is more than a day in the future.", due_at=played_at)
+
+
+def storable_text(text: str) -> str:
+    """The text with a replacement character for each one that Postgres cannot store."""
+    return _NOT_STORABLE.sub("\ufffd", text)
+
+
+def storable_json(value: object) -> str:
+    """JSON that a jsonb column accepts."""
+    # ASCII only, so that a lone surrogate shows as an escape; NUL is the one escape that jsonb refuses.
+    text = json.dumps(value, default=str).replace("\\u0000", "\\ufffd")
+    return re.sub(r"\\ud[89a-f][0-9a-f]{2}", r"\\ufffd", text)
+
+
+def quarantined(index: int, row: object, bad: BadRow) -> QuarantinedRow:
+    """The row at `index` of its file or page, with the reason for its refusal and what may be kept of it: at most
+    MAX_KEPT_BYTES of JSON, without personal fields."""
+    for max_text, max_items in ((300, 60), (60, 40), (20, 20)):
+        kept = _kept(row, max_text=max_text, max_items=max_items, depth=0)
+        if len(json.dumps(kept)) <= MAX_KEPT_BYTES:
+            break
+    else:
+        kept = {"omitted": "the row is too large to keep"}
+    whole = _whole(row) if bad.due_at is not None else None
+    return QuarantinedRow(index, bad.reason, str(bad), kept, bad.due_at if whole is not None else None, whole)
+
+
+def _kept(value: object, *, max_text: int, max_items: int, depth: int) -> object:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return storable_text(value[:max_text]) + ("…" if len(value) > max_text else "")
+    if isinstance(value, int) and abs(value) < 2**63:
+        return value
+    if isinstance(value, dict | list) and depth == _MAX_DEPTH:
+        return "…"
+    if isinstance(value, dict):
+        pairs = [(str(key), entry) for key, entry in value.items() if str(key).casefold() not in PERSONAL_KEYS]
+        return {
+            storable_text(key[:max_text]): _kept(entry, max_text=max_text, max_items=max_items, depth=depth + 1)
+            for key, entry in pairs[:max_items]
+        }
+    if isinstance(value, list):
+        return [_kept(entry, max_text=max_text, max_items=max_items, depth=depth + 1) for entry in value[:max_items]]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not a number"
+    # Decimals and integers beyond 64 bits: as text, which is exact.
+    return str(value)[:max_text]
+
+
+def _whole(row: object) -> dict[str, object] | None:
+    """All of a row but its personal fields, so that it can be read again; None if it does not look like a play."""
+    if not isinstance(row, dict) or any(isinstance(value, dict | list) for value in row.values()):
+        return None
+    values = {
+        storable_text(str(key)): _scalar(value)
+        for key, value in row.items()
+        if str(key).casefold() not in PERSONAL_KEYS
+    }
+    return values if len(json.dumps(values)) <= _MAX_WHOLE_BYTES else None
+
+
+def _scalar(value: object) -> object:
+    if isinstance(value, str):
+        return storable_text(value)
+    if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**63):
+        return value
+    # 1234.0 is a whole number to the reader; any other becomes text, which the reader refuses as it would the number.
+    is_whole = isinstance(value, Decimal) and value.is_finite() and abs(value) < 2**63 and value % 1 == 0
+    return int(value) if is_whole and isinstance(value, Decimal) else str(value)[:100]

@@ -1,0 +1,1 @@
+"""`myi demo`: the whole way, from archives and a polled Spotify to answers, with nothing but this machine."""

@@ -1,0 +1,235 @@
+"""`myi poll`, `myi top`, `myi circuit` and `myi quota`: asking Spotify, and what stands in the way of asking."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from myi_pipeline.cli.output import moment, number, table
+from myi_pipeline.cli.session import JsonOption, UserFilter, open_session, warehouse
+from myi_pipeline.cli.users import Key
+
+if TYPE_CHECKING:
+    from myi_pipeline.polling.poll_users import PollResult
+
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Also before the turn and during the cool-down; never past a blocked quota or an open circuit."
+    ),
+]
+
+
+def poll_command(user: UserFilter = None, force: ForceOption = False, as_json: JsonOption = False) -> None:
+    """Poll the users whose turn it is, or one of them. The marts follow with the next refresh."""
+    from myi_pipeline.people.manage_users import get_user, list_users
+    from myi_pipeline.polling.poll_users import poll_users
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened:
+        with opened.connect(Role.INGEST, autocommit=True) as connection:
+            users = (get_user(connection, user_key=user),) if user is not None else list_users(connection)
+        results = poll_users(
+            session.settings,
+            opened,
+            user_ids=[each.user_id for each in users],
+            force=force,
+            within=timedelta(0),
+            correlation_id=session.settings.correlation_id,
+        )
+    session.output.result({"polls": results}, lambda console: _render_polls(console, results))
+    # One user who was named and could not be polled is a refusal; among many, only failures are.
+    is_refused = any(each.outcome == "failed" for each in results) or (
+        user is not None and any(each.outcome == "skipped" and each.retry_at is None for each in results)
+    )
+    if is_refused:
+        raise typer.Exit(1)
+
+
+def _render_polls(console: Console, results: tuple[PollResult, ...]) -> None:
+    if not results:
+        console.print("No users yet. Add one with: myi user login KEY --create")
+        return
+    rows = (
+        (
+            each.user_key,
+            each.outcome,
+            number(each.new_plays) if each.polled else "",
+            number(each.known_plays) if each.polled else "",
+            moment(each.newest_played_at),
+            f"{moment(each.gap_start)} to {moment(each.gap_end)}" if each.gap_start is not None else "",
+            moment(each.retry_at),
+            each.reason,
+        )
+        for each in results
+    )
+    columns = ("user", "outcome", ">new", ">known", "last play (UTC)", "gap (UTC)", "next turn (UTC)", "")
+    console.print(table(None, columns, rows))
+    if any(each.new_plays for each in results):
+        console.print("`myi refresh` brings new plays into the marts.")
+
+
+top_app = typer.Typer(help="Read and show Spotify's own top lists.", no_args_is_help=True, rich_markup_mode=None)
+
+
+class Term(StrEnum):
+    SHORT = "short_term"
+    MEDIUM = "medium_term"
+    LONG = "long_term"
+
+
+@top_app.command("refresh")
+def refresh_top(
+    user: UserFilter = None,
+    force: Annotated[bool, typer.Option("--force", help="Also lists that are not due yet.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the top lists of everyone whose lists are due."""
+    from myi_pipeline.people.manage_users import get_user, list_users
+    from myi_pipeline.polling.top_items import refresh_top_items
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened:
+        with closing(opened.connect(Role.INGEST, autocommit=True)) as connection:
+            users = list_users(connection) if user is None else (get_user(connection, user_key=user),)
+        results = refresh_top_items(session.settings, opened, user_ids=[each.user_id for each in users], force=force)
+
+    def render(console: Console) -> None:
+        rows = (
+            (each.user_key, each.outcome, number(each.lists), number(each.items), each.reason, moment(each.retry_at))
+            for each in results
+        )
+        columns = ("user", "outcome", ">lists", ">ranks", "reason", "again at (UTC)")
+        console.print(table(None, columns, rows) if results else "There are no users yet.")
+
+    session.output.result({"users": results}, render)
+    if any(each.outcome in ("failed", "partly") for each in results):
+        raise typer.Exit(1)
+
+
+@top_app.command("show")
+def show_top(
+    key: Key,
+    artists: Annotated[bool, typer.Option("--artists", help="Show artists instead of tracks.")] = False,
+    term: Annotated[Term, typer.Option("--term", help="About four weeks, six months or a year.")] = Term.MEDIUM,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=50, help="Show at most N ranks.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest snapshot of one of a user's lists."""
+    from myi_pipeline.polling.top_items import newest_list
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    kind = "artist" if artists else "track"
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        items = newest_list(connection, user_key=key, entity_kind=kind, term=term.value, limit=limit)
+
+    def render(console: Console) -> None:
+        if not items:
+            console.print(f"No such list of {key} is kept yet: myi top refresh --user {key}")
+            return
+        rows = ((item.rank, item.name, item.artist) for item in items)
+        title = f"Top {kind}s of {key}, {term.value}, as of {items[0].taken_on}"
+        console.print(table(title, (">", "artist" if artists else "track", "" if artists else "artist"), rows))
+
+    session.output.result({"user_key": key, "entity_kind": kind, "term": term.value, "items": items}, render)
+
+
+circuit_app = typer.Typer(
+    help="List and reset circuits, which stop requests for a user after failures.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@circuit_app.command("list")
+def show_circuits(
+    user: UserFilter = None,
+    history: Annotated[
+        int, typer.Option("--history", metavar="N", min=0, max=1000, help="Also show the N latest changes.")
+    ] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """List circuits that are open or have counted failures, and their latest changes."""
+    from myi_pipeline.operations.circuits import circuit_history, list_circuits
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        events = circuit_history(connection, user_key=user, limit=history)
+        found = [circuit for circuit in list_circuits(connection) if user in (None, circuit.user_key)]
+
+    def render(console: Console) -> None:
+        if not found:
+            console.print("Every circuit is closed.")
+        else:
+            rows = (
+                (
+                    circuit.user_key,
+                    circuit.state,
+                    moment(circuit.open_until),
+                    ", ".join(f"{number(count)} {kind}" for kind, count in circuit.failures.items()),
+                    circuit.reason,
+                )
+                for circuit in found
+            )
+            console.print(table(None, ("user", "state", "until (UTC)", "failures in a row", "last reason"), rows))
+        if events:
+            rows_of_events = (
+                (moment(event.happened_at), event.user_key, f"{event.from_state} -> {event.to_state}", event.reason)
+                for event in events
+            )
+            console.print(table("Lately", ("when (UTC)", "user", "change", "reason"), rows_of_events))
+
+    session.output.result({"circuits": found, "history": events}, render)
+
+
+@circuit_app.command("reset")
+def reset_circuit_command(key: Key, as_json: JsonOption = False) -> None:
+    """Close a user's circuit, so that requests are made again at once."""
+    from myi_pipeline.operations.circuits import reset_circuit
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.transport import utc_now
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        was_open = reset_circuit(connection, user_key=key, now=utc_now())
+    text = f"The circuit of {key} is closed." if was_open else f"The circuit of {key} was closed and had no failures."
+    session.output.result({"user_key": key, "was_touched": was_open}, lambda console: console.print(text))
+
+
+def quota_command(as_json: JsonOption = False) -> None:
+    """Show the calls of every client id in the last minute and in the last 24 hours, and what Spotify has blocked."""
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.governor import quota_limits, show_quota
+    from myi_pipeline.providers.transport import utc_now
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        uses = show_quota(connection, limits=quota_limits(session.settings), now=utc_now())
+
+    def render(console: Console) -> None:
+        if not uses:
+            console.print("Spotify has not been asked for anything yet.")
+            return
+        rows = (
+            (
+                use.client_id,
+                use.bucket,
+                f"{number(use.calls_of_minute)} of {number(use.limit_of_minute)}",
+                number(use.calls_of_day) + (f" of {number(use.limit_of_day)}" if use.limit_of_day is not None else ""),
+                moment(use.blocked_until) or "no",
+            )
+            for use in uses
+        )
+        columns = ("client id", "bucket", ">last minute", ">last 24 hours", "blocked until (UTC)")
+        console.print(table(None, columns, rows))
+
+    session.output.result({"buckets": uses}, render)

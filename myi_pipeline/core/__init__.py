@@ -1,1 +1,0 @@
-"""The rules, in pure Python: no I/O, no clock of their own, standard library only."""

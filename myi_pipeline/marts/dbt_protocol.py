@@ -1,0 +1,20 @@
+"""What the two sides of dbt's process agree on; imports no dbt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from myi_pipeline.marts.parsed_project import fingerprint_of, manifest_fingerprint, project_folder
+
+# Targets of profiles.yml: only the first one builds the live marts.
+LIVE_TARGET, VERIFY_TARGET = "warehouse", "verify"
+# Where the parsed project is kept.
+KEPT = "MYI_DBT_KEPT"
+# A command's own part of the environment: the run that it belongs to.
+PER_RUN = ("MYI_MART_RUN_ID", "MYI_MART_REBUILD")
+
+
+def code_fingerprint() -> str:
+    """Of everything that a dbt process keeps in memory: the project, dbt, and this package."""
+    folder = Path(__file__).parent
+    return fingerprint_of(folder, list(folder.glob("*.py")), start=manifest_fingerprint(project_folder()))

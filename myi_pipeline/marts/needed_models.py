@@ -1,0 +1,71 @@
+"""Which models a run must build: those of which any slice is touched, by what the run froze.
+
+A model of the strategy `slices` (dbt_project/macros/slices_strategy.sql) deletes the rows of its slices and selects no
+others: without a slice it changes nothing. The slices of each follow from tables of the run or from the keys that
+fct_plays collects. A model that cuts itself in a way that is not known here is always built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from myi_pipeline.marts.parsed_project import Contents, DataTest, Model
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What a run has when it opens. `api_days`: days whose polled plays are matched again; `keys`: what fct_plays has
+    collected in a run that did not close."""
+
+    days: bool
+    api_days: bool
+    contents: bool
+    users: bool
+    keys: bool
+
+
+# What a model's slices follow from, by the macro that its meta names. Matching polled plays again adds days of plays,
+# and days of plays add keys: a model that follows from the later follows from the earlier too.
+_API = frozenset({"api_days"})
+_PLAYS = _API | {"days"}
+_KEYS = _PLAYS | {"keys"}
+FOLLOWS_FROM: Mapping[str, frozenset[str]] = {
+    "api_days": _API,
+    "api_users": _API,
+    "run_days": _PLAYS,
+    "run_contents": frozenset({"contents"}),
+    "run_tracks": frozenset({"contents"}),
+    "run_users": frozenset({"users"}),
+    "touched_days": _KEYS,
+    "touched_periods": _KEYS,
+    "touched_periods_of_users": _KEYS,
+    "touched_years": _KEYS,
+    "touched_years_of": _KEYS,
+    "touched_users": _KEYS,
+    "touched_firsts": _KEYS,
+    "touched_session_spans": _KEYS,
+    "touched_listeners": _KEYS | {"users"},
+}
+
+
+def needed_models(contents: Contents, touched: Touched) -> frozenset[str]:
+    """Views stand until everything is rebuilt (macros/standing_view.sql)."""
+    return frozenset(model.name for model in contents.models.values() if not model.is_view and _is_cut(model, touched))
+
+
+def _is_cut(model: Model, touched: Touched) -> bool:
+    causes = FOLLOWS_FROM.get(model.slices or "")
+    return causes is None or any(getattr(touched, cause) for cause in causes)
+
+
+def needed_tests(tests: Iterable[DataTest], built: Iterable[str]) -> tuple[tuple[str, ...], int]:
+    """The data tests that say something new after a run that built these models, and how many others there are.
+
+    A test of which no model was built reads what it has read before. That keys are unique is proved by the index which
+    every model has: only the daily tests make sure of the index.
+    """
+    made = frozenset(built)
+    every = tuple(tests)
+    names = tuple(sorted(test.name for test in every if test.models & made and not test.is_proved_by_index))
+    return names, len(every) - len(names)

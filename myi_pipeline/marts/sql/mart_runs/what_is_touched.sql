@@ -1,0 +1,9 @@
+-- What a run has frozen, and what an earlier one has left: see needed_models. The last column tells whether descriptions
+-- or tests are others than those of the run that closed last.
+select
+    exists (select from ops.mart_run_days where run_id = %(run_id)s),
+    exists (select from ops.mart_run_api_days where run_id = %(run_id)s),
+    exists (select from ops.mart_run_contents where run_id = %(run_id)s),
+    exists (select from ops.mart_run_users where run_id = %(run_id)s),
+    exists (select from ops.touched_dates) or exists (select from ops.touched_entities),
+    (select described is distinct from %(described)s from ops.mart_state)

@@ -1,0 +1,1 @@
+"""Keeping an installation running: checks, maintenance, the processes of `myi up`."""

@@ -1,0 +1,274 @@
+"""What must always hold in the warehouse, as questions with a yes or no.
+
+Every check only reads, and a finding holds counts, never a listener's plays. What cannot be asked of everything in a
+warehouse of a billion plays is asked of a random sample. Dagster's asset checks and `myi doctor` show the findings.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from myi_pipeline.errors import MyiError, Transient
+from myi_pipeline.marts.model_times import slow_models
+from myi_pipeline.operations.run_workers import look_at_runs
+from myi_pipeline.people.logins import LoginState, list_logins
+from myi_pipeline.polling import poll_store
+from myi_pipeline.polling.poll_users import due_now
+from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.postgres.sql_files import load_sql
+from myi_pipeline.providers import token_vault
+from myi_pipeline.providers.encryption_keys import FILE_NAME, check_keys, find_keys
+from myi_pipeline.providers.spotify.oauth import broken_rule
+from myi_pipeline.providers.transport import make_http, utc_now
+from myi_pipeline.settings import Settings
+
+# Measured: comparing a million events with their resolution takes 2-3 s.
+EVENTS_A_SAMPLE = 1_000_000
+# The marts are refreshed hourly: thrice that means that refreshes fail or are not run.
+OLDEST_CHANGE = timedelta(hours=3)
+# Measured over 1,000 simulated listener-years: more than 99.9 % meet. With another person's archive nearly none would.
+FEWEST_POLLED, LEAST_MET = 100, 0.95
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to one question; `figures` are counts."""
+
+    passed: bool
+    text: str
+    figures: Mapping[str, int | float] = field(default_factory=dict)
+
+
+def _row(warehouse: Warehouse, role: Role, name: str, **values: object) -> tuple[int, ...]:
+    with closing(warehouse.connect(role, autocommit=True, application_name="myi check")) as connection:
+        row = connection.execute(load_sql(f"operations/checks/{name}"), values).fetchone()
+    return row if row is not None else ()
+
+
+def accounting_closes(warehouse: Warehouse) -> Finding:
+    """Rows read = loaded + present + identical + quarantined: in every file, and files add up to their import."""
+    imports, broken_imports, broken_files, quarantine_differs = _row(warehouse, Role.INGEST, "accounting_closes")
+    wrong = broken_imports + broken_files + quarantine_differs
+    text = f"{imports} imports add up" if not wrong else f"{wrong} accounts of imports do not close"
+    figures = {
+        "imports": imports,
+        "imports_that_do_not_close": broken_imports,
+        "files_that_do_not_close": broken_files,
+    }
+    return Finding(not wrong, text, figures)
+
+
+def events_lie_in_their_month(warehouse: Warehouse) -> Finding:
+    """Every partition carries its month's bounds as an enforced constraint, and sampled events keep to them."""
+    partitions, without_bounds, sampled, outside = _row(
+        warehouse, Role.DBT, "events_lie_in_their_month", events=EVENTS_A_SAMPLE
+    )
+    wrong = without_bounds + outside
+    text = f"{partitions} partitions hold what their names say" if not wrong else "events lie outside their month"
+    figures = {
+        "partitions": partitions,
+        "partitions_without_bounds": without_bounds,
+        "events_sampled": sampled,
+        "events_outside": outside,
+    }
+    return Finding(not wrong, text, figures)
+
+
+def partitions_exist_ahead(warehouse: Warehouse, *, months: int) -> Finding:
+    """This month's partition and those of the next `months` are there."""
+    (missing,) = _row(warehouse, Role.DBT, "partitions_exist_ahead", months=months)
+    text = f"{missing} partitions of the coming months are missing" if missing else "all are there"
+    return Finding(not missing, text, {"partitions_missing": missing})
+
+
+def events_belong_to_one_play(warehouse: Warehouse) -> Finding:
+    """Each raw event of sampled users is in the resolution once; days that wait for a refresh are left out."""
+    if not _is_built(warehouse):
+        return Finding(True, "no marts yet")
+    users, events, wrong_days, strays = _row(warehouse, Role.DBT, "events_belong_to_one_play", events=EVENTS_A_SAMPLE)
+    wrong = wrong_days + strays
+    text = "each event is in one play" if not wrong else f"{wrong} days of users do not have each event in one play"
+    figures = {"users_sampled": users, "events_compared": events, "days_that_differ": wrong_days, "stray_plays": strays}
+    return Finding(not wrong, text, figures)
+
+
+def plays_have_one_event_a_source(warehouse: Warehouse) -> Finding:
+    """No play of sampled users holds two rows of one archive, nor polled plays a second or more apart."""
+    if not _is_built(warehouse):
+        return Finding(True, "no marts yet")
+    users, wrong = _row(warehouse, Role.DBT, "plays_have_one_event_a_source", events=EVENTS_A_SAMPLE)
+    text = "every play has one row of an archive" if not wrong else f"{wrong} plays hold two rows of one archive"
+    return Finding(not wrong, text, {"users_sampled": users, "plays": wrong})
+
+
+def polled_plays_meet_archives(warehouse: Warehouse) -> Finding:
+    """An extended history has nearly all polled plays of sampled users that it should have; otherwise it may be another
+    person's, or there is a clock that no rule covers."""
+    if not _is_built(warehouse):
+        return Finding(True, "no marts yet")
+    users, polled, met = _row(warehouse, Role.DBT, "polled_plays_meet_archives", events=EVENTS_A_SAMPLE)
+    share = met / polled if polled else 1.0
+    text = f"{met} of {polled} polled plays that an archive covers are in it"
+    figures = {"users_sampled": users, "polled_plays": polled, "share": round(share, 4)}
+    return Finding(polled < FEWEST_POLLED or share >= LEAST_MET, text, figures)
+
+
+def ledger_is_young(warehouse: Warehouse, *, oldest: timedelta = OLDEST_CHANGE) -> Finding:
+    """No change waits longer than `oldest` for a refresh."""
+    waiting, seconds = _row(warehouse, Role.DBT, "ledger_is_young")
+    hours = float(seconds or 0) / 3600
+    text = "nothing waits" if not waiting else f"{waiting} changes wait, the oldest for {hours:.1f} h"
+    return Finding(hours * 3600 <= oldest.total_seconds(), text, {"changes": waiting, "oldest_hours": round(hours, 2)})
+
+
+def models_take_their_time(warehouse: Warehouse) -> Finding:
+    """No model's last run took many times longer than those before it."""
+    with closing(warehouse.connect(Role.DBT, autocommit=True, application_name="myi check")) as connection:
+        slow = slow_models(connection)
+    told = "; ".join(f"{m.model} took {m.seconds:.0f} s, usually {m.usual_seconds:.1f} s" for m in slow[:_NAMES_TOLD])
+    return Finding(not slow, told or "every model takes as long as it used to", {"slow_models": len(slow)})
+
+
+def runs_have_processes(settings: Settings, warehouse: Warehouse) -> Finding:
+    """No run of Dagster's holds a place without a process, and the queue moves."""
+    seen = look_at_runs(settings, warehouse)
+    figures = {
+        "active_runs": len(seen.active),
+        "lost_runs": len(seen.lost),
+        "overdue_runs_of_other_hosts": len(seen.overdue_elsewhere),
+        "queued_runs": seen.queued,
+        "oldest_wait_minutes": int(seen.oldest_wait.total_seconds() // 60),
+    }
+    return Finding(not (seen.lost or seen.overdue_elsewhere or seen.is_queue_idle), seen.describe(), figures)
+
+
+def _is_built(warehouse: Warehouse) -> bool:
+    with closing(warehouse.connect(Role.DBT, autocommit=True, application_name="myi check")) as connection:
+        row = connection.execute("select to_regclass('intermediate.int_plays__resolved') is not null").fetchone()
+    return bool(row and row[0])
+
+
+# One hour in which the machine was down is no news, a second one is.
+LATEST_TURN = timedelta(hours=2)
+# One failure is a moment of the network's; three in a row cover an hour and more.
+_FAILURES_IN_A_ROW = 3
+_NAMES_TOLD = 5
+
+
+def polls_are_fresh(settings: Settings, warehouse: Warehouse, *, now: datetime) -> Finding:
+    """No turn came longer ago than LATEST_TURN; who cannot be polled (paused, signed out, left alone after
+    failures) does not count.
+    """
+    waiting = due_now(warehouse, now=now)
+    late = sorted((user.due_at, user.user_key) for user in waiting if user.due_at < now - LATEST_TURN)
+    figures = {"turns_waiting": len(waiting), "turns_late": len(late)}
+    if not late:
+        return Finding(True, "everybody is polled in time", figures)
+    hours = (now - late[0][0]) / timedelta(hours=1)
+    names = ", ".join(user_key for _, user_key in late[:_NAMES_TOLD])
+    return Finding(False, f"{len(late)} wait for a poll, {hours:.0f} h at most: {names}", figures)
+
+
+def polls_succeed(warehouse: Warehouse) -> Finding:
+    """No user's last three polls failed, and no user's last page was empty although plays were known."""
+    with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi check")) as connection:
+        failing = poll_store.failing_users(connection, least=_FAILURES_IN_A_ROW)
+        emptied = poll_store.emptied_users(connection)
+    figures = {"users_failing": len(failing), "users_with_empty_pages": len(emptied)}
+    if failing:
+        user_key, failures, reason = failing[0]
+        more = f" and {len(failing) - 1} more users" if len(failing) > 1 else ""
+        return Finding(False, f"the last {failures} polls of {user_key}{more} failed: {reason}", figures)
+    if emptied:
+        names = ", ".join(emptied[:_NAMES_TOLD])
+        return Finding(False, f"Spotify shows no plays, although some were known, to {names}", figures)
+    return Finding(True, "everybody's last polls succeeded", figures)
+
+
+# (fine, what was found, how to mend it)
+Found = tuple[bool, str, str]
+
+
+def encryption_keys(settings: Settings) -> Found:
+    """Whether the keys can be read, and by their owner alone."""
+    path = settings.secrets_folder / FILE_NAME
+    try:
+        keys = find_keys(settings)
+    except MyiError as error:
+        return False, str(error), "without it stored logins cannot be opened"
+    if keys is None:
+        return True, "none yet: the first sign-in makes one", ""
+    if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return False, f"{path} can be read by others on this machine", f"chmod 600 {path}, then: myi keys new; rotate"
+    origin = "MYI_ENCRYPTION_KEYS" if settings.encryption_keys is not None else str(path)
+    return True, f"{len(keys.ids)} ({origin}); {keys.sealing_id.hex()} seals", ""
+
+
+def stored_logins_open(settings: Settings, warehouse: Warehouse) -> Found:
+    """Whether every stored login is sealed with a key that is here."""
+    try:
+        check_keys(settings, warehouse)
+    except MyiError as error:
+        return False, str(error), "put the missing key back; nothing that uses logins starts before"
+    return True, "every stored login is sealed with a key that is here", ""
+
+
+def spotify_app(settings: Settings) -> Found:
+    """Whether Spotify knows the client id and the redirect address."""
+    client_id, redirect = settings.spotify_client_id, settings.spotify_redirect_uri
+    if client_id is None:
+        return True, "no client id; only needed for polling (MYI_SPOTIFY_CLIENT_ID)", ""
+    with closing(make_http(settings.spotify_accounts_url)) as http:
+        try:
+            broken = broken_rule(
+                http, accounts_url=settings.spotify_accounts_url, client_id=client_id, redirect_uri=redirect
+            )
+        except Transient as error:
+            return False, str(error), "check the network; nothing can be polled meanwhile"
+    if broken is not None:
+        return False, "Spotify refuses the app's settings", broken
+    return True, f"client id {client_id}, redirect {redirect}", ""
+
+
+def logins(warehouse: Warehouse, *, now: datetime) -> Found:
+    """Whether somebody must sign in again, now or within 30 days."""
+    with warehouse.connect(Role.INGEST, autocommit=True, application_name="myi check") as connection:
+        states = list_logins(connection, now=now)
+    ended = [state for state in states if _has_ended(state)]
+    ending = [state for state in states if not _has_ended(state) and state.warning is not None]
+    if ended:
+        names = ", ".join(state.user_key for state in ended[:5])
+        return False, f"{len(ended)} must sign in again: {names}", f"myi user login {ended[0].user_key}"
+    doubted = [state for state in states if state.is_doubted]
+    if doubted:
+        names = ", ".join(state.user_key for state in doubted[:5])
+        return False, f"refused, to be tried again within hours: {names}", "nothing yet; sign in again to be sure"
+    if ending:
+        names = ", ".join(f"{state.user_key} ({state.days_left} days)" for state in ending[:5])
+        return False, f"end soon: {names}", f"myi user login {ending[0].user_key}"
+    return True, f"{len(states)}, none of which ends within 30 days" if states else "no user is signed in", ""
+
+
+def logins_are_good(warehouse: Warehouse, *, now: datetime | None = None) -> Finding:
+    """The asset check: no user has to sign in again, and no login's six months end within 30 days."""
+    moment = now or utc_now()
+    passed, text, mend = logins(warehouse, now=moment)
+    with warehouse.connect(Role.INGEST, autocommit=True, application_name="myi check") as connection:
+        states = list_logins(connection, now=moment)
+    figures = {
+        "logins": len(states),
+        "must_sign_in_again": sum(map(_has_ended, states)),
+        **{
+            f"end_within_{days}_days": sum(not _has_ended(state) and state.days_left <= days for state in states)
+            for days in (30, 7, 1)
+        },
+    }
+    return Finding(passed, f"{text}{f'; {mend}' if mend else ''}", figures)
+
+
+def _has_ended(state: LoginState) -> bool:
+    return state.state == token_vault.REAUTH_REQUIRED or state.days_left <= 0

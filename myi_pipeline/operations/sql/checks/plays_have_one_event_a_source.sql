@@ -1,0 +1,114 @@
+-- No play holds two rows of one archive; of polling it may hold several, of one second.
+with estimate as (
+    select greatest(sum(child.reltuples), 1) as events
+    from pg_inherits as link
+    inner join pg_class as child on child.oid = link.inhrelid
+    where link.inhparent = 'raw.listening_events'::regclass
+),
+
+sampled as (
+    select users.user_id
+    from app.users as users
+    where not exists (
+        select from ops.changed_users as changed
+        where changed.user_id = users.user_id and changed.scope = 'everything'
+    )
+    order by random()
+    limit (
+        select greatest(1, ceil(%(events)s::float8 * (select count(*) from app.users) / estimate.events))::bigint
+        from estimate
+    )
+),
+
+collapsed as (
+    select resolved.user_id, resolved.play_id, resolved.source_id
+    from intermediate.int_plays__resolved as resolved
+    inner join sampled on sampled.user_id = resolved.user_id
+    group by resolved.user_id, resolved.play_id, resolved.source_id
+    having count(*) > 1
+),
+
+events as (
+    select
+        collapsed.play_id,
+        event.user_id,
+        event.played_at,
+        event.source_id,
+        event.content_id,
+        event.ms_played,
+        event.occurrence,
+        event.batch_id
+    from collapsed
+    inner join intermediate.int_plays__resolved as resolved
+        on
+            resolved.user_id = collapsed.user_id
+            and resolved.play_id = collapsed.play_id
+            and resolved.source_id = collapsed.source_id
+    inner join raw.listening_events as event
+        on
+            event.user_id = resolved.user_id
+            and event.played_at = resolved.played_at
+            and event.source_id = resolved.source_id
+            and event.content_id is not distinct from resolved.content_id
+            and event.ms_played is not distinct from resolved.ms_played
+            and event.occurrence = resolved.occurrence
+),
+
+noted as (
+    select
+        events.user_id,
+        events.play_id,
+        events.source_id,
+        events.played_at,
+        events.content_id,
+        events.occurrence,
+        events.batch_id,
+        holder.import_id,
+        holder.export_no
+    from events
+    inner join raw.event_holders as holder
+        on
+            holder.user_id = events.user_id
+            and holder.played_at = events.played_at
+            and holder.source_id = events.source_id
+            and holder.content_id is not distinct from events.content_id
+            and holder.ms_played is not distinct from events.ms_played
+            and holder.occurrence = events.occurrence
+),
+
+held as (
+    select user_id, play_id, source_id, import_id, export_no
+    from noted
+    union all
+    select user_id, play_id, source_id, batch_id, 0
+    from events
+    where
+        source_id <> 3
+        -- If one archive has several exports, each is noted.
+        and not exists (
+            select from noted
+            where
+                noted.user_id = events.user_id
+                and noted.play_id = events.play_id
+                and noted.source_id = events.source_id
+                and noted.played_at = events.played_at
+                and noted.content_id is not distinct from events.content_id
+                and noted.occurrence = events.occurrence
+                and noted.import_id = events.batch_id
+        )
+),
+
+broken as (
+    select user_id, play_id
+    from held
+    group by user_id, play_id, source_id, import_id, export_no
+    having count(*) > 1
+    union
+    select user_id, play_id
+    from events
+    where source_id = 3
+    group by user_id, play_id
+    having max(played_at) - min(played_at) >= (count(*) - 1) * interval '1 second'
+)
+
+select (select count(*) from sampled), (select count(*) from broken)

@@ -1,0 +1,13 @@
+-- Marts that were never built hold no user.
+select
+    r.removal_id,
+    r.user_key,
+    r.holds_key,
+    r.files_deleted_at is null as has_files,
+    r.names_deleted_at is null as has_names,
+    exists (select from ops.changed_users as c where c.user_id = r.user_id)
+    and exists (select from ops.mart_state as m where m.completed_run_id is not null) as is_in_marts,
+    r.last_error
+from ops.removals as r
+where %(user_key)s::text is null or r.user_key = %(user_key)s
+order by r.removal_id

@@ -1,0 +1,1 @@
+"""Users, their sign-ins, sessions and tokens, and the audit log."""

@@ -1,0 +1,174 @@
+"""Users: adding, changing and listing them, and the rules for their keys, names and time zones."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import psycopg
+from psycopg.rows import class_row
+
+from myi_pipeline.errors import BadInput, UnknownUser
+from myi_pipeline.people import audit
+from myi_pipeline.people.audit import Event
+from myi_pipeline.people.time_zones import database_name_of
+from myi_pipeline.postgres.connections import Connection, Role, Warehouse
+from myi_pipeline.postgres.sql_files import load_sql
+
+
+def list_user_keys(warehouse: Warehouse) -> list[str]:
+    """The keys of all users, in sign-up order: one plain scan, even of a hundred thousand."""
+    with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi users")) as connection:
+        rows = connection.execute("select user_key from app.users order by user_id").fetchall()
+    return [row[0] for row in rows]
+
+
+# The same rule as the table's check: the key is a partition's name in Dagster and a folder's name in the uploads.
+USER_KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+_KEY_RULE = "1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit"
+LONGEST_NAME = 200
+# Raised by the trigger refuse_held_key on app.users.
+_KEY_IS_HELD = "MYI01"
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """One listener. `rows_loaded` counts the plays that all attempts of all imports added."""
+
+    user_id: int
+    user_key: str
+    display_name: str | None
+    time_zone: str
+    created_at: datetime
+    is_operator: bool = False
+    imports: int = 0
+    rows_loaded: int = 0
+    last_import_at: datetime | None = None
+
+
+def check_user_key(user_key: str) -> str:
+    """The key itself. Raises BadInput when it cannot be one."""
+    if not USER_KEY.match(user_key):
+        raise BadInput(f"{user_key[:80]!r} cannot be a user key: {_KEY_RULE}", place="user key", rule=_KEY_RULE)
+    return user_key
+
+
+def check_time_zone(time_zone: str) -> str:
+    """The zone itself. Raises BadInput when there is none of that name."""
+    try:
+        ZoneInfo(time_zone)
+    except (KeyError, ValueError, OSError):
+        raise BadInput(
+            f"{time_zone[:80]!r} is no time zone: give an IANA name such as Europe/Berlin", place="time zone"
+        ) from None
+    return time_zone
+
+
+def list_users(connection: Connection, *, user_key: str | None = None) -> tuple[User, ...]:
+    """All users in the order in which they were added, or the one with this key."""
+    with connection.cursor(row_factory=class_row(User)) as cursor:
+        return tuple(cursor.execute(load_sql("people/listing/list_users"), {"user_key": user_key}).fetchall())
+
+
+def get_user(connection: Connection, *, user_key: str) -> User:
+    """Raises UnknownUser. The message names no other user: it may be shown on a page."""
+    found = list_users(connection, user_key=user_key)
+    if found:
+        return found[0]
+    raise UnknownUser(
+        f"there is no user {user_key[:80]!r}; myi user list shows who there is, myi user add KEY adds one",
+        place="user key",
+    )
+
+
+def add_user(connection: Connection, *, user_key: str, time_zone: str, display_name: str | None = None) -> User:
+    """A new user. Raises BadInput when the key is malformed or taken, or the zone or name cannot be."""
+    check_user_key(user_key)
+    check_time_zone(time_zone)
+    check_display_name(display_name)
+    _check_database_knows(connection, time_zone)
+    try:
+        with connection.transaction():
+            made = connection.execute(
+                "insert into app.users (user_key, display_name, time_zone) values (%s, %s, %s)"
+                " on conflict (user_key) do nothing returning user_id",
+                (user_key, display_name or None, time_zone),
+            ).fetchone()
+            if made is not None:
+                audit.record(connection, Event.USER_ADDED, user_id=made[0])
+    except psycopg.Error as error:
+        if error.sqlstate != _KEY_IS_HELD:
+            raise
+        raise BadInput(
+            f"the key {user_key!r} is not free yet: the removal of the user who had it is not finished. `myi up`"
+            f" finishes it within a few minutes; `myi user remove {user_key}` says what is left",
+            place="user key",
+        ) from None
+    if made is None:
+        raise BadInput(f"there is already a user {user_key!r}", place="user key")
+    return get_user(connection, user_key=user_key)
+
+
+def set_user(
+    connection: Connection,
+    *,
+    user_key: str,
+    time_zone: str | None = None,
+    display_name: str | None = None,
+    is_operator: bool | None = None,
+) -> User:
+    """Changes what is given; an empty display name takes it away. A new zone moves every play's local date.
+
+    The role `app` may not say who is an operator.
+    """
+    user = get_user(connection, user_key=user_key)
+    if time_zone is not None:
+        check_time_zone(time_zone)
+    check_display_name(display_name)
+    zone = time_zone if time_zone is not None else user.time_zone
+    name = user.display_name if display_name is None else display_name or None
+    if zone != user.time_zone:
+        _check_database_knows(connection, zone)
+    with connection.transaction():
+        connection.execute(
+            "update app.users set time_zone = %s, display_name = %s where user_key = %s", (zone, name, user_key)
+        )
+        if is_operator is not None:
+            connection.execute("update app.users set is_operator = %s where user_key = %s", (is_operator, user_key))
+            audit.record(connection, Event.COMMAND, user_id=user.user_id, detail={"operator": is_operator})
+    return get_user(connection, user_key=user_key)
+
+
+def remove_user(connection: Connection, *, user_key: str, keeps_key: bool = False) -> User:
+    """Removes the user with every play, import and quarantined row; the marts follow with the next refresh.
+
+    Files and names are cleared away by remove_users.finish_removals, and until then the key stays reserved. With
+    `keeps_key` it is the same person who begins again under it, at once.
+    """
+    user = get_user(connection, user_key=user_key)
+    with connection.transaction():
+        audit.record(connection, Event.USER_REMOVED, user_id=user.user_id, detail={"user": user.user_key})
+        connection.execute("delete from app.users where user_id = %s", (user.user_id,))
+        if keeps_key:
+            connection.execute("update ops.removals set holds_key = false where user_id = %s", (user.user_id,))
+    return user
+
+
+def check_display_name(display_name: str | None) -> None:
+    if display_name is not None and (len(display_name) > LONGEST_NAME or not display_name.isprintable()):
+        raise BadInput(
+            f"a display name has at most {LONGEST_NAME} printable characters", place="display name", rule="printable"
+        )
+
+
+def _check_database_knows(connection: Connection, time_zone: str) -> None:
+    """Python and Postgres bring zone data of their own; a zone must be known to both."""
+    found = connection.execute("select ops.knows_time_zone(%s)", (time_zone,)).fetchone()
+    if found is not None and found[0]:
+        return
+    other = database_name_of(connection, time_zone)
+    advice = f"; {other} is the same clock" if other else "; give another IANA name"
+    raise BadInput(f"the database knows no time zone {time_zone[:80]!r}{advice}", place="time zone")

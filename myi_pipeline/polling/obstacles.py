@@ -1,0 +1,148 @@
+"""Whether a user may be polled, and how that is said.
+
+The rule itself is the view `ops.poll_obstacles`. A person's wish brings the turn forward and nothing else: no poll runs
+despite a pause, an ended sign-in, an open circuit, a block by Spotify or the cool-down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from psycopg.rows import class_row
+
+from myi_pipeline.postgres.connections import Connection
+from myi_pipeline.postgres.sql_files import load_sql
+
+
+class Obstacle(StrEnum):
+    """Why a user is not polled now; the values are those of `ops.poll_obstacles`."""
+
+    NOT_SIGNED_IN = "not_signed_in"
+    SIGN_IN_ENDED = "sign_in_ended"
+    PAUSED = "paused"
+    NOT_ALLOWED = "not_allowed"
+    CIRCUIT_OPEN = "circuit_open"
+    QUOTA_BLOCKED = "quota_blocked"
+    JUST_POLLED = "just_polled"
+    COOLING_DOWN = "cooling_down"
+    NOT_DUE = "not_due"
+
+
+# Without a login that is in use, nothing can be asked of Spotify at all.
+LOGIN_OBSTACLES = (Obstacle.NOT_SIGNED_IN, Obstacle.SIGN_IN_ENDED, Obstacle.PAUSED)
+# What not even --force passes over.
+FIRM_OBSTACLES = (*LOGIN_OBSTACLES, Obstacle.NOT_ALLOWED, Obstacle.CIRCUIT_OPEN, Obstacle.QUOTA_BLOCKED)
+# Those of a poll that a person asks for, and those of a poll whose turn it is.
+WISH_OBSTACLES = (*FIRM_OBSTACLES, Obstacle.COOLING_DOWN)
+TURN_OBSTACLES = (*FIRM_OBSTACLES, Obstacle.JUST_POLLED, Obstacle.NOT_DUE)
+
+
+class _Words(NamedTuple):
+    """`on_page` and `command` say what a person can do about it."""
+
+    sentence: str
+    on_page: str = ""
+    command: str = ""
+
+
+_SIGN_IN = "sign in with: myi user login {}"
+_WORDS = {
+    Obstacle.NOT_SIGNED_IN: _Words("Spotify is not connected", command=_SIGN_IN),
+    Obstacle.SIGN_IN_ENDED: _Words("the sign-in to Spotify has ended", "connect Spotify again", _SIGN_IN),
+    Obstacle.PAUSED: _Words("polling is paused", command="resume with: myi user resume {}"),
+    Obstacle.NOT_ALLOWED: _Words(
+        "the sign-in does not allow MYI to read recent plays", "connect Spotify again and allow it", _SIGN_IN
+    ),
+    Obstacle.CIRCUIT_OPEN: _Words(
+        "requests failed too often, so Spotify is left alone for now", command="try at once with: myi circuit reset {}"
+    ),
+    Obstacle.QUOTA_BLOCKED: _Words("Spotify has asked MYI to wait"),
+    # As long as the view says: three and five minutes.
+    Obstacle.JUST_POLLED: _Words("polled within the last three minutes"),
+    Obstacle.COOLING_DOWN: _Words("polled within the last five minutes"),
+    Obstacle.NOT_DUE: _Words("the next poll is not due yet"),
+}
+
+
+def obstacle_sentence(obstacle: Obstacle, *, user_key: str | None = None) -> str:
+    """Why a user is not polled and what can be done about it: by which command if `user_key` is given.
+
+    It begins in lower case and has no full stop, so that it fits a table, a log line and a page.
+    """
+    words = _WORDS[obstacle]
+    remedy = words.on_page if user_key is None else words.command.format(user_key)
+    return f"{words.sentence}; {remedy}" if remedy else words.sentence
+
+
+@dataclass(frozen=True)
+class StandingObstacle:
+    """One obstacle of one user; `stands_until` None: until somebody does something about it."""
+
+    obstacle: Obstacle
+    stands_from: datetime | None
+    stands_until: datetime | None
+
+    def stands_at(self, moment: datetime) -> bool:
+        has_begun = self.stands_from is None or self.stands_from <= moment
+        return has_begun and (self.stands_until is None or moment < self.stands_until)
+
+
+def read_obstacles(connection: Connection, *, user_id: int) -> tuple[StandingObstacle, ...]:
+    """All obstacles that a user has or had, the strongest first."""
+    rows = connection.execute(
+        "select obstacle, nullif(stands_from, '-infinity'), stands_until from ops.poll_obstacles"
+        " where user_id = %s order by rank",
+        (user_id,),
+    )
+    return tuple(StandingObstacle(Obstacle(name), stands_from, until) for name, stands_from, until in rows)
+
+
+def first_obstacle(
+    obstacles: Sequence[StandingObstacle],
+    kinds: Collection[Obstacle],
+    *,
+    now: datetime,
+    turn_at: datetime | None = None,
+) -> StandingObstacle | None:
+    """The strongest obstacle of these kinds that stands now; NOT_DUE is judged at `turn_at` if that is given."""
+    for each in obstacles:
+        moment = turn_at if each.obstacle is Obstacle.NOT_DUE and turn_at is not None else now
+        if each.obstacle in kinds and each.stands_at(moment):
+            return each
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """One user's polling, as the person sees it."""
+
+    polled_at: datetime | None
+    due_at: datetime | None
+    failures: int
+    last_error: str | None
+    obstacles: tuple[StandingObstacle, ...] = ()
+
+    def obstacle(self, now: datetime) -> tuple[Obstacle, datetime | None] | None:
+        """What would keep MYI from polling if the person asked for it now, and until when if that is known."""
+        found = first_obstacle(self.obstacles, WISH_OBSTACLES, now=now)
+        return None if found is None else (found.obstacle, found.stands_until)
+
+
+def polling_outlook(connection: Connection, *, user_id: int) -> Outlook:
+    """How polling stands for this user."""
+    with connection.cursor(row_factory=class_row(Outlook)) as cursor:
+        found = cursor.execute(load_sql("polling/polls/obstacles"), {"user_id": user_id}).fetchone()
+    state = found or Outlook(polled_at=None, due_at=None, failures=0, last_error=None)
+    return replace(state, obstacles=read_obstacles(connection, user_id=user_id))
+
+
+def ask_for_poll(connection: Connection, *, user_id: int, now: datetime) -> tuple[Obstacle, datetime | None] | None:
+    """Ask for a poll, which `myi up` makes within seconds. Returns what stands in the way instead, if anything does."""
+    found = polling_outlook(connection, user_id=user_id).obstacle(now)
+    if found is None:
+        connection.execute("select ops.poll_now(%s, %s)", (user_id, now))
+    return found

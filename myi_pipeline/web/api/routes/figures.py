@@ -1,0 +1,180 @@
+"""Figures: who you are here, sums over time, streaks, Spotify's ranks, and what may be missing."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from myi_pipeline.web.api.models import Bucket, Clock, Coverage, Me, Ranks, Streak, StreakList, Summary, Timeline
+from myi_pipeline.web.api.parameters import Day, DaysOf, Id, PageOf
+from myi_pipeline.web.api.routes.reading import Fields, Listing, responses, serve_document, serve_list
+from myi_pipeline.web.reads.clock import clock as read_clock
+from myi_pipeline.web.reads.coverage import coverage_gaps, covered_spans, find_login
+from myi_pipeline.web.reads.cursors import After
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.ranks import RankedKind, Term, ranks_of_entity, ranks_on_day
+from myi_pipeline.web.reads.spans import LAST_DAY, Period, last_day_of, period_start, today_in
+from myi_pipeline.web.reads.streaks import STREAKS, StreakRow, streak_marks
+from myi_pipeline.web.reads.streaks import streaks as read_streaks
+from myi_pipeline.web.reads.summary import EVERYTHING, sums_of, usual_spans
+from myi_pipeline.web.reads.timeline import BUCKETS, BucketRow, Grain
+from myi_pipeline.web.reads.timeline import timeline as read_timeline
+from myi_pipeline.web.security.identity import CurrentUser
+from myi_pipeline.web.site import TheSite
+
+router = APIRouter(prefix="/v1/me", tags=["figures"])
+
+
+@router.get("", operation_id="getMe", response_model=Me, responses=responses(), summary="Who you are here")
+async def me(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
+    shown = {
+        "user_key": visitor.user_key,
+        "display_name": visitor.display_name,
+        "time_zone": visitor.time_zone,
+    }
+
+    async def build(marts: Marts) -> Fields:
+        return {**shown, "refreshed_at": (await marts.version()).refreshed_at}
+
+    return await serve_document(request, visitor, site, build, varies_by=tuple(shown.values()))
+
+
+@router.get(
+    "/summary",
+    operation_id="getSummary",
+    response_model=Summary,
+    responses=responses(),
+    summary="Today, week, month, year and all",
+)
+async def summary(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
+    today = today_in(visitor.time_zone)
+
+    async def build(marts: Marts) -> Fields:
+        spans = await sums_of(marts, *usual_spans(today))
+        return {"today": today, "data": [{**vars(span), "last_day": _end(span.last_day)} for span in spans]}
+
+    return await serve_document(request, visitor, site, build, varies_by=(today,))
+
+
+@router.get(
+    "/timeline",
+    operation_id="getTimeline",
+    response_model=Timeline,
+    responses=responses(is_list=True),
+    summary="Your listening over time",
+)
+async def timeline(
+    request: Request,
+    visitor: CurrentUser,
+    site: TheSite,
+    page: PageOf,
+    days: DaysOf,
+    grain: Annotated[Grain, Query(description="How long a bucket is.")] = "month",
+) -> Response:
+    """The oldest first. A bucket at an end of the span holds the days that lie inside."""
+
+    async def read(marts: Marts, after: After, limit: int) -> list[BucketRow]:
+        return await read_timeline(marts, grain=grain, **days.values, after=after, limit=limit)
+
+    async def beside(_: Marts) -> Fields:
+        return {"grain": grain}
+
+    return await serve_list(request, visitor, site, Listing(read, BUCKETS, Bucket), page=page, beside=beside)
+
+
+@router.get(
+    "/clock",
+    operation_id="getClock",
+    response_model=Clock,
+    responses=responses(),
+    summary="Your listening by weekday and hour",
+)
+async def clock(
+    request: Request,
+    visitor: CurrentUser,
+    site: TheSite,
+    period: Annotated[Period, Query(description="An ISO week, month, year, or all.")] = Period.ALL,
+    day: Annotated[Day, Query(alias="date", description="Any day of the period; else today.")] = None,
+) -> Response:
+    first = period_start(period, day or today_in(visitor.time_zone))
+    last = last_day_of(period, first)
+
+    async def build(marts: Marts) -> Fields:
+        hours = await read_clock(marts, first_day=first, last_day=last)
+        return {"first_day": first, "last_day": _end(last), "data": hours}
+
+    return await serve_document(request, visitor, site, build, varies_by=(first,))
+
+
+@router.get(
+    "/streaks",
+    operation_id="listStreaks",
+    response_model=StreakList,
+    responses=responses(is_list=True),
+    summary="Days in a row with plays",
+)
+async def streaks(request: Request, visitor: CurrentUser, site: TheSite, page: PageOf, days: DaysOf) -> Response:
+    """The newest first; `from` and `to` keep those that touch the span."""
+    today = today_in(visitor.time_zone)
+
+    async def read(marts: Marts, after: After, limit: int) -> list[StreakRow]:
+        return await read_streaks(marts, **days.values, after=after, limit=limit)
+
+    async def beside(marts: Marts) -> Fields:
+        return vars(await streak_marks(marts, today))
+
+    listing = Listing(read, STREAKS, Streak)
+    return await serve_list(request, visitor, site, listing, page=page, varies_by=(today,), beside=beside)
+
+
+@router.get(
+    "/ranks",
+    operation_id="getRanks",
+    response_model=Ranks,
+    responses=responses(),
+    summary="Spotify's own top lists over time",
+)
+async def ranks(
+    request: Request,
+    visitor: CurrentUser,
+    site: TheSite,
+    kind: Annotated[RankedKind, Query(description="Tracks or artists.")] = "track",
+    term: Annotated[Term, Query(description="About 4 weeks, 6 months, a year.")] = "medium_term",
+    day: Annotated[Day, Query(alias="date", description="As of this day; else today.")] = None,
+    id: Annotated[Id, Query(description="Only this track or artist, but day by day, the newest first.")] = None,
+) -> Response:
+    """The list as Spotify last gave it up to a day; or, with `id`, the ranks of one over the last 400 snapshots."""
+
+    async def build(marts: Marts) -> Fields:
+        until = day or LAST_DAY
+        if id is None:
+            found = await ranks_on_day(marts, kind=kind, term=term, day=until)
+        else:
+            found = await ranks_of_entity(marts, kind=kind, id=id, term=term, day=until)
+        return {"kind": kind, "term": term, "data": found}
+
+    return await serve_document(request, visitor, site, build)
+
+
+@router.get(
+    "/coverage",
+    operation_id="getCoverage",
+    response_model=Coverage,
+    responses=responses(),
+    summary="What is known, and what may be missing",
+)
+async def coverage(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
+    login = await find_login(site.pools, visitor.user_id)
+
+    async def build(marts: Marts) -> Fields:
+        (whole,) = await sums_of(marts, EVERYTHING)
+        shown = {name: getattr(whole, name) for name in ("plays", "unknown_plays", "first_heard", "last_heard")}
+        return {**shown, "login": login, "data": await coverage_gaps(marts), "covered": await covered_spans(marts)}
+
+    return await serve_document(request, visitor, site, build, varies_by=(login,))
+
+
+def _end(last: date) -> date | None:
+    return None if last == LAST_DAY else last

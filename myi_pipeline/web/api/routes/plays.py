@@ -1,0 +1,85 @@
+"""Lists in the order of time: plays, sessions, first plays."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from myi_pipeline.web.api.models import First, FirstList, Play, PlayList, Session, SessionList
+from myi_pipeline.web.api.parameters import Id, PageOf, WindowOf
+from myi_pipeline.web.api.routes.reading import Listing, responses, serve_list
+from myi_pipeline.web.reads.cursors import After
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.firsts import FIRSTS, FirstRow
+from myi_pipeline.web.reads.firsts import firsts as read_firsts
+from myi_pipeline.web.reads.plays import PLAYS, PlayRow
+from myi_pipeline.web.reads.plays import plays as read_plays
+from myi_pipeline.web.reads.sessions import SESSIONS, SessionRow
+from myi_pipeline.web.reads.sessions import sessions as read_sessions
+from myi_pipeline.web.reads.top import Entity
+from myi_pipeline.web.security.identity import CurrentUser
+from myi_pipeline.web.site import TheSite
+
+router = APIRouter(prefix="/v1/me", tags=["lists"])
+
+
+@router.get(
+    "/plays",
+    operation_id="listPlays",
+    response_model=PlayList,
+    responses=responses(is_list=True),
+    summary="Your plays, newest first",
+)
+async def plays(
+    request: Request,
+    visitor: CurrentUser,
+    site: TheSite,
+    page: PageOf,
+    window: WindowOf,
+    content_id: Annotated[Id, Query(description="Of this track, episode or chapter.")] = None,
+    artist_id: Annotated[Id, Query(description="By this artist.")] = None,
+) -> Response:
+    async def read(marts: Marts, after: After, limit: int) -> list[PlayRow]:
+        return await read_plays(
+            marts, **window.values, content_id=content_id, artist_id=artist_id, after=after, limit=limit
+        )
+
+    return await serve_list(request, visitor, site, Listing(read, PLAYS, Play, zone=window.zone), page=page)
+
+
+@router.get(
+    "/sessions",
+    operation_id="listSessions",
+    response_model=SessionList,
+    responses=responses(is_list=True),
+    summary="Your sessions, newest first",
+)
+async def sessions(request: Request, visitor: CurrentUser, site: TheSite, page: PageOf, window: WindowOf) -> Response:
+    """Listening without half an hour of silence in between; a session belongs to the span in which it ended."""
+
+    async def read(marts: Marts, after: After, limit: int) -> list[SessionRow]:
+        return await read_sessions(marts, **window.values, after=after, limit=limit)
+
+    return await serve_list(request, visitor, site, Listing(read, SESSIONS, Session, zone=window.zone), page=page)
+
+
+@router.get(
+    "/firsts",
+    operation_id="listFirsts",
+    response_model=FirstList,
+    responses=responses(is_list=True),
+    summary="What you heard for the first time",
+)
+async def firsts(
+    request: Request,
+    visitor: CurrentUser,
+    site: TheSite,
+    page: PageOf,
+    window: WindowOf,
+    kind: Annotated[Entity, Query(description="First plays of what.")] = "artist",
+) -> Response:
+    async def read(marts: Marts, after: After, limit: int) -> list[FirstRow]:
+        return await read_firsts(marts, kind=kind, **window.values, after=after, limit=limit)
+
+    return await serve_list(request, visitor, site, Listing(read, FIRSTS, First, zone=window.zone), page=page)

@@ -1,0 +1,183 @@
+"""What all reading routes have in common: the responses that they document, and the step from a request to an answer.
+
+A version of the marts is read first where the client says that it has an answer: an unchanged one is then known to be
+so (304) before any other mart is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+from myi_pipeline.web.answers import CSV, Reply, agree, link
+from myi_pipeline.web.api.parameters import Page
+from myi_pipeline.web.problems import MEDIA_TYPE, Problem, ProblemDocument
+from myi_pipeline.web.reads.cursors import After, BadCursor, Cursors, Key, Order
+from myi_pipeline.web.reads.database import Marts, Version
+from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.site import Site
+
+Fields = Mapping[str, object]
+# Reads the fields of a document, or those beside its list.
+Build = Callable[[Marts], Awaitable[Fields]]
+
+_TAG = {"description": "Names these bytes; send it as If-None-Match.", "schema": {"type": "string"}}
+_LINK = {"description": 'The next page (`rel="next"`) and the first.', "schema": {"type": "string"}}
+_PROBLEM = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
+_REFUSALS = {
+    401: "Not signed in.",
+    406: "Not available in any format that Accept allows.",
+    422: "A value of the request is invalid.",
+    429: "Too many requests; Retry-After says when to come again.",
+    503: "The database does not answer; Retry-After says when to come again.",
+    504: "It took longer than a request may take.",
+}
+
+
+def problems(*statuses: int, **more: str) -> dict[int | str, dict[str, Any]]:
+    """The refusals of these statuses, as the contract describes them; `more` as `_404="..."`."""
+    said = {status: _REFUSALS[status] for status in statuses} | {int(key[1:]): text for key, text in more.items()}
+    return {
+        status: {"description": text, "content": {MEDIA_TYPE: {"schema": _PROBLEM}}, "model": None}
+        for status, text in sorted(said.items())
+    }
+
+
+def responses(*, is_list: bool = False, tagged: bool = True, **more: str) -> dict[int | str, dict[str, Any]]:
+    """What a reading route may answer besides its document; `more` as for problems()."""
+    good: dict[str, Any] = {"description": "The answer.", "headers": {"ETag": _TAG}}
+    if is_list:
+        good = {"description": "One page.", "headers": {"ETag": _TAG, "Link": _LINK}}
+        good["content"] = {CSV: {"schema": {"type": "string"}, "example": "first,second\r\n1,2\r\n"}}
+    if not tagged:
+        return {200: {"description": "The answer."}, **problems(401, 406, 422, 429, 503, **more)}
+    unchanged = {"description": "Nothing has changed since the answer that If-None-Match names."}
+    return {200: good, 304: unchanged, **problems(401, 406, 422, 429, 503, 504, **more)}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One list: how a page of it is read, the order in which its pages follow, and the model of an item.
+
+    `settled` are values of the query that the next page must not work out again, such as the day that "today" was;
+    times are shown in `zone`, None for UTC.
+    """
+
+    read: Callable[[Marts, After, int], Awaitable[Sequence[object]]]
+    order: Order
+    item: type[BaseModel]
+    settled: Mapping[str, str] = field(default_factory=dict)
+    zone: ZoneInfo | None = None
+
+
+async def _nothing(_: Marts) -> Fields:
+    return {}
+
+
+async def serve_list(
+    request: Request,
+    visitor: Visitor,
+    site: Site,
+    listing: Listing,
+    *,
+    page: Page,
+    varies_by: Sequence[object] = (),
+    beside: Build = _nothing,
+) -> Response:
+    """One page, or 304. `beside` reads further fields of the document; `varies_by` as in agree()."""
+    purpose = _purpose(request, visitor.user_id, listing)
+    after = After()
+    if page.cursor is not None:
+        *keys, seen = open_cursor(site.cursors, purpose, page.cursor)
+        after = After(keys, int(seen))
+
+    def form(version: Version) -> Reply:
+        return agree(
+            request, user_id=visitor.user_id, version=version.number, varies_by=varies_by, may_be_csv=True
+        )  # fmt: skip
+
+    async def read(marts: Marts) -> tuple[Sequence[object], Fields]:
+        return await listing.read(marts, after, page.limit + 1), await beside(marts)
+
+    reply, version, found = await _read(request, visitor, site, form, read)
+    if found is None:
+        return reply.not_modified()
+    rows, more = found
+    cursor = None
+    if len(rows) > page.limit:
+        rows = rows[: page.limit]
+        cursor = site.cursors.seal(purpose, [*listing.order.keys_of(rows[-1]), after.seen + len(rows)])
+    links = [] if page.cursor is None else [link(request, "first", cursor=None)]
+    if cursor is not None:
+        links.append(link(request, "next", **listing.settled, cursor=cursor))
+    headers = {"link": ", ".join(links)} if links else {}
+    items = fields_of(listing.item, rows)
+    if listing.zone is not None:
+        items = [_in_zone(item, listing.zone) for item in items]
+    if reply.media_type == CSV:
+        return reply.table(items, list(listing.item.model_fields), headers=headers)
+    return reply.document({**more, "version": version.number, "data": items, "next": cursor}, headers=headers)
+
+
+async def serve_document(
+    request: Request, visitor: Visitor, site: Site, build: Build, *, varies_by: Sequence[object] = ()
+) -> Response:
+    """The document of which `build` reads the fields, or 304; `varies_by` as in agree()."""
+
+    def form(version: Version) -> Reply:
+        return agree(request, user_id=visitor.user_id, version=version.number, varies_by=varies_by)
+
+    reply, version, found = await _read(request, visitor, site, form, build)
+    return reply.not_modified() if found is None else reply.document({**found, "version": version.number})
+
+
+async def _read(
+    request: Request,
+    visitor: Visitor,
+    site: Site,
+    form: Callable[[Version], Reply],
+    build: Callable[[Marts], Awaitable[Any]],
+) -> tuple[Reply, Version, Any]:
+    """What `build` reads, or None when the client has it already."""
+
+    async def read(marts: Marts) -> tuple[Reply, Version, Any]:
+        if "if-none-match" in request.headers:
+            version = await marts.version()
+            reply = form(version)
+            return reply, version, None if reply.is_known else await build(marts)
+        found = await build(marts)
+        version = await marts.version()
+        return form(version), version, found
+
+    return await site.pools.read(visitor.user_id, read)
+
+
+def fields_of(model: type[BaseModel], rows: Sequence[object]) -> list[dict[str, Any]]:
+    """The fields that the contract names, of each row; a row may have others, which pages show."""
+    names = tuple(model.model_fields)
+    return [{name: fields[name] for name in names} for fields in map(vars, rows)]
+
+
+def open_cursor(cursors: Cursors, purpose: str, cursor: str) -> tuple[Key, ...]:
+    """What was sealed for this list. Raises Problem 422."""
+    try:
+        return cursors.open(purpose, cursor)
+    except BadCursor as error:
+        fields = [{"place": "query.cursor", "message": str(error)}]
+        raise Problem(422, "invalid-cursor", f"The request was refused: {error}.", errors=fields) from None
+
+
+def _purpose(request: Request, user_id: int, listing: Listing) -> str:
+    query = {**request.query_params, **listing.settled}
+    filters = sorted((name, value) for name, value in query.items() if name not in ("cursor", "limit", "time_zone"))
+    return f"{user_id} {request.scope['path']} {filters}"
+
+
+def _in_zone(item: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+    return {name: value.astimezone(zone) if isinstance(value, datetime) else value for name, value in item.items()}

@@ -1,0 +1,151 @@
+"""The site as one ASGI application: middleware, routes and pages put together.
+
+The order of middleware matters: a request has an id before anything can fail, every answer gets its headers, and
+refusals come before routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import Receive, Scope, Send
+
+from myi_pipeline import __version__
+from myi_pipeline.postgres.connections import Warehouse
+from myi_pipeline.postgres.local_keys import local_key
+from myi_pipeline.settings import Settings
+from myi_pipeline.web import problems
+from myi_pipeline.web.api.openapi import describe_app
+from myi_pipeline.web.api.routes import account, figures, health, imports, live, plays, top
+from myi_pipeline.web.dashboard import account as account_page
+from myi_pipeline.web.dashboard import (
+    coverage,
+    covers,
+    history,
+    music,
+    overview,
+    pages,
+    sessions,
+    sign_in,
+    top_lists,
+    years,
+)
+from myi_pipeline.web.dashboard import imports as imports_page
+from myi_pipeline.web.dashboard.assets import Assets
+from myi_pipeline.web.metrics import Metrics
+from myi_pipeline.web.middleware.body_limits import BodyLimitMiddleware
+from myi_pipeline.web.middleware.error_boundary import ErrorBoundaryMiddleware
+from myi_pipeline.web.middleware.request_log import RequestLogMiddleware
+from myi_pipeline.web.middleware.same_site import SameSiteMiddleware
+from myi_pipeline.web.middleware.security_headers import SecurityHeadersMiddleware
+from myi_pipeline.web.reads.cursors import Cursors
+from myi_pipeline.web.reads.database import Pools
+from myi_pipeline.web.security.rate_limits import RateLimits
+from myi_pipeline.web.security.visitors import KnownVisitors
+from myi_pipeline.web.site import Site
+from myi_pipeline.web.streams import Streams
+from myi_pipeline.web.uploads import FORM_BYTES, UploadWorkers
+
+_WORTH_COMPRESSING_BYTES = 1_024
+_PAGES = (
+    overview, top_lists, music, covers, years, history, sessions, coverage, imports_page, account_page,
+)  # fmt: skip
+UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
+
+
+class _PageCompressionMiddleware(GZipMiddleware):
+    """Compresses pages and their files. Answers of the API agree their encoding with the client themselves, because
+    their ETags name it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_api = scope["type"] == "http" and scope["path"].startswith("/v1/")
+        if is_api:
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
+    """The whole site. Opens connections when it starts and closes them when it ends."""
+    site = _site(settings, warehouse)
+    app = _app(site, title="MYI", version=__version__, openapi_url="/v1/openapi.json")
+    for group in (figures, top, plays, live, imports, account):
+        app.include_router(group.router)
+    if settings.metrics_port is None:
+        app.include_router(health.router)
+    app.include_router(sign_in.make_router(settings))
+    for page in _PAGES:
+        app.include_router(page.router, include_in_schema=False)
+    app.mount("/static", Assets(), name="static")
+    return app
+
+
+def create_health_app(app: FastAPI) -> FastAPI:
+    """Health and metrics alone, for a listener of their own; shares everything with the site."""
+    site: Site = app.state.site
+    made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    made.state.site = site
+    made.include_router(health.router)
+    problems.install(made)
+    made.add_middleware(ErrorBoundaryMiddleware)
+    made.add_middleware(SecurityHeadersMiddleware, settings=site.settings)
+    made.add_middleware(RequestLogMiddleware, observe=site.metrics.observe)
+    return made
+
+
+def _site(settings: Settings, warehouse: Warehouse) -> Site:
+    return Site(
+        settings=settings,
+        warehouse=warehouse,
+        pools=Pools(settings, warehouse),
+        visitors=KnownVisitors(),
+        limits=RateLimits(settings),
+        metrics=Metrics(),
+        cursors=Cursors(local_key(settings, "cursors")),
+        streams=Streams(),
+        uploads=UploadWorkers(),
+    )
+
+
+def _app(site: Site, **contract: Any) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await site.pools.open()
+        try:
+            yield
+        finally:
+            site.uploads.close()
+            await site.pools.close()
+
+    settings = site.settings
+    # The interactive pages of FastAPI load their scripts from elsewhere, which this site never does.
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False, **contract)
+    app.state.site = site
+    app.openapi = partial(describe_app, app)  # type: ignore[method-assign]
+    problems.install(app, as_page=pages.as_page)
+    pages.install(app)
+    app.add_middleware(_PageCompressionMiddleware, minimum_size=_WORTH_COMPRESSING_BYTES, compresslevel=4)
+    app.add_middleware(ErrorBoundaryMiddleware)
+    most = settings.api_max_upload_bytes
+    app.add_middleware(
+        BodyLimitMiddleware, larger={UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES}, as_page=pages.as_page
+    )
+    if settings.cors_origin_list:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origin_list,
+            allow_methods=["GET"],
+            allow_headers=["Authorization", "If-None-Match"],
+            expose_headers=["ETag", "Link", "Retry-After", "X-Request-ID"],
+            allow_credentials=False,
+        )
+    app.add_middleware(SameSiteMiddleware, settings=settings, free_paths=health.PATHS, local_paths=(health.METRICS,))
+    app.add_middleware(SecurityHeadersMiddleware, settings=settings)
+    app.add_middleware(RequestLogMiddleware, observe=site.metrics.observe)
+    return app

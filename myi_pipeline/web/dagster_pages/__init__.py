@@ -1,0 +1,1 @@
+"""Dagster's own web application, behind a guard through which every request passes."""

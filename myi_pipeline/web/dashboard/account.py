@@ -1,0 +1,279 @@
+"""Who may come in, Spotify, and the time zone: the page, what its forms do, and the audit log in words.
+
+Each form changes what belongs to the person who sends it, and nothing else. The page shows no secret: a new token is
+shown by the answer that makes it, and by nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from zoneinfo import available_timezones
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.requests import Request
+
+from myi_pipeline.errors import BadInput
+from myi_pipeline.people import manage_access
+from myi_pipeline.people.audit import AuditRow, Event, list_audit
+from myi_pipeline.people.logins import disconnect_user, pause_user, resume_user
+from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS, TOKEN_DAYS, NewToken
+from myi_pipeline.people.manage_users import set_user
+from myi_pipeline.polling.obstacles import ask_for_poll, polling_outlook
+from myi_pipeline.web.dashboard.inputs import form_of, number_in_path
+from myi_pipeline.web.dashboard.pages import show
+from myi_pipeline.web.dashboard.polling_news import obstacle_text, poll_news
+from myi_pipeline.web.dashboard.sign_in import spotify_trouble
+from myi_pipeline.web.dashboard.signed_in import AccountForm, Person
+from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.reads.coverage import find_login
+from myi_pipeline.web.security.client_address import client_address
+from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.site import Site, TheSite
+
+router = APIRouter()
+_AUDIT_ROWS = 30
+
+# What a form did, by the word with which it leads back here.
+DONE = {
+    "zone": "The time zone is changed. Days and hours are recalculated with the next refresh, within minutes while myi"
+    " up runs.",
+    "asked": "Spotify is being asked, while myi up runs; what is new is on the pages within a minute.",
+    "paused": "Polling is paused. Plays of this time may be missing until an archive brings them.",
+    "resumed": "Polling is resumed; the first poll runs within five minutes while myi up runs.",
+    "disconnected": "Spotify is disconnected: the login is deleted. Your plays stay.",
+    "signed-out": "The browser is signed out.",
+    "revoked": "The token is revoked.",
+    "others-ended": "Only this browser is signed in now. Every other sign-in, and every token and link, has ended.",
+}
+
+
+@router.get("/account")
+async def account(request: Request, person: Person, site: TheSite) -> HTMLResponse:
+    done = DONE.get(request.query_params.get("done", ""))
+    return await account_page(request, person, site, done=done)
+
+
+async def account_page(
+    request: Request,
+    person: Visitor,
+    site: Site,
+    *,
+    done: str | None = None,
+    trouble: str | None = None,
+    new_token: NewToken | None = None,
+) -> HTMLResponse:
+    settings, now = site.settings, datetime.now(UTC)
+    outlook = await site.pools.in_thread(polling_outlook, user_id=person.user_id)
+    sign_ins = await site.pools.in_thread(
+        manage_access.list_sessions,
+        user_id=person.user_id,
+        idle_days=settings.session_idle_days,
+        longest_days=settings.session_days,
+    )
+    values = {
+        "login": await find_login(site.pools, person.user_id),
+        "outlook": outlook,
+        "now": now,
+        "news": poll_news(outlook, now, person.time_zone),
+        "spotify_trouble": spotify_trouble(settings),
+        "sign_ins": [(each, device_name(each.device), each.session_id == person.session_id) for each in sign_ins],
+        "tokens": await site.pools.in_thread(manage_access.list_tokens, user_id=person.user_id),
+        "new_token": new_token,
+        "audit": [(row, audit_text(row)) for row in await _audit(site, person)],
+        "token_days": TOKEN_DAYS,
+        "longest_name": LONGEST_NAME,
+        "longest_days": LONGEST_TOKEN_DAYS,
+        "time_zones": _zones(),
+        "done": done,
+        "trouble": trouble,
+    }
+    answer = show(request, person, "account.html", values, path="/account")
+    answer.status_code = 200 if trouble is None else 422
+    return answer
+
+
+async def _audit(site: Site, person: Visitor) -> tuple[AuditRow, ...]:
+    return await site.pools.in_thread(list_audit, user_id=person.user_id, limit=_AUDIT_ROWS)
+
+
+@cache
+def _zones() -> list[str]:
+    """Places, and UTC; not the many old names and offsets."""
+    return sorted(name for name in available_timezones() if name == "UTC" or _is_place(name))
+
+
+def _is_place(name: str) -> bool:
+    area = name.partition("/")[0]
+    return area in {
+        "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific",
+    }  # fmt: skip
+
+
+@router.post("/account/time-zone")
+async def change_time_zone(request: Request, person: AccountForm, site: TheSite) -> Response:
+    """Every play moves to its day in the new zone, with the next refresh."""
+    zone = (await form_of(request)).get("time_zone", "")
+    try:
+        await site.pools.in_thread(set_user, user_key=person.user_key, time_zone=zone)
+    except BadInput as error:
+        return await account_page(request, person, site, trouble=str(error))
+    site.visitors.forget_all()
+    return _back("zone")
+
+
+@router.post("/account/poll")
+async def poll_now(request: Request, person: AccountForm, site: TheSite) -> Response:
+    now = datetime.now(UTC)
+    found = await site.pools.in_thread(ask_for_poll, user_id=person.user_id, now=now)
+    if found is not None:
+        return await account_page(request, person, site, trouble=obstacle_text(found, person.time_zone))
+    return _back("asked")
+
+
+@router.post("/account/pause")
+async def pause(request: Request, person: AccountForm, site: TheSite) -> Response:
+    try:
+        await site.pools.in_thread(pause_user, user_key=person.user_key, now=datetime.now(UTC))
+    except BadInput:
+        return await account_page(request, person, site, trouble="Spotify is not connected.")
+    return _back("paused")
+
+
+@router.post("/account/resume")
+async def resume(request: Request, person: AccountForm, site: TheSite) -> Response:
+    try:
+        await site.pools.in_thread(resume_user, user_key=person.user_key)
+    except BadInput:
+        return await account_page(request, person, site, trouble="Spotify is not connected.")
+    return _back("resumed")
+
+
+@router.post("/account/disconnect")
+async def disconnect(request: Request, person: AccountForm, site: TheSite) -> Response:
+    """The login is gone when this answers."""
+    await site.pools.in_thread(disconnect_user, user_key=person.user_key, address=_address(request, site))
+    return _back("disconnected")
+
+
+@router.post("/account/sign-ins/{session_id}/end")
+async def end_sign_in(session_id: str, request: Request, person: AccountForm, site: TheSite) -> Response:
+    number = number_in_path(session_id)
+    found = await site.pools.in_thread(
+        manage_access.end_session_of, user_id=person.user_id, session_id=number, address=_address(request, site)
+    )
+    return _ended(site, found, "signed-out")
+
+
+@router.post("/account/sign-ins/end-others")
+async def end_others(request: Request, person: AccountForm, site: TheSite) -> Response:
+    """Every sign-in but this one, and every token and link."""
+    await site.pools.in_thread(
+        manage_access.end_all,
+        user_id=person.user_id,
+        but_session=person.session_id,
+        address=_address(request, site),
+    )
+    site.visitors.forget_all()
+    return _back("others-ended")
+
+
+@router.post("/account/tokens")
+async def make_token(request: Request, person: AccountForm, site: TheSite) -> Response:
+    """The answer itself shows the token, once: an address to go on to would have to keep it."""
+    form = await form_of(request)
+    days = form.get("days")
+    try:
+        if days is not None and not (days.isascii() and days.isdigit() and len(days) <= len(str(LONGEST_TOKEN_DAYS))):
+            raise BadInput(f"a token lives 1 to {LONGEST_TOKEN_DAYS} days", place="days")
+        made = await site.pools.in_thread(
+            manage_access.make_token,
+            user_id=person.user_id,
+            name=form.get("name", ""),
+            days=int(days) if days is not None else None,
+            address=_address(request, site),
+        )
+    except BadInput as error:
+        return await account_page(request, person, site, trouble=str(error))
+    return await account_page(request, person, site, new_token=made)
+
+
+@router.post("/account/tokens/{token_id}/revoke")
+async def revoke_token(token_id: str, request: Request, person: AccountForm, site: TheSite) -> Response:
+    number = number_in_path(token_id)
+    found = await site.pools.in_thread(
+        manage_access.revoke_token, token_id=number, user_id=person.user_id, address=_address(request, site)
+    )
+    return _ended(site, found, "revoked")
+
+
+def _address(request: Request, site: TheSite) -> str:
+    return client_address(request, site.settings.trusted_networks)
+
+
+def _ended(site: TheSite, found: bool, done: str) -> Response:
+    if not found:
+        raise Problem(404, "not-found", "You have no entry with that number.")
+    site.visitors.forget_all()
+    return _back(done)
+
+
+def _back(done: str) -> Response:
+    return RedirectResponse(f"/account?done={done}", 303)
+
+
+_PLAIN: dict[str, str] = {
+    Event.SIGN_IN_REFUSED: "A sign-in was refused",
+    Event.LINK_MADE: "A one-time link was made",
+    Event.SPOTIFY_CONNECTED: "Spotify was connected",
+    Event.SPOTIFY_DISCONNECTED: "Spotify was disconnected",
+    Event.USER_ADDED: "The user was added",
+}
+
+
+def audit_text(row: AuditRow) -> str:
+    """A sentence without its full stop. Names in it are the person's own words: templates escape them."""
+    detail = row.detail
+    match row.event:
+        case Event.SIGNED_IN:
+            how = "by a link" if detail.get("method") == "link" else "with Spotify"
+            return f"{device_name(str(detail.get('device', '')))} signed in {how}"
+        case Event.SIGNED_OUT:
+            return f"{device_name(str(detail.get('device', '')))} was signed out"
+        case Event.SIGN_INS_ENDED:
+            kept = "every other sign-in" if detail.get("kept_one") else "every sign-in"
+            return f"{kept.capitalize()}, token and link was ended"
+        case Event.TOKEN_MADE:
+            return f"The token “{detail.get('name', '')}” was made"
+        case Event.TOKEN_REVOKED:
+            return f"The token “{detail.get('name', '')}” was revoked"
+        case Event.WRONG_CREDENTIAL:
+            return "A token that has ended was shown"
+        case Event.COMMAND if "operator" in detail:
+            return f"Dagster's pages were {'opened' if detail['operator'] else 'closed'} to the user"
+        case Event.COMMAND:
+            return f"The operator ran myi {detail.get('command', '')}"
+        case _:
+            return _PLAIN.get(row.event, row.event.replace("_", " ").capitalize())
+
+
+# In the order in which they must be asked: Edge and Opera name Chrome too, Chrome names Safari.
+_BROWSERS = (
+    ("Edg/", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser/", "Samsung Internet"), ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"), ("CriOS/", "Chrome"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+_SYSTEMS = (
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
+_LONGEST = 60
+
+
+def device_name(user_agent: str) -> str:
+    """`Firefox on Linux`, or the beginning of what was said."""
+    browser = next((name for sign, name in _BROWSERS if sign in user_agent), None)
+    system = next((name for sign, name in _SYSTEMS if sign in user_agent), None)
+    if browser is not None and system is not None:
+        return f"{browser} on {system}"
+    return browser or user_agent[:_LONGEST].strip() or "Unknown browser"

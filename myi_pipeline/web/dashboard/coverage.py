@@ -1,0 +1,208 @@
+"""What is known, what may be missing, and why: the page, its bars of years, and a text for each reason of a gap.
+
+A reason without a text is shown by its name: whatever the marts say may be missing is on this page.
+"""
+
+from __future__ import annotations
+
+from calendar import isleap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+from starlette.requests import Request
+
+from myi_pipeline.polling.obstacles import polling_outlook
+from myi_pipeline.web.dashboard.pages import show_marts
+from myi_pipeline.web.dashboard.polling_news import poll_news
+from myi_pipeline.web.dashboard.signed_in import Person
+from myi_pipeline.web.reads.coverage import GapRow, coverage_gaps, covered_spans, find_login
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.spans import moment, zone_of
+from myi_pipeline.web.reads.summary import EVERYTHING, sums_of
+from myi_pipeline.web.site import TheSite
+
+router = APIRouter()
+
+
+@router.get("/coverage")
+async def coverage(request: Request, person: Person, site: TheSite) -> HTMLResponse:
+    now = datetime.now(UTC)
+    login = await find_login(site.pools, person.user_id)
+    outlook = await site.pools.in_thread(polling_outlook, user_id=person.user_id)
+
+    async def build(marts: Marts) -> Mapping[str, object]:
+        (whole,) = await sums_of(marts, EVERYTHING)
+        gaps = await coverage_gaps(marts)
+        first = moment(whole.first_heard, zone_of(person.time_zone)) if whole.first_heard else None
+        groups = groups_of(gaps)
+        return {
+            "whole": whole,
+            "groups": groups,
+            "covered": {kind: list(spans) for kind, spans in groupby(await covered_spans(marts), attrgetter("kind"))},
+            "evident": sum(len(group.spans) for group in groups if group.is_evident),
+            "years": years_of(gaps, first=first, now=now) if first is not None and first < now else [],
+        }
+
+    values = {"login": login, "outlook": outlook, "now": now, "news": poll_news(outlook, now, person.time_zone)}
+    return await show_marts(request, person, site, "coverage.html", build, **values)
+
+
+_ARCHIVE = "An extended archive that reaches over this time closes it."
+
+
+@dataclass(frozen=True)
+class GapWords:
+    """`title` for a heading, `why` and `mend` as sentences."""
+
+    title: str
+    why: str
+    mend: str
+
+
+WORDS = {
+    "between_archives": GapWords(
+        "Between archives", "No archive covers this time, and Spotify was not polled then.", _ARCHIVE
+    ),
+    "missing_files": GapWords(
+        "Files of an archive are missing",
+        "The files of a Spotify archive are numbered, and those between its numbers here were not handed in.",
+        "Hand in the missing files, or the whole ZIP as Spotify sent it.",
+    ),
+    "other_kinds_only": GapWords(
+        "Archives without music",
+        "Only files of videos, podcasts or audiobooks reach over this time; they say nothing of music.",
+        _ARCHIVE,
+    ),
+    "after_last_archive": GapWords(
+        "Since the last archive",
+        "Nothing has come in since the newest archive.",
+        "Hand in a newer archive, and connect Spotify so that new plays come by themselves.",
+    ),
+    "not_polled": GapWords(
+        "Before or between polling", "No archive covers this time, and polling had not begun or had stopped.", _ARCHIVE
+    ),
+    "after_polling": GapWords(
+        "Since Spotify was disconnected",
+        "The login was disconnected, and no archive has come since.",
+        "Connect Spotify again; an extended archive fills in what happened meanwhile.",
+    ),
+    "window_overflow": GapWords(
+        "More than Spotify shows",
+        "Spotify shows the last 50 plays. More than that were played between two polls.",
+        _ARCHIVE,
+    ),
+    "outage": GapWords(
+        "Polls failed", "Spotify could not be polled for longer than its list of plays reaches back.", _ARCHIVE
+    ),
+    "login_ended": GapWords(
+        "The login had ended",
+        "Spotify ends every login after six months, or when it is taken back.",
+        "Connect Spotify again; " + _ARCHIVE[0].lower() + _ARCHIVE[1:],
+    ),
+    "paused": GapWords(
+        "Polling was paused", "Somebody paused it here.", "Resume polling; " + _ARCHIVE[0].lower() + _ARCHIVE[1:]
+    ),
+    "late_plays": GapWords(
+        "Plays that came late",
+        "What was heard offline came to light hours later; others of that time may have left Spotify’s list unseen.",
+        _ARCHIVE,
+    ),
+    "refused_items": GapWords(
+        "An entry that could not be read", "Spotify’s list held something here that could not be read as a play.",
+        _ARCHIVE,
+    ),
+    "polled_only": GapWords(
+        "Known from polling alone",
+        "Every poll went well. What was heard offline and came to light late may still be missing.",
+        "Nothing needs to be done; the next extended archive confirms this time.",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GapGroup:
+    """All spans of one reason. `is_evident`: something is known to be missing there or not covered."""
+
+    reason: str
+    words: GapWords
+    is_evident: bool
+    spans: Sequence[tuple[datetime, datetime | None]]
+
+
+def groups_of(gaps: Sequence[GapRow]) -> list[GapGroup]:
+    """By reason, those that are evident first, the one with the latest span before the others."""
+    found: dict[tuple[bool, str], list[GapRow]] = {}
+    for gap in gaps:
+        found.setdefault((gap.is_evident, gap.reason), []).append(gap)
+    groups = [
+        GapGroup(reason, _words(reason), evident, [(row.gap_start, row.gap_end) for row in reversed(rows)])
+        for (evident, reason), rows in found.items()
+    ]
+    return sorted(groups, key=lambda group: (group.is_evident, group.spans[0][0]), reverse=True)
+
+
+def _words(reason: str) -> GapWords:
+    return WORDS.get(reason) or GapWords(reason.replace("_", " ").capitalize(), "Plays may be missing here.", _ARCHIVE)
+
+
+# A bar is as wide as its year has days, at least this much of it for a gap of minutes.
+_LEAST_DAYS = 1.5
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Part:
+    """From day `x` of the year, `width` days; `kind` is known, gap or polled."""
+
+    x: float
+    width: float
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True)
+class YearBar:
+    """`days` is how wide the bar is; `known_days` of the `asked_days` that lie in it are known."""
+
+    year: int
+    days: int
+    parts: Sequence[Part]
+    known_days: int
+    asked_days: int
+
+
+def years_of(gaps: Sequence[GapRow], *, first: datetime, now: datetime) -> list[YearBar]:
+    """The years from the first play to now, the newest first; `gaps` as the mart has them."""
+    return [_bar(year, gaps, first, now) for year in range(now.year, first.year - 1, -1)]
+
+
+def _bar(year: int, gaps: Sequence[GapRow], first: datetime, now: datetime) -> YearBar:
+    begins, ends = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    begins_known, ends_known = max(begins, first), min(ends, now)
+    days = 366 if isleap(year) else 365
+
+    def part(start: datetime, end: datetime, kind: str, label: str) -> Part:
+        width = max((end - start) / _DAY, _LEAST_DAYS)
+        return Part(min((start - begins) / _DAY, days - width), width, kind, label)
+
+    parts = [part(begins_known, ends_known, "known", f"{year}: known")]
+    missing = timedelta()
+    for gap in gaps:
+        start, end = max(gap.gap_start, begins_known), min(gap.gap_end or now, ends_known)
+        if start >= end:
+            continue
+        missing += end - start if gap.is_evident else timedelta()
+        words = WORDS.get(gap.reason)
+        said = f"{words.title if words else gap.reason}: {_date(gap.gap_start)} to {_date(gap.gap_end)}"
+        parts.append(part(start, end, "gap" if gap.is_evident else "polled", said))
+    asked = ends_known - begins_known
+    return YearBar(year, days, parts, max(0, round((asked - missing) / _DAY)), round(asked / _DAY))
+
+
+def _date(value: datetime | None) -> str:
+    return "now" if value is None else f"{value.day} {value:%B %Y}"

@@ -1,0 +1,31 @@
+"""How polling stands, in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from myi_pipeline.polling.obstacles import Obstacle, Outlook, obstacle_sentence
+from myi_pipeline.web.dashboard.formats import moment
+
+
+@dataclass(frozen=True)
+class PollNews:
+    """What stands in the way of a poll; None when nothing does. `is_trouble`: somebody should look at it."""
+
+    obstacle: str | None
+    is_trouble: bool
+
+
+def poll_news(outlook: Outlook, now: datetime, zone: str) -> PollNews:
+    found = outlook.obstacle(now)
+    if found is None:
+        return PollNews(None, outlook.failures > 0)
+    return PollNews(obstacle_text(found, zone), found[0] not in (Obstacle.NOT_SIGNED_IN, Obstacle.COOLING_DOWN))
+
+
+def obstacle_text(found: tuple[Obstacle, datetime | None], zone: str) -> str:
+    """A sentence, with the time until which it holds."""
+    obstacle, until = found
+    sentence = obstacle_sentence(obstacle)
+    return f"{sentence[0].upper()}{sentence[1:]}" + (f", until {moment(until, zone)}." if until is not None else ".")

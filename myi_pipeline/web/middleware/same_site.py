@@ -1,0 +1,60 @@
+"""Refuses requests made by another site's page (CSRF), and foreign host names (DNS rebinding).
+
+A method that changes something is served only when the browser says that this site's own page asked or, for a browser
+too old to say, when the origin is this site's. A request under a foreign host name reaches no route but health.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from myi_pipeline.settings import Settings
+from myi_pipeline.web.problems import Problem, answer
+
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+
+
+class SameSiteMiddleware:
+    """`free_paths` are served under every name, `local_paths` also under this machine's: programs ask by address."""
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, free_paths: Collection[str] = (), local_paths: Collection[str] = ()
+    ) -> None:
+        self._app = app
+        self._free_paths, self._local_paths = frozenset(free_paths), frozenset(local_paths)
+        self._local_hosts = {f"{name}:{settings.api_port}" for name in _LOOPBACK_NAMES}
+        public = urlsplit(settings.site_origin)
+        self._origins = {settings.site_origin}
+        self._hosts = {public.netloc}
+        if settings.public_url is None:
+            self._hosts |= self._local_hosts
+            self._origins.update(f"http://{name}" for name in self._local_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            problem = self._problem(scope)
+            if problem is not None:
+                await answer(problem)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        path = scope["path"]
+        hosts = self._hosts | self._local_hosts if path in self._local_paths else self._hosts
+        if path not in self._free_paths and headers.get("host", "").lower() not in hosts:
+            return Problem(421, "wrong-host", "This site does not answer to that host name (see MYI_PUBLIC_URL).")
+        if scope["method"] in _SAFE_METHODS or self._is_own(headers):
+            return None
+        return Problem(403, "cross-site", "The request came from another site's page and was refused.")
+
+    def _is_own(self, headers: Headers) -> bool:
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if site is not None:
+            return site == "same-origin"
+        return origin in self._origins

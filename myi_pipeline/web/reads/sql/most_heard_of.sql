@@ -1,0 +1,90 @@
+-- What was heard most of an artist (tracks and albums) or of an album (tracks). Its tracks are found by the catalogue's
+-- index, and of each the user's row by its key: offset 0 keeps it at that. An artist's albums are counted by that artist's
+-- tracks alone: a sampler has others too.
+with heard as materialized (
+    select
+        track.track_id,
+        track.album_id,
+        track.name,
+        track.artist_id,
+        track.artist_name,
+        sum.plays,
+        sum.counted_plays,
+        sum.ms_played
+    from (
+        select track_id, album_id, name, artist_id, artist_name
+        from marts.dim_tracks
+        where %(entity)s = 'artist' and artist_id = %(id)s
+        union all
+        select track_id, album_id, name, artist_id, artist_name
+        from marts.dim_tracks
+        where %(entity)s = 'album' and album_id = %(id)s
+    ) as track
+    cross join lateral (
+        select plays, counted_plays, ms_played
+        from marts.agg_period_tracks
+        where user_id = %(user_id)s and track_id = track.track_id and period = 'all'
+        offset 0
+    ) as sum
+)
+
+select
+    *,
+    (
+        row_number() over (
+            partition by kind
+            order by counted_plays desc, ms_played desc, track_id, album_id
+        )
+    )::int as rank
+from (
+    (
+        select
+            'track' as kind,
+            of_track.track_id,
+            of_track.album_id,
+            of_track.name,
+            of_track.artist_id,
+            of_track.artist_name,
+            of_track.plays,
+            of_track.counted_plays,
+            of_track.ms_played,
+            album.picture_sha256 as picture
+        from (
+            select *
+            from heard
+            order by counted_plays desc, ms_played desc, track_id
+            limit %(limit)s
+        ) as of_track
+        left join marts.dim_albums as album on album.album_id = of_track.album_id
+    )
+    union all
+    (
+        select
+            'album',
+            null,
+            of_album.album_id,
+            album.name,
+            album.artist_id,
+            artist.name,
+            of_album.plays,
+            of_album.counted_plays,
+            of_album.ms_played,
+            album.picture_sha256
+        from (
+            select
+                album_id,
+                sum(plays)::int as plays,
+                sum(counted_plays)::int as counted_plays,
+                sum(ms_played)::bigint as ms_played
+            from heard
+            where %(entity)s = 'artist' and album_id is not null
+            group by album_id
+            order by 3 desc, 4 desc, album_id
+            limit %(limit)s
+        ) as of_album
+        left join marts.dim_albums as album on album.album_id = of_album.album_id
+        left join marts.dim_artists as artist on artist.artist_id = album.artist_id
+        order by of_album.counted_plays desc, of_album.ms_played desc, of_album.album_id
+    )
+) as most_heard
+order by kind, counted_plays desc, ms_played desc, track_id, album_id

@@ -1,0 +1,99 @@
+"""Top lists: the tracks, artists or albums of a period, or of any span of days.
+
+A year and all of time are read in the order of an index. Any other span adds up rows: those of its whole years, and the
+plays of the days left over, which for a week or a month are all that there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+from myi_pipeline.web.reads.cursors import FIRST_PAGE, MOST_BIGINT, MOST_INT, After, Order
+from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.spans import Period, last_day_of, parts_of
+
+Entity = Literal["track", "artist", "album"]
+
+# Imports refuse plays before 2006, and those more than a day ahead.
+OLDEST = date(2006, 1, 1)
+
+
+@dataclass(frozen=True)
+class _TopRow:
+    """`picture` is the SHA-256 of an image in hex."""
+
+    rank: int
+    uri: str | None
+    name: str | None
+    picture: str | None
+    plays: int
+    counted_plays: int
+    ms_played: int
+    first_played_at: datetime
+    last_played_at: datetime
+
+
+@dataclass(frozen=True)
+class TopTrackRow(_TopRow):
+    track_id: int
+    artist_id: int | None
+    artist_name: str | None
+    album_id: int | None
+    album_name: str | None
+    duration_ms: int | None
+
+
+@dataclass(frozen=True)
+class TopArtistRow(_TopRow):
+    artist_id: int
+
+
+@dataclass(frozen=True)
+class TopAlbumRow(_TopRow):
+    album_id: int
+    artist_id: int | None
+    artist_name: str | None
+
+
+TopRow = TopTrackRow | TopArtistRow | TopAlbumRow
+_ROWS: Mapping[Entity, type[TopRow]] = {"track": TopTrackRow, "artist": TopArtistRow, "album": TopAlbumRow}
+
+
+def top_order(entity: Entity) -> Order:
+    return Order({"counted_plays": MOST_INT, "ms_played": MOST_BIGINT, f"{entity}_id": 0})
+
+
+async def top_of_period(
+    marts: Marts, entity: Entity, *, period: Period, start: date, after: After = FIRST_PAGE, limit: int
+) -> Sequence[TopRow]:
+    """By counted plays, then by time heard; ranks go on from the rows already seen."""
+    if period in (Period.WEEK, Period.MONTH):
+        last_day = last_day_of(period, start)
+        return await top_of_range(marts, entity, first_day=start, last_day=last_day, after=after, limit=limit)
+    return await marts.fetch(
+        _ROWS[entity], load_sql("top_of_period", entity=entity),
+        period_start=start, seen=after.seen, limit=limit, **top_order(entity).values(after),
+    )  # fmt: skip
+
+
+async def top_of_range(
+    marts: Marts, entity: Entity, *, first_day: date, last_day: date, after: After = FIRST_PAGE, limit: int
+) -> Sequence[TopRow]:
+    """The same of any days."""
+    return await marts.fetch(
+        _ROWS[entity], load_sql("top_of_range", entity=entity),
+        **range_values(first_day, last_day), seen=after.seen, limit=limit, **top_order(entity).values(after),
+    )  # fmt: skip
+
+
+def range_values(first_day: date, last_day: date) -> dict[str, Any]:
+    """Parameters of `top_of_range.sql`: the span's whole years, and the days left over."""
+    parts = parts_of(max(first_day, OLDEST), last_day)
+    return {
+        "years": list(parts.years),
+        "first_days": [first for first, _ in parts.days],
+        "last_days": [last for _, last in parts.days],
+    }

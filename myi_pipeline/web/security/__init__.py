@@ -1,0 +1,1 @@
+"""Recognising visitors, and limiting what they may try."""
