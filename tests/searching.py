@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import psycopg
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Every file below the folder, in order. Others may delete files and folders in the meantime."""
+    return sorted(Path(place) / name for place, _, names in os.walk(folder) for name in names)
+
+
+def empty(folder: Path) -> None:
+    """Delete all that a folder holds, also what others are deleting in the meantime."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
 def files_with(text: str, folder: Path) -> list[str]:
     """Files below the folder that hold it, however they are named."""
     wanted = text.encode()
-    return [str(path) for path in sorted(folder.rglob("*")) if path.is_file() and wanted in path.read_bytes()]
+    return [str(path) for path in files_below(folder) if path.is_file() and wanted in path.read_bytes()]
 
 
 def tables_with(text: str, url: str) -> list[str]:

@@ -5,6 +5,7 @@ Invariant: nothing outside MYI_UPLOADS is touched, whatever links lie in it or s
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -80,7 +81,8 @@ def used_bytes(folder: Path) -> int:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(Path(entry.path))
                     else:
-                        total += entry.stat(follow_symlinks=False).st_size
+                        with contextlib.suppress(FileNotFoundError):
+                            total += entry.stat(follow_symlinks=False).st_size
         except OSError:
             continue
     return total

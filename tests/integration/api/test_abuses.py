@@ -19,6 +19,7 @@ from tests.hostile.makers import BROKEN_ZIPS, UNSAFE_ZIPS, WRONG_PACKAGES, Maker
 from tests.integration.api.conftest import RunningSite, SiteMaker
 from tests.integration.api.sign_ins import SIGN_INS, Place, look_at_link, make_link, use_link, who
 from tests.integration.api.test_sign_in import StartSpotify
+from tests.searching import files_below
 
 IMPORTS = "/v1/me/imports"
 
@@ -239,7 +240,7 @@ def test_guessing_numbers_of_others_tells_nothing_of_which_there_are(site: Runni
 
 def uploaded(site: RunningSite) -> list[str]:
     """Every file in the uploads folder."""
-    return [path.name for path in site.settings.uploads_folder.rglob("*") if path.is_file()]
+    return [path.name for path in files_below(site.settings.uploads_folder)]
 
 
 HOSTILE = UNSAFE_ZIPS | BROKEN_ZIPS | WRONG_PACKAGES

@@ -20,6 +20,7 @@ from myi_pipeline.postgres.connections import Role
 from myi_pipeline.web import uploads
 from tests.hostile import decoys
 from tests.integration.api.conftest import RunningSite, SiteMaker
+from tests.searching import files_below
 
 IMPORTS = "/v1/me/imports"
 MIB = 1024 * 1024
@@ -31,7 +32,7 @@ def hand_in(client: httpx.Client, content: object, name: str = "my_spotify_data.
 
 def files(site: RunningSite, key: str = "ana") -> list[str]:
     folder = site.settings.uploads_folder / key
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [path.relative_to(folder).as_posix() for path in files_below(folder)]
 
 
 def archive(path: Path, *, rows: int = 20, comment: bytes = b"") -> bytes:

@@ -24,6 +24,7 @@ from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_a
 from myi_pipeline.web.reads import plays as plays_read
 from tests.integration.dashboard.conftest import Browser, Page, _Reader, check_form
 from tests.integration.reads.conftest import Api, Filled
+from tests.searching import empty, files_below
 
 PATHS = ("/history", "/sessions", "/coverage", "/imports", "/account")
 PLAYS = """
@@ -86,8 +87,7 @@ def dora(filled: Filled, api: Api) -> Iterator[Dora]:
     filled.sql("delete from ops.orphans")
     filled.sql("delete from ops.changed_users where user_id = %s", user_id)
     filled.sql("delete from ops.changed_days where user_id = %s", user_id)
-    for path in sorted((filled.settings.uploads_folder / "dora").rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
+    empty(filled.settings.uploads_folder / "dora")
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def hand_in(dora: Dora, content: bytes, name: str = "my data.zip", field: str = 
 
 
 def uploads(dora: Dora) -> list[Path]:
-    return [path for path in (dora.filled.settings.uploads_folder / "dora").rglob("*") if path.is_file()]
+    return files_below(dora.filled.settings.uploads_folder / "dora")
 
 
 def run_import(dora: Dora) -> None:

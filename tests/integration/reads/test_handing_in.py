@@ -23,6 +23,7 @@ from myi_pipeline.people import manage_access, manage_users
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
 from tests.integration.reads.conftest import Api, Filled
+from tests.searching import empty, files_below
 
 
 @pytest.fixture
@@ -41,8 +42,7 @@ def cleo(filled: Filled, api: Api) -> Iterator[httpx.Client]:
     filled.sql("delete from ops.removals")
     filled.sql("delete from ops.orphans")
     filled.sql("delete from raw.listening_events where user_id = %s", user_id)
-    for path in sorted((filled.settings.uploads_folder / "cleo").rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
+    empty(filled.settings.uploads_folder / "cleo")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def archive(tmp_path: Path) -> bytes:
 
 def uploads(filled: Filled) -> list[str]:
     folder = filled.settings.uploads_folder / "cleo"
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [path.relative_to(folder).as_posix() for path in files_below(folder)]
 
 
 def wanted(filled: Filled) -> list[str]:

@@ -156,5 +156,5 @@ def test_a_child_on_demand_runs_when_it_is_asked_for_and_again_when_it_failed(tm
     now[0] += 1
     children.tick()
     assert pages.is_running
+    wait_until(lambda: starts() == 3)
     children.stop(patience_s=5)
-    assert starts() == 3
