@@ -125,7 +125,7 @@ def _render_detail(console: Console, detail: ImportDetail) -> None:
         ("read", f"{number(i.rows_read)} rows, {size(i.bytes_read)}"),
         ("started", moment(i.started_at)),
         ("finished", moment(i.finished_at)),
-        ("unknown keys", unknown),
+        ("left out", unknown),
         ("correlation id", i.correlation_id),
     )
     console.print(facts(pairs))

@@ -248,7 +248,7 @@ def render_import(console: Console, result: ImportResult) -> None:
         ("covers", f"{day(result.span.first)} to {day(result.span.last)}" if result.span.first else None),
         ("speed", f"{number(result.rows_per_second)} rows/s in {sum(result.seconds.values()):.1f} s"),
         ("unread", ", ".join(result.skipped_members[:5]) + (" ..." if len(result.skipped_members) > 5 else "")),
-        ("unknown keys", ", ".join(result.unknown_keys)),
+        ("left out", ", ".join(result.unknown_keys)),
         *(("warning", warning) for warning in result.warnings),
         *(("broken", f"{file.name}: {file.error}") for file in result.files if file.error),
     ]

@@ -24,7 +24,7 @@ class ArchiveSettings(BaseSettings):
         default=2_000, description="Longest name of a play; longer ones are quarantined."
     )
     archive_max_unknown_keys: Positive = Field(
-        default=100, description="Most different unknown keys that are counted by name."
+        default=100, description="Most different unknown keys and unreadable values that are counted by name."
     )
     archive_max_folder_depth: Positive = Field(
         default=32, description="Deepest folder in which a history file may lie."

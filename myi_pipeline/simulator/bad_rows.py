@@ -23,8 +23,8 @@ BAD_ROWS: tuple[BadRow, ...] = get_args(BadRow)
 
 _NOT_OBJECTS = ("42", '"a play"', "null", "[1, 2]", "true")
 _BAD_TIMES = ("yesterday", "2020-13-45T00:00:00Z", "2020-02-30T10:00:00Z", "20200101")
-_BAD_MS = (-1, "many", 1.5, [1], 10**15)
-_BAD_TYPES = (7, ["android"], {"os": "android"}, True)
+_BAD_MS = (-1, "many", True, [1], 10**15)
+_BAD_TYPES = (7.5, ["Song"], {"name": "Song"}, True)
 
 
 def bad_rows(wanted: Mapping[BadRow, int], *, long_text: int) -> list[tuple[BadRow, bytes]]:
@@ -63,7 +63,7 @@ def _row(reason: BadRow, number: int, long_text: int) -> bytes:
     elif reason == "bad_ms_played":
         row["ms_played"] = _BAD_MS[number % len(_BAD_MS)]
     elif reason == "bad_type":
-        row["platform"] = _BAD_TYPES[number % len(_BAD_TYPES)]
+        row |= {"spotify_track_uri": None, "master_metadata_track_name": _BAD_TYPES[number % len(_BAD_TYPES)]}
     elif reason == "text_too_long":
-        row["master_metadata_track_name"] = "x" * long_text
+        row |= {"spotify_track_uri": None, "master_metadata_track_name": "x" * long_text}
     return json.dumps(row).encode()

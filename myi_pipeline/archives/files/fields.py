@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from myi_pipeline.archives.files.json_rows import TooDeep
@@ -25,6 +25,11 @@ _TIMESTAMP: Final = re.compile(
 )
 
 
+_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
+# No number of a row is longer, and Python refuses to spell an integer of some thousand digits.
+_MAX_DIGITS: Final = 40
+
+
 def not_an_object(row: object) -> BadRow:
     """The error for a row that is no JSON object, or that was too deep to be read as one."""
     if isinstance(row, TooDeep):
@@ -33,9 +38,12 @@ def not_an_object(row: object) -> BadRow:
 
 
 def clean_text(value: object, *, key: str, max_chars: int) -> str | None:
-    """Text that Postgres can hold; "" and null are None. Raises BadRow for other types and for what is too long."""
+    """Text that Postgres can hold; "" and null are None, and a title that is a number ("1989") may come as one. Raises
+    BadRow for other types and for what is too long."""
     if value is None:
         return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if abs(value) < _MILLISECONDS_FROM else value
     if not isinstance(value, str):
         raise BadRow("bad_type", f"{key} must be text or null, not {type_name(value)}.")
     if len(value) > max_chars:
@@ -66,37 +74,56 @@ def parse_timestamp(value: object, *, key: str) -> datetime:
 
 
 def parse_ms_played(value: object, *, key: str) -> int | None:
-    """Whole milliseconds, or None where the source does not say. 1234.0 is whole; 1234.5 is not."""
+    """Whole milliseconds from any form of number, or None where the source does not say. Raises BadRow."""
     if type(value) is int and 0 <= value <= MAX_MS_PLAYED:
         return value
-    number = value
-    # Compared before it is converted: int(Decimal("1e999999")) would run for hours.
-    finite = isinstance(number, Decimal) and number.is_finite()
-    if isinstance(number, Decimal) and finite and 0 <= number <= MAX_MS_PLAYED and number % 1 == 0:
-        number = int(number)
-    if number is None:
+    if value is None:
         return None
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_MS_PLAYED:
-        raise BadRow("bad_ms_played", f"{key} must be a whole number of milliseconds from 0 to {MAX_MS_PLAYED:,}.")
-    return number
+    number = _number(value)
+    # Compared before it is converted: int(Decimal("1e999999")) would run for hours.
+    if number is None or not 0 <= number <= MAX_MS_PLAYED:
+        raise BadRow("bad_ms_played", f"{key} must be a number of milliseconds from 0 to {MAX_MS_PLAYED:,}.")
+    return round(number)
 
 
-def parse_offline_at(value: object, *, played_at: datetime) -> datetime | None:
+def parse_flag(value: object, *, key: str) -> bool | None:
+    """A truth value, also as text or as 0 and 1. Raises BadRow for anything else."""
+    if value is None or isinstance(value, bool):
+        return value
+    flag = _FLAGS.get(value.strip().casefold() if isinstance(value, str) else str(value)[:10])
+    if flag is None:
+        raise BadRow("bad_type", f"{key} must be true, false or null.")
+    return flag
+
+
+def parse_offline_at(value: object, *, key: str, played_at: datetime) -> datetime | None:
     """When an offline play began. 0 and implausible times (before 2006, a day or more after the play) are None."""
     if value is None or (type(value) is int and value == 0):
         return None
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise BadRow("bad_type", f"offline_timestamp must be a number or null, not {type_name(value)}.")
-    if (isinstance(value, Decimal) and not value.is_finite()) or not 0 < value < 10**15:
+    number = value if type(value) is int else _number(value)
+    if number is None:
+        raise BadRow("bad_type", f"{key} must be a number or null, not {type_name(value)}.")
+    if not 0 < number < 10**15:
         return None
     try:
-        if value >= _MILLISECONDS_FROM:
-            moment = _EPOCH + timedelta(milliseconds=int(value))
+        if number >= _MILLISECONDS_FROM:
+            moment = _EPOCH + timedelta(milliseconds=int(number))
         else:
-            moment = _EPOCH + timedelta(seconds=int(value))
+            moment = _EPOCH + timedelta(seconds=int(number))
     except OverflowError:
         return None
     return moment if EARLIEST <= moment <= played_at + ONE_DAY else None
+
+
+def _number(value: object) -> Decimal | None:
+    """The finite number that a value is, or that it spells."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str) or len(str(value)) > _MAX_DIGITS:
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def type_name(value: object) -> str:
@@ -111,7 +138,8 @@ _MAX_USERNAMES: Final = 100
 
 
 class Tally:
-    """`unknown_keys` counts rows by key, all keys beyond `max_keys` under OTHER; `account_hashes` are keyed hashes."""
+    """`unknown_keys` counts rows by key, all keys beyond `max_keys` under OTHER, values that cannot be read under
+    `KEY (unreadable)`; `account_hashes` are keyed hashes."""
 
     def __init__(self, *, hash_account: Callable[[str], bytes], max_keys: int) -> None:
         self.unknown_keys: Counter[str] = Counter()
@@ -127,6 +155,10 @@ class Tally:
             if name not in self.unknown_keys and len(self.unknown_keys) >= self._max_keys:
                 name = OTHER
             self.unknown_keys[name] += 1
+
+    def count_unreadable(self, key: str) -> None:
+        """Count one row whose value under a known key cannot be read, and does without."""
+        self.count_unknown([f"{key} (unreadable)"])
 
     def note_username(self, username: object) -> None:
         """Hash a user name that was not seen before; other types and empty text are dropped."""

@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote_plus
 
 from myi_pipeline.archives.files.fields import (
     Tally,
     clean_text,
     not_an_object,
+    parse_flag,
     parse_ms_played,
     parse_offline_at,
     parse_timestamp,
@@ -42,6 +43,7 @@ from myi_pipeline.catalogue.row_rules import (
     quarantined,
 )
 
+_T = TypeVar("_T")
 TRACK_KEYS: Final = (
     "spotify_track_uri",
     "master_metadata_track_name",
@@ -58,9 +60,10 @@ OTHER_CONTENT_KEYS: Final = (
     "audiobook_uri",
 )
 CONTEXT_KEYS: Final = ("platform", "conn_country", "reason_start", "reason_end")
+OFFLINE_KEY: Final = "offline_timestamp"
 FLAG_KEYS: Final = ("shuffle", "skipped", "offline", "incognito_mode")
 EXTENDED_KEYS: Final = PERSONAL_KEYS.union(
-    TRACK_KEYS, OTHER_CONTENT_KEYS, CONTEXT_KEYS, FLAG_KEYS, ("ts", "ms_played", "offline_timestamp")
+    TRACK_KEYS, OTHER_CONTENT_KEYS, CONTEXT_KEYS, FLAG_KEYS, ("ts", "ms_played", OFFLINE_KEY)
 )
 # What identifies the content of a row that names no track.
 _ALL_NAMES: Final = TRACK_KEYS + OTHER_CONTENT_KEYS
@@ -119,6 +122,14 @@ class RowReader:
     def _text(self, row: dict[str, object], key: str) -> str | None:
         return clean_text(row.get(key), key=key, max_chars=self._max_chars)
 
+    def _optional(self, read: Callable[..., _T | None], value: object, *, key: str, **rules: Any) -> _T | None:
+        """What `read` makes of a value that the play can do without: None, counted, where it cannot be read."""
+        try:
+            return read(value, key=key, **rules)
+        except BadRow:
+            self._tally.count_unreadable(key)
+            return None
+
 
 class ExtendedRows(RowReader):
     """Rows of endsong, Streaming_History_Audio and Streaming_History_Video files."""
@@ -156,28 +167,50 @@ class ExtendedRows(RowReader):
             and (offline is False or offline is True or offline is None)
             and (incognito is False or incognito is True or incognito is None)
         ):
-            raise BadRow("bad_type", f"{' / '.join(FLAG_KEYS)} must be true, false or null.")
-        offline_at = parse_offline_at(get("offline_timestamp"), played_at=played_at)
+            shuffle, skipped, offline, incognito = (self._optional(parse_flag, get(key), key=key) for key in FLAG_KEYS)
+        went_offline, offline_at = get(OFFLINE_KEY), None
+        if went_offline is not None:
+            offline_at = self._optional(parse_offline_at, went_offline, key=OFFLINE_KEY, played_at=played_at)
         return PlayRecord(
             index, played_at, content, ms_played, context, offline_at, shuffle, skipped, offline, incognito
         )
 
     def _content(self, row: dict[str, object], names: tuple[object, ...]) -> Content | None:
-        content = content_of(lambda key: self._text(row, key))
-        if len(self._contents) >= MAX_CACHED:
-            self._contents.clear()
-        self._contents[names] = content
+        unreadable: dict[str, BadRow] = {}
+
+        def text(key: str) -> str | None:
+            try:
+                return self._text(row, key)
+            except BadRow as bad:
+                unreadable[key] = bad
+                return None
+
+        content = content_of(text)
+        if unreadable and (content is None or content.uri is None):
+            # What is left of its names may be another's.
+            raise next(iter(unreadable.values()))
+        for key in unreadable:
+            self._tally.count_unreadable(key)
+        self._keep(self._contents, names, content)
         return content
 
     def _context(self, row: dict[str, object], words: tuple[object, ...]) -> Context | None:
-        platform, conn_country, reason_start, reason_end = (self._text(row, key) for key in CONTEXT_KEYS)
+        platform, conn_country, reason_start, reason_end = (
+            self._optional(clean_text, row.get(key), key=key, max_chars=self._max_chars) for key in CONTEXT_KEYS
+        )
         context = make_context(
             platform=platform, conn_country=conn_country, reason_start=reason_start, reason_end=reason_end
         )
-        if len(self._contexts) >= MAX_CACHED:
-            self._contexts.clear()
-        self._contexts[words] = context
+        self._keep(self._contexts, words, context)
         return context
+
+    def _keep(self, cache: dict[tuple[object, ...], _T], values: tuple[object, ...], made: _T) -> None:
+        # What cannot be read is counted in each row; and as keys, 1 and true are one.
+        if not all(value is None or (type(value) is str and len(value) <= self._max_chars) for value in values):
+            return
+        if len(cache) >= MAX_CACHED:
+            cache.clear()
+        cache[values] = made
 
 
 def content_of(text: Callable[[str], str | None]) -> Content | None:

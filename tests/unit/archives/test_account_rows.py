@@ -68,7 +68,7 @@ def test_a_row_that_only_says_that_its_names_are_unknown_is_a_play_of_unknown_co
         ({"endTime": "2005-05-17 08:09"}, "too_early"),
         ({"endTime": "2036-05-17 08:09"}, "in_the_future"),
         ({"msPlayed": -1}, "bad_ms_played"),
-        ({"trackName": 5}, "bad_type"),
+        ({"trackName": True}, "bad_type"),
         ({"episodeName": ["x"]}, "bad_type"),
         ({"artistName": "x" * 2_001}, "text_too_long"),
     ],
