@@ -33,6 +33,8 @@ from myi_pipeline.postgres.embedded.places import data_area
 from myi_pipeline.settings import Settings, load_settings
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
 
+# Measured is what people have: with it, every command would compile what it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 console = Console(width=110, highlight=False)
 
 

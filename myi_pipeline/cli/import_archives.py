@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -108,15 +108,14 @@ def import_command(
     """Import listening-history archives. Several JSON files are taken together as one archive."""
     session = open_session(as_json=as_json)
     outcome = _Outcome()
-    with warehouse(session) as opened:
+    at_hand = nullcontext(None) if dry_run or no_refresh else dbt_at_hand(session, is_sure=True)
+    with at_hand as dbt, warehouse(session) as opened:
         if not (create and dry_run):
             _need_user(session, opened, user, create=create)
-        # It starts while rows are read and loaded.
-        with dbt_at_hand(session, opened, is_wanted=not (dry_run or no_refresh)) as dbt:
-            for archive in archives_of(paths):
-                _import_one(session, opened, archive, user=user, dry_run=dry_run, yes=yes, outcome=outcome)
-            if outcome.results and not dry_run:
-                _follow_up(session, opened, user, dbt=dbt, outcome=outcome)
+        for archive in archives_of(paths):
+            _import_one(session, opened, archive, user=user, dry_run=dry_run, yes=yes, outcome=outcome)
+        if outcome.results and not dry_run:
+            _follow_up(session, opened, user, dbt=dbt, outcome=outcome)
     if not outcome.is_shown:
         session.output.result(_document(outcome), lambda console: _render(console, outcome))
     raise typer.Exit(outcome.exit_code)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from myi_pipeline.cli.output import number, plain
-from myi_pipeline.cli.refreshing import refresh, refresh_document, render_refresh, verify
+from myi_pipeline.cli.refreshing import dbt_at_hand, refresh, refresh_document, render_refresh, verify
 from myi_pipeline.cli.session import JsonOption, WrongUsage, open_session, warehouse
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def refresh_command(
         raise WrongUsage("--from must not lie after --to")
     session = open_session(as_json=as_json)
     marked = None
-    with warehouse(session) as opened:
+    with dbt_at_hand(session, is_sure=False) as dbt, warehouse(session) as opened:
         if user is not None:
             from myi_pipeline.marts.runs import mark_changed
             from myi_pipeline.people import manage_users
@@ -49,7 +49,7 @@ def refresh_command(
                 manage_users.get_user(connection, user_key=user)
             marked = mark_changed(opened, user_key=user, first_day=_day(first), last_day=_day(last))
             session.output.note(f"{number(marked)} days of {user} will be recomputed.")
-        result = refresh(session, opened, all_tests=all_tests)
+        result = refresh(session, opened, dbt=dbt, all_tests=all_tests)
     session.output.result(
         {**(refresh_document(result) or {}), "marked_days": marked}, lambda console: render_refresh(console, result)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -27,43 +27,40 @@ def refresh(
     session: Session,
     opened: Warehouse,
     *,
-    dbt: DbtProcess | None = None,
+    dbt: DbtProcess,
     all_tests: bool = False,
     run_tests: bool = True,
 ) -> RefreshResult:
-    """Brings the marts up to date; waits while another refresh runs. `dbt` is a process that was started before."""
-    from myi_pipeline.marts.dbt_runner import DbtProcess, project
+    """Brings the marts up to date; waits while another refresh runs. `dbt` is that of `dbt_at_hand`."""
+    from myi_pipeline.marts.dbt_runner import project
     from myi_pipeline.marts.refresh import refresh_marts
     from myi_pipeline.postgres.disk_space import disk_guard
 
     environment = environment_of_dbt(session, opened)
-    with (
-        nullcontext(dbt) if dbt else DbtProcess(warm=session.settings.dbt_socket) as process,
-        node_progress(session.output, "marts", len(project().relations)) as listener,
-    ):
+    with node_progress(session.output, "marts", len(project().relations)) as listener:
         return refresh_marts(
             opened,
-            dbt=process,
+            dbt=dbt,
             environment=environment,
             run_tests=run_tests,
             all_tests=all_tests,
             correlation_id=correlation_id(),
             on_node=listener,
-            on_work=lambda: process.start(environment),
+            on_work=lambda: dbt.start(environment),
             disk=disk_guard(session.settings),
         )
 
 
 @contextmanager
-def dbt_at_hand(session: Session, opened: Warehouse, *, is_wanted: bool) -> Iterator[DbtProcess | None]:
-    """A process of dbt that starts while something else is done, for `refresh` and `test_later`."""
-    if not is_wanted:
-        yield None
-        return
-    from myi_pipeline.marts.dbt_runner import DbtProcess
+def dbt_at_hand(session: Session, *, is_sure: bool) -> Iterator[DbtProcess]:
+    """A process of dbt for `refresh` and `test_later`, which starts while the warehouse is opened and other things are
+    done. Unless it `is_sure` that there will be work, a warm one is not woken."""
+    from myi_pipeline.marts.dbt_runner import DbtProcess, dbt_options
 
-    with DbtProcess(warm=session.settings.dbt_socket) as dbt:
-        dbt.start(environment_of_dbt(session, opened))
+    settings = session.settings
+    with DbtProcess(warm=settings.dbt_socket) as dbt:
+        if is_sure or not settings.dbt_socket.exists():
+            dbt.start(dbt_options(target=settings.dbt_target, logs=settings.dbt_logs))
         yield dbt
 
 

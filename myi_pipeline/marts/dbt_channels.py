@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -45,7 +44,7 @@ class Channel(Protocol):
 class ChildChannel:
     """A dbt of our own, which ends with us."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
         # What the child prints: a file, since nobody reads it unless dbt ends without an answer.
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115
         self._child = subprocess.Popen(
@@ -54,7 +53,8 @@ class ChildChannel:
             stdout=subprocess.PIPE,
             stderr=self._printed,
             encoding="utf-8",
-            env={**children_environment(), **environment},
+            # Whatever dbt needs to know comes with each command.
+            env=children_environment(),
             # Ctrl-C in a terminal reaches the whole group: the parent decides, and then ends its child.
             start_new_session=True,
         )
@@ -113,14 +113,23 @@ class WarmChannel:
         return None, "the warm process of dbt has ended"
 
 
-def connect_to_warm(path: Path) -> WarmChannel | None:
-    """None when there is none, when it serves another, or when it is of other code: each needs a dbt of its own."""
+def greet_warm(path: Path) -> socket.socket | None:
+    """Ask for the warm dbt, which starts if it has to; None when there is none. Does not wait for it."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with address_of(path) as address:
             connection.connect(address)
         connection.settimeout(_READY_TIMEOUT_S)
         connection.sendall((json.dumps({"code": code_fingerprint()}) + "\n").encode())
+    except OSError:
+        connection.close()
+        return None
+    return connection
+
+
+def await_warm(connection: socket.socket) -> WarmChannel | None:
+    """None when it serves another, or when it is of other code: each needs a dbt of its own."""
+    try:
         answers = connection.makefile("r", encoding="utf-8")
         hello: dict[str, Any] = json.loads(answers.readline() or "{}")
         if "ready" in hello:

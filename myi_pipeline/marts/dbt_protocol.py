@@ -10,8 +10,6 @@ from myi_pipeline.marts.parsed_project import fingerprint_of, manifest_fingerpri
 LIVE_TARGET, VERIFY_TARGET = "warehouse", "verify"
 # Where the parsed project is kept.
 KEPT = "MYI_DBT_KEPT"
-# A command's own part of the environment: the run that it belongs to.
-PER_RUN = ("MYI_MART_RUN_ID", "MYI_MART_REBUILD")
 
 
 def code_fingerprint() -> str:

@@ -11,6 +11,7 @@ import fcntl
 import json
 import logging
 import os
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from myi_pipeline.errors import Permanent, Transient
-from myi_pipeline.marts.dbt_channels import Channel, ChildChannel, connect_to_warm
-from myi_pipeline.marts.dbt_protocol import KEPT, LIVE_TARGET, PER_RUN
+from myi_pipeline.marts.dbt_channels import Channel, ChildChannel, WarmChannel, await_warm, greet_warm
+from myi_pipeline.marts.dbt_protocol import KEPT, LIVE_TARGET
 from myi_pipeline.marts.parsed_project import (
     MANIFEST,
     contents_of,
@@ -114,7 +115,8 @@ class DbtProcess:
         self._timeout_s = timeout_s
         self._warm = warm
         self._channel: Channel | None = None
-        self._environment: Mapping[str, str] = {}
+        # A warm process that start() has asked for, and nobody has heard of yet.
+        self._greeted: socket.socket | None = None
         # Whether start() has asked for something whose answer nobody has read yet.
         self._parsing = False
 
@@ -126,7 +128,11 @@ class DbtProcess:
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Start the process before there is a command for it: importing dbt and reading the project take 3 s of CPU,
-        and where nothing was parsed yet 12 s more. Does not wait for it."""
+        and where nothing was parsed yet 12 s more. Does not wait for it. dbt_options() will do as `environment`."""
+        if self._channel is None and self._greeted is None and self._may_be_warm(environment):
+            self._greeted = greet_warm(self._warm) if self._warm is not None else None
+        if self._greeted is not None:
+            return
         channel = self._open(environment)
         if not self._parsing:
             with contextlib.suppress(OSError):
@@ -174,6 +180,9 @@ class DbtProcess:
     def close(self) -> int | None:
         """End the process. Returns its exit code, None when there is none."""
         channel, self._channel, self._parsing = self._channel, None, False
+        greeted, self._greeted = self._greeted, None
+        if greeted is not None:
+            greeted.close()
         return None if channel is None else channel.close()
 
     def _ask(self, channel: Channel, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -182,15 +191,18 @@ class DbtProcess:
         channel.requests.flush()
 
     def _open(self, environment: Mapping[str, str]) -> Channel:
-        lasting = {name: value for name, value in environment.items() if name not in PER_RUN}
-        if lasting != self._environment:
+        may_be_warm = self._may_be_warm(environment)
+        if not may_be_warm and (self._greeted is not None or isinstance(self._channel, WarmChannel)):
             self.close()
         if self._channel is None:
-            self._environment = lasting
-            is_live = environment.get("DBT_TARGET") == LIVE_TARGET
-            warm = connect_to_warm(self._warm) if is_live and self._warm is not None else None
-            self._channel = warm or ChildChannel(lasting)
+            greeted, self._greeted = self._greeted, None
+            if greeted is None and may_be_warm and self._warm is not None:
+                greeted = greet_warm(self._warm)
+            self._channel = (await_warm(greeted) if greeted is not None else None) or ChildChannel()
         return self._channel
+
+    def _may_be_warm(self, environment: Mapping[str, str]) -> bool:
+        return self._warm is not None and environment.get("DBT_TARGET") == LIVE_TARGET
 
     @contextmanager
     def _limit(self, channel: Channel) -> Iterator[threading.Event]:
@@ -246,7 +258,7 @@ def dbt_environment(warehouse: Warehouse, *, target: Path, logs: Path) -> dict[s
         "PGTZ": "UTC",
     }
     # dbt's profile knows few of a URL's options; libpq takes all of them.
-    return values | _options(target=target, logs=logs) | libpq_options(parts)
+    return values | dbt_options(target=target, logs=logs) | libpq_options(parts)
 
 
 def developer_environment(warehouse: Warehouse, *, home: Path) -> dict[str, str]:
@@ -270,8 +282,8 @@ def developer_environment(warehouse: Warehouse, *, home: Path) -> dict[str, str]
     return {**kept, "DBT_LOG_PATH": str(folder / "logs"), "PGPASSFILE": str(passfile)}
 
 
-def _options(*, target: Path, logs: Path) -> dict[str, str]:
-    """dbt's command-line options, as variables."""
+def dbt_options(*, target: Path, logs: Path) -> dict[str, str]:
+    """dbt's command-line options, as variables: what it needs to read the project, without a warehouse."""
     folder = str(project_folder())
     return {
         "DBT_PROJECT_DIR": folder,
@@ -317,7 +329,7 @@ def _parse(kept: Path, timeout_s: float) -> Path:
     try:
         # The profile has defaults for commands that do not connect.
         with tempfile.TemporaryDirectory() as made, DbtProcess(timeout_s=timeout_s) as dbt:
-            environment = {**_options(target=Path(made), logs=Path(made)), KEPT: str(kept)}
+            environment = {**dbt_options(target=Path(made), logs=Path(made)), KEPT: str(kept)}
             parsed = dbt.invoke(["parse"], environment=environment)
     except DbtEnded as failure:
         raise Permanent(f"the dbt project cannot be parsed: {failure}") from None

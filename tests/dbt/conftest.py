@@ -1,4 +1,4 @@
-"""Marts for tests: one database and one warm dbt for the whole session (an invocation then costs 0.5 s, not 6 s).
+"""Marts for tests: one database and one process of dbt for the whole session.
 
 `marts` is empty at the start of every test; plays go into raw as a loader would put them there, through the ledger's
 triggers.
@@ -15,11 +15,10 @@ import psycopg
 import pytest
 
 from myi_pipeline.catalogue.plays import ContentKind, make_content
-from myi_pipeline.marts.dbt_runner import DbtRunner, dbt_environment, project
+from myi_pipeline.marts.dbt_runner import DbtProcess, DbtRunner, dbt_environment, project
 from myi_pipeline.marts.refresh import RefreshResult, refresh_marts
 from myi_pipeline.marts.verify import VerifyResult, verify_marts
 from myi_pipeline.postgres.connections import Role, Warehouse
-from tests.warm_dbt import WarmDbt
 
 EMPTY = """
 delete from app.users;
@@ -154,7 +153,7 @@ def marts_of_session(server_for: Callable[[str], Any], tmp_path_factory: pytest.
     try:
         warehouse = server.clone(name)
         environment = dbt_environment(warehouse, target=home / "target", logs=home / "logs")
-        with WarmDbt() as dbt:
+        with DbtProcess() as dbt:
             yield Marts(warehouse, dbt, environment)
     finally:
         server.drop(name)

@@ -27,14 +27,13 @@ from myi_pipeline.archives.import_history import import_history
 from myi_pipeline.errors import Transient
 from myi_pipeline.marts import refresh as refreshing
 from myi_pipeline.marts import runs
-from myi_pipeline.marts.dbt_main import end_with_parent
+from myi_pipeline.marts.dbt_main import Dbt, end_with_parent
 from myi_pipeline.marts.dbt_protocol import VERIFY_TARGET
-from myi_pipeline.marts.dbt_runner import DbtResult, OnNode
+from myi_pipeline.marts.dbt_runner import DbtNode, DbtResult, OnNode
 from myi_pipeline.marts.verify import verify_marts
 from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.postgres.sql_files import load_statements
 from tests.integration.archives.setups import hash_account
-from tests.warm_dbt import Invoker, parse_result, tell
 
 # How the statements end by which a run inherits what one before it has left.
 INHERITED = ("from ops.mart_run_days", "from ops.mart_run_contents", "from ops.mart_run_users")
@@ -98,10 +97,8 @@ class ForkedDbt:
     same of its parent.
     """
 
-    def __init__(
-        self, invoker: Invoker, order: Order, *, keep: int, parents: int, pass_by: Callable[[str], None]
-    ) -> None:
-        self.invoker, self.order, self.keep, self.parents, self.pass_by = invoker, order, keep, parents, pass_by
+    def __init__(self, own: Dbt, order: Order, *, keep: int, parents: int, pass_by: Callable[[str], None]) -> None:
+        self.own, self.order, self.keep, self.parents, self.pass_by = own, order, keep, parents, pass_by
         self.pid = 0
 
     def invoke(
@@ -115,20 +112,16 @@ class ForkedDbt:
         with os.fdopen(answers) as lines:
             for line in lines:
                 message = json.loads(line)
-                if "result" in message:
+                if "success" in message:
                     os.waitpid(self.pid, 0)
-                    return parse_result(message["result"])
-                tell(self._passing(on_node), message)
+                    nodes = tuple(DbtNode(**node) for node in message["nodes"])
+                    return DbtResult(message["success"], nodes, message["error"])
+                if "started" in message:
+                    self.pass_by(f"started {message['started']}")
+                elif "finished" in message:
+                    self.pass_by(f"{message['finished']['status']} {message['finished']['name']}")
         os.waitpid(self.pid, 0)
         raise Transient("dbt ended without an answer")
-
-    def _passing(self, on_node: OnNode | None) -> OnNode:
-        def passing(name: str, status: str) -> None:
-            self.pass_by(f"{status} {name}")
-            if on_node is not None:
-                on_node(name, status)
-
-        return passing
 
     def _be_dbt(self, arguments: Sequence[str], environment: Mapping[str, str], said: int, answers: int) -> None:
         os.close(answers)
@@ -140,19 +133,19 @@ class ForkedDbt:
             environment = {**environment, "PGOPTIONS": "-c myi.orphan=1"}
         if self.order.victim == "dbt" and self.order.kill_after_s is not None:
             signal.setitimer(signal.ITIMER_REAL, self.order.kill_after_s)
-        answer = _writer(said)
+        write, keep = _writer(said), _writer(self.keep)
 
-        def report(message: Mapping[str, Any]) -> None:
+        def answer(**message: Any) -> None:
+            if "success" in message:
+                keep({"result": message})
             # Whoever asked may be dead: an orphan goes on all the same.
             with suppress(BrokenPipeError):
-                answer(message)
-            if (message.get("event"), message.get("name")) == ("NodeStart", self.order.hold_at):
+                write(message)
+            if self.order.hold_at is not None and message.get("started") == self.order.hold_at:
                 while not Path(self.order.hold_file).exists():
                     time.sleep(0.02)
 
-        answered = self.invoker.invoke(arguments, environment=environment, report=report)
-        _writer(self.keep)({"result": answered})
-        report({"result": answered})
+        self.own.invoke(arguments, environment, answer)
         os._exit(0)
 
 
@@ -174,9 +167,9 @@ def _writer(descriptor: int) -> Tell:
 class Parent:
     """The process that refreshes: watched, and killed at its label."""
 
-    def __init__(self, world: World, order: Order, invoker: Invoker, *, said: int, keep: int) -> None:
+    def __init__(self, world: World, order: Order, own: Dbt, *, said: int, keep: int) -> None:
         self.world, self.order, self.say = world, order, _writer(said)
-        self.dbt = ForkedDbt(invoker, order, keep=keep, parents=said, pass_by=self.pass_by)
+        self.dbt = ForkedDbt(own, order, keep=keep, parents=said, pass_by=self.pass_by)
 
     def pass_by(self, label: str) -> None:
         self.say({"label": label})
@@ -252,7 +245,7 @@ class Refresher:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.invoker = Invoker()
+        self.dbt = Dbt()
         self.orphan: int | None = None
         beside = {
             **world.environment,
@@ -260,9 +253,12 @@ class Refresher:
             "DBT_TARGET_PATH": str(Path(world.environment["DBT_TARGET_PATH"]).with_name("verify")),
         }
         for given in (world.environment, beside):
-            listed = self.invoker.invoke(["list"], environment=given, report=lambda _: None)
-            if not listed["success"]:
-                raise SystemExit(f"dbt cannot read the project: {listed['error']}")
+            self.dbt.invoke(["parse"], given, self._need)
+
+    @staticmethod
+    def _need(**message: Any) -> None:
+        if not message.get("success", True):
+            raise SystemExit(f"dbt cannot read the project: {message['error']}")
 
     def supervise(self, order: Order) -> Outcome:
         started = time.monotonic()
@@ -294,7 +290,7 @@ class Refresher:
 
     def _be_parent(self, order: Order, said: int, keep: int) -> None:
         try:
-            parent = Parent(self.world, order, self.invoker, said=said, keep=keep)
+            parent = Parent(self.world, order, self.dbt, said=said, keep=keep)
             parent.say({"returned": parent.carry_out()})
         except BaseException:
             sys.excepthook(*sys.exc_info())

@@ -17,13 +17,12 @@ import httpx
 
 from myi_pipeline.archives.import_history import import_history
 from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
-from myi_pipeline.marts.dbt_runner import dbt_environment
+from myi_pipeline.marts.dbt_runner import DbtProcess, dbt_environment
 from myi_pipeline.marts.refresh import refresh_marts
 from myi_pipeline.people import manage_access, manage_users
 from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.settings import Settings
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
-from tests.warm_dbt import WarmDbt
 
 ZONES = {"ada": "Europe/Berlin", "bob": "America/New_York"}
 PLAYS = {"ada": 4_000, "bob": 300}
@@ -114,7 +113,7 @@ def fill(warehouse: Warehouse, settings: Settings, folder: Path) -> Filled:
             hash_account=account_hasher(settings),
         )
     environment = dbt_environment(warehouse, target=folder / "target", logs=folder / "logs")
-    with WarmDbt() as dbt:
+    with DbtProcess() as dbt:
         result = refresh_marts(warehouse, dbt=dbt, environment=environment, run_tests=False)
     assert result.is_good, result.error
     with warehouse.connect(Role.DBT) as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -30,19 +31,24 @@ class dbtRunner:
 """
 
 
-def make_dbt(tmp_path: Path) -> dict[str, str]:
-    """The environment of a process that finds the made-up dbt."""
+def make_dbt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a command; every process of dbt finds the made-up one."""
     for package in ("cli", "contracts/graph"):
         (tmp_path / "dbt" / package).mkdir(parents=True)
     (tmp_path / "dbt" / "__init__.py").touch()
     (tmp_path / "dbt/cli/main.py").write_text(MADE_UP_DBT)
     (tmp_path / "dbt/contracts/graph/manifest.py").write_text("class Manifest: ...\n")
-    return {"PYTHONPATH": str(tmp_path), "DBT_TARGET_PATH": str(tmp_path)}
+    for module in ("dbt_channels", "warm_dbt"):
+        monkeypatch.setattr(
+            f"myi_pipeline.marts.{module}.children_environment",
+            lambda: dict(os.environ) | {"PYTHONPATH": str(tmp_path)},
+        )
+    return {"DBT_TARGET_PATH": str(tmp_path)}
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return make_dbt(tmp_path)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    return make_dbt(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(

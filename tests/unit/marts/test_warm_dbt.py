@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from myi_pipeline.marts.dbt_channels import MODULE, connect_to_warm
+from myi_pipeline.marts.dbt_channels import MODULE, await_warm, greet_warm
 from myi_pipeline.marts.dbt_protocol import LIVE_TARGET
 from myi_pipeline.marts.dbt_runner import DbtEnded, DbtProcess
 from myi_pipeline.marts.warm_dbt import warm_dbt
@@ -22,12 +22,7 @@ TELLS = "open(os.environ['NOTE'], 'a').write(str(os.getpid()) + ' ')"
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Also what the keeper's child inherits, as `myi up` has what leads to dbt."""
-    given = make_dbt(tmp_path) | {"DBT_TARGET": LIVE_TARGET, "NOTE": str(tmp_path / "note")}
-    monkeypatch.setattr(
-        "myi_pipeline.marts.warm_dbt.children_environment", lambda: dict(os.environ) | {"PYTHONPATH": str(tmp_path)}
-    )
-    return given
+    return make_dbt(tmp_path, monkeypatch) | {"DBT_TARGET": LIVE_TARGET, "NOTE": str(tmp_path / "note")}
 
 
 @pytest.fixture
@@ -148,7 +143,9 @@ def test_one_that_cannot_start_turns_its_clients_away(
     (tmp_path / "dbt/cli/main.py").write_text("raise SystemExit(3)")
     with warm_dbt(socket_path):
         started = time.monotonic()
-        assert connect_to_warm(socket_path) is None
+        greeted = greet_warm(socket_path)
+        assert greeted is not None
+        assert await_warm(greeted) is None
         assert time.monotonic() - started < 30
 
 
@@ -157,7 +154,7 @@ def test_nobody_listens_where_a_keeper_was_killed(environment: dict[str, str], s
         left_behind = socket_path.with_name("kept")
         os.link(socket_path, left_behind)
     left_behind.rename(socket_path)
-    assert connect_to_warm(socket_path) is None
+    assert greet_warm(socket_path) is None
     ask(socket_path, environment)
     with warm_dbt(socket_path, idle_s=60):
         ask(socket_path, environment)
