@@ -1,10 +1,10 @@
 {#
   Post-hook of every mart, in the transaction that makes it, so that no reader ever meets it open: who may read it, and
-  for a mart with user_id which rows. A table that dbt swaps loses both, one whose slices change keeps them; each part
-  that is there is left alone, because changing one waits for every reader.
+  for a mart with user_id which rows. A table that dbt swaps loses both; each part that is there is left alone, because
+  changing one waits for every reader.
 #}
 {% macro secure_mart() -%}
-{%- if execute and is_live() and not is_incremental() -%}
+{%- if execute and is_live() -%}
 {%- set api = adapter.quote(env_var('MYI_DBT_API_ROLE')) -%}
 {%- set analyst = adapter.quote(env_var('MYI_DBT_ANALYST_ROLE')) -%}
 do $secure$

@@ -23,12 +23,22 @@ def play_records(page: RecentlyPlayedPage, *, now: datetime) -> list[PlayRecord 
     return sorted(results, key=lambda result: result.row_index)
 
 
+# A date without punctuation has eight digits.
+_SINCE_1970 = re.compile(r"[0-9]{9,13}(\.[0-9]{1,6})?")
+# As seconds the year 5138, as milliseconds 1973.
+_MILLISECONDS_FROM = 100_000_000_000
+
+
 def parse_played_at(text: str) -> datetime | None:
-    """An aware UTC time, to the millisecond as Spotify gives it; None if the text is not a time."""
+    """An aware UTC time, to the millisecond as Spotify gives it; None if the text is not a time. One without a zone is
+    UTC, as Spotify's are; a number counts seconds or milliseconds since 1970."""
     try:
+        if _SINCE_1970.fullmatch(text):
+            number = float(text)
+            return datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS_FROM else number, UTC)
         moment = datetime.fromisoformat(text) if len(text) < 60 else None
-        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
+        return moment if moment is None else (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError, OSError):
         return None
 
 

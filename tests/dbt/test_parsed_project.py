@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from myi_pipeline.isolation import children_environment
-from myi_pipeline.marts.dbt_runner import _options
+from myi_pipeline.marts.dbt_runner import dbt_options
 from myi_pipeline.marts.parsed_project import MANIFEST, PACKED, contents_of, load_parsed
 
 OTHER_WORLD = {
@@ -43,7 +43,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     found = []
     for world in ({}, OTHER_WORLD):
         home = tmp_path_factory.mktemp("home")
-        environment = children_environment() | _options(target=home / "dbt/target", logs=home / "dbt/logs") | world
+        environment = children_environment() | dbt_options(target=home / "dbt/target", logs=home / "dbt/logs") | world
         subprocess.run([sys.executable, "-c", PARSE, str(home)], env=environment, check=True, stdout=subprocess.DEVNULL)
         found.append(home / "parsed")
     return found[0], found[1]

@@ -182,9 +182,14 @@ def test_dbt_that_is_killed_is_a_failed_run_and_the_next_repeats_it(marts: Any) 
     user, song = a_user_with_plays(marts)
     marts.add_play(user, "2024-03-04 10:00Z", song)
 
+    def dbts() -> set[psutil.Process]:
+        return {each for each in psutil.Process().children() if "myi_pipeline.marts.dbt_main" in each.cmdline()}
+
+    of_other_tests = dbts()
+
     def kill(name: str, status: str) -> None:
         if name == "fct_plays_stored" and status == "started":
-            (child,) = (each for each in psutil.Process().children() if "myi_pipeline.marts.dbt_main" in each.cmdline())
+            (child,) = dbts() - of_other_tests
             child.kill()
 
     with DbtProcess() as dbt:

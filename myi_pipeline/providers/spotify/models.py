@@ -182,7 +182,7 @@ class PlayItem(_Lenient):
     required = frozenset({"track", "played_at"})
 
     track: Track
-    played_at: str
+    played_at: Text
     context: PlayContext | None = None
 
 

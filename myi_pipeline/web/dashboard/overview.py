@@ -13,7 +13,7 @@ from myi_pipeline.web.dashboard.charts import calendar_of, clock_of, every_month
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.clock import clock
-from myi_pipeline.web.reads.coverage import evident_gaps, find_login
+from myi_pipeline.web.reads.coverage import evident_gaps, find_login, is_being_counted
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.spans import FIRST_DAY, Period, period_start, today_in
 from myi_pipeline.web.reads.streaks import streak_marks
@@ -56,5 +56,13 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "gaps": await evident_gaps(marts),
         }
 
-    is_connected = login is not None and login.status == "active"
-    return await show_marts(request, person, site, "overview.html", build, today=today, is_connected=is_connected)
+    return await show_marts(
+        request,
+        person,
+        site,
+        "overview.html",
+        build,
+        today=today,
+        is_connected=login is not None and login.status == "active",
+        is_being_counted=await is_being_counted(site.pools, person.user_id),
+    )

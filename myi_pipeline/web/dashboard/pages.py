@@ -86,7 +86,7 @@ async def show_marts(
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         found = None
     if found is None:
-        return show(request, person, "welcome.html")
+        return show(request, person, "welcome.html", values)
     return show(request, person, template, {**values, **found})
 
 

@@ -59,6 +59,16 @@ async def covered_spans(marts: Marts) -> list[CoveredSpanRow]:
     return await marts.fetch(CoveredSpanRow, load_sql("covered_spans"))
 
 
+# A day or two is what a poll brings, all the time; more is an archive.
+_MANY_DAYS = 8
+
+
+async def is_being_counted(pools: Pools, user_id: int) -> bool:
+    """Whether an archive's plays are still on their way to the marts. Raises DatabaseGone."""
+    found = await pools.ask_access(load_sql("access/days_to_count"), {"user_id": user_id, "at_most": _MANY_DAYS})
+    return found is not None and found[0] == _MANY_DAYS
+
+
 async def find_login(pools: Pools, user_id: int) -> LoginRow | None:
     """None for a user who only uploads. Raises DatabaseGone."""
     found = await pools.ask_access(load_sql("access/show_login"), {"user_id": user_id})

@@ -299,6 +299,25 @@ def test_the_form_hands_an_archive_in_and_the_page_accounts_for_it(
     assert dora.sql("select count(*) > 100 from raw.listening_events where user_id = %s") == [(True,)]
 
 
+WAITING = (
+    "insert into ops.changed_days (user_id, utc_day) select %s, date '2024-01-01' + n from generate_series(1, {}) as n"
+)
+
+
+def test_the_overview_says_that_an_archive_is_being_counted_and_grows_by_itself(dora: Dora, browser: Browser) -> None:
+    def is_counting(text: str) -> bool:
+        return "Your plays are being counted" in text and 'http-equiv="refresh"' in text
+
+    # What polls bring all the time is not worth a word.
+    dora.sql(WAITING.format(7))
+    assert not is_counting(dora.page("/").answer.text)
+    dora.sql(WAITING.format(1))
+    assert is_counting(dora.page("/").answer.text)
+    assert not is_counting(browser.page("/").answer.text)
+    dora.sql("delete from ops.changed_days where user_id = %s")
+    assert not is_counting(dora.page("/").answer.text)
+
+
 @pytest.mark.parametrize("path", ["/imports/0", "/imports/x", "/imports/99999999999999999999", "/imports/1%00"])
 def test_what_can_be_no_import_is_none(browser: Browser, path: str) -> None:
     assert browser.get(path).status_code == 404

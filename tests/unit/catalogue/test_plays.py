@@ -70,11 +70,12 @@ def test_one_bad_item_does_not_cost_the_others_and_keeps_its_place() -> None:
     ("played_at", "reason"),
     [
         ("yesterday", "bad_timestamp"),
-        ("2026-03-01T12:00:00", "bad_timestamp"),
         ("2026-02-30T12:00:00Z", "bad_timestamp"),
         ("2005-12-31T23:59:59Z", "too_early"),
         ("2026-03-03T09:00:00Z", "in_the_future"),
-        (12, "bad_item"),
+        (12, "bad_timestamp"),
+        ("17723664005001234", "bad_timestamp"),
+        ({}, "bad_item"),
         (None, "bad_item"),
     ],
 )
@@ -86,10 +87,26 @@ def test_a_time_that_cannot_be_is_quarantined(played_at: object, reason: str) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "microsecond"), [("2026-03-01T12:00:00Z", 0), ("2026-03-01T13:00:00.5+01:00", 500_000)]
+    ("text", "microsecond"),
+    [
+        ("2026-03-01T12:00:00Z", 0),
+        ("2026-03-01T13:00:00.5+01:00", 500_000),
+        ("2026-03-01T12:00:00", 0),
+        ("2026-03-01 12:00:00.5", 500_000),
+        ("1772366400", 0),
+        ("1772366400500", 500_000),
+        ("1772366400.5", 500_000),
+    ],
 )
 def test_times_are_utc_to_the_millisecond(text: str, microsecond: int) -> None:
     assert parse_played_at(text) == datetime(2026, 3, 1, 12, 0, 0, microsecond, tzinfo=UTC)
+    assert isinstance(one(item(text)), PlayRecord)
+
+
+def test_a_time_that_comes_as_a_number_is_one() -> None:
+    record = one(item(1_772_366_400_500))
+    assert isinstance(record, PlayRecord)
+    assert record.played_at == datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("bad", ["a\x00b", "a\ud800b"])
