@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from myi_pipeline.postgres.connections import Role
 
 
@@ -68,6 +70,7 @@ def damaged(marts: Any, damage: str) -> Iterator[None]:
         marts.sql("drop table intermediate.kept", role=Role.DBT)
 
 
+@pytest.mark.long
 def test_broken_marts_are_found_out(marts: Any) -> None:
     a_small_setup(marts)
     marts.refreshed()

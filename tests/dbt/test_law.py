@@ -159,6 +159,7 @@ def test_incremental_marts_equal_a_rebuild_after_long_histories(marts: Any, seed
     assert plays_with_two_events_of_an_archive(marts) == 0
 
 
+@pytest.mark.long
 def test_broken_a_ledger_that_forgets_is_found_out(marts: Any) -> None:
     """The property is able to fail: with an import that reached no ledger, some mart differs."""
     live(marts, 1, refreshes=1).import_archive()

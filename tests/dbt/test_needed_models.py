@@ -95,6 +95,7 @@ def test_what_is_left_out_would_have_changed_nothing_in_long_histories(marts: An
     assert marts.verify().is_good
 
 
+@pytest.mark.long
 def test_broken_a_choice_that_is_too_small_is_found_out(marts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both by what the models left out would have changed, and by the law that incremental marts equal a rebuild."""
     too_few = {**rules.FOLLOWS_FROM, "touched_years": frozenset[str](), "run_contents": frozenset[str]()}

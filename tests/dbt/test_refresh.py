@@ -156,7 +156,13 @@ def test_a_subset_of_the_models_closes_nothing(marts: Any) -> None:
     assert marts.verify().is_good
 
 
-@pytest.mark.parametrize("inherits", [True, False], ids=["inherited keys", "broken: keys belong to their run"])
+@pytest.mark.parametrize(
+    "inherits",
+    [
+        pytest.param(True, id="inherited keys"),
+        pytest.param(False, id="broken: keys belong to their run", marks=pytest.mark.long),
+    ],
+)
 def test_keys_of_rows_that_are_gone_survive_a_crash_between_models(marts: Any, inherits: bool) -> None:
     """The play goes from fct_plays, then the run dies: nothing but the collected keys knows which rows counted it."""
     a_user_with_plays(marts)

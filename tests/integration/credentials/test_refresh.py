@@ -386,6 +386,9 @@ def test_killed_anywhere_in_many_refreshes_every_login_survives(
     assert _kill_refreshes(two_signed_in, tmp_path, kills=login_kills) == login_kills
 
 
-def test_a_token_used_before_its_successor_is_committed_loses_logins(two_signed_in: Setup, tmp_path: Path) -> None:
+@pytest.mark.long
+def test_broken_a_token_used_before_its_successor_is_committed_loses_logins(
+    two_signed_in: Setup, tmp_path: Path
+) -> None:
     """The property can fail: this is what the order of commit and use is for."""
     assert _kill_refreshes(two_signed_in, tmp_path, kills=80, is_broken=True) < 80
