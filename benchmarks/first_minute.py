@@ -27,6 +27,7 @@ from pathlib import Path
 
 from benchmarks.homes import ZONE, new_home
 from benchmarks.setups import console, make_archive, median, print_machine, print_table
+from myi_pipeline.marts.parse_ahead import main as parse_ahead
 
 SMALL, LARGE = 16_000, 200_000
 AIMS_S = {
@@ -98,6 +99,8 @@ def main() -> None:
     parser.add_argument("--maloja", action="store_true", help="import the small archive into Maloja as well")
     given = parser.parse_args()
     print_machine()
+    # As a wheel brings it.
+    parse_ahead()
     folder = Path(tempfile.mkdtemp(prefix="myi-bench-"))
     folder.chmod(0o711)
     found: dict[str, list[float]] = defaultdict(list)
