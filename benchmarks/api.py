@@ -45,7 +45,7 @@ PLAYS_OF_A_USER = 1_000_000
 CONNECTIONS = 8
 MAY_MONTHS_MS = 40.0
 ROUNDS_OF_MONTHS = 30
-# FastAPI routes every request and finds out who asks: half a millisecond to one, which the bare application does not do.
+# FastAPI routes every request and finds out who asks: half a millisecond to one that the bare application saves.
 LEAST_OF_BARE, MOST_BY_SIZE, MOST_BESIDE_IMPORT = 0.2, 1.2, 4.0
 # Spotify's own lists come by polling: a hundred days of them.
 RANKS = """
