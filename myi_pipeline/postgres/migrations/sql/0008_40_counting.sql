@@ -8,6 +8,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
         limit at_most
     ) as waiting
 $$;
-comment on function ops.days_to_count(int, int) is 'Days of a user that changed within the hour and that no mart run has taken in yet; no more than at_most.';
+comment on function ops.days_to_count(int, int) is
+    'Days of a user that changed within the hour and that no mart run has taken in yet; no more than at_most.';
 revoke all on function ops.days_to_count(int, int) from public;
 grant execute on function ops.days_to_count(int, int) to {app};
