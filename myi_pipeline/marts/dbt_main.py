@@ -16,13 +16,14 @@ import gc
 import json
 import os
 import queue
-import resource
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+import psutil
 
 from myi_pipeline.marts.dbt_protocol import KEPT, LIVE_TARGET, code_fingerprint
 from myi_pipeline.marts.parsed_project import (
@@ -257,9 +258,8 @@ def _serve_client(client: socket.socket, dbt: Dbt, code: str, serving: threading
         answer(ready=os.getpid())
         for command in _commands(lines, is_idle):
             dbt.invoke(command["arguments"], command["environment"], answer_of_command)
-    # In bytes on macOS, in KiB elsewhere.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    if peak > _LARGEST_BYTES:
+    # What it holds now. The peak that the system accounts begins with what the parent held when this one was started.
+    if psutil.Process().memory_info().rss > _LARGEST_BYTES:
         os._exit(0)
     serving.release()
 

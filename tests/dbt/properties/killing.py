@@ -186,8 +186,7 @@ class Bench:
         for order in orders:
             before, ledger = self.last_run(), self.ledger()
             outcome = self.refresher.run(order)
-            result = outcome.result or {}
-            hits += outcome.was_killed or result.get("error") == "dbt ended without an answer"
+            hits += outcome.was_hit
             if not outcome.was_killed and outcome.code != 0:
                 trouble.append(f"{order} ended with {outcome.code}")
             with self.quiet():

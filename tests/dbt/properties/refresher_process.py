@@ -86,6 +86,11 @@ class Outcome:
     def was_killed(self) -> bool:
         return self.code < 0
 
+    @property
+    def was_hit(self) -> bool:
+        """Whether the kill reached the refresher or its dbt before they were done."""
+        return self.was_killed or (self.result or {}).get("error") == "dbt ended without an answer"
+
 
 Tell = Callable[[Mapping[str, Any]], None]
 

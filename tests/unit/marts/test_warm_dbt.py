@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from myi_pipeline.marts.dbt_channels import MODULE, await_warm, greet_warm
+from myi_pipeline.marts.dbt_main import _LARGEST_BYTES
 from myi_pipeline.marts.dbt_protocol import LIVE_TARGET
 from myi_pipeline.marts.dbt_runner import DbtEnded, DbtProcess
 from myi_pipeline.marts.warm_dbt import warm_dbt
@@ -68,6 +69,16 @@ def test_one_process_serves_one_refresh_after_another(environment: dict[str, str
     ask(socket_path, environment, "assert 'MYI_MART_RUN_ID' not in os.environ")
     assert len(set(served_by(environment))) == 1
     assert served_by(environment)[0] != os.getpid()
+
+
+@pytest.mark.usefixtures("kept")
+def test_what_its_parent_holds_is_not_its_own_size(environment: dict[str, str], socket_path: Path) -> None:
+    """The peak that the system accounts to a process begins with its parent's: each refresh would start dbt anew."""
+    held = b"1" * (_LARGEST_BYTES + 1)
+    ask(socket_path, environment)
+    del held
+    ask(socket_path, environment)
+    assert len(set(served_by(environment))) == 1
 
 
 @pytest.mark.usefixtures("kept")
