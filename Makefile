@@ -15,15 +15,16 @@ BENCHMARKS ?= first_minute refresh_command import_speed import_memory refresh_gr
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo wheel parsed test test-e2e check unit coverage test-long test-long-broken test-long-part pictures lint lint-style lint-types \
+.PHONY: help demo wheel parsed test test-properties test-e2e check unit coverage test-long test-long-broken test-long-part pictures lint lint-style lint-types \
 	lint-imports lint-sql format bench constraints clean
 
 help:
 	@echo "make demo         a made-up listening history, from archive to answers (DEMO='--keep' leaves the pages running)"
 	@echo "make wheel        the wheel, with the dbt project parsed ahead, into dist/"
 	@echo "make check        linters, types, import rules and unit tests: a minute, for every commit"
-	@echo "make test         linters, types, import rules, and every test but the long ones"
+	@echo "make test         linters, types, import rules, and every test but the properties and the long ones"
 	@echo "make coverage     what make test runs, and that it reaches 85 % of the lines"
+	@echo "make test-properties  laws on random input, kills included: minutes"
 	@echo "make test-long    the long tests with their full counts"
 	@echo "make test-long-broken  those of them that must find a broken variant out"
 	@echo "make unit         only the unit tests"
@@ -84,7 +85,11 @@ parsed: $(VENV)/.installed-dev
 
 # In their own order: xdist's puts modules of few tests last, and the longest ones are among those.
 test: lint parsed
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not long" --durations=20 $(COVERAGE)
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not long and not property" --durations=20 $(COVERAGE)
+
+# Laws on random input, kills included, with counts that take some minutes.
+test-properties: parsed
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m "property and not long" tests/dbt tests/integration $(COVERAGE)
 
 # Counting lines makes the same tests take half as long again.
 coverage:

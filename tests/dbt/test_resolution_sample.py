@@ -12,6 +12,8 @@ from benchmarks.resolution_truth import ListenerYear, listener_specs, listener_y
 from myi_pipeline.operations import checks
 from myi_pipeline.postgres.connections import Role
 
+pytestmark = pytest.mark.property
+
 DAYS = 30
 
 

@@ -69,6 +69,8 @@ def test_a_second_demo_finds_what_the_first_one_left_and_ends_as_well(environmen
     assert "myi up" in again.stdout
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_the_demo_leaves_a_user_alone_that_it_did_not_make(environment_for_tests: dict[str, str]) -> None:
     made = subprocess.run(
         [*COMMAND, "user", "add", "demo"], env=environment_for_tests, capture_output=True, timeout=60, check=False

@@ -18,6 +18,8 @@ from myi_pipeline.simulator import expected_marts
 from tests.dbt.properties.random_history import History
 from tests.dbt.properties.truth_in_marts import differences
 
+pytestmark = pytest.mark.property
+
 MODELS = [relation.partition(".")[2] for relation in project().relations if not relation.startswith("staging.")]
 GOOD = ("completed", "nothing")
 

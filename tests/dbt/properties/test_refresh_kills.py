@@ -22,6 +22,8 @@ from tests.integration.archives.conftest import Archives
 from tests.integration.archives.conftest import archives as archives
 from tests.integration.archives.setups import Setup
 
+pytestmark = pytest.mark.property
+
 # Where a crash has something of its own to leave behind; `started` and `success` are dbt's words for a model.
 NAMED = (
     "open_run 3", "open_run done", "opened", "started int_plays__matched", "success fct_plays_stored",

@@ -6,6 +6,8 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from myi_pipeline.operations import checks
 from tests.integration.archives.setups import (
     Setup,
@@ -16,6 +18,8 @@ from tests.integration.archives.setups import (
     write_files,
     write_rows,
 )
+
+pytestmark = pytest.mark.property
 
 ARCHIVES = "ABC"
 

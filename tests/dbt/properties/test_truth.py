@@ -22,6 +22,8 @@ from tests.dbt.properties.truth_in_marts import differences
 from tests.integration.archives.conftest import SPEC
 from tests.integration.archives.setups import Setup
 
+pytestmark = pytest.mark.property
+
 # An hour, an hour on other days, half an hour (Lord Howe), and no hour are lost and won; one is a day ahead of all.
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Kiritimati")
 # Through both changes of the clock and the turn of an ISO year.

@@ -23,6 +23,8 @@ from tests.integration.archives.conftest import Archives
 from tests.integration.archives.importer_process import Order, Outcome
 from tests.integration.archives.setups import CONTENTS, EVENTS, SPANS, STAGING, Setup
 
+pytestmark = pytest.mark.property
+
 REPOSITORY = Path(__file__).parents[3]
 UNHEARD = """
 select user_id, (played_at at time zone 'UTC')::date from raw.listening_events

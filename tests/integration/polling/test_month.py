@@ -26,6 +26,8 @@ from myi_pipeline.simulator.live import (
 )
 from myi_pipeline.simulator.live.clock import from_ms
 
+pytestmark = pytest.mark.property
+
 LISTENERS, DAYS = 10, 0.5
 
 
