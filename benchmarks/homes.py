@@ -82,7 +82,11 @@ class Home:
                 raise
         seconds = time.perf_counter() - began
         if command.returncode:
-            raise SystemExit(f"myi {' '.join(map(str, arguments))} failed: {errors[-2000:]}")
+            killed = self._group.killed() if self._group else 0
+            raise SystemExit(
+                f"myi {' '.join(map(str, arguments))} ended with {command.returncode}"
+                f" ({killed} processes killed for want of memory):\n{printed[-2000:]}\n{errors[-2000:]}"
+            )
         return seconds, printed
 
     def seconds(self, *arguments: str | Path, timeout_s: float = 600) -> float:
