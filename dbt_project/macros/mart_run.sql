@@ -30,7 +30,8 @@
   Pre-hook of every model, in the transaction that writes it: a run that another has replaced writes nothing. The
   settings last as long as the transaction. Whatever the marts lose in a crash of the server, the closing that follows
   loses too, so they need not wait for the disk; compiling queries costs more than it brings at 190 partitions. A
-  statement whose dbt was killed ends soon: the next run waits for it at the fence.
+  statement whose dbt was killed ends soon: the next run waits for it at the fence. The embedded server says how much
+  memory a step may take on this machine; another one is taken to be larger.
 #}
 {% macro check_fence() -%}
     {%- if execute -%}
@@ -39,8 +40,15 @@
             set_config('synchronous_commit', 'off', true),
             set_config('jit', 'off', true),
             set_config('client_connection_check_interval', '2s', true),
-            set_config('work_mem', '128MB', true),
-            set_config('maintenance_work_mem', '256MB', true)
+            set_config('work_mem', coalesce(current_setting('myi.refresh_work_mem', true), '128MB'), true),
+            set_config(
+                'maintenance_work_mem',
+                case
+                    when current_setting('myi.refresh_work_mem', true) is null then '256MB'
+                    else current_setting('maintenance_work_mem')
+                end,
+                true
+            )
     {%- endif -%}
 {%- endmacro %}
 

@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -127,15 +128,35 @@ def tail(text: str, lines: int = 3) -> str:
     return " / ".join(kept[-lines:]) or "it said nothing"
 
 
-def memory_bytes() -> int:
-    """What this machine, or the container around us, has."""
+def memory_bytes(*, groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """What this machine has, or what the container or the service around us may take of it."""
     total = int(psutil.virtual_memory().total)
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    for limit in _memory_limits(groups, own):
         try:
-            total = min(total, int(Path(limit).read_text(encoding="ascii")))
+            total = min(total, int(limit.read_text(encoding="ascii")))
         except (OSError, ValueError):
             continue
     return total
+
+
+def _memory_limits(groups: Path, own: Path) -> Iterator[Path]:
+    """Files with a limit on our control group or on one around it, of both versions of control groups. Inside a
+    container our group's own path often is not there, and the root is ours. cgroups(7)."""
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for version, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        if version == "0":
+            root, name = groups, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = groups / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = root / path.lstrip("/")
+        yield from (folder / name for folder in (group, *group.parents) if folder.is_relative_to(root))
+    yield groups / "memory.max"
+    yield groups / "memory" / "memory.limit_in_bytes"
 
 
 def configuration(places: Places, *, memory: int, tcp_port: int | None = None) -> str:
@@ -156,6 +177,8 @@ def configuration(places: Places, *, memory: int, tcp_port: int | None = None) -
         "effective_cache_size": share(2, 256, 65536),
         "work_mem": share(256, 4, 64),
         "maintenance_work_mem": share(32, 64, 512),
+        # Ours: what a statement of a refresh may take in one step, of which it has several, and two run at a time.
+        "myi.refresh_work_mem": share(32, 16, 128),
         "dynamic_shared_memory_type": _dynamic_memory(),
         # Imports come in bursts: fewer, larger checkpoints, each paid for once.
         "max_wal_size": "4GB",

@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from myi_pipeline.errors import Permanent
@@ -101,6 +102,33 @@ def test_it_is_tuned_for_the_memory_there_is(memory: int, buffers: str, work: st
     assert "fsync" not in text
 
 
-def test_a_containers_limit_counts_as_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: str(GIB))
-    assert cluster.memory_bytes() == GIB
+@pytest.mark.parametrize(
+    ("own", "limits"),
+    [
+        ("0::/\n", {"memory.max": GIB}),
+        ("0::/not/to/be/seen/here\n", {"memory.max": GIB}),
+        ("0::/system.slice/myi.service\n", {"system.slice/myi.service/memory.max": GIB}),
+        (
+            "0::/system.slice/myi.service\n",
+            {"system.slice/myi.service/memory.max": "max", "system.slice/memory.max": GIB},
+        ),
+        ("4:memory:/docker/0a\n0::/\n", {"memory/docker/0a/memory.limit_in_bytes": GIB}),
+        (
+            "5:cpu,memory:/myi\n",
+            {"memory/myi/memory.limit_in_bytes": GIB, "memory/memory.limit_in_bytes": 2**63 - 4},
+        ),
+        ("", {"memory/memory.limit_in_bytes": GIB}),
+    ],
+)
+def test_a_limit_on_the_container_or_the_service_counts_as_its_memory(
+    tmp_path: Path, own: str, limits: dict[str, object]
+) -> None:
+    for name, value in limits.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{value}\n")
+    (tmp_path / "own").write_text(own)
+    assert cluster.memory_bytes(groups=tmp_path, own=tmp_path / "own") == GIB
+
+
+def test_without_control_groups_the_memory_is_the_machines(tmp_path: Path) -> None:
+    assert cluster.memory_bytes(groups=tmp_path, own=tmp_path / "own") == psutil.virtual_memory().total

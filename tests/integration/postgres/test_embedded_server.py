@@ -116,6 +116,13 @@ def test_the_last_one_out_stops_it(embedded_home: Path) -> None:
     assert list((embedded_home / "postgres" / "leases").iterdir()) == []
 
 
+def test_it_tells_how_much_memory_a_step_of_a_refresh_may_take(embedded_home: Path) -> None:
+    """dbt's check_fence asks for it by this name, and takes a server that does not answer for a larger one."""
+    with embedded_server(embedded_home) as server:
+        found = value(server, "select pg_size_bytes(current_setting('myi.refresh_work_mem')) / 1024 / 1024")
+    assert 16 <= int(str(found)) <= 128
+
+
 def test_a_killed_holder_leaves_no_claim(embedded_home: Path) -> None:
     holder = hold(embedded_home)
     with embedded_server(embedded_home), holder:
