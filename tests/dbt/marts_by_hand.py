@@ -105,15 +105,11 @@ def plays_of(connection: Connection) -> list[Play]:
     return plays
 
 
-EVENTS = (
-    b"select user_id, played_at, content_id, ms_played,"
-    b" hash_record_extended(row(user_id, source_id, played_at, content_id, ms_played, occurrence), 0), batch_id"
-    b" from raw.listening_events"
+EVENT_ID = (
+    b"hash_record_extended(row(user_id, source_id, timestamptz_send(played_at), content_id, ms_played, occurrence), 0)"
 )
-HOLDERS = (
-    b"select hash_record_extended(row(user_id, source_id, played_at, content_id, ms_played, occurrence), 0), import_id"
-    b" from raw.event_holders"
-)
+EVENTS = b"select user_id, played_at, content_id, ms_played, " + EVENT_ID + b", batch_id from raw.listening_events"
+HOLDERS = b"select " + EVENT_ID + b", import_id from raw.event_holders"
 
 
 def told_once(events: list[tuple[Any, ...]], songs: dict[int, Any]) -> list[tuple[int | None, int]]:

@@ -12,6 +12,5 @@ select
     skipped,
     offline,
     incognito,
-    -- A digest of the raw key: the same after every rebuild. The types of the columns are part of it.
-    hash_record_extended(row(user_id, source_id, played_at, content_id, ms_played, occurrence), 0) as event_id
+    {{ event_id() }} as event_id
 from {{ source('raw', 'listening_events') }}
