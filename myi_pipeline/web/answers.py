@@ -32,6 +32,7 @@ _PACK_FROM_BYTES, _PACK_LEVEL = 1_000, 1
 # usual signs those of full width, which spreadsheets in East Asia read as the usual ones.
 _FORMULA = re.compile(r"""(?:^|(?<=[;\t\r\n]))(?=[\s"']{0,9}[=+\-@＝＋－＠])|^(?=[\t\r\n])""")
 _NUMBER = re.compile(r"-?[0-9]+\Z")
+_TAGS = re.compile(r'(?:W/)?("[^"]*")|(\*)')
 
 
 @cache
@@ -89,6 +90,16 @@ def accept_json(request: Request) -> None:
     _media_type(request.headers.get("accept"), may_be_csv=False)
 
 
+def known_tags(request: Request) -> frozenset[str]:
+    """What If-None-Match names, to be compared weakly: a proxy that packs an answer may have marked its tag as weak."""
+    given = request.headers.getlist("if-none-match")
+    return frozenset(tag or star for tag, star in _TAGS.findall(",".join(given))) if given else frozenset()
+
+
+def is_known(tag: str, known: frozenset[str]) -> bool:
+    return tag in known or "*" in known
+
+
 @dataclass(frozen=True)
 class Reply:
     """The form of one answer, agreed before anything is read."""
@@ -100,7 +111,7 @@ class Reply:
 
     @property
     def is_known(self) -> bool:
-        return not self.known_tags.isdisjoint({"*", self._tag(packed=False), *self._packed_tags()})
+        return any(is_known(tag, self.known_tags) for tag in (self._tag(packed=False), *self._packed_tags()))
 
     def not_modified(self) -> Response:
         known = next((tag for tag in self._packed_tags() if tag in self.known_tags), self._tag(packed=False))
@@ -143,7 +154,7 @@ def agree(
         media_type=media_type,
         tag=f"{version or 0}-{digest}",
         may_pack=_preferences(headers.get("accept-encoding", "")).get("gzip", 0.0) > 0,
-        known_tags=frozenset(each.strip() for each in headers.get("if-none-match", "").split(",") if each.strip()),
+        known_tags=known_tags(request),
     )
 
 

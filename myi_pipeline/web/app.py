@@ -41,6 +41,7 @@ from myi_pipeline.web.dashboard.assets import Assets
 from myi_pipeline.web.metrics import Metrics
 from myi_pipeline.web.middleware.body_limits import BodyLimitMiddleware
 from myi_pipeline.web.middleware.error_boundary import ErrorBoundaryMiddleware
+from myi_pipeline.web.middleware.methods import MethodsMiddleware
 from myi_pipeline.web.middleware.request_log import RequestLogMiddleware
 from myi_pipeline.web.middleware.same_site import SameSiteMiddleware
 from myi_pipeline.web.middleware.security_headers import SecurityHeadersMiddleware
@@ -94,6 +95,7 @@ def create_health_app(app: FastAPI) -> FastAPI:
     made.include_router(health.router)
     problems.install(made)
     made.add_middleware(ErrorBoundaryMiddleware)
+    made.add_middleware(MethodsMiddleware)
     made.add_middleware(SecurityHeadersMiddleware, settings=site.settings)
     made.add_middleware(RequestLogMiddleware, observe=site.metrics.observe)
     return made
@@ -132,6 +134,7 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     pages.install(app)
     app.add_middleware(_PageCompressionMiddleware, minimum_size=_WORTH_COMPRESSING_BYTES, compresslevel=4)
     app.add_middleware(ErrorBoundaryMiddleware)
+    app.add_middleware(MethodsMiddleware)
     most = settings.api_max_upload_bytes
     app.add_middleware(
         BodyLimitMiddleware, larger={UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES}, as_page=pages.as_page
@@ -140,7 +143,7 @@ def _app(site: Site, **contract: Any) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origin_list,
-            allow_methods=["GET"],
+            allow_methods=["GET", "HEAD"],
             allow_headers=["Authorization", "If-None-Match"],
             expose_headers=["ETag", "Link", "Retry-After", "X-Request-ID"],
             allow_credentials=False,

@@ -6,8 +6,9 @@ Invariant: an error answer reveals no internals: no SQL, no path, no secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
 
@@ -28,6 +29,20 @@ MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_S = 2
 _LONGEST_DETAIL = 500
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,40}\Z")
+_QUOTED = re.compile(r"'([^']*)'")
+# What is wrong with a value, by pydantic's word for it. Its own sentences are about Python.
+_WRONG = {
+    "missing": "is missing",
+    "extra_forbidden": "is unknown here",
+    "json_invalid": "is not JSON",
+    "string_type": "must be a text",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must be a JSON object"),
+}
 
 
 class Problem(HTTPException):
@@ -48,7 +63,7 @@ class ProblemField(BaseModel):
     """One value of a request that cannot be."""
 
     place: str = Field(description="Where it is: `query.limit`, `body.name`.", examples=["query.limit"])
-    message: str = Field(description="What is wrong with it.", examples=["Input should be a valid integer"])
+    message: str = Field(description="What is wrong with it.", examples=["must be a whole number from 1 to 500"])
 
 
 class ProblemDocument(BaseModel):
@@ -135,13 +150,46 @@ def _plain(error: HTTPException) -> Problem:
 def _invalid(error: RequestValidationError) -> Problem:
     # Without the value: it may be anything, and may be secret. A place may be a name that the request made up.
     fields = [
-        {"place": ".".join(_word(part) for part in each["loc"]), "message": str(each["msg"])[:200]}
+        {"place": ".".join(shown(part) for part in _place(each)), "message": _message(each)[:200]}
         for each in error.errors()[:20]
     ]
-    return Problem(422, "invalid-request", "Some values in the request are invalid.", errors=fields)
+    sentences = [f"{field['place'].partition('.')[2] or 'the body'} {field['message']}" for field in fields[:3]]
+    told = "; ".join(sentences) + (f"; and {len(fields) - 3} more" if len(fields) > 3 else "")
+    detail = f"{told[0].upper()}{told[1:]}{'' if told.endswith('?') else '.'}" if told else "The request is invalid."
+    return Problem(422, "invalid-request", detail, errors=fields)
 
 
-def _word(part: object) -> str:
+def _place(error: Mapping[str, Any]) -> tuple[object, ...]:
+    # Where JSON breaks off is a number of a character, not a name.
+    return ("body",) if error["type"] == "json_invalid" else tuple(error["loc"])
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    kind, about = error["type"], error.get("ctx") or {}
+    if kind == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    if kind in ("literal_error", "enum"):
+        choices = _QUOTED.findall(str(about["expected"]))
+        return one_of(choices, error.get("input"))
+    return _WRONG.get(kind, "is invalid").format_map(about)
+
+
+def one_of(choices: Iterable[str], given: object) -> str:
+    """What is wrong with a value that is none of the choices."""
+    near = did_you_mean(given, choices)
+    return f"must be one of {', '.join(choices)}" + (f": {near}" if near else "")
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """The known name that looks most like what was given, as a question; empty where none does."""
+    if not isinstance(given, str) or not _WORD.match(given):
+        return ""
+    near = get_close_matches(given.lower(), list(known), n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else ""
+
+
+def shown(part: object) -> str:
+    """A name out of a request, if it can be nothing but a name."""
     text = str(part)
     return text if _WORD.match(text) else "?"
 

@@ -18,6 +18,7 @@ from fastapi import Depends, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BeforeValidator, WithJsonSchema
 
+from myi_pipeline.web.problems import one_of
 from myi_pipeline.web.reads.cursors import LONGEST, MOST_INT
 from myi_pipeline.web.reads.spans import BEGINNING, END, FIRST_DAY, LAST_DAY, Period, moment, zone_of
 from myi_pipeline.web.security.identity import CurrentUser
@@ -44,7 +45,7 @@ def _number(first: int, last: int) -> Callable[[object], object]:
 def _choice(choices: type[StrEnum]) -> Callable[[object], object]:
     def check(value: object) -> object:
         if isinstance(value, str) and value not in tuple(choices):
-            raise ValueError(f"must be one of {', '.join(choices)}")
+            raise ValueError(one_of(list(choices), value))
         return choices(value) if isinstance(value, str) else value
 
     return check

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from starlette.requests import Request
 
+from myi_pipeline.web.answers import is_known, known_tags
 from myi_pipeline.web.dashboard.inputs import id_in_path, missing
 from myi_pipeline.web.dashboard.signed_in import person_within
 from myi_pipeline.web.reads.database import Marts, load_sql
@@ -56,15 +57,10 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
     if digest is None:
         raise missing("There is no picture.")
     headers = {**_KEPT, "etag": f'"{digest}"'}
-    if _is_known(request.headers.get("if-none-match", ""), headers["etag"]):
+    if is_known(headers["etag"], known_tags(request)):
         return Response(status_code=304, headers=headers)
     kept = await site.pools.ask_access(load_sql("access/picture"), {"digest": bytes.fromhex(digest)})
     if kept is None:
         raise missing("There is no picture.")
     media_type, content = kept
     return Response(bytes(content), media_type=media_type, headers=headers)
-
-
-def _is_known(shown: str, tag: str) -> bool:
-    tags = {each.strip().removeprefix("W/") for each in shown.split(",")}
-    return tag in tags or tags == {"*"}

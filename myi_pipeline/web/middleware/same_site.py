@@ -49,7 +49,7 @@ class SameSiteMiddleware:
         hosts = self._hosts | self._local_hosts if path in self._local_paths else self._hosts
         if path not in self._free_paths and headers.get("host", "").lower() not in hosts:
             return Problem(421, "wrong-host", "This site does not answer to that host name (see MYI_PUBLIC_URL).")
-        if scope["method"] in _SAFE_METHODS or self._is_own(headers):
+        if scope["method"] in _SAFE_METHODS or self._is_own(headers) or _is_program(path, headers):
             return None
         return Problem(403, "cross-site", "The request came from another site's page and was refused.")
 
@@ -58,3 +58,10 @@ class SameSiteMiddleware:
         if site is not None:
             return site == "same-origin"
         return origin in self._origins
+
+
+def _is_program(path: str, headers: Headers) -> bool:
+    """Whether a program shows a token. Without a cookie a foreign page has nothing to abuse, and the route says what is
+    wrong: that the token only reads."""
+    is_browser = any(name in headers for name in ("cookie", "origin", "sec-fetch-site"))
+    return path.startswith("/v1/") and "authorization" in headers and not is_browser

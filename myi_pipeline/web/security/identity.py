@@ -78,9 +78,14 @@ async def current_user(request: Request, site: TheSite) -> Visitor:
     """The signed-in user. Raises Problem 401, 403 (a token that would write) and 429."""
     visitor = await find_visitor(request, site)
     if visitor is None:
-        raise Problem(401, "not-signed-in", "Sign in, or send an access token.", headers=_CHALLENGE)
+        raise Problem(401, "not-signed-in", _stranger(request), headers=_CHALLENGE)
     if visitor.token_id is not None and request.method not in _SAFE_METHODS:
-        raise Problem(403, "read-only-token", "An access token is read-only; sign in with a browser to do this.")
+        raise Problem(
+            403,
+            "read-only-token",
+            f"This access token has the scope '{visitor.scope}', which only reads here: to upload, change or delete"
+            " something, sign in with a browser.",
+        )
     site.limits.take(Tier.NORMAL, "users", str(visitor.user_id))
     return visitor
 
@@ -97,6 +102,13 @@ async def current_person(visitor: CurrentUser) -> Visitor:
 
 
 CurrentPerson = Annotated[Visitor, Depends(current_person)]
+
+
+def _stranger(request: Request) -> str:
+    """The same for every credential that is not good."""
+    if request.headers.get("authorization") is None:
+        return "Sign in, or send an access token."
+    return "This is no access token that is valid here: it is incomplete, has ended or was revoked."
 
 
 def _bearer(request: Request) -> str | None:
@@ -119,7 +131,7 @@ async def _look_up(site: Site, shown: str, key: bytes, *, is_program: bool) -> V
     )
     if row is None:
         return None
-    user_id, user_key, display_name, time_zone, shown_id = row
+    user_id, user_key, display_name, time_zone, shown_id, scope = row
     return Visitor(
         user_id=user_id,
         user_key=user_key,
@@ -127,4 +139,5 @@ async def _look_up(site: Site, shown: str, key: bytes, *, is_program: bool) -> V
         time_zone=time_zone,
         session_id=None if is_program else shown_id,
         token_id=shown_id if is_program else None,
+        scope=scope,
     )

@@ -28,6 +28,8 @@ class Visitor:
     time_zone: str
     session_id: int | None = None
     token_id: int | None = None
+    # Of the token.
+    scope: str | None = None
 
 
 class KnownVisitors:

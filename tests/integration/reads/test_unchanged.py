@@ -88,3 +88,15 @@ def test_an_answer_to_a_client_that_refuses_gzip_is_plain_under_the_plain_tag(ap
     refusing = api.get("/v1/me/plays", limit=200, headers={"accept-encoding": "gzip;q=0"})
     assert "content-encoding" not in refusing.headers
     assert (refusing.headers["etag"], refusing.content) == (plain.headers["etag"], plain.content)
+
+
+@pytest.mark.parametrize("path", ["/v1/me/plays", "/v1/me", "/static/site.css"])
+def test_tags_are_compared_weakly_one_by_one_and_as_any(api: Api, path: str) -> None:
+    """A proxy that packs answers marks their tags as weak; a client that holds several answers names all of them."""
+    tag = api.get(path).headers["etag"]
+    for given in (tag, f"W/{tag}", f'"other", W/{tag}', f'W/"a,b",{tag}'):
+        answer = api.get(path, headers={"if-none-match": given})
+        assert (answer.status_code, answer.headers["etag"]) == (304, tag), given
+    assert api.get(path, headers={"if-none-match": "*"}).status_code == 304
+    for given in ('"other"', f'{tag[:-1]}x"', "W/", tag.strip('"')):
+        assert api.get(path, headers={"if-none-match": given}).status_code == 200, given

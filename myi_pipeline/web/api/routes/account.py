@@ -15,12 +15,15 @@ from starlette.requests import Request
 
 from myi_pipeline.people import manage_access
 from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS
+from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.problems import Problem, problem_responses
 from myi_pipeline.web.security.client_address import client_address
 from myi_pipeline.web.security.identity import CurrentPerson
 from myi_pipeline.web.site import TheSite
 
-router = APIRouter(prefix="/v1/me", tags=["account"], responses=problem_responses(401, 403, 429, 503))
+router = APIRouter(
+    route_class=ContractRoute, prefix="/v1/me", tags=["account"], responses=problem_responses(401, 403, 429, 503)
+)
 
 _LARGEST = 2**63 - 1
 Number = Annotated[int, Path(ge=1, le=_LARGEST, description="Its number in the list.")]
@@ -76,7 +79,7 @@ class TokenMade(Token):
 def _no_truth(value: object) -> object:
     """Python counts true as 1; JSON Schema does not."""
     if isinstance(value, bool):
-        raise ValueError("Input should be a valid integer")
+        raise ValueError("must be a whole number")
     return value
 
 

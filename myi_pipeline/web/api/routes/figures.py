@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import Bucket, Clock, Coverage, Me, Ranks, Streak, StreakList, Summary, Timeline
 from myi_pipeline.web.api.parameters import Day, DaysOf, Id, PageOf
 from myi_pipeline.web.api.routes.reading import Fields, Listing, responses, serve_document, serve_list
@@ -24,7 +25,7 @@ from myi_pipeline.web.reads.timeline import timeline as read_timeline
 from myi_pipeline.web.security.identity import CurrentUser
 from myi_pipeline.web.site import TheSite
 
-router = APIRouter(prefix="/v1/me", tags=["figures"])
+router = APIRouter(route_class=ContractRoute, prefix="/v1/me", tags=["figures"])
 
 
 @router.get("", operation_id="getMe", response_model=Me, responses=responses(), summary="Who you are here")

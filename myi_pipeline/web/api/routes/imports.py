@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from myi_pipeline.archives.list_imports import ImportSummary, find_import, get_import, list_imports
 from myi_pipeline.errors import BadInput
 from myi_pipeline.web.answers import JSON, accept_json, link
+from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import Import, ImportDetail, ImportFile, ImportList, QuarantineReason
 from myi_pipeline.web.api.parameters import Id, PageOf
 from myi_pipeline.web.api.routes.reading import open_cursor, problems, responses
@@ -30,7 +31,7 @@ from myi_pipeline.web.site import Site, TheSite
 from myi_pipeline.web.streams import MEDIA_TYPE, EventStream, event
 from myi_pipeline.web.uploads import receive_upload, whole_body
 
-router = APIRouter(prefix="/v1/me/imports", tags=["imports"])
+router = APIRouter(route_class=ContractRoute, prefix="/v1/me/imports", tags=["imports"])
 
 ImportId = Annotated[Id, Path(description="The import's number.")]
 _OPEN = ("pending", "running")

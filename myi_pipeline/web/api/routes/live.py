@@ -14,12 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from myi_pipeline.polling.now_playing import NOW_PLAYING_OF, WISH, Reading
 from myi_pipeline.polling.obstacles import ask_for_poll, obstacle_sentence
+from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.routes.reading import problems
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.security.identity import CurrentPerson, CurrentUser
 from myi_pipeline.web.site import Site, TheSite
 
-router = APIRouter(prefix="/v1/me", tags=["live"])
+router = APIRouter(route_class=ContractRoute, prefix="/v1/me", tags=["live"])
 
 _LOOK_EVERY_S, _PATIENCE_S = 0.1, 2.5
 # A wish that waits for longer is heard by nobody.

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import First, FirstList, Play, PlayList, Session, SessionList
 from myi_pipeline.web.api.parameters import Id, PageOf, WindowOf
 from myi_pipeline.web.api.routes.reading import Listing, responses, serve_list
@@ -21,7 +22,7 @@ from myi_pipeline.web.reads.top import Entity
 from myi_pipeline.web.security.identity import CurrentUser
 from myi_pipeline.web.site import TheSite
 
-router = APIRouter(prefix="/v1/me", tags=["lists"])
+router = APIRouter(route_class=ContractRoute, prefix="/v1/me", tags=["lists"])
 
 
 @router.get(

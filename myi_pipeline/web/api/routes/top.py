@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
+from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import TopAlbum, TopAlbums, TopArtist, TopArtists, TopTrack, TopTracks
 from myi_pipeline.web.api.parameters import Day, DaysOf, PageOf, PeriodOf, wrong
 from myi_pipeline.web.api.routes.reading import Fields, Listing, responses, serve_list
@@ -21,7 +22,7 @@ from myi_pipeline.web.security.identity import CurrentUser
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site, TheSite
 
-router = APIRouter(prefix="/v1/me/top", tags=["top lists"])
+router = APIRouter(route_class=ContractRoute, prefix="/v1/me/top", tags=["top lists"])
 
 
 @dataclass(frozen=True)

@@ -15,5 +15,5 @@ seen as (
     where s.session_id = found.session_id and found.last_seen_at < now() - interval '1 minute'
 )
 
-select user_id, user_key, display_name, time_zone, session_id
+select user_id, user_key, display_name, time_zone, session_id, null as scope
 from found

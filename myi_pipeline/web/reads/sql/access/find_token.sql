@@ -1,6 +1,6 @@
 -- A program by its access token, noted as used at most once a minute.
 with found as (
-    select t.token_id, u.user_id, u.user_key, u.display_name, u.time_zone, t.last_used_at
+    select t.token_id, t.scope, u.user_id, u.user_key, u.display_name, u.time_zone, t.last_used_at
     from app.access_tokens as t
     inner join app.users as u on u.user_id = t.user_id
     where
@@ -17,5 +17,5 @@ used as (
         and (found.last_used_at is null or found.last_used_at < now() - interval '1 minute')
 )
 
-select user_id, user_key, display_name, time_zone, token_id
+select user_id, user_key, display_name, time_zone, token_id, scope
 from found
