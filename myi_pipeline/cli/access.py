@@ -100,7 +100,7 @@ def link_command(key: Key, as_json: JsonOption = False) -> None:
     with warehouse(session) as opened, opened.connect(Role.APP, autocommit=True) as connection:
         user_id = manage_users.get_user(connection, user_key=key).user_id
         secret = manage_access.make_link(connection, user_id=user_id)
-    url = f"{session.settings.site_origin}/link#{secret}"
+    url = f"{session.settings.site_url}/link#{secret}"
     hours = int(manage_access.LINK_LIFE.total_seconds() // 3600)
 
     def render(console: Console) -> None:

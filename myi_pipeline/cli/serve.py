@@ -40,5 +40,5 @@ def api_command() -> None:
 
     session = open_session(log_level=LogLevel.INFO)
     with warehouse(session) as opened:
-        session.output.note(f"MYI: {session.settings.site_origin} (stop with Ctrl-C)")
+        session.output.note(f"MYI: {session.settings.site_url} (stop with Ctrl-C)")
         run_api(session.settings, opened)

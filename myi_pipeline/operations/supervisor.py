@@ -176,7 +176,7 @@ def _run(
                 announce(f"docs: {settings.docs_url}")
         if not is_announced and _answers(settings):
             is_announced = True
-            announce(f"MYI: {settings.site_origin}")
+            announce(f"MYI: {settings.site_url}")
             announce(f"Dagster: {dagster_origin(settings)}")
             announce(f"  sign in at {_link(settings, warehouse)}")
             announce(f"  (good once, for {_hours(LINK_LIFE)} hours; `myi dagster-link` makes another)")

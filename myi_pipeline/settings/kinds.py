@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 LOOPBACK = ("127.0.0.1", "::1")
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*\Z")
 
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -54,6 +56,15 @@ def _origin(url: str) -> str:
     return origin_of(url, "must be an origin such as https://music.example.org")
 
 
+def _site(url: str) -> str:
+    rule = "must be an address such as https://music.example.org or https://example.org/music"
+    path = urlsplit(url).path.rstrip("/")
+    whole = url.rstrip("/")
+    if not whole.endswith(path) or not _PATH.match(path) or {".", ".."} & set(path.split("/")):
+        raise ValueError(rule)
+    return origin_of(whole.removesuffix(path), rule) + path
+
+
 def _origins(text: str) -> str:
     rule = "must be origins such as https://music.example.org, separated by commas"
     return ",".join(origin_of(part, rule) for part in listed(text))
@@ -76,6 +87,8 @@ def _postgres_url(url: SecretStr) -> SecretStr:
 
 
 ServiceUrl = Annotated[str, AfterValidator(_https_or_loopback)]
+# An origin, or a path below one.
+SiteUrl = Annotated[str, AfterValidator(_site)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[str, AfterValidator(_origins)]
 Networks = Annotated[str, AfterValidator(_networks)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings
 
-from myi_pipeline.settings.kinds import Networks, Origin, Origins, Port, Positive, listed
+from myi_pipeline.settings.kinds import Networks, Origins, Port, Positive, SiteUrl, listed
 
 
 def _address(host: str) -> str:
@@ -26,7 +27,7 @@ class SiteSettings(BaseSettings):
         default="127.0.0.1", description="Address on which the API and its pages listen."
     )
     api_port: Port = Field(default=8898, description="Port of the API and its pages.")
-    public_url: Origin | None = Field(
+    public_url: SiteUrl | None = Field(
         default=None, description="Where browsers reach MYI, if not at http://127.0.0.1:MYI_API_PORT."
     )
     trusted_proxies: Networks = Field(
@@ -73,9 +74,19 @@ class SiteSettings(BaseSettings):
     def site_origin(self) -> str:
         """Where browsers reach the pages: scheme, host and port."""
         if self.public_url is not None:
-            return self.public_url
+            return self.public_url.removesuffix(self.site_path)
         host = f"[{self.api_host}]" if ":" in self.api_host else self.api_host
         return f"http://{host}:{self.api_port}"
+
+    @property
+    def site_path(self) -> str:
+        """What stands before each address of the pages, such as `/music`; empty where they have the whole origin."""
+        return urlsplit(self.public_url).path if self.public_url is not None else ""
+
+    @property
+    def site_url(self) -> str:
+        """Where browsers reach the pages, without a slash at its end."""
+        return self.site_origin + self.site_path
 
     @property
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -50,6 +50,7 @@ from myi_pipeline.web.reads.database import Pools
 from myi_pipeline.web.security.rate_limits import RateLimits
 from myi_pipeline.web.security.visitors import KnownVisitors
 from myi_pipeline.web.site import Site
+from myi_pipeline.web.site_path import FilesBelow, SitePathMiddleware
 from myi_pipeline.web.streams import Streams
 from myi_pipeline.web.uploads import FORM_BYTES, UploadWorkers
 
@@ -83,7 +84,8 @@ def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
     app.include_router(sign_in.make_router(settings))
     for page in _PAGES:
         app.include_router(page.router, include_in_schema=False)
-    app.mount("/static", Assets(), name="static")
+    path = settings.site_path
+    app.mount("/static", FilesBelow(Assets(), path) if path else Assets(), name="static")
     return app
 
 
@@ -151,4 +153,6 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     app.add_middleware(SameSiteMiddleware, settings=settings, free_paths=health.PATHS, local_paths=(health.METRICS,))
     app.add_middleware(SecurityHeadersMiddleware, settings=settings)
     app.add_middleware(RequestLogMiddleware, observe=site.metrics.observe)
+    if settings.site_path:
+        app.add_middleware(SitePathMiddleware, path=settings.site_path)
     return app

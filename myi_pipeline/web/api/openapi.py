@@ -27,7 +27,8 @@ SECURITY = {
         "type": "apiKey",
         "in": "cookie",
         "name": "myi_session",
-        "description": "A browser that is signed in; behind TLS the cookie's name begins with `__Host-`.",
+        "description": "A browser that is signed in; behind TLS the cookie's name begins with `__Host-`, below a"
+        " path with `__Secure-`.",
     },
 }
 
@@ -38,6 +39,9 @@ def describe_app(app: FastAPI) -> Document:
         document = get_openapi(
             title=app.title, version=app.version, openapi_version="3.1.0", description=DESCRIPTION, routes=app.routes
         )
+        path = app.state.site.settings.site_path
+        if path:
+            document["servers"] = [{"url": path}]
         document["components"]["securitySchemes"] = SECURITY
         for _, method, operation in operations(document):
             # What changes anything is for browsers alone.

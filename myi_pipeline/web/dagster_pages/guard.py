@@ -97,7 +97,7 @@ class Guard:
         self._backend = backend
         self._clock = clock
         self._site_cookie = session_cookie(settings)
-        self._site = settings.site_origin
+        self._site = settings.site_url
         self._trusted = settings.trusted_networks
         origin = urlsplit(dagster_origin(settings))
         self._is_secure = origin.scheme == "https"

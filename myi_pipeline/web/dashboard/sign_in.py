@@ -64,6 +64,8 @@ def make_router(settings: Settings) -> APIRouter:
     router.add_api_route(LINK + "/{secret}", refuse_older_link, methods=["GET", "POST"], dependencies=_OLDER_LINKS)
     router.add_api_route("/sign-out", sign_out, methods=["POST"], dependencies=_NORMAL)
     path = urlsplit(settings.spotify_redirect_uri).path or "/"
+    if path.startswith(f"{settings.site_path}/"):
+        path = path.removeprefix(settings.site_path)
     router.add_api_route(path, receive_from_spotify, methods=["GET"], dependencies=_SECRETS)
     return router
 
@@ -228,10 +230,11 @@ def spotify_trouble(settings: Settings) -> str | None:
     if settings.spotify_client_id is None:
         return "Signing in with Spotify is not set up here (MYI_SPOTIFY_CLIENT_ID)."
     redirect = urlsplit(settings.spotify_redirect_uri)
-    if f"{redirect.scheme}://{redirect.netloc}" != settings.site_origin:
+    is_here = f"{redirect.scheme}://{redirect.netloc}" == settings.site_origin
+    if not is_here or not redirect.path.startswith(f"{settings.site_path}/"):
         return (
             "Signing in with Spotify is not set up here: MYI_SPOTIFY_REDIRECT_URI must be an address of this site,"
-            f" such as {settings.site_origin}/callback."
+            f" such as {settings.site_url}/callback."
         )
     return None
 

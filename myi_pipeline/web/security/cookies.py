@@ -1,7 +1,7 @@
 """The two cookies: the session's, and the one that binds sign-ins to a browser.
 
-Always HttpOnly, SameSite=Lax and Path=/; Secure and the `__Host-` prefix wherever the site's origin is https, as
-browsers accept them only there.
+Always HttpOnly, SameSite=Lax and for the site's path alone; Secure and the `__Host-` prefix wherever the site's origin
+is https, as browsers accept them only there. Below a path the prefix is `__Secure-`: `__Host-` is for whole hosts.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def set_sign_in(response: Response, settings: Settings, secrets: Sequence[str]) 
 
 
 def _name(settings: Settings, name: str) -> str:
-    return f"__Host-{name}" if _is_secure(settings) else name
+    if not _is_secure(settings):
+        return name
+    return f"__Secure-{name}" if settings.site_path else f"__Host-{name}"
 
 
 def _is_secure(settings: Settings) -> bool:
@@ -60,7 +62,7 @@ def _set(response: Response, settings: Settings, name: str, value: str, max_age_
         _name(settings, name),
         value,
         max_age=max_age_s,
-        path="/",
+        path=settings.site_path or "/",
         secure=_is_secure(settings),
         httponly=True,
         samesite="lax",

@@ -23,9 +23,13 @@ SIGN_INS = "/v1/me/sign-ins"
 class Place:
     """A site beside a simulated Spotify."""
 
-    def __init__(self, make_site: SiteMaker, start: Callable[[str], Simulator], **changes: object) -> None:
+    def __init__(
+        self, make_site: SiteMaker, start: Callable[[str], Simulator], *, path: str = "", **changes: object
+    ) -> None:
         port = free_port()
-        redirect = f"http://127.0.0.1:{port}/callback"
+        redirect = f"http://127.0.0.1:{port}{path}/callback"
+        if path:
+            changes["public_url"] = f"http://127.0.0.1:{port}{path}"
         self.simulator = start(redirect)
         self.changes = {
             "api_port": port,

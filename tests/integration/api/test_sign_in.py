@@ -19,6 +19,7 @@ from myi_pipeline.providers.spotify.open_spotify import open_spotify
 from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.simulator.live import Simulator
 from myi_pipeline.web.security.cookies import MOST_SIGN_INS
+from tests.conftest import free_port
 from tests.integration.api.conftest import RunningSite, SiteMaker
 from tests.integration.api.sign_ins import SIGN_INS, Place, look_at_link, make_link, use_link, who
 
@@ -342,3 +343,44 @@ def test_neither_code_nor_state_nor_link_is_in_a_log_line(place: Place, everythi
     assert "/callback" in said
     for part in (*urlsplit(address).query.split("&"), link):
         assert part.rpartition("=")[2] not in said
+
+
+def test_a_site_below_a_path_signs_in_there_and_keeps_its_cookies_there(
+    make_site: SiteMaker, spotify: Callable[[str], Simulator]
+) -> None:
+    place = Place(make_site, spotify, path="/music")
+    place.connect("ana", "listener-1")
+    browser = place.site.browser(None)
+    browser.base_url = place.site.settings.site_url
+
+    address = place.agreed(browser, "listener-1", return_to="/sign-in?x=1")
+    assert urlsplit(address).path == "/music/callback"
+    answer = browser.get(address)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/music/sign-in?x=1")
+    assert "Path=/music;" in answer.headers["set-cookie"]
+    assert who(browser) == 200
+    outside = browser.get(f"{place.site.url}{SIGN_INS}")
+    assert outside.status_code == 401
+    assert browser.post("/sign-out").headers["location"] == "/music/sign-in"
+    assert who(browser) == 401
+
+
+def test_a_redirect_address_outside_of_the_sites_path_is_no_way_to_sign_in(
+    make_site: SiteMaker, spotify: Callable[[str], Simulator]
+) -> None:
+    elsewhere = Place(make_site, spotify)
+    site = make_site(**elsewhere.changes | {"public_url": f"{elsewhere.site.url}/music", "api_port": free_port()})
+    page = site.visitor(host=urlsplit(elsewhere.site.url).netloc).get("/sign-in", headers={"accept": "text/html"})
+    assert f"such as {elsewhere.site.url}/music/callback" in page.text
+
+
+def test_behind_tls_the_cookies_of_a_path_are_for_that_path_over_tls_alone(make_site: SiteMaker) -> None:
+    site = make_site(public_url="https://example.org/music")
+    visitor = site.visitor(host="example.org", **{"sec-fetch-site": "same-origin"})
+    cookie = {"cookie": f"__Secure-myi_session={site.session()}"}
+    assert visitor.get(f"/music{SIGN_INS}", headers=cookie).status_code == 200
+    answer = visitor.post("/music/sign-out", headers=cookie)
+    assert answer.headers["set-cookie"].startswith("__Secure-myi_session=")
+    assert "Path=/music;" in answer.headers["set-cookie"]
+    assert "Secure" in answer.headers["set-cookie"]

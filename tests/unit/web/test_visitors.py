@@ -93,7 +93,10 @@ def test_a_token_never_reaches_a_log() -> None:
 @pytest.mark.parametrize(
     ("variables", "wrong"),
     [
-        ({"MYI_PUBLIC_URL": "https://a.example/path"}, "MYI_PUBLIC_URL"),
+        ({"MYI_PUBLIC_URL": "https://a.example/../path"}, "MYI_PUBLIC_URL"),
+        ({"MYI_PUBLIC_URL": "https://a.example//path"}, "MYI_PUBLIC_URL"),
+        ({"MYI_PUBLIC_URL": "https://a.example/path?x=1"}, "MYI_PUBLIC_URL"),
+        ({"MYI_PUBLIC_URL": 'https://a.example/"path'}, "MYI_PUBLIC_URL"),
         ({"MYI_PUBLIC_URL": "a.example"}, "MYI_PUBLIC_URL"),
         ({"MYI_API_HOST": "0.0.0.0"}, "MYI_PUBLIC_URL"),
         ({"MYI_API_HOST": "everywhere"}, "MYI_API_HOST"),
@@ -109,4 +112,7 @@ def test_a_setting_that_would_let_anyone_in_is_refused_by_name(variables: dict[s
 def test_an_origin_is_written_as_browsers_write_it() -> None:
     settings = load_settings({"MYI_PUBLIC_URL": "https://Music.Example.org:443/", "MYI_API_HOST": "0.0.0.0"})
     assert settings.site_origin == "https://music.example.org"
+    below = load_settings({"MYI_PUBLIC_URL": "https://Example.org:443/music/ana/"})
+    assert (below.site_origin, below.site_path) == ("https://example.org", "/music/ana")
+    assert below.site_url == "https://example.org/music/ana"
     assert load_settings({"MYI_API_HOST": "::1", "MYI_API_PORT": "9000"}).site_origin == "http://[::1]:9000"

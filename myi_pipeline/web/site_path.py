@@ -1,0 +1,114 @@
+"""A site that has only a part of its host name: every address below the path of MYI_PUBLIC_URL.
+
+Within the site addresses begin at `/`, as they do without such a path. They are translated at its edge: the path is
+taken off requests, if the proxy in front has left it there, and put before the addresses of headers, pages and files.
+"""
+
+from __future__ import annotations
+
+import re
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_KEY = "myi.site_path"
+# Two slashes would be another site.
+_IN_PAGE = re.compile(rb"""(\s(?:href|src|action|formaction|poster|content|data-[a-z-]+)=")/(?!/)""")
+_IN_HEADER = {"location": re.compile(r"^()/(?!/)"), "link": re.compile(r"(<)/(?!/)")}
+# In a script, a style sheet or a manifest an address of this site is a text that begins with a slash.
+_IN_FILE = {
+    **dict.fromkeys(("text/javascript", "application/javascript"), re.compile(rb"""(["'`])/(?=[a-z])""")),
+    "text/css": re.compile(rb"""(url\(["']?)/(?!/)"""),
+    "application/manifest+json": re.compile(rb"""(")/(?!/)"""),
+}
+
+
+def site_path_of(scope: Scope) -> str:
+    """What stands before each address of the site that answers this request; empty for a whole host name."""
+    path: str = scope.get(_KEY, "")
+    return path
+
+
+class SitePathMiddleware:
+    """The outermost middleware; `path` is not empty."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_below(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, addresses in _IN_HEADER.items():
+                    if name in headers:
+                        headers[name] = addresses.sub(rf"\1{self._path}/", headers[name])
+            await send(message)
+
+        await self._app({**scope, **self._within(scope), _KEY: self._path}, receive, send_below)
+
+    def _within(self, scope: Scope) -> Scope:
+        path, raw = scope["path"], scope.get("raw_path", b"")
+        if path != self._path and not path.startswith(f"{self._path}/"):
+            return {}
+        return {"path": path[len(self._path) :] or "/", "raw_path": raw[len(self._path) :] or b"/"}
+
+
+class PageResponse(HTMLResponse):
+    """A page, whose addresses follow the site to its path. A value on a page cannot look like one of them: quotation
+    marks are escaped there."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = site_path_of(scope)
+        if path:
+            self.body = _IN_PAGE.sub(rb"\1" + path.encode() + b"/", bytes(self.body))
+            self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
+class FilesBelow:
+    """Files of the site with their addresses moved below `path`; they are small, and browsers keep them."""
+
+    def __init__(self, files: ASGIApp, path: str) -> None:
+        self._files = files
+        self._path = path.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith(".min.js"):
+            # Somebody else's library, which knows no address of this site.
+            await self._files(scope, receive, send)
+            return
+        start: Message | None = None
+        body = bytearray()
+
+        async def collect(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                addresses = _IN_FILE.get(Headers(raw=message["headers"]).get("content-type", "").partition(";")[0])
+                if addresses is None:
+                    await send(message)
+                else:
+                    start = message
+            elif start is None:
+                await send(message)
+            else:
+                body.extend(message.get("body", b""))
+                if not message.get("more_body"):
+                    await self._send_moved(start, bytes(body), send)
+
+        # A part of a file would be a part of another one.
+        headers = [header for header in scope["headers"] if header[0].lower() != b"range"]
+        await self._files({**scope, "headers": headers}, receive, collect)
+
+    async def _send_moved(self, start: Message, body: bytes, send: Send) -> None:
+        headers = MutableHeaders(scope=start)
+        if body:
+            body = _IN_FILE[headers["content-type"].partition(";")[0]].sub(rb"\1" + self._path + b"/", body)
+            headers["content-length"] = str(len(body))
+        await send(start)
+        await send({"type": "http.response.body", "body": body, "more_body": False})
