@@ -25,6 +25,7 @@ from starlette.responses import Response
 from myi_pipeline.web.problems import Problem
 
 JSON, CSV = "application/json", "text/csv"
+_TABLE = f"{CSV}; charset=utf-8; header=present"
 # Below this a packet is not filled anyway; level 1 packs lists to a sixth in a third of the time of the usual level.
 _PACK_FROM_BYTES, _PACK_LEVEL = 1_000, 1
 # Where a spreadsheet may see the beginning of a formula: at that of a cell, and behind what may end one where commas do
@@ -90,6 +91,26 @@ def accept_json(request: Request) -> None:
     _media_type(request.headers.get("accept"), may_be_csv=False)
 
 
+def accept_list(request: Request) -> str:
+    """JSON or CSV, for a list that has no tag. Raises Problem 406."""
+    return _media_type(request.headers.get("accept"), may_be_csv=True)
+
+
+def untagged_list(
+    media_type: str,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    beside: Mapping[str, object],
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A list that does not come from the marts; `beside` are further fields of its document."""
+    if media_type == CSV:
+        return Response(csv_of(rows, columns), media_type=_TABLE, headers=headers)
+    body = orjson.dumps({**beside, "data": rows}, option=orjson.OPT_UTC_Z)
+    return Response(body, media_type=JSON, headers=headers)
+
+
 def known_tags(request: Request) -> frozenset[str]:
     """What If-None-Match names, to be compared weakly: a proxy that packs an answer may have marked its tag as weak."""
     given = request.headers.getlist("if-none-match")
@@ -138,8 +159,7 @@ class Reply:
             # Without a time in it: the same answer is the same bytes.
             body = gzip.compress(body, _PACK_LEVEL, mtime=0)
             headers["content-encoding"] = "gzip"
-        kind = f"{CSV}; charset=utf-8; header=present" if self.media_type == CSV else self.media_type
-        return Response(body, media_type=kind, headers=headers)
+        return Response(body, media_type=_TABLE if self.media_type == CSV else self.media_type, headers=headers)
 
 
 def agree(
@@ -177,6 +197,8 @@ def _cell(column: str, value: object) -> str:
             return value.isoformat().replace("+00:00", "Z")
         case date():
             return value.isoformat()
+        case list():
+            return _cell(column, "; ".join(map(str, value)))
         case str():
             # Some ids are texts in JSON, where a number of 64 bits would lose digits.
             if column.endswith("_id") and _NUMBER.match(value):

@@ -23,6 +23,7 @@ from myi_pipeline.settings import Settings
 from myi_pipeline.web import problems
 from myi_pipeline.web.api.openapi import describe_app
 from myi_pipeline.web.api.routes import account, figures, health, imports, live, plays, top
+from myi_pipeline.web.api.routes import music as music_routes
 from myi_pipeline.web.dashboard import account as account_page
 from myi_pipeline.web.dashboard import (
     coverage,
@@ -77,7 +78,7 @@ def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
     """The whole site. Opens connections when it starts and closes them when it ends."""
     site = _site(settings, warehouse)
     app = _app(site, title="MYI", version=__version__, openapi_url="/v1/openapi.json")
-    for group in (figures, top, plays, live, imports, account):
+    for group in (figures, top, plays, music_routes, live, imports, account):
         app.include_router(group.router)
     if settings.metrics_port is None:
         app.include_router(health.router)

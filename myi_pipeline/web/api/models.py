@@ -1,13 +1,15 @@
 """What answers look like: the response models of the contract, with an example of each value.
 
 Rows go from the database to the wire without passing through these models; tests validate every route's answers against
-them. A field that is listed here stays.
+them. A field that is listed here stays. Where one thing had several names, the one that every answer now has stands
+beside the older one, which `renamed` names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,6 +39,9 @@ class Answer(BaseModel):
     """Fields are what the contract says, and no others."""
 
     model_config = ConfigDict(extra="forbid")
+    # Fields that a row has under another name, and those that are the same in every row.
+    renamed: ClassVar[Mapping[str, str]] = {}
+    fixed: ClassVar[Mapping[str, object]] = {}
 
 
 class Document(Answer):
@@ -50,6 +55,10 @@ class ListDocument(Document):
         description="The cursor of the next page; null on the last one. The Link header holds the whole address.",
         examples=["kX3v-0hJ2c1mB9aQe7Lw8VsiMjAyNC0wMy0xMCIsMTdd"],
     )
+
+
+class WholeDocument(Document):
+    next: None = Field(default=None, description="Null, as `data` is the whole list.", examples=[None])
 
 
 class Heard(Answer):
@@ -75,13 +84,16 @@ class Span(Heard):
     last_heard: date | None = Field(description="The last day with a play.", examples=_DAY)
 
 
-class Summary(Document):
+class Summary(WholeDocument):
     today: date = Field(description="In your time zone.", examples=_DAY)
     data: list[Span] = Field(description="Today, this week, month and year, and everything.")
 
 
 class Bucket(Heard):
-    starts_on: date = Field(description="The first day of the day, week, month or year.", examples=_DAY)
+    renamed = {"first_day": "starts_on"}
+
+    first_day: date = Field(description="The first day of the day, week, month or year.", examples=_DAY)
+    starts_on: date = Field(description="The same as `first_day`.", examples=_DAY)
     days: int = Field(ge=1, description="Days with any play.", examples=[5])
     unknown_plays: Count
 
@@ -96,7 +108,7 @@ class ClockHour(Heard):
     hour: int = Field(ge=0, le=23, description="In your time zone.", examples=[21])
 
 
-class Clock(Document):
+class Clock(WholeDocument):
     first_day: date = Field(examples=_DAY)
     last_day: date | None = Field(description="Null for `all`.", examples=_DAY)
     data: list[ClockHour] = Field(description="Hours of weekdays in which anything was heard.", max_length=168)
@@ -111,7 +123,7 @@ class Rank(Answer):
     artist_name: str | None = Field(description="Of a track.", examples=[None])
 
 
-class Ranks(Document):
+class Ranks(WholeDocument):
     kind: Literal["track", "artist"]
     term: Literal["short_term", "medium_term", "long_term"]
     data: list[Rank]
@@ -140,7 +152,7 @@ class Login(Answer):
     refreshed_at: datetime = Field(examples=_AT)
 
 
-class Coverage(Document):
+class Coverage(WholeDocument):
     plays: Count
     unknown_plays: Count = Field(description="Plays of unknown length.")
     first_heard: date | None = Field(examples=_DAY)
@@ -153,6 +165,8 @@ class Coverage(Document):
 
 
 class Play(Answer):
+    renamed = {"name": "title", "artist_name": "creator", "album_name": "collection"}
+
     play_id: PlayId
     played_at: datetime = Field(description="When the source reports it: in archives its end.", examples=_AT)
     started_at: datetime | None = Field(description="Its beginning; null if its length is unknown.", examples=_AT)
@@ -163,11 +177,17 @@ class Play(Answer):
         " polled plays of unknown length count too."
     )
     ms_played: int | None = Field(ge=0, description="Milliseconds heard; null if unknown.", examples=[201_000])
-    content_id: EntityId | None
+    content_id: EntityId | None = Field(description="Of a track, an episode or a chapter.")
+    track_id: EntityId | None = Field(description="Null if it is no track.")
     uri: Uri
-    title: str | None = Field(examples=["Feeling Good"])
-    creator: str | None = Field(description="The artist of a track, the author of a chapter.", examples=["Nina Simone"])
-    collection: str | None = Field(description="The album, show or book.", examples=["I Put A Spell On You"])
+    name: str | None = Field(examples=["Feeling Good"])
+    artist_name: str | None = Field(
+        description="The artist of a track, the author of a chapter.", examples=["Nina Simone"]
+    )
+    album_name: str | None = Field(description="The album, show or book.", examples=["I Put A Spell On You"])
+    title: str | None = Field(description="The same as `name`.", examples=["Feeling Good"])
+    creator: str | None = Field(description="The same as `artist_name`.", examples=["Nina Simone"])
+    collection: str | None = Field(description="The same as `album_name`.", examples=["I Put A Spell On You"])
     artist_id: EntityId | None
     album_id: EntityId | None
     source: str = Field(description="Which source's row stands for the play.", examples=["extended_history"])
@@ -183,6 +203,7 @@ class PlayList(ListDocument):
 
 
 class TopItem(Heard):
+    id: EntityId
     rank: int = Field(ge=1, description="Its place by counted plays, then time heard.", examples=[1])
     uri: Uri
     name: str | None = Field(examples=["Feeling Good"])
@@ -191,7 +212,11 @@ class TopItem(Heard):
 
 
 class TopTrack(TopItem):
-    track_id: EntityId
+    renamed = {"id": "track_id"}
+    fixed = {"kind": "track"}
+
+    kind: Literal["track"]
+    track_id: EntityId = Field(description="The same as `id`.")
     artist_id: EntityId | None
     artist_name: str | None = Field(examples=["Nina Simone"])
     album_id: EntityId | None
@@ -200,11 +225,19 @@ class TopTrack(TopItem):
 
 
 class TopArtist(TopItem):
-    artist_id: EntityId
+    renamed = {"id": "artist_id"}
+    fixed = {"kind": "artist"}
+
+    kind: Literal["artist"]
+    artist_id: EntityId = Field(description="The same as `id`.")
 
 
 class TopAlbum(TopItem):
-    album_id: EntityId
+    renamed = {"id": "album_id"}
+    fixed = {"kind": "album"}
+
+    kind: Literal["album"]
+    album_id: EntityId = Field(description="The same as `id`.")
     artist_id: EntityId | None
     artist_name: str | None = Field(examples=["Nina Simone"])
 
@@ -254,8 +287,12 @@ class FirstList(ListDocument):
 
 
 class Streak(Answer):
-    streak_start: date = Field(examples=_DAY)
-    streak_end: date = Field(examples=_DAY)
+    renamed = {"first_day": "streak_start", "last_day": "streak_end"}
+
+    first_day: date = Field(examples=_DAY)
+    last_day: date = Field(examples=_DAY)
+    streak_start: date = Field(description="The same as `first_day`.", examples=_DAY)
+    streak_end: date = Field(description="The same as `last_day`.", examples=_DAY)
     days: int = Field(ge=1, examples=[12])
     plays: Count
 
@@ -266,8 +303,55 @@ class StreakList(ListDocument):
     data: list[Streak]
 
 
+class Month(Heard):
+    renamed = {"first_day": "period_start"}
+
+    first_day: date = Field(description="The first day of the month.", examples=_DAY)
+    first_played_at: datetime = Field(examples=_AT)
+    last_played_at: datetime = Field(examples=_AT)
+
+
+class Entity(Document, Heard):
+    id: EntityId
+    uri: Uri
+    name: str | None = Field(examples=["Nina Simone"])
+    rank: int | None = Field(
+        ge=1, description="Its place in your top list of all time; null beyond 1,000.", examples=[3]
+    )
+    first_played_at: datetime = Field(examples=_AT)
+    last_played_at: datetime = Field(examples=_AT)
+    months: list[Month] = Field(description="Months in which you played it, the oldest first.")
+    last_plays: list[Play] = Field(description="The newest first.", max_length=10)
+    cover: str | None = Field(
+        description="The address of its picture, a track's that of its album; null if none is kept.",
+        examples=["/v1/me/artists/271/cover"],
+    )
+
+
+class Track(Entity):
+    kind: Literal["track"]
+    artist_id: EntityId | None
+    artist_name: str | None = Field(examples=["Nina Simone"])
+    album_id: EntityId | None
+    album_name: str | None = Field(examples=["I Put A Spell On You"])
+    duration_ms: int | None = Field(ge=0, description="Null if unknown.", examples=[174_000])
+
+
+class Artist(Entity):
+    kind: Literal["artist"]
+
+
+class Album(Entity):
+    kind: Literal["album"]
+    artist_id: EntityId | None
+    artist_name: str | None = Field(examples=["Nina Simone"])
+
+
 class Import(Answer):
-    import_id: int = Field(ge=1, examples=[12])
+    renamed = {"id": "import_id"}
+
+    id: int = Field(ge=1, examples=[12])
+    import_id: int = Field(ge=1, description="The same as `id`.", examples=[12])
     archive_name: str = Field(examples=["my_spotify_data-3fa9c1d2.zip"])
     kind: Literal["extended_history", "account_history", "mixed"] = Field(
         description="`mixed` also until it has been read, or if it cannot be read."

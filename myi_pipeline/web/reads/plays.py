@@ -1,4 +1,4 @@
-"""Plays, newest first: all of them, those of a content or an artist, or those whose names contain some words.
+"""Plays, newest first: all of them, those of a content, an artist or an album, or those whose names contain some words.
 
 A page of a search costs no more with a million plays than the bounds below allow: it looks either at each track that
 the listener ever played and then at no more than MOST_CONTENTS of them by their own index, or at MOST_WALKED plays.
@@ -33,6 +33,7 @@ class PlayRow:
     is_counted: bool
     ms_played: int | None
     content_id: int | None
+    track_id: int | None
     uri: str | None
     title: str | None
     creator: str | None
@@ -75,11 +76,12 @@ async def plays(
     to_at: datetime = END,
     content_id: int | None = None,
     artist_id: int | None = None,
+    album_id: int | None = None,
     after: After,
     limit: int,
 ) -> list[PlayRow]:
-    """Read in the order of an index: that of time, of the content or of the artist."""
-    given = {"content_id": content_id, "artist_id": artist_id}
+    """Read in the order of an index: that of time, of the content, of the artist or of the album's tracks."""
+    given = {"content_id": content_id, "artist_id": artist_id, "album_id": album_id}
     narrowed = {name: value for name, value in given.items() if value is not None}
     return await marts.fetch(
         PlayRow, load_sql("plays", narrowed_by=tuple(narrowed)),

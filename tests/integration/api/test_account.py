@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +34,7 @@ def test_another_users_sign_ins_and_tokens_do_not_exist(site: RunningSite) -> No
     made = ben.post(TOKENS, json={"name": "ben's"}).json()
     (bens,) = ben.get(SIGN_INS).json()["sign_ins"]
 
-    assert ana.get(TOKENS).json() == {"tokens": []}
+    assert ana.get(TOKENS).json() == {"data": [], "tokens": [], "next": None}
     assert len(ana.get(SIGN_INS).json()["sign_ins"]) == 1
     assert ana.delete(f"{TOKENS}/{made['token_id']}").status_code == 404
     assert ana.delete(f"{SIGN_INS}/{bens['session_id']}").status_code == 404
@@ -100,7 +102,7 @@ def test_a_person_ends_all_but_this_sign_in(site: RunningSite) -> None:
     assert there.get(SIGN_INS).status_code == 401
     assert program.get(TOKENS).status_code == 401
     assert use_link(site.browser(None), link).status_code == 410
-    assert here.get(TOKENS).json() == {"tokens": []}
+    assert here.get(TOKENS).json() == {"data": [], "tokens": [], "next": None}
     assert len(here.get(SIGN_INS).json()["sign_ins"]) == 1
     assert ben.get(SIGN_INS).status_code == 200
 
@@ -181,3 +183,19 @@ def test_a_removed_user_is_nobody(site: RunningSite) -> None:
     site.sql("delete from app.users")
     assert browser.get(SIGN_INS).status_code == 401
     assert program.get(SIGN_INS).status_code == 401
+
+
+def test_sign_ins_and_tokens_are_lists_as_all_others_are(site: RunningSite) -> None:
+    browser = site.browser()
+    browser.post(TOKENS, json={"name": "note, book"})
+    for path, older, number in ((SIGN_INS, "sign_ins", "session_id"), (TOKENS, "tokens", "token_id")):
+        document = browser.get(path).json()
+        assert document["data"] == document[older]
+        assert document["next"] is None
+        assert [row["id"] for row in document["data"]] == [row[number] for row in document["data"]]
+        table = browser.get(path, headers={"accept": "text/csv"})
+        assert table.headers["content-type"].startswith("text/csv")
+        assert [row["id"] for row in csv.DictReader(io.StringIO(table.text))] == [
+            str(row["id"]) for row in document["data"]
+        ]
+        assert browser.get(path, headers={"accept": "image/png"}).status_code == 406

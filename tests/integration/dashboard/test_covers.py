@@ -14,7 +14,7 @@ from myi_pipeline.catalogue.pictures import keep_pictures
 from myi_pipeline.simulator.live import SimulatorSpec, running_simulator
 from myi_pipeline.simulator.live.images_app import draw
 from tests.integration.dashboard.conftest import Browser, check_form
-from tests.integration.reads.conftest import Filled
+from tests.integration.reads.conftest import Api, Filled
 
 ADDRESS = re.compile(r"/(album|artist)s/(\d+)/cover\?([0-9a-f]{12})\Z")
 TABLES = "raw.pictures, raw.kept_pictures, raw.picture_files, ops.picture_fetches"
@@ -129,7 +129,7 @@ def test_a_picture_is_served_with_its_own_type_and_nothing_beside(hung: Hung, br
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["etag"] == f'"{sha256(content).hexdigest()}"'
     assert answer.headers["cache-control"] == "private, max-age=86400"
-    assert answer.headers["vary"] == "Cookie"
+    assert answer.headers["vary"] == "Cookie, Authorization"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "content-encoding" not in answer.headers
     page = browser.get("/")
@@ -146,6 +146,21 @@ def test_a_picture_that_is_known_is_not_sent_again(hung: Hung, browser: Browser)
         assert answer.headers["cache-control"].startswith("private")
     for other in ('"another"', tag.strip('"'), ""):
         assert ada.get(path, headers={"if-none-match": other}).status_code == 200
+
+
+def test_the_api_names_the_picture_of_each_and_gives_it_to_whoever_played_it(hung: Hung, api: Api) -> None:
+    for kind in ("album", "artist"):
+        address = api.read(f"/v1/me/{kind}s/{hung.most(kind)}")["cover"]
+        answer = api.get(address)
+        assert answer.content == hung.bytes_of(kind, hung.most(kind))
+        assert answer.headers["content-type"] == "image/png"
+        assert api.get(address, headers={"if-none-match": f"W/{answer.headers['etag']}"}).status_code == 304
+        assert api.read(f"/v1/me/{kind}s/{hung.most(kind, has_picture=False)}")["cover"] is None
+        users = hung.filled.users
+        hers = hung.filled.read(ONLY_HERS.format(kind), users["ada"], users["bob"])[0][0]
+        assert [api.get(f"/v1/me/{kind}s/{hers}/cover", as_=user).status_code for user in users] == [200, 404]
+    track = api.read("/v1/me/plays", album_id=hung.most("album"), limit=1)["data"][0]["track_id"]
+    assert api.read(f"/v1/me/tracks/{track}")["cover"] == f"/v1/me/albums/{hung.most('album')}/cover"
 
 
 @pytest.mark.parametrize("kind", ["album", "artist"])

@@ -84,6 +84,25 @@ def test_plays_of_an_artist_and_of_a_content_are_all_of_them(api: Api, filled: F
     assert api.read("/v1/me/plays", artist_id=artist_id + 1, content_id=content_id)["data"] == []
 
 
+def test_plays_of_an_album_are_all_of_them_page_by_page(api: Api, filled: Filled) -> None:
+    album_id, tracks = filled.read(
+        "select album_id, count(distinct content_id) from marts.fct_plays where user_id = %s and album_id is not null"
+        " group by 1 having count(*) > 15 order by 2 desc, 1 limit 1",
+        filled.users["ada"],
+    )[0]  # fmt: skip
+    assert tracks > 1
+    rows = [row for page in api.pages("/v1/me/plays", album_id=album_id, limit=4) for row in page]
+    query = (
+        "select play_id::text from marts.fct_plays as p where user_id = %s and album_id = %s"
+        " order by played_at desc, p.play_id desc"
+    )
+    assert [row["play_id"] for row in rows] == [one for (one,) in filled.read(query, filled.users["ada"], album_id)]
+    some = api.read("/v1/me/plays", album_id=album_id, track_id=rows[0]["track_id"], limit=500)["data"]
+    assert some == [row for row in rows if row["track_id"] == rows[0]["track_id"]]
+    assert api.read("/v1/me/plays", album_id=album_id, artist_id=2_147_483_647)["data"] == []
+    assert api.get("/v1/me/plays", content_id=rows[0]["track_id"], track_id=2_147_483_647).status_code == 422
+
+
 def test_days_begin_in_the_zone_that_is_named(api: Api, filled: Filled) -> None:
     query = "select count(*) from marts.fct_plays where user_id = %s and played_at >= %s and played_at < %s"
     day = date(2024, 7, 1)

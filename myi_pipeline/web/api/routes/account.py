@@ -6,8 +6,10 @@ shown once, by the answer that makes it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from types import SimpleNamespace
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -15,7 +17,10 @@ from starlette.requests import Request
 
 from myi_pipeline.people import manage_access
 from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS
+from myi_pipeline.web.answers import CSV, accept_list, untagged_list
 from myi_pipeline.web.api.contract_route import ContractRoute
+from myi_pipeline.web.api.models import Answer
+from myi_pipeline.web.api.routes.reading import fields_of
 from myi_pipeline.web.problems import Problem, problem_responses
 from myi_pipeline.web.security.client_address import client_address
 from myi_pipeline.web.security.identity import CurrentPerson
@@ -26,18 +31,21 @@ router = APIRouter(
 )
 
 _LARGEST = 2**63 - 1
+_LIST = {
+    200: {"description": "All of them.", "content": {CSV: {"schema": {"type": "string"}}}},
+    **problem_responses(406),
+}
 Number = Annotated[int, Path(ge=1, le=_LARGEST, description="Its number in the list.")]
 _AT = [datetime.fromisoformat("2024-03-09T21:14:07Z")]
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-
-class SignIn(_Answer):
+class SignIn(Answer):
     """One browser that is signed in."""
 
-    session_id: int = Field(examples=[3])
+    renamed: ClassVar[Mapping[str, str]] = {"id": "session_id"}
+
+    id: int = Field(examples=[3])
+    session_id: int = Field(description="The same as `id`.", examples=[3])
     method: str = Field(description="`spotify` or `link`.", examples=["spotify"])
     device: str = Field(description="What the browser calls itself.", examples=["Mozilla/5.0 (X11; Linux x86_64)"])
     created_at: datetime = Field(examples=_AT)
@@ -45,16 +53,24 @@ class SignIn(_Answer):
     is_this: bool = Field(description="Whether it is the browser that asks.")
 
 
-class SignIns(BaseModel):
+class _WholeList(Answer):
+    next: None = Field(description="Null, as `data` is the whole list.", examples=[None])
+
+
+class SignIns(_WholeList):
     """The last seen first."""
 
-    sign_ins: list[SignIn]
+    data: list[SignIn]
+    sign_ins: list[SignIn] = Field(description="The same as `data`.")
 
 
-class Token(_Answer):
+class Token(Answer):
     """One access token, without the token."""
 
-    token_id: int = Field(examples=[7])
+    renamed: ClassVar[Mapping[str, str]] = {"id": "token_id"}
+
+    id: int = Field(examples=[7])
+    token_id: int = Field(description="The same as `id`.", examples=[7])
     name: str = Field(examples=["notebook"])
     scope: str = Field(description="`read`; `operate` uses Dagster's pages too.", examples=["read"])
     created_at: datetime = Field(examples=_AT)
@@ -64,10 +80,11 @@ class Token(_Answer):
     last_used_at: datetime | None = Field(description="To the minute.", examples=_AT)
 
 
-class Tokens(BaseModel):
+class Tokens(_WholeList):
     """The newest first."""
 
-    tokens: list[Token]
+    data: list[Token]
+    tokens: list[Token] = Field(description="The same as `data`.")
 
 
 class TokenMade(Token):
@@ -94,20 +111,18 @@ class TokenWish(BaseModel):
     )
 
 
-@router.get("/sign-ins", operation_id="listSignIns")
-async def list_sign_ins(person: CurrentPerson, site: TheSite) -> SignIns:
+@router.get("/sign-ins", operation_id="listSignIns", response_model=SignIns, responses=_LIST)
+async def list_sign_ins(request: Request, person: CurrentPerson, site: TheSite) -> Response:
     """Browsers that are signed in as you."""
+    media_type = accept_list(request)
     found = await site.pools.in_thread(
         manage_access.list_sessions,
         user_id=person.user_id,
         idle_days=site.settings.session_idle_days,
         longest_days=site.settings.session_days,
     )
-    return SignIns(
-        sign_ins=[
-            SignIn.model_validate({**vars(each), "is_this": each.session_id == person.session_id}) for each in found
-        ]
-    )
+    mine = [SimpleNamespace(**vars(each), is_this=each.session_id == person.session_id) for each in found]
+    return _whole_list(media_type, SignIn, mine, "sign_ins")
 
 
 @router.delete(
@@ -122,11 +137,12 @@ async def end_sign_in(session_id: Number, request: Request, person: CurrentPerso
     return _ended(site, found, "You have no such sign-in.")
 
 
-@router.get("/tokens", operation_id="listTokens")
-async def list_tokens(person: CurrentPerson, site: TheSite) -> Tokens:
+@router.get("/tokens", operation_id="listTokens", response_model=Tokens, responses=_LIST)
+async def list_tokens(request: Request, person: CurrentPerson, site: TheSite) -> Response:
     """Your access tokens that are good."""
+    media_type = accept_list(request)
     found = await site.pools.in_thread(manage_access.list_tokens, user_id=person.user_id)
-    return Tokens(tokens=[Token.model_validate(each) for each in found])
+    return _whole_list(media_type, Token, found, "tokens")
 
 
 @router.post("/tokens", operation_id="makeToken", status_code=201, responses=problem_responses(400, 413, 422))
@@ -136,7 +152,8 @@ async def make_token(wish: TokenWish, request: Request, person: CurrentPerson, s
     made = await site.pools.in_thread(
         manage_access.make_token, user_id=person.user_id, name=wish.name, days=wish.days, address=address
     )
-    return TokenMade.model_validate({**vars(made.about), "token": made.token})
+    (about,) = fields_of(Token, [made.about])
+    return TokenMade(**about, token=made.token)
 
 
 @router.delete("/tokens/{token_id}", operation_id="revokeToken", status_code=204, responses=problem_responses(404, 422))
@@ -147,6 +164,11 @@ async def revoke_token(token_id: Number, request: Request, person: CurrentPerson
         manage_access.revoke_token, token_id=token_id, user_id=person.user_id, address=address
     )
     return _ended(site, found, "You have no such token.")
+
+
+def _whole_list(media_type: str, model: type[Answer], rows: Sequence[object], older_name: str) -> Response:
+    shown = fields_of(model, rows)
+    return untagged_list(media_type, shown, list(model.model_fields), beside={"next": None, older_name: shown})
 
 
 def _ended(site: Any, found: bool, otherwise: str) -> Response:

@@ -8,9 +8,23 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from myi_pipeline.web.api.contract_route import ContractRoute
-from myi_pipeline.web.api.models import Bucket, Clock, Coverage, Me, Ranks, Streak, StreakList, Summary, Timeline
+from myi_pipeline.web.api.models import (
+    Bucket,
+    Clock,
+    ClockHour,
+    Coverage,
+    Gap,
+    Me,
+    Rank,
+    Ranks,
+    Span,
+    Streak,
+    StreakList,
+    Summary,
+    Timeline,
+)
 from myi_pipeline.web.api.parameters import Day, DaysOf, Id, PageOf
-from myi_pipeline.web.api.routes.reading import Fields, Listing, responses, serve_document, serve_list
+from myi_pipeline.web.api.routes.reading import Fields, Listing, fields_of, responses, serve_document, serve_list
 from myi_pipeline.web.reads.clock import clock as read_clock
 from myi_pipeline.web.reads.coverage import coverage_gaps, covered_spans, find_login
 from myi_pipeline.web.reads.cursors import After
@@ -46,7 +60,7 @@ async def me(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
     "/summary",
     operation_id="getSummary",
     response_model=Summary,
-    responses=responses(),
+    responses=responses(is_table=True),
     summary="Today, week, month, year and all",
 )
 async def summary(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
@@ -56,7 +70,7 @@ async def summary(request: Request, visitor: CurrentUser, site: TheSite) -> Resp
         spans = await sums_of(marts, *usual_spans(today))
         return {"today": today, "data": [{**vars(span), "last_day": _end(span.last_day)} for span in spans]}
 
-    return await serve_document(request, visitor, site, build, varies_by=(today,))
+    return await serve_document(request, visitor, site, build, varies_by=(today,), table_of=Span)
 
 
 @router.get(
@@ -89,7 +103,7 @@ async def timeline(
     "/clock",
     operation_id="getClock",
     response_model=Clock,
-    responses=responses(),
+    responses=responses(is_table=True),
     summary="Your listening by weekday and hour",
 )
 async def clock(
@@ -104,9 +118,9 @@ async def clock(
 
     async def build(marts: Marts) -> Fields:
         hours = await read_clock(marts, first_day=first, last_day=last)
-        return {"first_day": first, "last_day": _end(last), "data": hours}
+        return {"first_day": first, "last_day": _end(last), "data": fields_of(ClockHour, hours)}
 
-    return await serve_document(request, visitor, site, build, varies_by=(first,))
+    return await serve_document(request, visitor, site, build, varies_by=(first,), table_of=ClockHour)
 
 
 @router.get(
@@ -124,7 +138,8 @@ async def streaks(request: Request, visitor: CurrentUser, site: TheSite, page: P
         return await read_streaks(marts, **days.values, after=after, limit=limit)
 
     async def beside(marts: Marts) -> Fields:
-        return vars(await streak_marks(marts, today))
+        marks = await streak_marks(marts, today)
+        return {name: fields_of(Streak, [row])[0] if row else None for name, row in vars(marks).items()}
 
     listing = Listing(read, STREAKS, Streak)
     return await serve_list(request, visitor, site, listing, page=page, varies_by=(today,), beside=beside)
@@ -134,7 +149,7 @@ async def streaks(request: Request, visitor: CurrentUser, site: TheSite, page: P
     "/ranks",
     operation_id="getRanks",
     response_model=Ranks,
-    responses=responses(),
+    responses=responses(is_table=True),
     summary="Spotify's own top lists over time",
 )
 async def ranks(
@@ -154,16 +169,16 @@ async def ranks(
             found = await ranks_on_day(marts, kind=kind, term=term, day=until)
         else:
             found = await ranks_of_entity(marts, kind=kind, id=id, term=term, day=until)
-        return {"kind": kind, "term": term, "data": found}
+        return {"kind": kind, "term": term, "data": fields_of(Rank, found)}
 
-    return await serve_document(request, visitor, site, build)
+    return await serve_document(request, visitor, site, build, table_of=Rank)
 
 
 @router.get(
     "/coverage",
     operation_id="getCoverage",
     response_model=Coverage,
-    responses=responses(),
+    responses=responses(is_table=True),
     summary="What is known, and what may be missing",
 )
 async def coverage(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
@@ -172,9 +187,10 @@ async def coverage(request: Request, visitor: CurrentUser, site: TheSite) -> Res
     async def build(marts: Marts) -> Fields:
         (whole,) = await sums_of(marts, EVERYTHING)
         shown = {name: getattr(whole, name) for name in ("plays", "unknown_plays", "first_heard", "last_heard")}
-        return {**shown, "login": login, "data": await coverage_gaps(marts), "covered": await covered_spans(marts)}
+        gaps = fields_of(Gap, await coverage_gaps(marts))
+        return {**shown, "login": login, "data": gaps, "covered": await covered_spans(marts)}
 
-    return await serve_document(request, visitor, site, build, varies_by=(login,))
+    return await serve_document(request, visitor, site, build, varies_by=(login,), table_of=Gap)
 
 
 def _end(last: date) -> date | None:

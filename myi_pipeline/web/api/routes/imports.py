@@ -13,15 +13,14 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel
 
 from myi_pipeline.archives.list_imports import ImportSummary, find_import, get_import, list_imports
 from myi_pipeline.errors import BadInput
-from myi_pipeline.web.answers import JSON, accept_json, link
+from myi_pipeline.web.answers import JSON, accept_json, accept_list, link, untagged_list
 from myi_pipeline.web.api.contract_route import ContractRoute
-from myi_pipeline.web.api.models import Import, ImportDetail, ImportFile, ImportList, QuarantineReason
+from myi_pipeline.web.api.models import Answer, Import, ImportDetail, ImportFile, ImportList, QuarantineReason
 from myi_pipeline.web.api.parameters import Id, PageOf
-from myi_pipeline.web.api.routes.reading import open_cursor, problems, responses
+from myi_pipeline.web.api.routes.reading import fields_of, open_cursor, problems, responses
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.database import DatabaseGone
 from myi_pipeline.web.security.identity import CurrentUser, is_still_known
@@ -87,19 +86,19 @@ EVENT_ANSWERS = {
     "",
     operation_id="listImports",
     response_model=ImportList,
-    responses=responses(tagged=False),
+    responses=responses(is_list=True, tagged=False),
     summary="What you handed in, newest first",
 )
 async def my_imports(request: Request, visitor: CurrentUser, site: TheSite, page: PageOf) -> Response:
     purpose = f"{visitor.user_id} {request.url.path}"
     before = int(open_cursor(site.cursors, purpose, page.cursor)[0]) if page.cursor is not None else None
-    accept_json(request)
+    media_type = accept_list(request)
     asked = partial(list_imports, user_key=visitor.user_key, limit=page.limit + 1, before=before)
     found = await site.pools.in_thread(asked)
     rows = [_fields(Import, each) for each in found[: page.limit]]
     cursor = site.cursors.seal(purpose, [found[page.limit - 1].import_id]) if len(found) > page.limit else None
     links = {"link": link(request, "next", cursor=cursor)} if cursor is not None else {}
-    return _json({"data": rows, "next": cursor}, headers=links)
+    return untagged_list(media_type, rows, list(Import.model_fields), headers=links, beside={"next": cursor})
 
 
 @router.get(
@@ -187,9 +186,9 @@ async def _look(site: Site, visitor: Visitor, import_id: int) -> ImportSummary:
     return found
 
 
-def _fields(model: type[BaseModel], row: object) -> dict[str, Any]:
+def _fields(model: type[Answer], row: object) -> dict[str, Any]:
     """What the contract names of a row. Its kinds are a closed list, which 'unknown' came too late for."""
-    fields = {name: getattr(row, name) for name in model.model_fields}
+    (fields,) = fields_of(model, [row])
     return fields | {"kind": "mixed"} if fields.get("kind") == "unknown" else fields
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import First, FirstList, Play, PlayList, Session, SessionList
-from myi_pipeline.web.api.parameters import Id, PageOf, WindowOf
+from myi_pipeline.web.api.parameters import Id, PageOf, WindowOf, wrong
 from myi_pipeline.web.api.routes.reading import Listing, responses, serve_list
 from myi_pipeline.web.reads.cursors import After
 from myi_pipeline.web.reads.database import Marts
@@ -39,11 +39,22 @@ async def plays(
     page: PageOf,
     window: WindowOf,
     content_id: Annotated[Id, Query(description="Of this track, episode or chapter.")] = None,
+    track_id: Annotated[Id, Query(description="Of this track.")] = None,
     artist_id: Annotated[Id, Query(description="By this artist.")] = None,
+    album_id: Annotated[Id, Query(description="On this album.")] = None,
 ) -> Response:
+    if track_id is not None and content_id not in (None, track_id):
+        raise wrong("content_id", "is another one than `track_id`")
+
     async def read(marts: Marts, after: After, limit: int) -> list[PlayRow]:
         return await read_plays(
-            marts, **window.values, content_id=content_id, artist_id=artist_id, after=after, limit=limit
+            marts,
+            **window.values,
+            content_id=track_id or content_id,
+            artist_id=artist_id,
+            album_id=album_id,
+            after=after,
+            limit=limit,
         )
 
     return await serve_list(request, visitor, site, Listing(read, PLAYS, Play, zone=window.zone), page=page)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import Request, Response
-from pydantic import BaseModel
 
 from myi_pipeline.web.answers import CSV, Reply, agree, link
+from myi_pipeline.web.api.models import Answer
 from myi_pipeline.web.api.parameters import Page
 from myi_pipeline.web.problems import MEDIA_TYPE, Problem, ProblemDocument
 from myi_pipeline.web.reads.cursors import After, BadCursor, Cursors, Key, Order
@@ -49,14 +51,20 @@ def problems(*statuses: int, **more: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def responses(*, is_list: bool = False, tagged: bool = True, **more: str) -> dict[int | str, dict[str, Any]]:
-    """What a reading route may answer besides its document; `more` as for problems()."""
-    good: dict[str, Any] = {"description": "The answer.", "headers": {"ETag": _TAG}}
+def responses(
+    *, is_list: bool = False, is_table: bool = False, tagged: bool = True, **more: str
+) -> dict[int | str, dict[str, Any]]:
+    """What a reading route may answer besides its document: pages of a list, or a whole table; `more` as for
+    problems()."""
+    good: dict[str, Any] = {"description": "One page." if is_list else "The answer.", "headers": {}}
+    if tagged:
+        good["headers"]["ETag"] = _TAG
     if is_list:
-        good = {"description": "One page.", "headers": {"ETag": _TAG, "Link": _LINK}}
+        good["headers"]["Link"] = _LINK
+    if is_list or is_table:
         good["content"] = {CSV: {"schema": {"type": "string"}, "example": "first,second\r\n1,2\r\n"}}
     if not tagged:
-        return {200: {"description": "The answer."}, **problems(401, 406, 422, 429, 503, **more)}
+        return {200: good, **problems(401, 406, 422, 429, 503, **more)}
     unchanged = {"description": "Nothing has changed since the answer that If-None-Match names."}
     return {200: good, 304: unchanged, **problems(401, 406, 422, 429, 503, 504, **more)}
 
@@ -71,7 +79,7 @@ class Listing:
 
     read: Callable[[Marts, After, int], Awaitable[Sequence[object]]]
     order: Order
-    item: type[BaseModel]
+    item: type[Answer]
     settled: Mapping[str, str] = field(default_factory=dict)
     zone: ZoneInfo | None = None
 
@@ -126,15 +134,31 @@ async def serve_list(
 
 
 async def serve_document(
-    request: Request, visitor: Visitor, site: Site, build: Build, *, varies_by: Sequence[object] = ()
+    request: Request,
+    visitor: Visitor,
+    site: Site,
+    build: Build,
+    *,
+    varies_by: Sequence[object] = (),
+    table_of: type[Answer] | None = None,
 ) -> Response:
-    """The document of which `build` reads the fields, or 304; `varies_by` as in agree()."""
+    """The document of which `build` reads the fields, or 304; `varies_by` as in agree(). With `table_of` its `data`, a
+    list of these, is a table too."""
+    may_be_csv = table_of is not None
 
     def form(version: Version) -> Reply:
-        return agree(request, user_id=visitor.user_id, version=version.number, varies_by=varies_by)
+        return agree(
+            request, user_id=visitor.user_id, version=version.number, varies_by=varies_by, may_be_csv=may_be_csv
+        )
 
     reply, version, found = await _read(request, visitor, site, form, build)
-    return reply.not_modified() if found is None else reply.document({**found, "version": version.number})
+    if found is None:
+        return reply.not_modified()
+    if table_of is None:
+        return reply.document({**found, "version": version.number})
+    if reply.media_type == CSV:
+        return reply.table(found["data"], list(table_of.model_fields))
+    return reply.document({**found, "version": version.number, "next": None})
 
 
 async def _read(
@@ -158,10 +182,18 @@ async def _read(
     return await site.pools.read(visitor.user_id, read)
 
 
-def fields_of(model: type[BaseModel], rows: Sequence[object]) -> list[dict[str, Any]]:
+@cache
+def _plan(model: type[Answer]) -> tuple[tuple[str, ...], Callable[[Fields], tuple[object, ...]]]:
+    """The fields that a row has, and how they are taken out of it."""
+    names = tuple(name for name in model.model_fields if name not in model.fixed)
+    return names, itemgetter(*(model.renamed.get(name, name) for name in names))
+
+
+def fields_of(model: type[Answer], rows: Sequence[object]) -> list[dict[str, Any]]:
     """The fields that the contract names, of each row; a row may have others, which pages show."""
-    names = tuple(model.model_fields)
-    return [{name: fields[name] for name in names} for fields in map(vars, rows)]
+    names, values = _plan(model)
+    fixed = model.fixed
+    return [{**fixed, **dict(zip(names, values(vars(row)), strict=True))} for row in rows]
 
 
 def open_cursor(cursors: Cursors, purpose: str, cursor: str) -> tuple[Key, ...]:

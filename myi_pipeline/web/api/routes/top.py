@@ -8,10 +8,9 @@ from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel
 
 from myi_pipeline.web.api.contract_route import ContractRoute
-from myi_pipeline.web.api.models import TopAlbum, TopAlbums, TopArtist, TopArtists, TopTrack, TopTracks
+from myi_pipeline.web.api.models import Answer, TopAlbum, TopAlbums, TopArtist, TopArtists, TopTrack, TopTracks
 from myi_pipeline.web.api.parameters import Day, DaysOf, PageOf, PeriodOf, wrong
 from myi_pipeline.web.api.routes.reading import Fields, Listing, responses, serve_list
 from myi_pipeline.web.reads.cursors import After
@@ -81,7 +80,7 @@ async def _serve(
     days: TopDays,
     *,
     entity: Entity,
-    item: type[BaseModel],
+    item: type[Answer],
     page: PageOf,
 ) -> Response:
     async def read(marts: Marts, after: After, limit: int) -> Sequence[TopRow]:

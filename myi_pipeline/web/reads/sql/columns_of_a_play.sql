@@ -7,6 +7,7 @@
     page.is_counted,
     page.ms_played,
     page.content_id,
+    case when page.kind = 'track' then page.content_id end as track_id,
     content.uri,
     content.title,
     content.creator,

@@ -1,0 +1,153 @@
+"""One track, artist or album, and its picture.
+
+What this user never played is answered 404, whether the catalogue knows it or not.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+
+from myi_pipeline.web.api.contract_route import ContractRoute
+from myi_pipeline.web.api.models import Album, Artist, Month, Play, Track
+from myi_pipeline.web.api.parameters import Id
+from myi_pipeline.web.api.routes.reading import Fields, fields_of, problems, responses, serve_document
+from myi_pipeline.web.pictures import serve_picture
+from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.reads.cursors import FIRST_PAGE
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.music import NamesRow, entity_names, entity_periods, entity_rank
+from myi_pipeline.web.reads.plays import plays
+from myi_pipeline.web.reads.spans import Period
+from myi_pipeline.web.reads.top import Entity
+from myi_pipeline.web.security.identity import CurrentUser
+from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.site import Site, TheSite
+
+router = APIRouter(route_class=ContractRoute, prefix="/v1/me", tags=["music"])
+
+_LAST_PLAYS = 10
+_NONE = "You have not played it."
+_NO_PICTURE = "None is kept, or you have not played it."
+EntityId = Annotated[Id, Path(description="Its number, as lists have it.")]
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The picture.",
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in ("image/jpeg", "image/png", "image/webp")
+        },
+        "headers": {"ETag": {"schema": {"type": "string"}}},
+    },
+    304: {"description": "It is the one that If-None-Match names."},
+    **problems(401, 422, 429, 503, 504, _404=_NO_PICTURE),
+}
+
+
+@router.get(
+    "/tracks/{track_id}",
+    operation_id="getTrack",
+    response_model=Track,
+    responses=responses(_404=_NONE),
+    summary="One track",
+)
+async def track(request: Request, visitor: CurrentUser, site: TheSite, track_id: EntityId) -> Response:
+    """What you heard of it, in all and by month, and when last."""
+    return await _serve(request, visitor, site, "track", track_id)
+
+
+@router.get(
+    "/artists/{artist_id}",
+    operation_id="getArtist",
+    response_model=Artist,
+    responses=responses(_404=_NONE),
+    summary="One artist",
+)
+async def artist(request: Request, visitor: CurrentUser, site: TheSite, artist_id: EntityId) -> Response:
+    """Plays count for a track's primary artist."""
+    return await _serve(request, visitor, site, "artist", artist_id)
+
+
+@router.get(
+    "/albums/{album_id}",
+    operation_id="getAlbum",
+    response_model=Album,
+    responses=responses(_404=_NONE),
+    summary="One album",
+)
+async def album(request: Request, visitor: CurrentUser, site: TheSite, album_id: EntityId) -> Response:
+    return await _serve(request, visitor, site, "album", album_id)
+
+
+@router.get(
+    "/artists/{artist_id}/cover",
+    operation_id="getArtistCover",
+    response_class=Response,
+    responses=_PICTURE,
+    summary="An artist's picture",
+)
+async def artist_cover(request: Request, visitor: CurrentUser, site: TheSite, artist_id: EntityId) -> Response:
+    return await serve_picture(request, site, user_id=visitor.user_id, entity="artist", id=artist_id)
+
+
+@router.get(
+    "/albums/{album_id}/cover",
+    operation_id="getAlbumCover",
+    response_class=Response,
+    responses=_PICTURE,
+    summary="An album's cover",
+)
+async def album_cover(request: Request, visitor: CurrentUser, site: TheSite, album_id: EntityId) -> Response:
+    return await serve_picture(request, site, user_id=visitor.user_id, entity="album", id=album_id)
+
+
+async def _serve(request: Request, visitor: Visitor, site: Site, entity: Entity, id: int) -> Response:
+    async def build(marts: Marts) -> Fields:
+        rows = await entity_periods(marts, entity, id)
+        whole = next((row for row in rows if row.period == Period.ALL), None)
+        if whole is None:
+            raise Problem(404, "not-found", f"You have not played this {entity}.")
+        names = await entity_names(marts, entity, id)
+        newest = await plays(
+            marts,
+            content_id=id if entity == "track" else None,
+            artist_id=id if entity == "artist" else None,
+            album_id=id if entity == "album" else None,
+            after=FIRST_PAGE,
+            limit=_LAST_PLAYS,
+        )
+        return {
+            "kind": entity,
+            "id": id,
+            **_names(entity, names),
+            "plays": whole.plays,
+            "counted_plays": whole.counted_plays,
+            "ms_played": whole.ms_played,
+            "rank": await entity_rank(marts, entity, id, whole),
+            "first_played_at": whole.first_played_at,
+            "last_played_at": whole.last_played_at,
+            "months": fields_of(Month, [row for row in rows if row.period == Period.MONTH]),
+            "last_plays": fields_of(Play, newest),
+            "cover": _cover(site, entity, id, names),
+        }
+
+    return await serve_document(request, visitor, site, build)
+
+
+def _names(entity: Entity, names: NamesRow) -> Fields:
+    """Those that such an entity has."""
+    of_each = ("uri", "name")
+    of_its_own: dict[Entity, tuple[str, ...]] = {
+        "track": ("artist_id", "artist_name", "album_id", "album_name", "duration_ms"),
+        "artist": (),
+        "album": ("artist_id", "artist_name"),
+    }
+    return {name: getattr(names, name) for name in (*of_each, *of_its_own[entity])}
+
+
+def _cover(site: Site, entity: Entity, id: int, names: NamesRow) -> str | None:
+    if names.picture is None:
+        return None
+    kind, number = ("album", names.album_id) if entity == "track" else (entity, id)
+    return f"{site.settings.site_path}{router.prefix}/{kind}s/{number}/cover"
