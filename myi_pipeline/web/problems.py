@@ -153,10 +153,14 @@ def _invalid(error: RequestValidationError) -> Problem:
         {"place": ".".join(shown(part) for part in _place(each)), "message": _message(each)[:200]}
         for each in error.errors()[:20]
     ]
-    sentences = [f"{field['place'].partition('.')[2] or 'the body'} {field['message']}" for field in fields[:3]]
-    told = "; ".join(sentences) + (f"; and {len(fields) - 3} more" if len(fields) > 3 else "")
-    detail = f"{told[0].upper()}{told[1:]}{'' if told.endswith('?') else '.'}" if told else "The request is invalid."
-    return Problem(422, "invalid-request", detail, errors=fields)
+    told = "; ".join(_sentence(**each) for each in fields[:3]) or "The request is invalid"
+    more = f"; and {len(fields) - 3} more" if len(fields) > 3 else ""
+    return Problem(422, "invalid-request", f"{told}{more}{'' if told.endswith('?') else '.'}", errors=fields)
+
+
+def _sentence(place: str, message: str) -> str:
+    name = place.partition(".")[2]
+    return f"'{name}' {message}" if name else f"The {place} {message}"
 
 
 def _place(error: Mapping[str, Any]) -> tuple[object, ...]:
@@ -171,6 +175,8 @@ def _message(error: Mapping[str, Any]) -> str:
     if kind in ("literal_error", "enum"):
         choices = _QUOTED.findall(str(about["expected"]))
         return one_of(choices, error.get("input"))
+    if kind == "string_too_short" and about["min_length"] == 1:
+        return "must not be empty"
     return _WRONG.get(kind, "is invalid").format_map(about)
 
 
@@ -217,6 +223,8 @@ def install(app: FastAPI, *, as_page: AsPage = lambda _, __: None) -> None:
             log.error("request_failed", exc_info=error)
         elif problem.status_code == 503:
             log.warning("request_not_served", reason=type(error).__name__)
+        elif problem.status_code == 404 and not isinstance(error, Problem) and request.url.path.startswith("/v1/"):
+            problem = Problem(404, "not-found", "The API has no such address; /v1/openapi.json lists those it has.")
         return as_page(request, problem) or answer(problem)
 
     for kind in (RequestValidationError, HTTPException, MyiError, psycopg.Error):

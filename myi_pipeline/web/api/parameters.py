@@ -184,7 +184,7 @@ async def _window(
     to_at = END if last is None else moment(last, zone, is_end=True)
     # A span of days that ends a day before it begins would have no length either.
     if from_at > to_at or (from_at == to_at and not isinstance(last, datetime)):
-        raise wrong("from", "must not be after `to`")
+        raise wrong("from", "must not be after 'to'")
     return Window(from_at, to_at, time_zone)
 
 
@@ -209,7 +209,7 @@ async def _days(
     last: Annotated[Day, Query(alias="to", description="The last day, in your time zone.")] = None,
 ) -> Days:
     if first is not None and last is not None and first > last:
-        raise wrong("from", "must not be after `to`")
+        raise wrong("from", "must not be after 'to'")
     return Days(first, last)
 
 

@@ -46,12 +46,16 @@ def test_every_operation_refuses_a_parameter_that_it_does_not_have(browser: http
         ("timeline?Grain=day", "Unknown parameter 'Grain': did you mean 'grain'?"),
         ("summary?year=2024", "Unknown parameter 'year': there is none here"),
         ("clock?x=1", "Unknown parameter 'x': there are date, period"),
-        ("timeline?grain=months", "Grain must be one of day, week, month, year: did you mean 'month'?"),
-        ("clock?period=yeer", "Period must be one of week, month, year, all: did you mean 'year'?"),
-        ("top/tracks?period=decade", "Period must be one of week, month, year, all."),
-        ("firsts?kind=artists", "Kind must be one of track, artist, album: did you mean 'artist'?"),
-        ("plays?limit=many", "Limit must be a whole number from 1 to 500."),
-        ("plays?limit=0&from=now", "Limit must be a whole number from 1 to 500; from must be a date"),
+        ("timeline?grain=months", "'grain' must be one of day, week, month, year: did you mean 'month'?"),
+        ("clock?period=yeer", "'period' must be one of week, month, year, all: did you mean 'year'?"),
+        ("top/tracks?period=decade", "'period' must be one of week, month, year, all."),
+        ("firsts?kind=artists", "'kind' must be one of track, artist, album: did you mean 'artist'?"),
+        ("plays?limit=many", "'limit' must be a whole number from 1 to 500."),
+        ("plays?limit=0&from=now", "'limit' must be a whole number from 1 to 500; 'from' must be a date"),
+        ("plays?from=2024-02-02&to=2024-02-01", "'from' must not be after 'to'."),
+        ("top/artists?period=year&from=2024-01-01", "'period' cannot stand beside 'from' and 'to'."),
+        ("plays?content_id=1&track_id=2", "'content_id' is another one than 'track_id'."),
+        ("artists/0", "'artist_id' must be a whole number from 1 to 2147483647."),
         ("plays?%3Cimg%3E=1", "Unknown parameter '?': there are"),
     ],
 )  # fmt: skip
@@ -68,12 +72,19 @@ def test_a_stranger_is_told_to_sign_in_whatever_else_is_wrong(api: Api) -> None:
     assert "access token that is valid" in wrong.json()["detail"]
 
 
+def test_an_address_that_the_api_does_not_have_leads_to_those_it_has(api: Api) -> None:
+    answer = api.get("/v1/me/artist/5")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:myi:problem:not-found")
+    assert "/v1/openapi.json" in answer.json()["detail"]
+    assert api.get("/v1/openapi.json").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "messages"),
     [
         ({}, {"body.name": "is missing"}),
         ({"name": 7}, {"body.name": "must be a text"}),
-        ({"name": ""}, {"body.name": "must have at least 1 characters"}),
+        ({"name": ""}, {"body.name": "must not be empty"}),
         ({"name": "x", "days": True}, {"body.days": "must be a whole number"}),
         ({"name": "x", "days": 1.5}, {"body.days": "must be a whole number"}),
         ({"name": "x", "days": 0}, {"body.days": "must be at least 1"}),
@@ -90,6 +101,9 @@ def test_a_body_is_refused_in_words_of_the_contract(
     answer = browser.post("/v1/me/tokens", content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 422, answer.text
     assert {each["place"]: each["message"] for each in answer.json()["errors"]} == messages
+    ((place, message),) = messages.items()
+    name = place.partition(".")[2]
+    assert answer.json()["detail"] == (f"'{name}' {message}." if name else f"The body {message}.")
 
 
 def test_a_reading_token_that_uploads_is_told_about_its_scope(api: Api, filled: Filled) -> None:

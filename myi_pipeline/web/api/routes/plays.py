@@ -44,7 +44,7 @@ async def plays(
     album_id: Annotated[Id, Query(description="On this album.")] = None,
 ) -> Response:
     if track_id is not None and content_id not in (None, track_id):
-        raise wrong("content_id", "is another one than `track_id`")
+        raise wrong("content_id", "is another one than 'track_id'")
 
     async def read(marts: Marts, after: After, limit: int) -> list[PlayRow]:
         return await read_plays(

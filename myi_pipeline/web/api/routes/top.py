@@ -63,7 +63,7 @@ async def _days(
     today = today_in(visitor.time_zone)
     if days.is_given:
         if period is not None or day is not None:
-            raise wrong("period", "a list has either a period with its date, or `from` and `to`")
+            raise wrong("period", "cannot stand beside 'from' and 'to'")
         first, last = days.first or OLDEST, days.last or max(today, days.first or today)
         return TopDays(None, first, last, today)
     start = period_start(period or Period.ALL, day or today)
