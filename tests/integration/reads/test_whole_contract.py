@@ -7,8 +7,9 @@ that is let through.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.specs.openapi.checks import (
@@ -31,6 +33,7 @@ from myi_pipeline.people import manage_access
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.web.api.openapi import operations
 from myi_pipeline.web.api.write_openapi import FILE
+from myi_pipeline.web.reads.cursors import MOST_INT
 from tests.integration.reads.conftest import Api, Filled
 
 CONTRACT = orjson.loads(FILE.read_bytes())
@@ -75,16 +78,25 @@ def examples(count: int) -> settings:
 
 @dataclass(frozen=True)
 class Browser:
-    """A signed-in browser of a listener with plays; `session` keeps its connection open."""
+    """A signed-in browser of a listener with plays; `session` keeps its connection open. `heard` are the ids of what
+    that listener played, by the parameters that take them."""
 
     url: str
     session: requests.Session
     session_id: int
+    heard: dict[str, list[int]]
+    modes: Counter[Any] = field(default_factory=Counter)
 
     def check(self, case: schemathesis.Case) -> None:
         # Signing itself out would make strangers of all later requests.
         if str((case.path_parameters or {}).get("session_id")) == str(self.session_id):
             return
+        # An id that the contract allows is hardly ever one of these.
+        for name, ids in self.heard.items():
+            given = (case.path_parameters or {}).get(name)
+            if isinstance(given, int) and 0 < given <= MOST_INT:
+                case.path_parameters[name] = ids[given % len(ids)]
+        self.modes[case.meta.generation.mode if case.meta else None] += 1
         answer = case.call(base_url=self.url, session=self.session, headers={"sec-fetch-site": "same-origin"})
         assert answer.status_code != 401
         case.validate_response(answer, checks=[*CHECKS, refused_for_a_reason])
@@ -100,7 +112,17 @@ def browser(filled: Filled, api: Api) -> Iterator[Browser]:
         session.trust_env = False
         session.cookies.set("myi_session", reference)
         (session_id,) = filled.sql("select session_id from app.sessions where device = 'schemathesis'")[0]
-        yield Browser(str(api.client.base_url), session, session_id)
+        heard = {
+            f"{kind}_id": [
+                id
+                for (id,) in filled.read(
+                    f"select {kind}_id from marts.agg_period_{kind}s where user_id = %s and period = 'all'",
+                    filled.users["bob"],
+                )
+            ]
+            for kind in ("track", "artist", "album")
+        }
+        yield Browser(str(api.client.base_url), session, session_id, heard)
     filled.restore_access()
 
 
@@ -119,6 +141,12 @@ def refused_for_a_reason(context: Any, response: Any, case: schemathesis.Case) -
 @examples(50)
 def test_every_operation_keeps_the_contract(case: schemathesis.Case, browser: Browser) -> None:
     browser.check(case)
+
+
+def test_requests_were_good_ones_and_bad_ones(browser: Browser) -> None:
+    if browser.modes:  # The test above may run elsewhere.
+        assert set(browser.modes) == {GenerationMode.POSITIVE, GenerationMode.NEGATIVE}
+        assert min(browser.modes.values()) > 200
 
 
 @pytest.mark.long
