@@ -7,27 +7,28 @@ taken off requests, if the proxy in front has left it there, and put before the 
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_KEY = "myi.site_path"
+# Of the site that answers a request; empty for one that has a whole host name.
+_path: ContextVar[str] = ContextVar("site_path", default="")
 # Two slashes would be another site.
-_IN_PAGE = re.compile(rb"""(\s(?:href|src|action|formaction|poster|content|data-[a-z-]+)=")/(?!/)""")
+_IN_PAGE = re.compile(r"""(\s(?:href|src|action|formaction|poster|content|data-[a-z-]+)=")/(?!/)""")
 _IN_HEADER = {"location": re.compile(r"^()/(?!/)"), "link": re.compile(r"(<)/(?!/)")}
-# In a script, a style sheet or a manifest an address of this site is a text that begins with a slash.
+# In a script or a style sheet an address of this site is a text that begins with a slash.
 _IN_FILE = {
     **dict.fromkeys(("text/javascript", "application/javascript"), re.compile(rb"""(["'`])/(?=[a-z])""")),
     "text/css": re.compile(rb"""(url\(["']?)/(?!/)"""),
-    "application/manifest+json": re.compile(rb"""(")/(?!/)"""),
 }
 
 
-def site_path_of(scope: Scope) -> str:
-    """What stands before each address of the site that answers this request; empty for a whole host name."""
-    path: str = scope.get(_KEY, "")
-    return path
+def below_site_path(markup: str) -> str:
+    """A page, or a part of one, with its addresses below the path of the site that answers this request. No value on a
+    page looks like an address of it: quotation marks are escaped there."""
+    path = _path.get()
+    return _IN_PAGE.sub(rf"\1{path}/", markup) if path else markup
 
 
 class SitePathMiddleware:
@@ -50,25 +51,14 @@ class SitePathMiddleware:
                         headers[name] = addresses.sub(rf"\1{self._path}/", headers[name])
             await send(message)
 
-        await self._app({**scope, **self._within(scope), _KEY: self._path}, receive, send_below)
+        _path.set(self._path)
+        await self._app({**scope, **self._within(scope)}, receive, send_below)
 
     def _within(self, scope: Scope) -> Scope:
         path, raw = scope["path"], scope.get("raw_path", b"")
         if path != self._path and not path.startswith(f"{self._path}/"):
             return {}
         return {"path": path[len(self._path) :] or "/", "raw_path": raw[len(self._path) :] or b"/"}
-
-
-class PageResponse(HTMLResponse):
-    """A page, whose addresses follow the site to its path. A value on a page cannot look like one of them: quotation
-    marks are escaped there."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = site_path_of(scope)
-        if path:
-            self.body = _IN_PAGE.sub(rb"\1" + path.encode() + b"/", bytes(self.body))
-            self.headers["content-length"] = str(len(self.body))
-        await super().__call__(scope, receive, send)
 
 
 class FilesBelow:

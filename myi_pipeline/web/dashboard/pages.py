@@ -24,7 +24,7 @@ from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site
-from myi_pipeline.web.site_path import PageResponse
+from myi_pipeline.web.site_path import below_site_path
 
 FOLDER = Path(__file__).parent
 # Browsers read a backslash as a slash, and //host as another site.
@@ -59,7 +59,8 @@ def _environment() -> jinja2.Environment:
 def page(
     template: str, values: Mapping[str, object] | None = None, *, status: int = 200, **more: object
 ) -> HTMLResponse:
-    return PageResponse(_environment().get_template(template).render(values or {}, **more), status_code=status)
+    made = _environment().get_template(template).render(values or {}, **more)
+    return HTMLResponse(below_site_path(made), status_code=status)
 
 
 def show(
