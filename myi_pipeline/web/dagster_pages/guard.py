@@ -188,9 +188,9 @@ class Guard:
             if path == OWN:
                 await self._access(scope, self._credential(headers))
                 return _own(account_page())
-            return _told(404, "There is nothing here.")
+            return _wrong_method("POST") if path == SIGN_OUT else _told(404, "There is nothing here.")
         if method != "POST" or path not in (LINK_PATH, SIGN_OUT):
-            return _told(405, "This address does not allow that method.")
+            return _wrong_method({LINK_PATH: "GET, HEAD, POST", SIGN_OUT: "POST"}.get(path, "GET, HEAD"))
         self._check_page(headers, is_safe=False)
         if path == SIGN_OUT:
             if reference := _cookies(headers).get(self.cookie):
@@ -326,6 +326,12 @@ def _own(text: str, *, status: int = 200) -> HTMLResponse:
 def _own_file(name: str) -> Response:
     content = files("myi_pipeline.web.dagster_pages").joinpath("static", name).read_bytes()
     return Response(content, media_type=_STATIC[name])
+
+
+def _wrong_method(allowed: str) -> Response:
+    answer = _told(405, "This address does not allow that method.")
+    answer.headers["allow"] = allowed
+    return answer
 
 
 def _told(status: int, text: str) -> Response:

@@ -101,6 +101,19 @@ def test_the_link_of_myi_up_lets_one_browser_in_once(pages: Pages) -> None:
         assert ask(person, QUERY, **own).status_code == 401
 
 
+def test_the_guards_own_addresses_name_their_methods_and_answer_head(pages: Pages) -> None:
+    with pages.operator() as browser:
+        for method, path, allowed in (
+            ("GET", "/myi/sign-out", "POST"), ("PUT", "/myi/enter", "GET, HEAD, POST"), ("POST", "/myi", "GET, HEAD"),
+        ):  # fmt: skip
+            answer = browser.request(method, path)
+            assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        for path in ("/myi", "/myi/enter", "/myi/enter.css"):
+            head, got = browser.head(path), browser.get(path)
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["content-length"] == got.headers["content-length"]
+
+
 def test_an_address_in_the_form_leads_to_no_other_site(pages: Pages) -> None:
     with pages.client() as person:
         for address in ("//evil.example", "/\\evil.example", EVIL, "/a\r\nx: y"):
