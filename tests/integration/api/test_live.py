@@ -30,6 +30,7 @@ def test_what_is_playing_is_what_was_read_a_moment_ago(site: RunningSite) -> Non
         assert answer.headers["cache-control"] == "no-store"
         told = answer.json()
         assert (told["state"], told["title"], told["artists"]) == ("playing", "So What", [])
+        assert (told["name"], told["artist_name"], told["album_name"]) == ("So What", None, None)
         assert 1 <= told["ask_again_s"] <= 21
     # Nothing is asked of Spotify for it.
     assert site.sql(WISHES, user_id) == []

@@ -38,9 +38,12 @@ class NowPlaying(BaseModel):
         description="`nothing`: Spotify names nothing, as in a private session. `unknown`: it could not be asked."
     )
     kind: Literal["track", "episode", "ad", "other"] | None = Field(default=None, examples=["track"])
-    title: str | None = Field(default=None, examples=["Blue in Green"])
+    name: str | None = Field(default=None, examples=["Blue in Green"])
+    artist_name: str | None = Field(default=None, description="The first of `artists`.", examples=["Miles Davis"])
+    album_name: str | None = Field(default=None, examples=["Kind of Blue"])
+    title: str | None = Field(default=None, description="The same as `name`.", examples=["Blue in Green"])
     artists: list[str] = Field(default=[], description="Of an episode, the show.", examples=[["Miles Davis"]])
-    album: str | None = Field(default=None, examples=["Kind of Blue"])
+    album: str | None = Field(default=None, description="The same as `album_name`.", examples=["Kind of Blue"])
     uri: str | None = Field(default=None, examples=["spotify:track:0aWMVrwxPNYkKmFthzmpRi"])
     duration_ms: int | None = Field(default=None, examples=[337_000])
     progress_ms: int | None = Field(default=None, description="As of `read_at`.", examples=[61_000])
@@ -123,4 +126,6 @@ def _as_document(found: Reading, now: datetime) -> NowPlaying:
     if not found.is_fresh(now) or found.answer is None or found.fresh_until is None:
         return NowPlaying(state="unknown", reason=_NOBODY, ask_again_s=60)
     left_s = (found.fresh_until - now).total_seconds()
-    return NowPlaying(**found.answer, read_at=found.read_at, ask_again_s=min(max(1, round(left_s + 0.5)), 3600))
+    told = NowPlaying(**found.answer, read_at=found.read_at, ask_again_s=min(max(1, round(left_s + 0.5)), 3600))
+    artist_name = told.artists[0] if told.artists else None
+    return told.model_copy(update={"name": told.title, "artist_name": artist_name, "album_name": told.album})
