@@ -199,3 +199,13 @@ def test_sign_ins_and_tokens_are_lists_as_all_others_are(site: RunningSite) -> N
             str(row["id"]) for row in document["data"]
         ]
         assert browser.get(path, headers={"accept": "image/png"}).status_code == 406
+
+
+def test_csv_formula_no_name_of_a_device_or_a_token_is_run_by_a_spreadsheet(site: RunningSite) -> None:
+    browser = site.browser()
+    formula = "=1+cmd|' /C calc'!A0"
+    site.sql("update app.sessions set device = %s", formula)
+    browser.post(TOKENS, json={"name": formula})
+    for path, column in ((SIGN_INS, "device"), (TOKENS, "name")):
+        table = browser.get(path, headers={"accept": "text/csv"}).text
+        assert [row[column] for row in csv.DictReader(io.StringIO(table))] == [f"'{formula}"]

@@ -18,11 +18,13 @@ from tests.integration.reads.conftest import Api, Filled
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 FORMULA = "=1+cmd|' /C calc'!A0"
-AS_CSV = [
-    path
+# Each table that a program may read, and the parameters that fill it; a browser's own are in test_account.py.
+AS_CSV = {
+    path: {each["name"]: 500 for each in operation.get("parameters", []) if each["name"] == "limit"}
     for path, _, operation in operations(orjson.loads(FILE.read_bytes()))
     if "text/csv" in operation["responses"].get("200", {}).get("content", {})
-]
+    and path not in ("/v1/me/sign-ins", "/v1/me/tokens")
+} | {"/v1/me/ranks": {"kind": "artist", "term": "short_term"}}
 
 
 def heard(filled: Filled) -> set[str]:
@@ -40,7 +42,7 @@ def _is_number(cell: str) -> bool:
 
 @pytest.mark.parametrize("path", AS_CSV)
 def test_csv_formula_no_cell_of_any_table_is_run_by_a_spreadsheet(api: Api, path: str) -> None:
-    answer = api.get(path, headers={"accept": "text/csv"}, limit=500)
+    answer = api.get(path, headers={"accept": "text/csv"}, **AS_CSV[path])
     assert answer.headers["content-type"].startswith("text/csv")
     rows = list(csv.reader(io.StringIO(answer.text, newline="")))
     assert len(rows) > 1
@@ -68,7 +70,8 @@ def test_hostile_names_come_as_they_are_in_json_that_no_browser_takes_for_a_page
 
 
 def test_hostile_names_are_nowhere_in_headers(api: Api) -> None:
-    for path in AS_CSV:
-        answer = api.get(path, limit=1)
+    for path, query in AS_CSV.items():
+        answer = api.get(path, **query)
+        assert answer.status_code == 200
         assert all("<" not in value or name == "link" for name, value in answer.headers.items())
         assert "onerror" not in str(answer.headers)

@@ -37,7 +37,9 @@ MARK = "only-ada-knows"
 # Entities that ada alone has, and the query that finds them for her.
 ENTITIES: dict[str, tuple[str, str, dict[str, str]]] = {
     "content_id": ("marts.fct_plays", "content_id", {}),
+    "track_id": ("marts.agg_period_tracks", "track_id", {}),
     "artist_id": ("marts.fct_plays", "artist_id", {}),
+    "album_id": ("marts.agg_period_albums", "album_id", {}),
     "id": ("marts.fct_top_ranks", "entity_id", {"kind": "artist", "term": "short_term"}),
 }
 ONLY_HERS = """
@@ -126,8 +128,6 @@ def ada(filled: Filled, api: Api, tmp_path_factory: pytest.TempPathFactory) -> I
         for name, (mart, column, _) in ENTITIES.items():
             query = ONLY_HERS.format(mart=mart, column=column)
             values[name] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
-        query = ONLY_HERS.format(mart="marts.agg_period_albums", column="album_id")
-        values["album_id"] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
         # There are covers of what only she heard.
         for kind in ("album", "artist"):
             filled.sql(COVER, b"".join((b"cover of ", kind.encode())), kind, values[f"{kind}_id"])
