@@ -28,3 +28,8 @@
     ('year', {{ year_of(local_date) }}, ({{ year_of(local_date) }} + interval '1 year')::date),
     ('all', {{ beginning() }}, date 'infinity')
 {%- endmacro %}
+
+{# The first local date that a play can have: loading refuses what is older than 2006 in UTC, which is a day earlier in the west. #}
+{% macro first_date() -%}
+    date '2005-12-31'
+{%- endmacro %}
