@@ -182,6 +182,10 @@ def _facts(track: PolledTrack) -> dict[str, Any]:
         "artist_uri": track.artist.uri if track.artist is not None else None,
         "album_uri": track.album.uri if track.album is not None else None,
         "has_pictures": track.album is not None and bool(track.album.pictures),
+        "disc_number": track.disc_number,
+        "track_number": track.track_number,
+        "total_tracks": track.album.total_tracks if track.album is not None else None,
+        "release_year": track.album.release_year if track.album is not None else None,
     }
 
 
@@ -205,4 +209,6 @@ def _album(album: NamedAlbum) -> dict[str, Any]:
         "uri_key": album.uri_key,
         "artist_uri": album.artist.uri,
         "artist_name_key": album.artist.name_key,
+        "total_tracks": album.total_tracks,
+        "release_year": album.release_year,
     }

@@ -47,6 +47,8 @@ class NamedAlbum:
     name: str
     artist: NamedArtist
     pictures: tuple[Picture, ...] = ()
+    total_tracks: int | None = None
+    release_year: int | None = None
 
     @property
     def name_key(self) -> str:
@@ -63,7 +65,8 @@ class NamedAlbum:
 class PolledTrack:
     """A content as Spotify named it at `played_at` (aware, UTC; for what is no play the time of the answer).
 
-    `duration_ms` in milliseconds, more than 0; `artist` is the primary one. None stands for what was not given.
+    `duration_ms` in milliseconds, more than 0; `artist` is the primary one; `track_number` counts from 1 on each disc.
+    None stands for what was not given.
     """
 
     content: Content
@@ -72,3 +75,5 @@ class PolledTrack:
     isrc: str | None = None
     artist: NamedArtist | None = None
     album: NamedAlbum | None = None
+    disc_number: int | None = None
+    track_number: int | None = None

@@ -94,6 +94,8 @@ _ID: Final = re.compile(r"[0-9A-Za-z]{1,64}\Z")
 # A recording code has twelve characters; some catalogues write it with hyphens.
 _LONGEST_ISRC: Final = 32
 _LARGEST_INT: Final = 2**31 - 1
+_LARGEST_SMALLINT: Final = 2**15 - 1
+_RELEASED: Final = re.compile(r"([0-9]{4})(?:-|\Z)", re.ASCII)
 _LONGEST_URL: Final = 1_000
 
 
@@ -102,16 +104,17 @@ def polled_track(track: Track, played_at: datetime) -> PolledTrack | None:
     content = track_content(track)
     if content is None:
         return None
-    duration = track.duration_ms
     isrc = clean_text(track.isrc)
     is_track = content.artist_key is not None
     return PolledTrack(
         content=content,
         played_at=played_at,
-        duration_ms=duration if duration is not None and 0 < duration <= _LARGEST_INT else None,
+        duration_ms=_positive(track.duration_ms),
         isrc=isrc if isrc and len(isrc) <= _LONGEST_ISRC else None,
         artist=_primary(track.artists) if is_track else None,
         album=named_album(track.album) if is_track and track.album is not None else None,
+        disc_number=_positive(track.disc_number, _LARGEST_SMALLINT) if is_track else None,
+        track_number=_positive(track.track_number, _LARGEST_SMALLINT) if is_track else None,
     )
 
 
@@ -124,7 +127,16 @@ def named_artist(artist: Artist) -> NamedArtist | None:
 def named_album(album: Album) -> NamedAlbum | None:
     """None without a name, a URI or an artist."""
     uri, name, artist = _uri("album", album.uri, album.id), clean_text(album.name), _primary(album.artists)
-    return NamedAlbum(uri, name, artist, _pictures(album.images)) if uri and name and artist else None
+    if not (uri and name and artist):
+        return None
+    return NamedAlbum(
+        uri,
+        name,
+        artist,
+        _pictures(album.images),
+        total_tracks=_positive(album.total_tracks),
+        release_year=_year(album.release_date),
+    )
 
 
 def _primary(artists: tuple[Artist, ...]) -> NamedArtist | None:
@@ -140,11 +152,17 @@ def _uri(kind: str, uri: str | None, spotify_id: str | None) -> str | None:
 
 def _pictures(images: tuple[Image, ...]) -> tuple[Picture, ...]:
     return tuple(
-        Picture(image.url, _size(image.width), _size(image.height))
+        Picture(image.url, _positive(image.width), _positive(image.height))
         for image in images
         if image.url.startswith("https://") and len(image.url) <= _LONGEST_URL and clean_text(image.url) == image.url
     )
 
 
-def _size(pixels: int | None) -> int | None:
-    return pixels if pixels is not None and 0 < pixels <= _LARGEST_INT else None
+def _positive(number: int | None, most: int = _LARGEST_INT) -> int | None:
+    return number if number is not None and 0 < number <= most else None
+
+
+def _year(release_date: str | None) -> int | None:
+    """Of 1989, 1989-03 or 1989-03-21; Spotify's 0000 stands for an unknown one."""
+    found = _RELEASED.match(release_date or "")
+    return _positive(int(found[1])) if found else None

@@ -21,14 +21,17 @@ Connection = psycopg.Connection[Any]
 
 SILENCE = timedelta(minutes=30)
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+BY_KIND = ", ".join(
+    f"{name}_{figure}" for figure in ("ms_played", "counted_plays") for name in ("music", "podcast", "audiobook")
+)
 # What each mart is compared by, in the order of the tuples below.
 COLUMNS = {
     "agg_day_user": "user_id, local_date, plays, counted_plays, ms_played, unknown_plays, distinct_tracks,"
-    " distinct_artists",
+    f" distinct_artists, {BY_KIND}",
     "agg_hour_user": "user_id, local_date, local_hour, plays, counted_plays, ms_played",
     "agg_clock_user": "user_id, year_start, weekday, local_hour, plays, counted_plays, ms_played",
     "agg_period_user": "user_id, period, period_start, days, plays, counted_plays, ms_played, unknown_plays,"
-    " first_local_date, last_local_date",
+    f" first_local_date, last_local_date, {BY_KIND}",
     **{
         f"agg_period_{entity}s": f"user_id, period, period_start, {entity}_id, plays, counted_plays, ms_played, "
         "first_played_at, last_played_at"
@@ -204,7 +207,13 @@ def sums(plays: list[Play]) -> tuple[int, int, int]:
 def day_figures(plays: list[Play]) -> tuple[int, ...]:
     unknown = sum(play.ms_played is None for play in plays)
     tracks, artists = ({play.entity(kind) for play in plays} - {None} for kind in ("track", "artist"))
-    return *sums(plays), unknown, len(tracks), len(artists)
+    return *sums(plays), unknown, len(tracks), len(artists), *by_kind(plays)
+
+
+def by_kind(plays: list[Play]) -> tuple[int, ...]:
+    """First the milliseconds of each kind, then the counted plays."""
+    kinds = [sums([play for play in plays if play.kind == kind]) for kind in ("track", "episode", "chapter")]
+    return *(ms_played for _, _, ms_played in kinds), *(counted for _, counted, _ in kinds)
 
 
 def periods_of(day: date) -> Iterable[tuple[str, date]]:
@@ -222,7 +231,7 @@ def periods_of_users(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
     for key, group in groups.items():
         days = {play.local.date() for play in group}
         unknown = sum(play.ms_played is None for play in group)
-        yield *key, len(days), *sums(group), unknown, min(days), max(days)
+        yield *key, len(days), *sums(group), unknown, min(days), max(days), *by_kind(group)
 
 
 def period_rows(plays: list[Play], entity: str) -> Iterable[tuple[Any, ...]]:

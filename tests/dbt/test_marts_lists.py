@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from myi_pipeline.catalogue.plays import ContentKind
 from myi_pipeline.postgres.connections import Role
 
 TOP = (
@@ -30,3 +31,18 @@ def test_a_top_list_is_read_in_index_order_without_a_sort(marts: Any) -> None:
         plan = "\n".join(line for (line,) in connection.execute(b"explain " + stored.encode(), (1,)).fetchall())
     assert "Sort" not in plan
     assert "Index" in plan
+
+
+def test_episodes_of_one_show_lead_to_it_however_it_is_spelt(marts: Any) -> None:
+    episode, chapter = ContentKind.EPISODE, ContentKind.CHAPTER
+    marts.add_content("Monday", None, uri="spotify:episode:1", album="The Daily", kind=episode)
+    marts.add_content("Tuesday", None, uri="spotify:episode:2", album="the  daily", kind=episode)
+    marts.add_content("One", None, uri="spotify:episode:3", album="The Daily", kind=chapter)
+    marts.add_content("Two", "Ann Author", album="The Daily", kind=chapter)
+    marts.add_content("Of no show", None, uri="spotify:episode:4", kind=episode)
+    marts.add_content("Song", album="The Daily")
+    marts.refreshed()
+    query = "select kind, name, author, contents from marts.dim_shows order by kind"
+    assert marts.read(query) == [("audiobook", "The Daily", "Ann Author", 2), ("podcast", "The Daily", None, 2)]
+    joined = "marts.dim_contents as content left join marts.dim_shows as show using (show_id)"
+    assert marts.read(f"select count(*), count(show.name) from {joined}") == [(6, 4)]

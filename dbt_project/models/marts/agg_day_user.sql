@@ -18,6 +18,7 @@ select
     (count(distinct content_id) filter (where kind = 'track'))::int as distinct_tracks,
     (count(distinct artist_id) filter (where kind = 'track'))::int as distinct_artists,
     min(played_at) as first_played_at,
-    max(played_at) as last_played_at
+    max(played_at) as last_played_at,
+    {{ figures_by_kind() }}
 from plays
 group by user_id, local_date

@@ -37,6 +37,7 @@ select
     min(local_date) as first_local_date,
     max(local_date) as last_local_date,
     min(first_played_at) as first_played_at,
-    max(last_played_at) as last_played_at
+    max(last_played_at) as last_played_at,
+    {{ sums_by_kind() }}
 from days
 group by user_id, period, period_start

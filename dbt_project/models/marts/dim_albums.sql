@@ -14,5 +14,7 @@ select
         where picture.entity_kind = 'album' and picture.entity_id = albums.album_id
         order by picture.place
         limit 1
-    ) as picture_sha256
+    ) as picture_sha256,
+    albums.total_tracks,
+    albums.release_year
 from {{ ref('stg_raw__albums') }} as albums

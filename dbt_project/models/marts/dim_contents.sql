@@ -13,7 +13,8 @@ select
     contents.uri,
     contents.title,
     contents.creator,
-    contents.collection
+    contents.collection,
+    {{ show_of('contents') }} as show_id
 from contents
 {% if is_incremental() %}
 inner join {{ run_contents() }} as run_content on run_content.content_id = contents.content_id

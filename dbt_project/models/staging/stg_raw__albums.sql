@@ -2,5 +2,7 @@ select
     album_id,
     artist_id,
     name,
-    uri
+    uri,
+    total_tracks,
+    release_year
 from {{ source('raw', 'albums') }}

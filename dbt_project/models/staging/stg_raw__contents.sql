@@ -12,6 +12,8 @@ select
     contents.album_id,
     contents.duration_ms,
     contents.isrc,
+    contents.disc_number,
+    contents.track_number,
     -- Contents that are one song for the resolution: aliases, and what bears the same names.
     case
         when coalesce(canonical.match_title, contents.match_title) <> '' then coalesce(canonical.match_key, contents.match_key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,26 @@ def test_an_answer_fills_what_an_archive_cannot_know(desk: Desk) -> None:
     assert desk.setup.sql("select entity_kind, url, width from raw.pictures") == [
         ("album", "https://i.scdn.co/image/1", 64)
     ]
+
+
+def test_places_on_albums_are_learnt_of_known_tracks_too_and_move_no_play(desk: Desk) -> None:
+    facts = (
+        "select disc_number, track_number, total_tracks, release_year"
+        " from raw.contents inner join raw.albums using (album_id)"
+    )
+    desk.learn(polled(5))
+    assert desk.setup.sql(facts) == [(None, None, None, None)]
+    track = polled(6)
+    assert track.album is not None
+    album = replace(track.album, total_tracks=12, release_year=1989)
+    desk.learn(replace(track, album=album, disc_number=1, track_number=3))
+    assert desk.setup.sql(facts) == [(1, 3, 12, 1989)]
+    assert desk.setup.changed_titles() == set()
+    # What an answer does not say stays known; of another album its place says nothing.
+    desk.learn(polled(7))
+    other = polled(4, album=(2, "Best of"))
+    desk.learn(replace(other, disc_number=2, track_number=9))
+    assert desk.setup.sql(facts) == [(1, 3, 12, 1989)]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

@@ -68,6 +68,39 @@ def test_a_field_of_another_type_costs_no_play_and_is_counted(changed: dict[str,
         assert made.content.creator == "First"
 
 
+@pytest.mark.parametrize(
+    "released, year",
+    [
+        ("1989", 1989),
+        ("1989-03", 1989),
+        ("1989-03-21", 1989),
+        ("0000", None),
+        ("19890321", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_an_album_says_how_many_tracks_it_has_and_when_it_was_released(released: str | None, year: int | None) -> None:
+    document = {
+        "name": "Album", "id": "a", "artists": [{"name": "First", "id": "b"}], "total_tracks": 12,
+        "release_date": released,
+    }  # fmt: skip
+    album = named_album(read_one(Album, document, what="test"))
+    assert album is not None
+    assert (album.total_tracks, album.release_year) == (12, year)
+
+
+@pytest.mark.parametrize(
+    "places, expected", [((1, 3), (1, 3)), ((0, -1), (None, None)), ((40_000, None), (None, None))]
+)
+def test_a_place_on_an_album_is_kept_if_it_can_be_one(places: tuple[Any, Any], expected: tuple[Any, Any]) -> None:
+    disc, number = places
+    page = recently_played_page({"items": [item(disc_number=disc, track_number=number)]}, what="test")
+    track = polled_track(page.entries[0].play.track, NOW)
+    assert track is not None
+    assert (track.disc_number, track.track_number) == expected
+
+
 @pytest.mark.parametrize("context", ["spotify:playlist:x", 7, [], {"type": 3, "uri": None}, NAN])
 def test_no_form_of_the_context_costs_a_play(context: object) -> None:
     page = recently_played_page({"items": [{**item(), "context": context}]}, what="test")

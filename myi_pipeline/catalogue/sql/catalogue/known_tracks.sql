@@ -14,8 +14,14 @@ select
     or (p.artist_uri is not null and p.creator = c.creator and (a.uri, a.name) is distinct from (p.artist_uri, p.creator))
     or (
         p.album_uri is not null and p.creator = c.creator and p.collection = c.collection
-        and (b.uri, b.name) is distinct from (p.album_uri, p.collection)
+        and (
+            (b.uri, b.name) is distinct from (p.album_uri, p.collection)
+            or p.disc_number <> coalesce(c.disc_number, 0)
+            or p.track_number <> coalesce(c.track_number, 0)
+        )
     )
+    or (p.album_uri = b.uri and p.total_tracks <> coalesce(b.total_tracks, 0))
+    or (p.album_uri = b.uri and p.release_year <> coalesce(b.release_year, 0))
     or (
         p.has_pictures and b.album_id is not null
         and not exists (select from raw.pictures as i where i.entity_kind = 'album' and i.entity_id = b.album_id)
@@ -25,7 +31,8 @@ select
     and (c.title, c.creator, c.collection) is not distinct from (p.title, p.creator, p.collection) as is_later
 from jsonb_to_recordset(%(tracks)s) as p (
     content_key uuid, title text, creator text, collection text, played_at timestamptz,
-    duration_ms int, isrc text, artist_uri text, album_uri text, has_pictures boolean
+    duration_ms int, isrc text, artist_uri text, album_uri text, has_pictures boolean,
+    disc_number smallint, track_number smallint, total_tracks int, release_year smallint
 )
 left join raw.contents as c on c.content_key = p.content_key
 left join raw.artists as a on a.artist_id = c.artist_id

@@ -35,6 +35,15 @@ set name = p.name
 from pg_temp.polled_albums as p
 where b.uri = p.uri and b.name <> p.name;
 
+update raw.albums as b
+set
+    total_tracks = coalesce(p.total_tracks, b.total_tracks),
+    release_year = coalesce(p.release_year, b.release_year)
+from pg_temp.polled_albums as p
+where
+    b.uri = p.uri
+    and (p.total_tracks <> coalesce(b.total_tracks, 0) or p.release_year <> coalesce(b.release_year, 0));
+
 -- What is interned next finds its artist and album by their keys.
 update pg_temp.polled_contents as p
 set artist_key = a.artist_key

@@ -5,9 +5,12 @@ select
     p.name_key,
     p.uri_key,
     a.artist_id,
-    a.artist_key = p.artist_name_key as is_the_name_s
+    a.artist_key = p.artist_name_key as is_the_name_s,
+    p.total_tracks,
+    p.release_year
 from jsonb_to_recordset(%(albums)s) as p (
-    uri text, name text, name_key uuid, uri_key uuid, artist_uri text, artist_name_key uuid
+    uri text, name text, name_key uuid, uri_key uuid, artist_uri text, artist_name_key uuid,
+    total_tracks int, release_year smallint
 )
 inner join raw.artists as a on a.uri = p.artist_uri;
 
@@ -16,7 +19,7 @@ select p.*
 from jsonb_to_recordset(%(contents)s) as p (
     content_key uuid, kind_id smallint, uri text, title text, creator text, collection text, match_title text,
     match_key uuid, artist_key uuid, album_key uuid, played_at timestamptz,
-    duration_ms int, isrc text, artist_uri text, album_uri text
+    duration_ms int, isrc text, artist_uri text, album_uri text, disc_number smallint, track_number smallint
 );
 
 -- In one order for all: a process that only touches names takes no other lock.
