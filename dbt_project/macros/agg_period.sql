@@ -34,11 +34,7 @@ select
     '{{ period }}' as period,
     span.period_start,
     play.{{ source_id }} as {{ id }},
-    count(*)::int as plays,
-    (count(*) filter (where play.is_counted))::int as counted_plays,
-    coalesce(sum(play.ms_played), 0)::bigint as ms_played,
-    min(play.played_at) as first_played_at,
-    max(play.played_at) as last_played_at
+    {{ period_figures('play.') }}
 from {{ ref('agg_period_user') }} as span
 inner join {{ ref('fct_plays') }} as play
     on
@@ -184,12 +180,12 @@ group by user_id, entity_id
     and local_date < ({{ year_start }} + interval '1 year')::date
 {%- endmacro %}
 
-{% macro period_figures() -%}
+{% macro period_figures(play='') -%}
     count(*)::int as plays,
-    (count(*) filter (where is_counted))::int as counted_plays,
-    coalesce(sum(ms_played), 0)::bigint as ms_played,
-    min(played_at) as first_played_at,
-    max(played_at) as last_played_at
+    (count(*) filter (where {{ play }}is_counted))::int as counted_plays,
+    coalesce(sum({{ play }}ms_played), 0)::bigint as ms_played,
+    min({{ play }}played_at) as first_played_at,
+    max({{ play }}played_at) as last_played_at
 {%- endmacro %}
 
 {# The slices of the three tables: every row that any touched year of an entity counts in. #}

@@ -1,5 +1,5 @@
 """Listening that is drawn once, for what is computed from it a second time: two listeners, a year and a half, a hole
-between two archives, podcasts, a removed track, some plays of unknown length.
+between two archives, a podcast, a book, a removed track, some plays of unknown length.
 
 Nothing here reads a mart; what the words mean is written from docs/marts.md.
 """
@@ -98,6 +98,7 @@ SONGS = [
     for number in range(tracks)
 ]
 EPISODES = [Song(f"Episode {number}", "", "The Show", "episode") for number in range(6)]
+CHAPTERS = [Song(f"Chapter {number}", "", "The Book", "chapter") for number in range(2)]
 REMOVED = Song("", "", "", "unknown")
 # Of which albums Spotify has said how many tracks they have; of Alpha's second one there are two ids of one track.
 TOTAL_TRACKS = {"Alpha album 0": 4, "Alpha album 1": 1, "Gamma album 0": 2}
@@ -127,7 +128,7 @@ def draw(seed: int, plays: int) -> list[Heard]:
         known = SONGS[: 9 + len(heard) // 48]
         # A favourite comes again and again.
         song = heard[-1].song if heard and dice.random() < 0.25 else dice.choice(known)
-        song = dice.choices((song, dice.choice(EPISODES), REMOVED), (88, 9, 3))[0]
+        song = dice.choices((song, dice.choice(EPISODES), dice.choice(CHAPTERS), REMOVED), (87, 8, 2, 3))[0]
         skipped = dice.choices((True, False, None), (25, 60, 15))[0] if song.kind == "track" else None
         shuffle = dice.choices((True, False, None), (40, 50, 10))[0]
         context = dice.choice((*CONTEXTS, None))
@@ -137,7 +138,7 @@ def draw(seed: int, plays: int) -> list[Heard]:
     return heard + [Heard(SONGS[0], day, None) for day in days]
 
 
-MINE, ANOTHERS = draw(7, 780), draw(8, 120)
+MINE, ANOTHERS = draw(7, 800), draw(8, 120)
 
 
 def listen(marts: Marts) -> Marts:
@@ -151,9 +152,10 @@ def listen(marts: Marts) -> Marts:
         song: marts.add_content(song.title, song.artist, uri=f"spotify:track:{number}", album=song.album)
         for number, song in enumerate(SONGS)
     }
-    for number, song in enumerate(EPISODES):
+    for number, song in enumerate((*EPISODES, *CHAPTERS)):
+        kind = ContentKind[song.kind.upper()]
         contents[song] = marts.add_content(
-            song.title, None, uri=f"spotify:episode:{number}", album=song.album, kind=ContentKind.EPISODE
+            song.title, None, uri=f"spotify:episode:{number}", album=song.album, kind=kind
         )
     contents[REMOVED] = None
     for album, tracks in TOTAL_TRACKS.items():

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 import yaml
 
+from myi_pipeline.catalogue.plays import ContentKind
 from myi_pipeline.postgres.connections import Role
 from tests.architecture.repository import marts as mart_files
 from tests.dbt.conftest import Marts
@@ -42,12 +43,13 @@ PERSONAL = personal()
 
 @pytest.fixture
 def filled(marts: Marts) -> Marts:
-    """Two users with plays of the same song on three days."""
+    """Two users with plays of the same song and episode on three days."""
     song = marts.add_content("Song", "Artist", uri="spotify:track:0000000000000000000001", album="Album")
+    episode = marts.add_content("Episode", None, album="Show", kind=ContentKind.EPISODE)
     for key in ("ana", "ben"):
         user_id = marts.add_user(key)
-        for day in ("01", "02", "09"):
-            marts.add_play(user_id, f"2024-03-{day} 12:00Z", song)
+        for day, content in (("01", song), ("02", song), ("09", episode)):
+            marts.add_play(user_id, f"2024-03-{day} 12:00Z", content)
         marts.sql(
             "insert into raw.top_items (user_id, taken_on, entity_kind, term, rank, content_id, taken_at)"
             " values (%s, '2024-03-02', 'track', 'short_term', 1, %s, '2024-03-02 12:00Z')",

@@ -196,11 +196,11 @@ def silences() -> list[Row]:
 def podcasts() -> list[Row]:
     rows = []
     for month, plays in grouped(MINE, lambda each: each.month):
-        music, episodes, removed = (
-            ms(each for each in plays if each.song.kind == kind) for kind in ("track", "episode", "unknown")
+        music, episodes, chapters, removed = (
+            ms(each for each in plays if each.song.kind == kind) for kind in ("track", "episode", "chapter", "unknown")
         )
         share = percent(episodes, music + episodes)
-        rows.append((month, hours(music), hours(episodes), hours(0), hours(removed), share, unknown(plays)))
+        rows.append((month, hours(music), hours(episodes), hours(chapters), hours(removed), share, unknown(plays)))
     return rows
 
 
@@ -403,10 +403,33 @@ def test_a_query_of_the_page_says_what_the_plays_say(listening: Marts, heading: 
     assert found == expected()
 
 
+def test_what_was_heard_of_a_show_is_counted_by_week_month_year_and_in_all(listening: Marts) -> None:
+    starts: dict[str, Callable[[Heard], date]] = {
+        "week": lambda each: each.day - timedelta(days=each.day.weekday()),
+        "month": lambda each: each.month,
+        "year": lambda each: each.day.replace(month=1, day=1),
+        "all": lambda each: date(1970, 1, 1),
+    }
+    of_shows = [each for each in MINE if each.song.kind in ("episode", "chapter")]
+    expected = {
+        (period, *key, len(plays), counted(plays), ms(plays), plays[0].played_at, plays[-1].played_at)
+        for period, start in starts.items()
+        for key, plays in grouped(of_shows, lambda each, start=start: (start(each), each.song.album))
+    }
+    query = (
+        "select period, period_start, show.name, plays, counted_plays, ms_played, first_played_at, last_played_at"
+        " from marts.agg_period_shows inner join marts.dim_shows as show using (show_id)"
+        " inner join marts.dim_users using (user_id) where user_key = 'me'"
+    )
+    found = listening.read(query)
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
 def test_the_drawn_plays_hold_what_makes_the_queries_differ() -> None:
     """Else a query that forgets a condition would still be right."""
     assert {each.skipped for each in MINE} == {each.shuffle for each in MINE} == {True, False, None}
-    assert {each.song.kind for each in MINE} == {"track", "episode", "unknown"}
+    assert {each.song.kind for each in MINE} == {"track", "episode", "chapter", "unknown"}
     assert any(each.ms_played is None for each in MINE)
     assert any(each.played_at.date() != each.day for each in MINE)
     assert 0 < counted(MINE) < len(MINE)
