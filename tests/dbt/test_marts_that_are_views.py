@@ -26,6 +26,15 @@ where
 """
 
 
+WITHOUT_KEY = """
+select c.relname
+from pg_class as c
+where
+    c.relnamespace = 'marts'::regnamespace and c.relkind = 'r'
+    and not exists (select from pg_constraint as k where k.conrelid = c.oid and k.contype = 'p')
+"""
+
+
 @pytest.fixture
 def heard(marts: Any) -> Any:
     """Two users who played one song in two weeks of two years."""
@@ -81,6 +90,10 @@ def test_a_rebuild_leaves_views_as_the_same_objects_with_their_readers_rights(he
     assert heard.refreshed().is_rebuild
     assert heard.sql(oids, list(VIEWS)) == before
     assert heard.sql(WITHOUT_RIGHTS) == []
+    # Each table that was swapped has its unique index as its primary key, and no index twice.
+    assert heard.sql(WITHOUT_KEY) == []
+    twice = "select indrelid::regclass from pg_index where indisunique group by indrelid, indkey having count(*) > 1"
+    assert heard.sql(twice) == []
     left = "select count(*) from pg_class where relname like '%\\_\\_dbt\\_%'"
     assert heard.sql(left) == [(0,)]
 
