@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -17,10 +17,17 @@ from myi_pipeline.logs import correlation_id
 if TYPE_CHECKING:
     from myi_pipeline.marts.dbt_runner import DbtProcess
     from myi_pipeline.marts.refresh import RefreshResult
+    from myi_pipeline.marts.runs import RebuildReason
     from myi_pipeline.marts.verify import VerifyResult
     from myi_pipeline.postgres.connections import Warehouse
 
 NodeListener = Callable[[str, str], None]
+
+_REBUILDS: Final[Mapping[RebuildReason, str]] = {
+    "requested": "all slices, as requested",
+    "models": "all slices, because models are new, changed or missing",
+    "most": "all slices, because most of them changed: that is faster than replacing them one by one",
+}
 
 
 def refresh(
@@ -135,6 +142,7 @@ def refresh_document(result: RefreshResult | None) -> dict[str, Any] | None:
         "status": result.status,
         "run_id": result.run_id,
         "is_rebuild": result.is_rebuild,
+        "rebuild_reason": result.rebuild_reason,
         "changed_days": result.changed_days,
         "changed_contents": result.changed_contents,
         "changed_users": result.changed_users,
@@ -159,7 +167,7 @@ def render_refresh(console: Console, result: RefreshResult, *, are_tests_due: bo
     if result.status == "nothing" and not result.tests:
         console.print("The marts are up to date; nothing changed since the last refresh.")
         return
-    what = "all slices, because the models changed or are new" if result.is_rebuild else _changed(result)
+    what = _REBUILDS[result.rebuild_reason] if result.rebuild_reason else _changed(result)
     seconds = (result.seconds or {}).get("total")
     console.print(
         facts(

@@ -26,6 +26,7 @@ from myi_pipeline.marts.needed_models import needed_tests
 from myi_pipeline.marts.runs import (
     MartRun,
     OnBusy,
+    RebuildReason,
     anything_to_do,
     held_back_sentences,
     mart_lock,
@@ -50,7 +51,8 @@ class RefreshResult:
 
     status: Status
     run_id: int | None = None
-    is_rebuild: bool = False
+    # None: the run replaced only what had changed.
+    rebuild_reason: RebuildReason | None = None
     changed_days: int = 0
     changed_contents: int = 0
     changed_users: int = 0
@@ -67,6 +69,10 @@ class RefreshResult:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     # The data tests that what was built calls for, by name; None: all of them.
     calls_for: tuple[str, ...] | None = field(default=None, repr=False)
+
+    @property
+    def is_rebuild(self) -> bool:
+        return self.rebuild_reason is not None
 
     @property
     def failed_tests(self) -> tuple[DbtNode, ...]:
@@ -331,7 +337,7 @@ def _result(
     return RefreshResult(
         status,
         run_id=run.run_id,
-        is_rebuild=run.is_rebuild,
+        rebuild_reason=run.rebuild_reason,
         changed_days=run.changed_days,
         changed_contents=run.changed_contents,
         changed_users=run.changed_users,

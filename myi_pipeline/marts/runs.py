@@ -34,6 +34,9 @@ _KEEPALIVE = (
 _REBUILD_NEXT = "update ops.mart_state set fingerprint = null"
 
 OnBusy = Literal["wait", "leave"]
+# Why a run builds every model whole: somebody wants it, the models are other ones or missing, or the run would replace
+# most of what the marts hold.
+RebuildReason = Literal["requested", "models", "most"]
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,17 @@ class MartRun:
 
     run_id: int
     project: Project
-    is_rebuild: bool
+    rebuild_reason: RebuildReason | None
     changed_days: int
     changed_contents: int
     changed_users: int
     connection: Connection = field(repr=False)
     needs: frozenset[str] = frozenset()
     status: str = "running"
+
+    @property
+    def is_rebuild(self) -> bool:
+        return self.rebuild_reason is not None
 
     @property
     def is_whole(self) -> bool:
@@ -171,7 +178,7 @@ def mart_run_of_part(
     """
     run = open_mart_run(connection, project=project, correlation_id=correlation_id)
     try:
-        yield replace(run, is_rebuild=True)
+        yield replace(run, rebuild_reason="requested")
     except BaseException as error:
         if not connection.broken:
             run.end(status="failed", error=f"{type(error).__name__}: {error}")
@@ -201,13 +208,16 @@ def open_mart_run(
         arguments = {"run_id": run_id}
         for statement in load_statements("marts/mart_runs/open_run"):
             connection.execute(statement, arguments)
-        is_rebuild = bool(_value(connection, load_sql("marts/mart_runs/needs_rebuild"), _of_project(project)))
+        reason: RebuildReason | None = None
+        if rebuild:
+            reason = "requested"
+        elif _value(connection, load_sql("marts/mart_runs/needs_rebuild"), _of_project(project)):
+            reason = "models"
         # Building everything again is several times faster than replacing most of it, row by row and key by key.
-        is_rebuild = (
-            rebuild or is_rebuild or bool(_value(connection, load_sql("marts/mart_runs/touches_most"), arguments))
-        )
+        elif _value(connection, load_sql("marts/mart_runs/touches_most"), arguments):
+            reason = "most"
         # The slices of a rebuild follow from nothing: every model is built whole.
-        for part in ("rebuild_run",) if is_rebuild else ("expand_run", "widen_run"):
+        for part in ("rebuild_run",) if reason else ("expand_run", "widen_run"):
             for statement in load_statements(f"marts/mart_runs/{part}"):
                 connection.execute(statement, arguments)
         if held_back_users(connection):
@@ -215,10 +225,10 @@ def open_mart_run(
                 connection.execute(statement, arguments)
         counts = connection.execute(load_sql("marts/mart_runs/count_run"), arguments).fetchone()
         assert counts is not None
-        needs = project.models if is_rebuild else _needs(connection, run_id, project)
+        needs = project.models if reason else _needs(connection, run_id, project)
         connection.execute("select ops.analyze_mart_run()")
     days, contents, users = counts
-    return MartRun(run_id, project, is_rebuild, days, contents, users, connection, needs)
+    return MartRun(run_id, project, reason, days, contents, users, connection, needs)
 
 
 def _needs(connection: Connection, run_id: int, project: Project) -> frozenset[str]:

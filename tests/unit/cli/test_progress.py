@@ -15,6 +15,7 @@ from myi_pipeline.cli.output import Output
 from myi_pipeline.cli.refreshing import node_progress, refresh_document, render_refresh
 from myi_pipeline.marts.dbt_runner import DbtNode
 from myi_pipeline.marts.refresh import RefreshResult
+from myi_pipeline.marts.runs import RebuildReason
 from myi_pipeline.marts.verify import MartComparison, VerifyResult
 
 
@@ -89,7 +90,7 @@ def test_without_a_terminal_a_refresh_is_silent() -> None:
 
 def test_a_refresh_with_a_failed_test_says_which() -> None:
     failed = DbtNode("unique_x", "test", "fail", 0.1, 2, "Got 2 results")
-    result = RefreshResult("completed", 3, False, 10, 4, 1, tests=(failed,), seconds={"total": 1.5})
+    result = RefreshResult("completed", 3, None, 10, 4, 1, tests=(failed,), seconds={"total": 1.5})
     console = _console()
     render_refresh(console, result)
     assert "10 user-days" in _text(console)
@@ -99,6 +100,19 @@ def test_a_refresh_with_a_failed_test_says_which() -> None:
     assert document is not None
     assert document["failed_tests"] == [{"name": "unique_x", "message": "Got 2 results"}]
     assert not result.is_good
+
+
+def test_a_rebuild_says_why_everything_was_rebuilt() -> None:
+    """It put every rebuild down to new models, also that of somebody's first large archive."""
+
+    def shown(reason: RebuildReason) -> str:
+        console = _console()
+        render_refresh(console, RefreshResult("completed", 3, reason))
+        return _text(console)
+
+    assert "because models are new, changed or missing" in shown("models")
+    assert "because most of them changed" in shown("most")
+    assert "as requested" in shown("requested")
 
 
 def test_no_refresh_has_no_document() -> None:
