@@ -20,7 +20,7 @@ from myi_pipeline.postgres.sql_files import load_sql, load_statements
 
 
 def next_batch_id(connection: Connection) -> int:
-    """The number of an answer that is neither an import nor a poll."""
+    """The number of a poll, or of another answer of Spotify's. Imports draw theirs from the same sequence."""
     row = connection.execute("select nextval('raw.batch_id_seq')").fetchone()
     assert row is not None
     return int(row[0])

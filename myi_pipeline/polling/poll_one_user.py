@@ -132,12 +132,20 @@ class ReadPage:
         ]
 
 
-def require_plays(page: RecentlyPlayedPage, *, now: datetime) -> None:
-    """Raises UnexpectedAnswer when the page has items and none of them could be understood.
+@dataclass(frozen=True)
+class Answer:
+    """A page, its items as records, and when it came."""
+
+    page: RecentlyPlayedPage
+    results: list[PlayRecord | QuarantinedRow]
+    polled_at: datetime
+
+
+def require_plays(results: list[PlayRecord | QuarantinedRow]) -> None:
+    """Raises UnexpectedAnswer when a page has items and none of them could be understood.
 
     One that is dated ahead of now was understood: it is kept until its time has come.
     """
-    results = play_records(page, now=now)
     refused = [result for result in results if isinstance(result, QuarantinedRow) and result.reason != IN_THE_FUTURE]
     if refused and len(refused) == len(results):
         raise UnexpectedAnswer(
@@ -145,10 +153,10 @@ def require_plays(page: RecentlyPlayedPage, *, now: datetime) -> None:
         )
 
 
-def read_page(connection: Connection, page: RecentlyPlayedPage, *, user_id: int, now: datetime) -> ReadPage:
-    results = play_records(page, now=now)
-    refused = [result for result in results if isinstance(result, QuarantinedRow)]
-    records = [result for result in results if isinstance(result, PlayRecord)]
+def read_page(connection: Connection, answer: Answer, *, user_id: int) -> ReadPage:
+    page = answer.page
+    refused = [result for result in answer.results if isinstance(result, QuarantinedRow)]
+    records = [result for result in answer.results if isinstance(result, PlayRecord)]
     times = [record.played_at for record in records]
     told: list[PolledPlay] = []
     if times:
@@ -236,8 +244,8 @@ class Poller:
             before = poll_store.read_state(connection, user_id=user_id)
             try:
                 credential = self._spotify.credential(user_id)
-                page = self._spotify.call(credential, self._ask)
-                return self._store(connection, user, before, page, means, credential=credential)
+                answer = self._spotify.call(credential, self._ask)
+                return self._store(connection, user, before, answer, means, credential=credential)
             except (Paused, LoginChanged) as error:
                 return PollResult.skipped(user_id, key, str(error))
             except MyiError as error:
@@ -258,11 +266,13 @@ class Poller:
         turn_at = None if within is None else now + within
         return first_obstacle(read_obstacles(connection, user_id=user_id), kinds, now=now, turn_at=turn_at)
 
-    def _ask(self, client: SpotifyClient, token: AccessToken) -> RecentlyPlayedPage:
-        """The page. One of which nothing is understood is a failure of the request, which counts for the circuit."""
+    def _ask(self, client: SpotifyClient, token: AccessToken) -> Answer:
+        """A page of which nothing is understood is a failure of the request, which counts for the circuit."""
         page = client.recently_played(token)
-        require_plays(page, now=self._clock() + CLOCK_MAY_BE_BEHIND)
-        return page
+        polled_at = self._clock()
+        results = play_records(page, now=polled_at + CLOCK_MAY_BE_BEHIND)
+        require_plays(results)
+        return Answer(page, results, polled_at)
 
     def _put_off(self, connection: Connection, user: PolledUser, before: PollState, error: Exception) -> PollState:
         after = after_failure(before, error, now=self._clock(), jitter=self._jitter())
@@ -276,14 +286,14 @@ class Poller:
         connection: Connection,
         user: PolledUser,
         before: PollState,
-        page: RecentlyPlayedPage,
+        answer: Answer,
         means: Means,
         *,
         credential: Credential,
     ) -> PollResult:
-        user_id, polled_at = user.user_id, self._clock()
-        read = read_page(connection, page, user_id=user_id, now=polled_at + CLOCK_MAY_BE_BEHIND)
-        poll_id = poll_store.next_poll_id(connection)
+        user_id, polled_at = user.user_id, answer.polled_at
+        read = read_page(connection, answer, user_id=user_id)
+        poll_id = catalogue_store.next_batch_id(connection)
         ids: dict[str, int] = {}
         if read.new:
             # Both in short transactions of their own: see the modules. What they leave, a repetition finds again.

@@ -251,12 +251,6 @@ def emptied_users(connection: Connection) -> list[str]:
     return [key for (key,) in rows]
 
 
-def next_poll_id(connection: Connection) -> int:
-    row = connection.execute("select nextval('raw.batch_id_seq')").fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 def prune(connection: Connection, *, before: datetime) -> int:
     """Delete old lines of the log; nothing is computed from them."""
     return connection.execute("delete from ops.polls where polled_at < %s", (before,)).rowcount
