@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 import psycopg
@@ -82,11 +83,13 @@ class StagingWriter:
             self._copy = self._copying.enter_context(cursor.copy(self._tables.sql("archives/load/copy_events")))
             self._copy.set_types(_EVENT_TYPES)
         source_id, write_row = int(source), self._copy.write_row
+        # By name, never by position: a field that is added to a record must not move the columns after it.
         for row_id, record in enumerate(records, first_id):
-            _, played_at, content, ms_played, context, offline_at, *flags = record
+            played_at, content, context = record.played_at, record.content, record.context
             content_no = None if content is None else self._number_content(content, played_at)
-            circumstance_no = self._number_circumstance((id(context), source_id, *flags), context)
-            write_row((row_id, played_at, offline_at, content_no, circumstance_no, ms_played))
+            words = (id(context), source_id, record.shuffle, record.skipped, record.offline, record.incognito)
+            circumstance_no = self._number_circumstance(words, context)
+            write_row((row_id, played_at, record.offline_at, content_no, circumstance_no, record.ms_played))
         if len(self._contents) > _MAX_NAMES_HELD or len(self._circumstances) > _MAX_NAMES_HELD:
             self.flush()
         times = [record.played_at for record in records]
@@ -133,12 +136,23 @@ class StagingWriter:
         with self._connection.cursor() as cursor:
             with cursor.copy(self._tables.sql("archives/load/copy_contents")) as copy:
                 for number, content, played_at in self._contents.values():
-                    copy.write_row((number, *content, played_at))
+                    copy.write_row((number, *_content_columns(content), played_at))
             with cursor.copy(self._tables.sql("archives/load/copy_circumstances")) as copy:
                 for words, (number, context) in self._circumstances.items():
-                    copy.write_row((number, words[1], *(context or (None,) * 5), *words[2:]))
+                    copy.write_row((number, words[1], *_context_columns(context), *words[2:]))
         self._contents.clear()
         self._circumstances.clear()
+
+
+# As archives/load/copy_contents and copy_circumstances name them.
+_content_columns = attrgetter(
+    "key", "kind", "uri", "title", "creator", "collection", "match_title", "match_key", "artist_key", "album_key"
+)
+_names_of_context = attrgetter("key", "platform", "conn_country", "reason_start", "reason_end")
+
+
+def _context_columns(context: Context | None) -> tuple[str | None, ...]:
+    return (None,) * 5 if context is None else _names_of_context(context)
 
 
 def join(batches: Iterable[StagedRows]) -> Iterator[StagedRows]:
