@@ -33,6 +33,7 @@ from myi_pipeline.catalogue.event_partitions import ensure_partitions
 from myi_pipeline.catalogue.plays import QuarantinedRow
 from myi_pipeline.catalogue.staging import StagingTables
 from myi_pipeline.errors import BrokenFile, MyiError, Permanent
+from myi_pipeline.people.manage_users import find_user_id
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 
 _HEARTBEAT_EVERY_S = 1.0
@@ -71,7 +72,7 @@ def import_history(
             return _dry_run(archive, user_key=user_key, on_progress=on_progress)
         check_disk()
         with closing(loading_connection(warehouse)) as connection:
-            user_id = import_log.find_user(connection, user_key)
+            user_id = find_user_id(connection, user_key=user_key)
             with import_log.archive_lock(connection, user_id=user_id, sha256=archive.sha256, wait_s=_LOCK_WAIT_S):
                 is_asked = not is_confirmed and owners.is_asked_about(
                     connection, user_id=user_id, sha256=archive.sha256

@@ -22,7 +22,7 @@ from myi_pipeline.archives.owners import (
     other_owner_message,
 )
 from myi_pipeline.catalogue.plays import QuarantinedRow
-from myi_pipeline.errors import Busy, NotConfirmed, Permanent, UnknownUser
+from myi_pipeline.errors import Busy, NotConfirmed, Permanent
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
 
@@ -47,14 +47,6 @@ class ImportRun:
     @property
     def keys(self) -> dict[str, int]:
         return {"import_id": self.import_id, "attempt": self.attempt}
-
-
-def find_user(connection: Connection, user_key: str) -> int:
-    """The user's number. Raises BadInput when there is no such user."""
-    row = connection.execute("select user_id from app.users where user_key = %s", (user_key,)).fetchone()
-    if row is None:
-        raise UnknownUser(f"there is no user {user_key!r}; add one with: myi user add {user_key}", place="--user")
-    return int(row[0])
 
 
 @contextmanager

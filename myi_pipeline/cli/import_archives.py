@@ -28,7 +28,7 @@ from myi_pipeline.cli.refreshing import (
 )
 from myi_pipeline.cli.session import JsonOption, Session, open_session, warehouse
 from myi_pipeline.cli.users import free_key
-from myi_pipeline.errors import BadInput, Busy, DiskFull, MyiError, NotConfirmed, UnknownUser
+from myi_pipeline.errors import BadInput, Busy, DiskFull, MyiError, NotConfirmed
 
 if TYPE_CHECKING:
     from myi_pipeline.archives.accounting import ImportProgress, ImportResult
@@ -130,9 +130,7 @@ def _need_user(session: Session, opened: Warehouse, user: str, *, create: bool) 
         if manage_users.list_users(connection, user_key=user):
             return
         if not create:
-            raise UnknownUser(
-                f"there is no user {user!r}: add --create, or first run: myi user add {user}", place="--user"
-            )
+            raise manage_users.unknown_user(user, added_by="myi user add KEY or --create")
         free_key(session, opened, user)
         made = manage_users.add_user(connection, user_key=user, time_zone=session.settings.new_user_time_zone)
     make_uploads_folder(session.settings, made.user_key)

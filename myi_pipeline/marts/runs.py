@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 from psycopg import errors
 
-from myi_pipeline.errors import BadInput, Busy, Fenced, UnknownUser
+from myi_pipeline.errors import BadInput, Busy, Fenced
 from myi_pipeline.marts.needed_models import Touched, needed_models
 from myi_pipeline.marts.parsed_project import Contents
+from myi_pipeline.people.manage_users import find_user_id
 from myi_pipeline.people.time_zones import database_name_of
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.postgres.sql_files import load_sql, load_statements
@@ -255,10 +256,8 @@ def mark_changed(
     if first_day and last_day and first_day > last_day:
         raise BadInput(f"the first day {first_day} is after the last day {last_day}", rule="--from before --to")
     with warehouse.connect(Role.DBT, application_name="myi refresh") as connection:
-        found = connection.execute("select user_id from app.users where user_key = %s", (user_key,)).fetchone()
-        if found is None:
-            raise UnknownUser(f"there is no user {user_key!r}", place=user_key, rule="a known user key")
-        arguments = {"user_id": found[0], "first_day": first_day, "last_day": last_day}
+        user_id = find_user_id(connection, user_key=user_key)
+        arguments = {"user_id": user_id, "first_day": first_day, "last_day": last_day}
         marked = connection.execute(load_sql("marts/mart_runs/mark_days"), arguments).rowcount
         if _value(connection, "select to_regclass('marts.fct_plays') is not null", {}):
             marked += connection.execute(load_sql("marts/mart_runs/mark_days_of_marts"), arguments).rowcount

@@ -74,13 +74,27 @@ def list_users(connection: Connection, *, user_key: str | None = None) -> tuple[
 
 
 def get_user(connection: Connection, *, user_key: str) -> User:
-    """Raises UnknownUser. The message names no other user: it may be shown on a page."""
+    """Raises UnknownUser."""
     found = list_users(connection, user_key=user_key)
-    if found:
-        return found[0]
-    raise UnknownUser(
-        f"there is no user {user_key[:80]!r}; myi user list shows who there is, myi user add KEY adds one",
+    if not found:
+        raise unknown_user(user_key)
+    return found[0]
+
+
+def find_user_id(connection: Connection, *, user_key: str) -> int:
+    """The user's number. Raises UnknownUser."""
+    row = connection.execute("select user_id from app.users where user_key = %s", (user_key,)).fetchone()
+    if row is None:
+        raise unknown_user(user_key)
+    return int(row[0])
+
+
+def unknown_user(user_key: str, *, added_by: str = "myi user add KEY") -> UnknownUser:
+    """The message names no other user: it may be shown on a page."""
+    return UnknownUser(
+        f"there is no user {user_key[:80]!r}; myi user list shows all users, {added_by} adds one",
         place="user key",
+        rule="the key of a user",
     )
 
 
