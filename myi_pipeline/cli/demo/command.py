@@ -192,7 +192,7 @@ def _render(console: Console, session: Session, shown: _Shown, *, keep: bool) ->
     ]
     if reasons:
         console.print()
-        console.print(table("Refused rows", ("reason", ">rows", "for example"), reasons))
+        console.print(table("Quarantined rows", ("reason", ">rows", "for example"), reasons))
     if shown.summary is not None:
         console.print()
         render_listening(console, shown.summary)
