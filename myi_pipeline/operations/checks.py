@@ -43,6 +43,10 @@ class Finding:
     figures: Mapping[str, int | float] = field(default_factory=dict)
 
 
+def counted(count: int, one: str) -> str:
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
 def _row(warehouse: Warehouse, role: Role, name: str, **values: object) -> tuple[int, ...]:
     with closing(warehouse.connect(role, autocommit=True, application_name="myi check")) as connection:
         row = connection.execute(load_sql(f"operations/checks/{name}"), values).fetchone()
@@ -53,7 +57,11 @@ def accounting_closes(warehouse: Warehouse) -> Finding:
     """Rows read = loaded + present + identical + quarantined: in every file, and files add up to their import."""
     imports, broken_imports, broken_files, quarantine_differs = _row(warehouse, Role.INGEST, "accounting_closes")
     wrong = broken_imports + broken_files + quarantine_differs
-    text = f"{imports} imports add up" if not wrong else f"{wrong} accounts of imports do not close"
+    text = f"the rows of {counted(imports, 'import')} add up"
+    if wrong:
+        text = f"rows that do not add up: in {counted(broken_imports, 'import')} and {counted(broken_files, 'file')}"
+        if quarantine_differs:
+            text += f", and the quarantined rows of {counted(quarantine_differs, 'import')}"
     figures = {
         "imports": imports,
         "imports_that_do_not_close": broken_imports,
@@ -68,7 +76,9 @@ def events_lie_in_their_month(warehouse: Warehouse) -> Finding:
         warehouse, Role.DBT, "events_lie_in_their_month", events=EVENTS_A_SAMPLE
     )
     wrong = without_bounds + outside
-    text = f"{partitions} partitions hold what their names say" if not wrong else "events lie outside their month"
+    text = f"{counted(partitions, 'partition')}, each with its own month only"
+    if wrong:
+        text = f"{counted(without_bounds, 'partition')} without its month's bounds, {counted(outside, 'event')} outside"
     figures = {
         "partitions": partitions,
         "partitions_without_bounds": without_bounds,
@@ -81,7 +91,7 @@ def events_lie_in_their_month(warehouse: Warehouse) -> Finding:
 def partitions_exist_ahead(warehouse: Warehouse, *, months: int) -> Finding:
     """This month's partition and those of the next `months` are there."""
     (missing,) = _row(warehouse, Role.DBT, "partitions_exist_ahead", months=months)
-    text = f"{missing} partitions of the coming months are missing" if missing else "all are there"
+    text = f"{counted(missing, 'partition')} of the coming months missing" if missing else "all are there"
     return Finding(not missing, text, {"partitions_missing": missing})
 
 
@@ -91,7 +101,7 @@ def events_belong_to_one_play(warehouse: Warehouse) -> Finding:
         return Finding(True, "no marts yet")
     users, events, wrong_days, strays = _row(warehouse, Role.DBT, "events_belong_to_one_play", events=EVENTS_A_SAMPLE)
     wrong = wrong_days + strays
-    text = "each event is in one play" if not wrong else f"{wrong} days of users do not have each event in one play"
+    text = f"{counted(wrong, 'user-day')} with an event in no play or in two" if wrong else "each event is in one play"
     figures = {"users_sampled": users, "events_compared": events, "days_that_differ": wrong_days, "stray_plays": strays}
     return Finding(not wrong, text, figures)
 
@@ -101,7 +111,7 @@ def plays_have_one_event_a_source(warehouse: Warehouse) -> Finding:
     if not _is_built(warehouse):
         return Finding(True, "no marts yet")
     users, wrong = _row(warehouse, Role.DBT, "plays_have_one_event_a_source", events=EVENTS_A_SAMPLE)
-    text = "every play has one row of an archive" if not wrong else f"{wrong} plays hold two rows of one archive"
+    text = f"{counted(wrong, 'play') if wrong else 'no play'} with two rows from one archive"
     return Finding(not wrong, text, {"users_sampled": users, "plays": wrong})
 
 
@@ -112,7 +122,7 @@ def polled_plays_meet_archives(warehouse: Warehouse) -> Finding:
         return Finding(True, "no marts yet")
     users, polled, met = _row(warehouse, Role.DBT, "polled_plays_meet_archives", events=EVENTS_A_SAMPLE)
     share = met / polled if polled else 1.0
-    text = f"{met} of {polled} polled plays that an archive covers are in it"
+    text = f"{met} of {counted(polled, 'polled play')} within archive coverage found in the archive"
     figures = {"users_sampled": users, "polled_plays": polled, "share": round(share, 4)}
     return Finding(polled < FEWEST_POLLED or share >= LEAST_MET, text, figures)
 
@@ -121,7 +131,7 @@ def ledger_is_young(warehouse: Warehouse, *, oldest: timedelta = OLDEST_CHANGE) 
     """No change waits longer than `oldest` for a refresh."""
     waiting, seconds = _row(warehouse, Role.DBT, "ledger_is_young")
     hours = float(seconds or 0) / 3600
-    text = "nothing waits" if not waiting else f"{waiting} changes wait, the oldest for {hours:.1f} h"
+    text = "nothing waits" if not waiting else f"{counted(waiting, 'change')} waiting, the oldest for {hours:.1f} h"
     return Finding(hours * 3600 <= oldest.total_seconds(), text, {"changes": waiting, "oldest_hours": round(hours, 2)})
 
 
@@ -170,7 +180,7 @@ def polls_are_fresh(settings: Settings, warehouse: Warehouse, *, now: datetime) 
         return Finding(True, "everybody is polled in time", figures)
     hours = (now - late[0][0]) / timedelta(hours=1)
     names = ", ".join(user_key for _, user_key in late[:_NAMES_TOLD])
-    return Finding(False, f"{len(late)} wait for a poll, {hours:.0f} h at most: {names}", figures)
+    return Finding(False, f"{counted(len(late), 'user')} waiting for a poll, {hours:.0f} h at most: {names}", figures)
 
 
 def polls_succeed(warehouse: Warehouse) -> Finding:
@@ -181,7 +191,7 @@ def polls_succeed(warehouse: Warehouse) -> Finding:
     figures = {"users_failing": len(failing), "users_with_empty_pages": len(emptied)}
     if failing:
         user_key, failures, reason = failing[0]
-        more = f" and {len(failing) - 1} more users" if len(failing) > 1 else ""
+        more = f" and {counted(len(failing) - 1, 'more user')}" if len(failing) > 1 else ""
         return Finding(False, f"the last {failures} polls of {user_key}{more} failed: {reason}", figures)
     if emptied:
         names = ", ".join(emptied[:_NAMES_TOLD])
@@ -248,7 +258,7 @@ def logins(warehouse: Warehouse, *, now: datetime) -> Found:
         names = ", ".join(state.user_key for state in doubted[:5])
         return False, f"refused, to be tried again within hours: {names}", "nothing yet; sign in again to be sure"
     if ending:
-        names = ", ".join(f"{state.user_key} ({state.days_left} days)" for state in ending[:5])
+        names = ", ".join(f"{state.user_key} ({counted(state.days_left, 'day')})" for state in ending[:5])
         return False, f"end soon: {names}", f"myi user login {ending[0].user_key}"
     return True, f"{len(states)}, none of which ends within 30 days" if states else "no user is signed in", ""
 

@@ -166,6 +166,8 @@ def test_weeks_and_months_are_looked_up_by_index_below_row_security(heard: Any) 
 def test_the_daily_checks_find_events_that_are_in_no_play_or_share_one(heard: Any) -> None:
     assert checks.events_belong_to_one_play(heard.warehouse).figures["events_compared"] == 6
     assert checks.events_belong_to_one_play(heard.warehouse).passed
+    # It said that every play has a row of an archive; polled plays have none.
+    assert checks.plays_have_one_event_a_source(heard.warehouse).text == "no play with two rows from one archive"
     heard.sql(
         "insert into intermediate.int_plays__matched"
         " (user_id, played_at, event_id, content_id, play_id, is_canonical, decision)"
