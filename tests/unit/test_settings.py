@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from myi_pipeline.archives.files import Limits
+from myi_pipeline.archives.reading_rules import archive_limits
 from myi_pipeline.settings import (
     LogFormat,
     Settings,
@@ -33,6 +36,13 @@ def test_an_empty_environment_gives_settings_that_work() -> None:
     assert settings.dagster_home == settings.home / "dagster"
     assert settings.dagster_port == 3000
     assert settings.log_format is LogFormat.AUTO
+
+
+def test_limits_on_archives_are_the_same_with_and_without_settings() -> None:
+    """They are written in two places, since reading archives knows no settings."""
+    assert archive_limits(load_settings({})) == Limits()
+    named = {name for name in Settings.model_fields if name.startswith("archive_")}
+    assert named == {f"archive_{limit.name}" for limit in fields(Limits)}
 
 
 def test_an_empty_variable_counts_as_not_given() -> None:
