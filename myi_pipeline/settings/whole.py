@@ -11,8 +11,8 @@ import platformdirs
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from myi_pipeline.settings.archives import ArchiveSettings
 from myi_pipeline.settings.database import DatabaseSettings
+from myi_pipeline.settings.kinds import Positive
 from myi_pipeline.settings.operations import OperationsSettings
 from myi_pipeline.settings.site import SiteSettings
 from myi_pipeline.settings.spotify import SpotifySettings
@@ -36,6 +36,29 @@ def _absolute(path: Path) -> Path:
 
 
 Folder = Annotated[Path, AfterValidator(_absolute)]
+
+
+class ArchiveSettings(BaseSettings):
+    """What an archive may hold. archives.files.Limits has the same names and defaults, and the reasons."""
+
+    archive_max_entries: Positive = Field(default=10_000, description="Most files that an archive may hold.")
+    archive_max_file_bytes: Positive = Field(
+        default=256 * 1024**2, description="Most unpacked bytes of one file of an archive."
+    )
+    archive_max_total_bytes: Positive = Field(
+        default=2 * 1024**3, description="Most unpacked bytes of a whole archive."
+    )
+    archive_max_ratio: Positive = Field(default=250, description="Most unpacked bytes for one packed byte of a file.")
+    archive_max_row_bytes: Positive = Field(default=1024**2, description="Most bytes of one row of a history file.")
+    archive_max_text_chars: Positive = Field(
+        default=2_000, description="Longest name of a play; longer ones are quarantined."
+    )
+    archive_max_unknown_keys: Positive = Field(
+        default=100, description="Most different unknown keys and unreadable values that are counted by name."
+    )
+    archive_max_folder_depth: Positive = Field(
+        default=32, description="Deepest folder in which a history file may lie."
+    )
 
 
 # Fields come from the last base to the first.
