@@ -17,8 +17,7 @@ from myi_pipeline.definitions import build_definitions
 from myi_pipeline.defs.archives import LISTENING_HISTORY
 from myi_pipeline.defs.catalogue import CATALOGUE
 from myi_pipeline.defs.maintenance import MAINTENANCE, prune_event_log
-from myi_pipeline.defs.manifest import load_manifest, source_tables
-from myi_pipeline.defs.marts import USERS_TABLE, WATCHED
+from myi_pipeline.defs.marts import USERS_TABLE, WATCHED, load_manifest, source_tables
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START, sync_partitions
 from myi_pipeline.defs.polling import RECENTLY_PLAYED
 from myi_pipeline.defs.resources import has_logins
