@@ -1,7 +1,8 @@
 """Starting, finding and stopping the server.
 
 At most one server runs on a data folder, it is only ever signalled after it was recognised, and it outlives the process
-that started it for as long as anybody holds a lease.
+that started it for as long as anybody holds a lease. TCP connections are accepted only while the process that asked
+for the port is alive; what a killed process left open is closed by the next process that starts or ends.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import psycopg
 from myi_pipeline.errors import Busy, Permanent, Transient
 from myi_pipeline.postgres.connections import compose_url, is_mended_by_waiting, unreachable
 from myi_pipeline.postgres.embedded import binaries as programs
-from myi_pipeline.postgres.embedded import cluster, leases, places, processes, sql_port, tcp_access
+from myi_pipeline.postgres.embedded import cluster, leases, places, processes, sql_port
 from myi_pipeline.postgres.embedded.binaries import Binaries
 from myi_pipeline.postgres.embedded.places import Places
 from myi_pipeline.postgres.embedded.sql_port import SqlPort
@@ -33,6 +34,8 @@ _POLL_S = 0.05
 _LOG_EVERY_S = 10.0
 # Backends notice their postmaster's death at once unless they compute; those get a few seconds.
 _ORPHANS_PATIENCE_S = 10.0
+# A reload takes milliseconds; a machine under load has taken a second.
+_RELOAD_TIMEOUT_S, _RELOAD_POLL_S = 10.0, 0.02
 
 
 class EmbeddedServer:
@@ -82,7 +85,7 @@ class EmbeddedServer:
             if not leases.holders(self.places.own / "leases"):
                 _stop(self.places)
             else:
-                tcp_access.close_unless_wanted(self.places, self.url("postgres"))
+                _close_port_unless_wanted(self.places, self.url("postgres"))
 
     def _let_go(self, lease: leases.Lease) -> None:
         if self._claim is not None:
@@ -124,7 +127,7 @@ def _ensure_running(where: Places) -> str:
     if running is not None:
         secret = _known_password(where)
         is_up = secret is not None and (_answers(where, secret) or _wait_until_it_answers(where, secret, running))
-        if is_up and secret is not None and tcp_access.matches_what_is_wanted(where, _url(where, secret, "postgres")):
+        if is_up and secret is not None and _listens_as_wanted(where, _url(where, secret, "postgres")):
             return secret
         # It is going down, its password is lost, or it listens where it should not: start afresh.
         _stop(where)
@@ -265,3 +268,67 @@ def _last_words(where: Places) -> str:
             text = said
     hint = " (the disk is full)" if "No space left" in text else ""
     return cluster.tail(text) + hint
+
+
+def _listens_as_wanted(where: Places, url: str) -> bool:
+    """Whether the server listens as is wanted, and lets in who is; False when it must start again for that.
+
+    The caller has a lease; `url` is the superuser's. Raises Busy when it would have to start, and others use it.
+    """
+    wanted = sql_port.claimed(where.own)
+    if _listening_port(where) != (wanted.port if wanted else None):
+        others = leases.holders(where.own / "leases")
+        others.remove(os.getpid())
+        if not others:
+            return False
+        if wanted is not None:
+            raise Busy(
+                "the SQL port opens when the embedded Postgres starts, and others use that now (processes"
+                f" {', '.join(map(str, others))}): end these commands and shells, or start without the port"
+            )
+    if wanted is None:
+        _close_port_unless_wanted(where, url)
+    elif cluster.rules(where) != cluster.rules_for(wanted):
+        cluster.write_rules(where, wanted)
+        _reload(url)
+    return True
+
+
+def _close_port_unless_wanted(where: Places, url: str) -> None:
+    """Refuse new TCP connections and close those that are open, if the process that asked for it has ended.
+
+    The listening goes on until the server ends: Postgres cannot change that while it runs.
+    """
+    if sql_port.claimed(where.own) is not None or cluster.rules(where) == cluster.rules_for(None):
+        return
+    cluster.write_rules(where, None)
+    # A server that does not answer reads them when it is started again.
+    with suppress(psycopg.OperationalError):
+        _reload(url)
+        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+            connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where client_addr is not null")
+
+
+def _listening_port(where: Places) -> int | None:
+    """The TCP port of the running server, from its pid file; None without one."""
+    try:
+        lines = (where.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        return int(lines[3]) if lines[5].strip() else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _reload(url: str) -> None:
+    """Returns when the old rules admit no one any more. Raises psycopg.OperationalError."""
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        asked = connection.execute("select extract(epoch from clock_timestamp()), pg_reload_conf()").fetchone()
+    deadline = time.monotonic() + _RELOAD_TIMEOUT_S
+    while asked is not None and _loaded_at(url) < float(asked[0]) and time.monotonic() < deadline:
+        time.sleep(_RELOAD_POLL_S)
+
+
+def _loaded_at(url: str) -> float:
+    """When the rules were read by which a new connection is let in, in seconds since 1970."""
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        found = connection.execute("select extract(epoch from pg_conf_load_time())").fetchone()
+    return float(found[0]) if found is not None else 0.0
