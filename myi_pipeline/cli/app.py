@@ -19,11 +19,10 @@ import typer
 from myi_pipeline import __version__
 from myi_pipeline.cli import access, archives, audit, catalogue, keys, users
 from myi_pipeline.cli.demo.command import demo_command
-from myi_pipeline.cli.docs import docs_app
 from myi_pipeline.cli.import_archives import import_command
 from myi_pipeline.cli.installation import doctor_command, migrate_command, psql_command
 from myi_pipeline.cli.login import disconnect_command, login_command, logins_command, pause_command, resume_command
-from myi_pipeline.cli.marts import refresh_command, verify_command
+from myi_pipeline.cli.marts import docs_app, refresh_command, verify_command
 from myi_pipeline.cli.output import plain, to_json
 from myi_pipeline.cli.polling import circuit_app, poll_command, quota_command, top_app
 from myi_pipeline.cli.serve import api_command, up_command
