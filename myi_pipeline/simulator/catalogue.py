@@ -1,7 +1,8 @@
 """Everything the synthetic listener may play: albums of tracks, shows of episodes, books of chapters, with their
 defects (removed, renamed, unnamed, without URI, local).
 
-A thing's URI and names depend on the spec only, and no two things share a URI.
+Names are made up: pronounceable ones, and those that break careless software. None is that of a real artist, album,
+show, book or person. A thing's URI and names depend on the spec only, and no two things share a URI.
 """
 
 from __future__ import annotations
@@ -12,11 +13,59 @@ from random import Random
 from typing import NamedTuple
 from urllib.parse import quote_plus
 
-from myi_pipeline.simulator.names import AWKWARD_NAMES, artist_name, title, word
 from myi_pipeline.simulator.spec import ArchiveSpec, Catalogue
 
 _BASE62 = string.digits + string.ascii_letters
 VARIOUS = "Various Wanderers"
+
+# Each of these once tripped some program; all are legal names. They are given to artists, albums and titles alike.
+AWKWARD_NAMES = (
+    "<img src=x onerror=alert(1)>",
+    "'; drop table plays; --",
+    'The "Quoted" \\ Backslash',
+    "long " * 180 + "name",
+    "{{ config(materialized='table') }}",
+    "%s %(name)s {0} ${HOME}",
+    "שירים מתחת למים",
+    "\u202eright to left\u202c",
+    "أغاني الرمل",
+    "雨の後の電車",
+    "🛰️👩🏽‍🚀🎻",
+    "Zoe\u0308 Mela\u0301n",  # decomposed
+    "Zoë Melán",  # composed: the same name once normalised
+    "LUMEN HARBOUR",
+    "Lumen Harbour",
+    "lumen harbour",
+    "ﬁne ﬂour",  # ligatures fold under NFKC
+    "Straße der Öfen",
+    "İstanbulin Işık",  # folds differently in Turkish
+    "=1+cmd|' /C calc'!A0",
+    "../../../etc/somewhere",
+    "tab\tand\nnewline",
+    "zero\u200bwidth\u00a0space",
+    "null",
+    "None",
+    "NaN",
+    "0",
+    " leading and trailing ",
+    "Ṱ̺̺o̞̰ ̷i̲n̝̗v̟o͙ke",
+)
+
+_STARTS = tuple(
+    "Va Mo Ke Lu Tri Sa No Bel Or Fen Qui Ya Hro Eli Dun Pas Zem Wyn Ora Jul Kas Rho Tam Ves Ix".split()  # noqa: SIM905 - a line, not a page
+)
+_MIDDLES = tuple(
+    "ra lo mi den sto vi na che lun ba ris te mar gol fi".split()  # noqa: SIM905 - a line, not a page
+)
+_ENDS = tuple(
+    "n s ta rel mo lia x dane ver kis thos la nd ria m".split()  # noqa: SIM905 - a line, not a page
+)
+_NOUNS = tuple(
+    "Harbour Lantern Gravel Orchard Static Meridian Kite Thaw Velvet Ledger Cinder Tide Attic Moth Signal".split()  # noqa: SIM905 - a line, not a page
+)
+_ADJECTIVES = tuple(
+    "Quiet Paper Second Hollow Amber Northern Borrowed Late Salt Glass Slow Unsent Minor Copper".split()  # noqa: SIM905 - a line, not a page
+)
 
 
 class Thing(NamedTuple):
@@ -124,11 +173,11 @@ class _Builder:
 
     def album(self, artist: str, reissued: range | None) -> range:
         rng, spec = self.rng, self.spec
-        name = self.name(title(rng), odds=0.03)
+        name = self.name(_title(rng), odds=0.03)
         start = len(self.things)
         if reissued is not None:
             for old in self.things[reissued.start : reissued.stop]:
-                again = old.title or title(rng)
+                again = old.title or _title(rng)
                 self.things.append(
                     self.track(
                         titled=again,
@@ -140,9 +189,9 @@ class _Builder:
             return range(start, len(self.things))
         compilation = rng.random() < spec.compilations
         for _ in range(rng.randrange(4, 15)):
-            own = artist_name(rng) if compilation else artist
+            own = _artist_name(rng) if compilation else artist
             creator = VARIOUS if compilation else artist
-            titled = self.name(title(rng), odds=0.03)
+            titled = self.name(_title(rng), odds=0.03)
             self.things.append(self.track(titled=titled, artist=own, creator=creator, album=name))
         return range(start, len(self.things))
 
@@ -152,7 +201,7 @@ class _Builder:
         for number in range(1, count + 1):
             # In an audiobook row both the book and the chapter are spotify:show and spotify:episode URIs.
             uri = f"spotify:episode:{self.spotify_id()}"
-            titled = self.name(f"{number}: {title(rng)}", odds=0.03) if kind == "episode" else f"Chapter {number}"
+            titled = self.name(f"{number}: {_title(rng)}", odds=0.03) if kind == "episode" else f"Chapter {number}"
             duration_ms = rng.randrange(600_000, 4_800_000) if kind == "episode" else rng.randrange(300_000, 1_800_000)
             self.things.append(
                 Thing(
@@ -181,7 +230,7 @@ def build_shelf(spec: ArchiveSpec) -> Shelf:
         # The awkward names come early in the order of popularity: they must be met in small archives too.
         place = (number - spec.awkward_artists_from) // 2
         awkward = (number - spec.awkward_artists_from) % 2 == 1 and 0 <= place < len(AWKWARD_NAMES)
-        artist = AWKWARD_NAMES[place] if awkward else artist_name(rng)
+        artist = AWKWARD_NAMES[place] if awkward else _artist_name(rng)
         own: list[range] = []
         for _ in range(1 + int(rng.random() ** 2 * 5)):
             again = own[-1] if own and rng.random() < spec.reissues else None
@@ -191,20 +240,20 @@ def build_shelf(spec: ArchiveSpec) -> Shelf:
     start = len(maker.things)
     for defect in ("unknown", "removed", "renamed", "unnamed", "uriless", "local", "relinked"):
         if getattr(spec, f"{defect}_tracks") > 0:
-            artist = artist_name(rng)
+            artist = _artist_name(rng)
             maker.things.append(
                 maker.defective(
                     defect,
-                    titled=title(rng),
+                    titled=_title(rng),
                     artist=artist,
                     creator=artist,
-                    album=title(rng),
+                    album=_title(rng),
                 )
             )
     if len(maker.things) > start:
         albums.insert(20, range(start, len(maker.things)))
-    shows = [maker.group("episode", rng.randrange(20, 60), f"{word(rng)} Talks", None) for _ in range(6)]
-    books = [maker.group("chapter", rng.randrange(8, 40), title(rng), artist_name(rng)) for _ in range(4)]
+    shows = [maker.group("episode", rng.randrange(20, 60), f"{_word(rng)} Talks", None) for _ in range(6)]
+    books = [maker.group("chapter", rng.randrange(8, 40), _title(rng), _artist_name(rng)) for _ in range(4)]
     things = tuple(maker.things)
     by_defect: dict[str, list[int]] = {}
     for index, thing in enumerate(things):
@@ -219,3 +268,28 @@ def build_shelf(spec: ArchiveSpec) -> Shelf:
         short_tracks=tuple(short or [0]),
         by_defect={defect: tuple(indexes) for defect, indexes in by_defect.items()},
     )
+
+
+def _word(rng: Random) -> str:
+    middle = rng.choice(_MIDDLES) if rng.random() < 0.6 else ""
+    return rng.choice(_STARTS) + middle + rng.choice(_ENDS)
+
+
+def _artist_name(rng: Random) -> str:
+    form = rng.random()
+    if form < 0.4:
+        return f"{_word(rng)} {_word(rng)}"
+    if form < 0.7:
+        return f"The {rng.choice(_ADJECTIVES)} {rng.choice(_NOUNS)}s"
+    return f"{_word(rng)} & the {rng.choice(_NOUNS)}"
+
+
+def _title(rng: Random) -> str:
+    form = rng.random()
+    if form < 0.3:
+        return f"{rng.choice(_ADJECTIVES)} {rng.choice(_NOUNS)}"
+    if form < 0.6:
+        return f"{_word(rng)} {rng.choice(_NOUNS)}"
+    if form < 0.85:
+        return f"{rng.choice(_NOUNS)} for {_word(rng)}"
+    return f"{_word(rng)} (feat. {_word(rng)})"

@@ -27,6 +27,7 @@ from myi_pipeline.providers.spotify.open_spotify import open_spotify
 from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import Settings
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
+from myi_pipeline.simulator.catalogue import AWKWARD_NAMES
 from myi_pipeline.simulator.live import (
     AppSpec,
     MovableClock,
@@ -35,7 +36,6 @@ from myi_pipeline.simulator.live import (
     persona,
     running_simulator,
 )
-from myi_pipeline.simulator.names import AWKWARD_NAMES
 from tests.conftest import end_outside, free_port
 
 USER, LISTENER = "ana", "listener-1"

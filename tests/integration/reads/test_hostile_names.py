@@ -11,7 +11,7 @@ import io
 import orjson
 import pytest
 
-from myi_pipeline.simulator.names import AWKWARD_NAMES
+from myi_pipeline.simulator.catalogue import AWKWARD_NAMES
 from myi_pipeline.web.api.openapi import operations
 from myi_pipeline.web.api.write_openapi import FILE
 from tests.integration.reads.conftest import Api, Filled

@@ -21,7 +21,7 @@ import pytest
 
 from myi_pipeline.people import manage_access
 from myi_pipeline.postgres.connections import Role
-from myi_pipeline.simulator.names import AWKWARD_NAMES
+from myi_pipeline.simulator.catalogue import AWKWARD_NAMES
 from myi_pipeline.web.api.openapi import operations
 from myi_pipeline.web.api.write_openapi import FILE
 from myi_pipeline.web.app import create_app

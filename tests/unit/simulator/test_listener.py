@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from myi_pipeline.simulator import ArchiveSpec, Listener, build_listener
-from myi_pipeline.simulator.names import AWKWARD_NAMES
+from myi_pipeline.simulator.catalogue import AWKWARD_NAMES
 from myi_pipeline.simulator.plays import RawPlay
 
 
