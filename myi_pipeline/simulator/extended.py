@@ -7,21 +7,23 @@ and 6.5 by json.dumps. 1.4 million rows (0.92 GB) took 10.7 s of one core and 52
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
 
 from myi_pipeline.simulator.archive_truth import ArchiveTruth, FileTruth
 from myi_pipeline.simulator.bad_rows import BadRow, bad_rows
 from myi_pipeline.simulator.extended_rows import RowSpelling
 from myi_pipeline.simulator.listener import Listener
-from myi_pipeline.simulator.play_files import PlayFile, QuirkCounts
 from myi_pipeline.simulator.plays import RawPlay, TruePlay
 from myi_pipeline.simulator.spec import Catalogue, Vintage
 from myi_pipeline.simulator.zip_writer import ZipWriter
 
 ROWS_PER_FILE = 16_000
+_ROWS_PER_WRITE = 500
 FOLDER_NEW = "Spotify Extended Streaming History"
 FOLDER_OLD = "MyData"
 
@@ -59,14 +61,14 @@ def write_extended_archive(
     spelling = RowSpelling(listener, vintage=vintage, catalogue=catalogue, unknown_keys=unknown_keys)
     wanted = bad_rows(bad or {}, long_text=long_text)
     twice_below = listener.spec.identical_rows if identical_rows is None else identical_rows
-    quirks = QuirkCounts(listener, catalogue)
+    quirks = _QuirkCounts(listener, catalogue)
     files: list[FileTruth] = []
     prefix = f"{folder}/" if folder else ""
     first: int | None = None
     last: int | None = None
     with ZipWriter(path) as archive:
-        audio = PlayFile(listener.spec.seed, video=False, vintage=vintage, prefix=prefix)
-        video = PlayFile(listener.spec.seed, video=True, vintage=vintage, prefix=prefix)
+        audio = _PlayFile(listener.spec.seed, video=False, vintage=vintage, prefix=prefix)
+        video = _PlayFile(listener.spec.seed, video=True, vintage=vintage, prefix=prefix)
         videos_apart = vintage != "endsong"
         row_of, count_quirks = spelling.row, quirks.count
         other_uri = RowSpelling(listener, vintage=vintage, catalogue="old", unknown_keys=unknown_keys)
@@ -132,3 +134,141 @@ def _is_told_by_both(listener: Listener, raw: RawPlay, catalogue: Catalogue) -> 
 
 def _utc_second(day: date) -> int:
     return int(datetime.combine(day, time(), UTC).timestamp())
+
+
+class _PlayFile:
+    """One file after the other of one sort (audio or video); it holds the rows of the current one.
+
+    A row and its identical copies are in the same file.
+    """
+
+    def __init__(self, seed: int, *, video: bool, vintage: Vintage, prefix: str) -> None:
+        self.seed = seed
+        self.video = video
+        self.vintage = vintage
+        self.prefix = prefix
+        self.number = 0
+        self._start()
+
+    def _start(self) -> None:
+        self.rows: list[bytes] = []
+        self.identical = 0
+        self.bad: Counter[str] = Counter()
+        self.first: int | None = None
+        self.last = 0
+
+    def add(self, row: bytes, played_at: int) -> None:
+        self.rows.append(row)
+        if self.first is None:
+            self.first = played_at
+        self.last = played_at
+
+    def repeat(self, row: bytes) -> None:
+        self.rows.append(row)
+        self.identical += 1
+
+    def add_bad(self, reason: BadRow, row: bytes) -> None:
+        self.rows.append(row)
+        self.bad[reason] += 1
+
+    def write(self, archive: ZipWriter, *, more: bool) -> FileTruth:
+        """Writes the current file and starts the next. `more`: whether another file of this sort will follow."""
+        name = self.prefix + self._name(more=more)
+        if self.vintage == "endsong":
+            # The oldest exports hold their rows in no order at all, and their numbers say nothing either.
+            Random(f"file {self.seed} {self.number}").shuffle(self.rows)
+        truth = FileTruth(
+            name=name,
+            rows=len(self.rows),
+            identical=self.identical,
+            quarantined=dict(self.bad),
+            unpacked_bytes=archive.add(name, self._parts()),
+        )
+        self.number += 1
+        self._start()
+        return truth
+
+    def _parts(self) -> Iterator[bytes]:
+        separator = b",\n  " if self.vintage == "2024" else b","
+        yield b"["
+        for start in range(0, len(self.rows), _ROWS_PER_WRITE):
+            if start:
+                yield separator
+            yield separator.join(self.rows[start : start + _ROWS_PER_WRITE])
+        yield b"]"
+
+    def _name(self, *, more: bool) -> str:
+        if self.vintage == "endsong":
+            # Neighbours swap their numbers; the last one keeps its own when it has no neighbour.
+            number = self.number ^ 1 if more or self.number % 2 else self.number
+            return f"endsong_{number}.json"
+        years = ""
+        if self.first is not None:
+            first, last = (datetime.fromtimestamp(second, UTC).year for second in (self.first, self.last))
+            years = f"{first}" if first == last else f"{first}-{last}"
+        sort = "Video" if self.video else "Audio"
+        parts = [f"Streaming_History_{sort}", years or "2020"]
+        if not self.video or more or self.number:
+            parts.append(str(self.number))
+        return "_".join(parts) + ".json"
+
+
+class _QuirkCounts:
+    """Counts rows cheaply, by number, and says in the end what was odd about how many."""
+
+    def __init__(self, listener: Listener, catalogue: Catalogue) -> None:
+        self.listener = listener
+        self.catalogue: Catalogue = catalogue
+        self.things: defaultdict[int, int] = defaultdict(int)
+        self.places: defaultdict[int, int] = defaultdict(int)
+        self.manners: defaultdict[int, int] = defaultdict(int)
+        self.plain: defaultdict[str, int] = defaultdict(int)
+        self._second = 0
+        self._thing = -1
+
+    def count(self, play: RawPlay) -> None:
+        """Counts one row; called a million times, hence no names where numbers will do."""
+        played_at, ms, thing, place, manner, _, _, video = play
+        self.things[thing] += 1
+        self.places[place] += 1
+        self.manners[manner] += 1
+        if ms is None:
+            self.plain["without_ms_played"] += 1
+        elif ms < 30_000:
+            self.plain["under_30_s"] += 1
+            if ms == 0:
+                self.plain["zero_ms"] += 1
+        if video:
+            self.plain["video"] += 1
+        if played_at == self._second:
+            self.plain["twins" if thing == self._thing else "same_second"] += 1
+        self._second = played_at
+        self._thing = thing
+
+    def totals(self) -> Counter[str]:
+        """Rows by quirk, identical copies and bad rows not counted."""
+        total = Counter(self.plain)
+        for index, count in self.things.items():
+            thing = self.listener.shelf.things[index]
+            if thing.is_unknown(self.catalogue):
+                total["unknown_content"] += count
+            else:
+                total[thing.kind] += count
+                if thing.defect not in ("", "removed"):
+                    total[thing.defect] += count
+        for index, count in self.places.items():
+            if self.listener.places[index].country == "ZZ":
+                total["country_zz"] += count
+        for index, count in self.manners.items():
+            manner = self.listener.manners[index]
+            for quirk, found in (
+                ("null_reason", manner.reason_start is None),
+                ("empty_reason", manner.reason_start == ""),
+                ("null_flags", manner.shuffle is None),
+                ("skipped", manner.skipped is True),
+                ("offline", manner.offline is True),
+                ("incognito", manner.incognito is True),
+            ):
+                if found:
+                    total[quirk] += count
+        return total
