@@ -158,13 +158,15 @@ def show_circuits(
     as_json: JsonOption = False,
 ) -> None:
     """List circuits that are open or have counted failures, and their latest changes."""
-    from myi_pipeline.operations.circuits import circuit_history, list_circuits
+    from myi_pipeline.people.manage_users import find_user_id
     from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers import circuits
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
-        events = circuit_history(connection, user_key=user, limit=history)
-        found = [circuit for circuit in list_circuits(connection) if user in (None, circuit.user_key)]
+        user_id = None if user is None else find_user_id(connection, user_key=user)
+        events = circuits.list_events(connection, user_id=user_id, limit=history)
+        found = [circuit for circuit in circuits.list_circuits(connection) if user in (None, circuit.user_key)]
 
     def render(console: Console) -> None:
         if not found:
@@ -194,13 +196,15 @@ def show_circuits(
 @circuit_app.command("reset")
 def reset_circuit_command(key: Key, as_json: JsonOption = False) -> None:
     """Close a user's circuit, so that requests are made again at once."""
-    from myi_pipeline.operations.circuits import reset_circuit
+    from myi_pipeline.people.manage_users import find_user_id
     from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers import circuits
     from myi_pipeline.providers.transport import utc_now
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
-        was_open = reset_circuit(connection, user_key=key, now=utc_now())
+        user_id = find_user_id(connection, user_key=key)
+        was_open = circuits.reset(connection, user_id=user_id, now=utc_now())
     text = f"The circuit of {key} is closed." if was_open else f"The circuit of {key} was closed and had no failures."
     session.output.result({"user_key": key, "was_touched": was_open}, lambda console: console.print(text))
 

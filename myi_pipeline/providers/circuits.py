@@ -23,11 +23,17 @@ _COUNTED = (FailureKind.AUTHORISATION, FailureKind.NETWORK, FailureKind.UNKNOWN)
 _LONGEST_REASON = 300
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UserCircuit:
-    user_id: int
+    """One user's circuit, as people see it; `failures` are in a row, by kind."""
+
     user_key: str
-    circuit: Circuit
+    state: str
+    open_until: datetime | None
+    kind: str | None
+    reason: str | None
+    failures: dict[str, int]
+    openings: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +84,22 @@ def reset(connection: Connection, *, user_id: int, now: datetime) -> bool:
 
 
 def list_circuits(connection: Connection) -> tuple[UserCircuit, ...]:
-    """Every circuit that is not closed and untouched, in the order of users."""
+    """Every circuit that is open, half open, or counts failures, in the order of users."""
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(load_sql("providers/circuits/list_circuits")).fetchall()
-    return tuple(UserCircuit(row["user_id"], row["user_key"], _circuit(row)) for row in rows)
+    return tuple(_of_user(row["user_key"], _circuit(row)) for row in rows)
+
+
+def _of_user(user_key: str, circuit: Circuit) -> UserCircuit:
+    return UserCircuit(
+        user_key=user_key,
+        state=circuit.state.value,
+        open_until=circuit.open_until,
+        kind=circuit.kind.value if circuit.kind is not None else None,
+        reason=circuit.reason,
+        failures={kind.value: count for kind, count in circuit.failures.items() if count},
+        openings=circuit.openings,
+    )
 
 
 def open_users(connection: Connection, *, user_ids: list[int], now: datetime) -> dict[int, datetime]:

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from myi_pipeline.errors import CircuitOpen, Forbidden, Gone, RateLimited, Transient, UnexpectedAnswer
-from myi_pipeline.operations.circuits import circuit_history, list_circuits, reset_circuit
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.providers import circuits, transport
 from myi_pipeline.providers.retries import FailureKind
@@ -207,8 +206,10 @@ def test_success_closes_and_failure_doubles_the_wait(two: Setup) -> None:
     two.clock.advance(timedelta(hours=24))
     assert recent(two, spotify)
     with two.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-        assert list_circuits(connection) == ()
-        states = [(event.from_state, event.to_state) for event in circuit_history(connection, user_key="ana")]
+        assert circuits.list_circuits(connection) == ()
+        states = [
+            (event.from_state, event.to_state) for event in circuits.list_events(connection, user_id=two.user("ana"))
+        ]
     assert states[:3] == [("half_open", "closed"), ("open", "half_open"), ("half_open", "open")]
     assert states[-1] == ("closed", "open")
 
@@ -235,13 +236,13 @@ def test_a_person_closes_a_circuit(two: Setup) -> None:
             circuits.note_failure(
                 connection, user_id=user, kind=FailureKind.AUTHORISATION, reason="test", now=two.clock.now()
             )
-        (view,) = list_circuits(connection)
+        (view,) = circuits.list_circuits(connection)
         assert (view.state, view.kind, view.open_until) == (
             "open",
             "authorisation",
             two.clock.now() + timedelta(hours=24),
         )
-        assert reset_circuit(connection, user_key="ana", now=two.clock.now())
-        assert not reset_circuit(connection, user_key="ana", now=two.clock.now())
-        assert circuit_history(connection)[0].reason == "reset by hand"
+        assert circuits.reset(connection, user_id=user, now=two.clock.now())
+        assert not circuits.reset(connection, user_id=user, now=two.clock.now())
+        assert circuits.list_events(connection)[0].reason == "reset by hand"
     assert recent(two, two.open())
