@@ -15,7 +15,7 @@ from benchmarks.setups import Setup, arguments, make_archive, median, open_setup
 from myi_pipeline.archives import import_log
 from myi_pipeline.archives.files import open_history
 from myi_pipeline.archives.loading import StagingWriter, load_staged, loading_connection
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.catalogue.plays import PlayRecord, Source
 from myi_pipeline.catalogue.staging import StagingTables
 from myi_pipeline.postgres.connections import Role

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from myi_pipeline.archives.accounting import ImportResult
 from myi_pipeline.archives.import_history import import_history
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.marts.dbt_runner import DbtProcess, dbt_environment
 from myi_pipeline.marts.refresh import RefreshResult, refresh_marts
 from myi_pipeline.operations.open_warehouse import open_warehouse

@@ -148,7 +148,7 @@ def _import_one(
     outcome: _Outcome,
 ) -> None:
     from myi_pipeline.archives.import_history import import_history
-    from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+    from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
     from myi_pipeline.logs import correlation_id
     from myi_pipeline.postgres.disk_space import disk_guard
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster import DagsterInstance
 
-from myi_pipeline.archives.reading_rules import archive_limits
+from myi_pipeline.archives.reading_settings import archive_limits
 from myi_pipeline.defs.archives import ARCHIVE_CHECKS
 from myi_pipeline.defs.partitions import USERS, sync_partitions
 from myi_pipeline.defs.resources import OWNERS, Installation, ask_warehouse, build_check, start_run_correlation

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from myi_pipeline.archives.files import Limits
-from myi_pipeline.archives.reading_rules import archive_limits
+from myi_pipeline.archives.reading_settings import archive_limits
 from myi_pipeline.settings import (
     LogFormat,
     Settings,

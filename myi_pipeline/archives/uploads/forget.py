@@ -14,7 +14,7 @@ from pathlib import Path
 
 from myi_pipeline.archives.files import open_history
 from myi_pipeline.archives.owners import identifying_members
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads.plan import archive_sha256
 from myi_pipeline.archives.uploads.receive import place_suffix
 from myi_pipeline.archives.uploads.scan import Upload, units_of

@@ -18,7 +18,7 @@ import psycopg
 from myi_pipeline.archives.accounting import ImportResult, ProgressListener
 from myi_pipeline.archives.import_history import import_history
 from myi_pipeline.archives.list_imports import list_imports
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads import upload_log
 from myi_pipeline.archives.uploads.plan import archive_sha256
 from myi_pipeline.archives.uploads.scan import Scan, Upload, UploadsSeen, scan_uploads

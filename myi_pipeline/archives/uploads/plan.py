@@ -19,7 +19,7 @@ from pathlib import Path
 from myi_pipeline.archives import import_log
 from myi_pipeline.archives.files import Limits, open_history
 from myi_pipeline.archives.owners import identifying_members
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads import upload_log
 from myi_pipeline.archives.uploads.scan import Scan, Upload, UploadsSeen, scan_uploads
 from myi_pipeline.archives.uploads.upload_log import KnownUpload

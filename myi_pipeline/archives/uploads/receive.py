@@ -30,7 +30,7 @@ from myi_pipeline.archives.owners import (
     other_owner_message,
     sample_rows,
 )
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads.scan import SETTLE_S
 from myi_pipeline.errors import BadInput
 from myi_pipeline.people.uploads_folder import used_bytes

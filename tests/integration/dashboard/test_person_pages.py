@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from myi_pipeline.archives.import_history import import_history
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.people import manage_access, manage_users
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from myi_pipeline.archives.import_history import import_history
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.marts.dbt_runner import DbtProcess, dbt_environment
 from myi_pipeline.marts.refresh import refresh_marts
 from myi_pipeline.people import manage_access, manage_users

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from myi_pipeline.archives.import_history import import_history
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads.plan import find_wanted_imports
 from myi_pipeline.archives.uploads.receive import safe_name
 from myi_pipeline.archives.uploads.scan import UploadsSeen

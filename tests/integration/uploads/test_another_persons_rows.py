@@ -13,7 +13,7 @@ import pytest
 
 from myi_pipeline.archives.accounting import ImportResult
 from myi_pipeline.archives.import_history import import_history
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads.receive import TakenUpload, incoming, judge_upload, take_upload
 from myi_pipeline.errors import NotConfirmed
 from myi_pipeline.postgres.connections import Role

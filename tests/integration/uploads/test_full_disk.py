@@ -13,7 +13,7 @@ import pytest
 
 from myi_pipeline.archives import import_log
 from myi_pipeline.archives.import_history import import_history
-from myi_pipeline.archives.reading_rules import account_hasher, archive_limits
+from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads.import_uploads import import_uploads
 from myi_pipeline.errors import DiskFull
 from myi_pipeline.marts.refresh import refresh_marts
