@@ -33,7 +33,7 @@ class CircuitOpen(Transient):
 
 
 class DiskFull(Transient):
-    """So little disk is free that no large work is begun or gone on with; it goes on by itself once there is more."""
+    """So little disk is free that no large work starts or continues; it resumes by itself once there is more."""
 
 
 class UnexpectedAnswer(Transient):

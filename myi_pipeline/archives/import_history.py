@@ -307,9 +307,9 @@ class _ImportSteps:
             others = import_log.other_accounts(self._connection, self._run, account_hash=min(hashes))
             if others:
                 warnings.append(
-                    "the Spotify user name in this archive differs from that in "
+                    "the Spotify user name in this archive differs from the one in "
                     + ", ".join(others)
-                    + ": is it the right person's?"
+                    + ". Is this the right person's archive?"
                 )
         return tuple(warnings)
 

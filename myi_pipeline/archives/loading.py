@@ -119,7 +119,7 @@ class StagingWriter:
     def _checked(self, number: int) -> int:
         if number > self._last_number:
             raise BadInput(
-                "the archive names more things than anybody could listen to",
+                "the archive has more distinct titles than is plausible",
                 rule=f"at most {_NUMBERS_A_READER:,} names",
             )
         return number

@@ -200,7 +200,7 @@ def _follow_up(session: Session, opened: Warehouse, user: str, *, dbt: DbtProces
                 session.output.result(None, lambda console: render_tests(console, done))
     outcome.reported = report.succeeded
     if not report.succeeded:
-        session.output.note("This import could not be reported to Dagster; its data is complete all the same.")
+        session.output.note("This import could not be reported to Dagster; the import itself is complete.")
 
 
 def _document(outcome: _Outcome) -> dict[str, Any]:
@@ -244,8 +244,8 @@ def render_import(console: Console, result: ImportResult) -> None:
         ("rows", became),
         ("covers", f"{day(result.span.first)} to {day(result.span.last)}" if result.span.first else None),
         ("speed", f"{number(result.rows_per_second)} rows/s in {sum(result.seconds.values()):.1f} s"),
-        ("unread", ", ".join(result.skipped_members[:5]) + (" ..." if len(result.skipped_members) > 5 else "")),
-        ("left out", ", ".join(result.unknown_keys)),
+        ("files not read", ", ".join(result.skipped_members[:5]) + (" ..." if len(result.skipped_members) > 5 else "")),
+        ("ignored fields", ", ".join(result.unknown_keys)),
         *(("warning", warning) for warning in result.warnings),
         *(("broken", f"{file.name}: {file.error}") for file in result.files if file.error),
     ]

@@ -53,7 +53,8 @@ def new(
         return
     made = put_new_key_into_file(session.settings)
     session.output.result(
-        {"key_id": made}, lambda console: console.print(f"Key {made} seals from now on. Now: myi keys rotate")
+        {"key_id": made},
+        lambda console: console.print(f"New logins are sealed with key {made}. Next, run: myi keys rotate"),
     )
 
 
@@ -77,8 +78,8 @@ def rotate(as_json: JsonOption = False) -> None:
             console.print(f"No longer needed: {', '.join(unused)}.")
         if done.failed:
             console.print(
-                f"{len(done.failed)} logins cannot be opened and stayed as they were (see the log): those users have"
-                " to sign in again.",
+                f"Logins that could not be opened and were left unchanged (see the log): {len(done.failed)}."
+                " Those users have to sign in again.",
                 soft_wrap=True,
             )
 

@@ -169,8 +169,8 @@ def _wants_to_switch(session: Session, key: str) -> bool:
     if session.output.as_json or not sys.stdin.isatty():
         return False
     question = (
-        f"{key} is signed in with another Spotify account. Poll the new one from now on? Plays of both will count as"
-        f" {key}'s"
+        f"{key} is signed in with another Spotify account. Poll the new account from now on? Plays from both"
+        f" accounts will count as {key}'s."
     )
     return typer.confirm(question, err=True)
 
@@ -245,7 +245,7 @@ def _by_pasting(session: Session, pending: PendingLogin) -> str:
         "Open this address in any browser, sign in and agree:",
         pending.url,
         f"The browser then goes to {pending.redirect_uri.partition('?')[0]}?code=... and may say that it cannot be"
-        " reached; that is as it should be. Copy that whole address.",
+        " reached; that is expected. Copy that whole address.",
     )
     for left in reversed(range(_PASTES)):
         sys.stderr.write("Address: ")
@@ -270,7 +270,7 @@ def _render(console: Console, made: SignedIn) -> None:
     allowed = ", ".join(feature.value for feature in made.allowed) or "nothing"
     console.print(f"User {made.user_key} is signed in for: {allowed}.", soft_wrap=True)
     for scope in made.denied:
-        console.print(f"Not allowed: {scope.name}. So {scope.without}.", soft_wrap=True)
+        console.print(f"Permission not granted: {scope.name}; therefore {scope.without}.", soft_wrap=True)
     if made.denied:
         console.print(f"To allow it: myi user login {made.user_key} --ask-again", soft_wrap=True)
     console.print(

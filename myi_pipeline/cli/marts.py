@@ -37,7 +37,7 @@ def refresh_command(
     if user is None and (first or last):
         raise WrongUsage("--from and --to need --user: everything that changed is refreshed anyway")
     if first and last and first > last:
-        raise WrongUsage("--from must not lie after --to")
+        raise WrongUsage("--from must not be later than --to")
     session = open_session(as_json=as_json)
     marked = None
     with dbt_at_hand(session, is_sure=False) as dbt, warehouse(session) as opened:
@@ -63,7 +63,7 @@ def _day(moment: datetime | None) -> date | None:
 
 def verify_command(
     rows: Annotated[
-        int, typer.Option("--rows", min=0, max=1_000_000, help="Print at most so many differing rows of each mart.")
+        int, typer.Option("--rows", min=0, max=1_000_000, help="Print at most N differing rows of each mart.")
     ] = 1000,
     as_json: JsonOption = False,
 ) -> None:

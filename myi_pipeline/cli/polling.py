@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ForceOption = Annotated[
     bool,
     typer.Option(
-        "--force", help="Also before the turn and during the cool-down; never past a blocked quota or an open circuit."
+        "--force", help="Poll even if not due or cooling down; never overrides a blocked quota or an open circuit."
     ),
 ]
 
@@ -133,7 +133,7 @@ def show_top(
 
     def render(console: Console) -> None:
         if not items:
-            console.print(f"No such list of {key} is kept yet: myi top refresh --user {key}")
+            console.print(f"No top list stored for {key} yet. Run: myi top refresh --user {key}")
             return
         rows = ((item.rank, item.name, item.artist) for item in items)
         title = f"Top {kind}s of {key}, {term.value}, as of {items[0].taken_on}"
@@ -205,7 +205,11 @@ def reset_circuit_command(key: Key, as_json: JsonOption = False) -> None:
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
         user_id = find_user_id(connection, user_key=key)
         was_open = circuits.reset(connection, user_id=user_id, now=utc_now())
-    text = f"The circuit of {key} is closed." if was_open else f"The circuit of {key} was closed and had no failures."
+    text = (
+        f"{key}'s circuit is closed."
+        if was_open
+        else f"{key}'s circuit was already closed; there was nothing to reset."
+    )
     session.output.result({"user_key": key, "was_touched": was_open}, lambda console: console.print(text))
 
 

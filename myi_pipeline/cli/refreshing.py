@@ -200,7 +200,7 @@ def render_tests(console: Console, result: RefreshResult) -> None:
 
 def _models(result: RefreshResult) -> str:
     slowest = max(result.models, key=lambda node: node.seconds, default=None)
-    skipped = f"; {result.models_skipped} others cannot have changed" if result.models_skipped else ""
+    skipped = f"; {result.models_skipped} skipped as unaffected" if result.models_skipped else ""
     named = f", the slowest {slowest.name} in {slowest.seconds:.1f} s" if slowest else ""
     return f"{len(result.models)} built{named}{skipped}"
 

@@ -21,7 +21,9 @@ def simulator_command(
         int, typer.Option("--port", metavar="N", min=0, max=65_535, help="Port to listen on; 0 picks a free one.")
     ] = DEFAULT_PORT,
     listeners: Annotated[int, typer.Option("--listeners", metavar="N", min=1, max=10_000, help="How many.")] = 10,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another number gives other listeners.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Random seed; a different seed makes different listeners.")
+    ] = 1,
     speed: Annotated[
         float, typer.Option("--speed", metavar="X", min=0, max=100_000, help="How fast its clock runs; 0 stops it.")
     ] = 1.0,

@@ -58,7 +58,7 @@ def free_key(session: Session, opened: Warehouse, key: str) -> None:
     if left:
         remains = "; ".join(text for each in left for text in each.what_is_left)
         raise BadInput(
-            f"the key {key!r} is not free yet: of the user who had it there are still {remains}. `myi refresh` takes"
+            f"the key {key!r} is not free yet: its previous user still has {remains}. `myi refresh` takes"
             " the rows out of the marts; the rest goes while `myi up` runs, or with this command again",
             place="user key",
         )
@@ -159,7 +159,7 @@ def remove(
                 user = manage_users.get_user(connection, user_key=key)
                 if not yes:
                     if as_json:
-                        raise WrongUsage("--json cannot ask: give --yes as well")
+                        raise WrongUsage("--json cannot prompt; add --yes")
                     question = (
                         f"Remove {user.user_key}, all {number(user.rows_loaded)} loaded plays and the archives in"
                         f" {session.settings.uploads_folder / user.user_key} for good?"
@@ -173,7 +173,7 @@ def remove(
     def render(console: Console) -> None:
         console.print(f"User {key} removed. `myi refresh` takes the plays out of the marts.")
         if remains:
-            console.print(f"Still there: {'; '.join(remains)}. Until then the key stays reserved.")
+            console.print(f"Still to be removed: {'; '.join(remains)}. The key stays reserved until then.")
         for error in errors:
             console.print(error)
 

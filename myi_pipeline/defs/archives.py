@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 LISTENING_HISTORY = dg.AssetKey("listening_history")
 ACCOUNTING_CHECK = "accounting_closes"
 LOAD_POOL = "warehouse_load"
-_MISSING = "archives that were asked for are not in the uploads folder, or not of a user of this run: {}"
+_MISSING = "requested archives are missing from the uploads folder or belong to a user outside this run: {}"
 _NAMED = 20
 # Tags of Dagster: of runs that a sensor asked for, and of those that repeat a crashed one by themselves.
 _RUN_KEY, _RETRY_TAG = "dagster/run_key", "dagster/retry_number"

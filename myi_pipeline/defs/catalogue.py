@@ -20,8 +20,8 @@ CATALOGUE_POOL = "spotify_catalogue"
 class CatalogueConfig(dg.Config):
     """Options of a run of the catalogue."""
 
-    most_calls: int = Field(default=400, ge=1, description="Ask about at most so many ids in this run.")
-    most_pictures: int = Field(default=MOST_A_RUN, ge=0, description="Fetch at most so many pictures in this run.")
+    most_calls: int = Field(default=400, ge=1, description="Ask about at most this many ids in this run.")
+    most_pictures: int = Field(default=MOST_A_RUN, ge=0, description="Fetch at most this many pictures in this run.")
 
 
 @dg.asset(

@@ -53,7 +53,7 @@ def maintenance(
     before = datetime.now(UTC) - timedelta(days=settings.event_log_days)
     pruned = prune_event_log(context.instance, before=before)
     for removal in removals:
-        context.log.warning(f"of a removed user there are still {'; '.join(removal.what_is_left)}")
+        context.log.warning(f"a removed user still has {'; '.join(removal.what_is_left)}")
     for name in done.imports_abandoned:
         context.log.warning(f"{name} was abandoned by its process and is marked as failed")
     return dg.MaterializeResult(

@@ -195,7 +195,7 @@ def _materializations(
     context.log.info(
         f"mart run {result.run_id} {result.status}: {result.changed_days} days, {result.changed_contents} contents,"
         f" {result.changed_users} users changed{', everything is rebuilt' if result.is_rebuild else ''};"
-        f" {len(result.models)} models built, {result.models_skipped} others cannot have changed"
+        f" {len(result.models)} models built, {result.models_skipped} skipped as unaffected"
     )
     for node in result.models:
         if node.status == "success":

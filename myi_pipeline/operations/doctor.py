@@ -177,7 +177,7 @@ def _time_zone(settings: Settings) -> Check:
 def _users_zones(settings: Settings, warehouse: Warehouse) -> Check:
     sentences = held_back_sentences(warehouse)
     if sentences:
-        mend = "set a zone that it knows, as it says there"
+        mend = "set a supported time zone: myi user set KEY --time-zone NAME"
         return Check("users' time zones", Status.FAIL, "; ".join(sentences[:5]), mend)
     zone = settings.new_user_time_zone
     is_known, other = known_zone(warehouse, zone)
@@ -235,7 +235,9 @@ def _embedded() -> Check:
     mend = "install useradd (Debian: apt-get install passwd), so that Postgres gets an account of its own"
     if account is not None:
         return Check("Postgres", Status.WARN, f"{found.major}, embedded, as the shared account {account.name}", mend)
-    return Check("Postgres", Status.FAIL, "no account to run it as: Postgres refuses to run as root", mend)
+    return Check(
+        "Postgres", Status.FAIL, "Postgres refuses to run as root, and there is no other account to run it", mend
+    )
 
 
 def _sql_port(settings: Settings) -> Check:
@@ -318,7 +320,7 @@ def _models(warehouse: Warehouse) -> Check:
     finding = models_take_their_time(warehouse)
     if finding.passed:
         return Check("mart models", Status.OK, finding.text)
-    mend = "if this machine was not busy with other things then: `myi refresh --json` and Dagster tell when it began"
+    mend = "unless the machine was busy then, `myi refresh --json` and Dagster show when it started"
     return Check("mart models", Status.WARN, finding.text, mend)
 
 
@@ -331,7 +333,7 @@ def _removals(warehouse: Warehouse) -> Check:
     if late:
         found = f"{late} removed users have left something behind for an hour" + (f": {error}" if error else "")
         return Check("removed users", Status.WARN, found, "start `myi up`, or run `myi user remove KEY` again")
-    return Check("removed users", Status.OK, "nothing is left of any")
+    return Check("removed users", Status.OK, "all removed users are fully deleted")
 
 
 def _schema(warehouse: Warehouse) -> Check:

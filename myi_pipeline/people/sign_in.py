@@ -133,7 +133,7 @@ def finish_sign_in(
         (hashed(state), [hashed(each) for each in browser_secrets], session_user),
     ).fetchone()
     if expected is None:
-        raise NotExpected("this browser waits for no such answer; begin again", place="sign-in")
+        raise NotExpected("this sign-in was not started in this browser, or has expired; start again", place="sign-in")
     user_id, client_id, sealed, return_to, switch_to = expected
     challenge = Challenge(state, spotify.keys.open(bytes(sealed), place=_place(client_id)))
     code = read_redirect(query, challenge)
@@ -194,7 +194,7 @@ def require_awaited(connection: Connection, *, query: str) -> None:
     state_hash = hashed(_state(query))
     query_ = "select from app.sign_ins where state_hash = %s and expires_at > now()"
     if connection.execute(query_, (state_hash,)).fetchone() is None:
-        raise NotExpected("this browser waits for no such answer; begin again", place="sign-in")
+        raise NotExpected("this sign-in was not started here, or has expired; start again", place="sign-in")
 
 
 def is_awaited_by_command(connection: Connection, *, query: str) -> bool:
@@ -250,7 +250,7 @@ def _state(query: str) -> str:
     except ValueError:
         values = []
     if len(values) != 1:
-        raise NotExpected("this is no answer to a sign-in", place="sign-in")
+        raise NotExpected("this is not a sign-in response", place="sign-in")
     return values[0]
 
 

@@ -56,8 +56,8 @@ class DiskGuard:
             raise DiskFull(
                 f"only {free // MIB:,} MiB are free at {folder}"
                 + (f", {needed_bytes // MIB:,} MiB more are needed" if needed_bytes >= MIB else "")
-                + f" and {self.floor_bytes // MIB:,} MiB are kept free (MYI_DISK_FLOOR_MB): free some space; nothing is"
-                " lost, it goes on from there"
+                + f", and {self.floor_bytes // MIB:,} MiB must stay free (MYI_DISK_FLOOR_MB). Free some space; work"
+                " then resumes and nothing is lost"
             )
 
 

@@ -63,15 +63,15 @@ class OperationsSettings(BaseSettings):
         default=None, description="Where browsers reach Dagster's pages, if a proxy passes requests on to them."
     )
     event_log_days: Positive = Field(
-        default=30, description="Dagster's finished runs and their events are forgotten after so many days."
+        default=30, description="Dagster's finished runs and their events are forgotten after this many days."
     )
     quarantine_days: Positive = Field(
         default=365,
-        description="Rows stay in quarantine for so many days after their import; its figures stay for good.",
+        description="Rows stay in quarantine for this many days after their import; its figures stay for good.",
     )
     disk_floor_mb: Natural = Field(
         default=1024,
-        description="Uploads, imports and refreshes stop while less than so many MiB are free, so that Postgres never"
+        description="Uploads, imports and refreshes stop while less than this many MiB are free, so that Postgres never"
         " runs out of disk; 0: never.",
     )
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(

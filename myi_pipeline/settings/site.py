@@ -43,9 +43,9 @@ class SiteSettings(BaseSettings):
         default=False, description="Whether everybody with a Spotify account may sign in and becomes a user."
     )
     session_idle_days: Positive = Field(
-        default=14, description="A browser that was not used for so many days has to sign in again."
+        default=14, description="A browser that was not used for this many days has to sign in again."
     )
-    session_days: Positive = Field(default=90, description="A sign-in of a browser ends after so many days.")
+    session_days: Positive = Field(default=90, description="A sign-in of a browser ends after this many days.")
     api_requests_per_minute: Positive = Field(
         default=600, description="Most requests a minute of one user, or of one address without a user."
     )

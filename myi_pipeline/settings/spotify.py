@@ -21,7 +21,7 @@ def _keys_of_32_bytes(keys: SecretStr) -> SecretStr:
 
 def _plain_word(client_id: str) -> str:
     if not CLIENT_ID.match(client_id):
-        raise ValueError("is no client id: letters and digits, as your app's page shows it")
+        raise ValueError("is not a client id: letters and digits, as your app's page shows it")
     return client_id
 
 

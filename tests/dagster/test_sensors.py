@@ -34,7 +34,7 @@ def test_the_uploads_sensor_asks_once_for_each_content_and_neighbours_share_a_ru
     for cursor in (tick.cursor, None):
         quiet = setup.sensor("uploads", cursor)
         assert not quiet.run_requests
-        assert "stranger/ is not the folder of a user" in quiet.skip_reason.skip_message
+        assert "stranger/ does not belong to any user" in quiet.skip_reason.skip_message
 
     # Dagster takes the request as it is.
     job = setup.definitions.resolve_job_def("import_uploads")

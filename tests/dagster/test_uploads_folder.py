@@ -81,7 +81,7 @@ def test_an_import_that_failed_is_completed_after_myi_imports_retry(setup: Setup
     assert look(setup, cursor)[0] == ["ana/one.zip"]
     assert imports(setup) == [("one.zip", "completed", None, 20, True)]
     assert look(setup, cursor)[0] == []
-    assert "there is nothing to repeat" in str(myi("imports", "retry", str(listed["import_id"]), exit_code=1))
+    assert "there is nothing to retry" in str(myi("imports", "retry", str(listed["import_id"]), exit_code=1))
 
     # Another user's: not without a word, and then all the way.
     setup.put("ben/same.zip")
@@ -107,7 +107,7 @@ def test_an_import_whose_process_died_is_completed_after_myi_imports_retry(setup
         " heartbeat_at = now()"
     )
     ((import_id,),) = setup.sql("select import_id from app.imports")
-    assert "is running: there is nothing to repeat" in str(myi("imports", "retry", str(import_id), exit_code=1))
+    assert "is running; there is nothing to retry" in str(myi("imports", "retry", str(import_id), exit_code=1))
     setup.sql("update app.imports set heartbeat_at = now() - interval '11 minutes'")
     assert myi("imports", "retry", str(import_id))["status"] == "pending"
     assert look(setup, tick.cursor)[0] == ["ana/one.zip"]

@@ -103,9 +103,9 @@ def single_file(path: Path) -> PlainFile:
             f"{path.name}: cannot be read ({error.strerror}).", place=path.name, rule="a readable file"
         ) from error
     if not stat.S_ISREG(status.st_mode):
-        raise BadInput(
-            f"{path.name}: this is not a file; a folder is handed over alone.", place=path.name, rule="a regular file"
-        )
+        is_folder = stat.S_ISDIR(status.st_mode)
+        what = "this is a folder; import a folder on its own" if is_folder else "this is not a regular file"
+        raise BadInput(f"{path.name}: {what}.", place=path.name, rule="a regular file")
     return _plain(path, path.name, status, follow=True)
 
 

@@ -351,4 +351,4 @@ def _lying(place: str, what: str) -> UnsafeArchive:
 
 
 def _in_parts(place: str) -> BadInput:
-    return BadInput(f"{place}: this is one part of a ZIP in several parts.", place=place, rule="one ZIP file")
+    return BadInput(f"{place}: this is one part of a multi-part ZIP.", place=place, rule="one ZIP file")

@@ -86,7 +86,7 @@ def units_of(folder: Path, user_key: str, remarks: list[str]) -> Iterator[Unit]:
 def _walk(folder: Path, unit: Unit, at: Path, remarks: list[str], *, depth: int) -> Iterator[Unit]:
     """Fills the unit with what lies below and yields the ZIPs that are found on the way."""
     if depth > _DEEPEST:
-        remarks.append(f"{at.relative_to(folder).as_posix()}/ lies too deep: move its files up")
+        remarks.append(f"{at.relative_to(folder).as_posix()}/ is nested too deeply: move its files up")
         return
     for entry in entries_of(at, remarks):
         name = Path(entry.path).relative_to(folder).as_posix()
@@ -249,7 +249,7 @@ def scan_uploads(
             look.remarks.append(f"{entry.name} is not in a user's folder: move it into one")
         elif entry.name not in known:
             look.remarks.append(
-                f"{entry.name}/ is not the folder of a user; add the user with: myi user add {entry.name}"
+                f"{entry.name}/ does not belong to any user; add the user with: myi user add {entry.name}"
             )
         elif only is None or entry.name in only:
             remarks = len(look.remarks)
@@ -307,11 +307,10 @@ class _Look:
         if broken is not None:
             self.waiting += 1
             has_failed = self._now_s - found[broken].mtime_ns / 1e9 > STALE_S
-            end = "a ZIP file ends with its directory" if broken.lower().endswith(".zip") else "JSON ends with ] or }"
-            rest = (
-                f"It has not grown for {STALE_S / 60:.0f} min: upload it again." if has_failed else "Its rest may come."
-            )
-            reason = f"{broken} ends in the middle: {end}, and this one does not. {rest}"
+            is_zip = broken.lower().endswith(".zip")
+            end = "a ZIP file must end with its directory" if is_zip else "JSON must end with ] or }"
+            stale = f"It has not grown for {STALE_S / 60:.0f} min: upload it again."
+            reason = f"{broken} is incomplete ({end}). {stale if has_failed else 'It may still be uploading.'}"
             self._note_stuck(user_key, unit, found, reason, has_failed=has_failed)
             return None
         hashes = [self._hash(name, path, found[name]) for name, path in unit.files.items()]

@@ -149,7 +149,7 @@ def retry_import(
 ) -> ImportSummary:
     """Queue an import again; returns its new state.
 
-    Raises BadInput when the user has no such import or there is nothing to repeat; NotConfirmed when another user has
+    Raises BadInput when the user has no such import or there is nothing to retry; NotConfirmed when another user has
     the archive as well and `is_confirmed` is not set.
     """
     found = find_import(connection, import_id=import_id, user_key=user_key)
@@ -159,7 +159,7 @@ def retry_import(
         raise NotConfirmed(found.error or "another user has this archive", place="import")
     if not try_again(connection, import_id, is_confirmed=is_confirmed):
         status = found.status.replace("_", " ")
-        raise BadInput(f"import {import_id} is {status}: there is nothing to repeat", place="import")
+        raise BadInput(f"import {import_id} is {status}; there is nothing to retry", place="import")
     changed = find_import(connection, import_id=import_id, user_key=user_key)
     assert changed is not None
     return changed

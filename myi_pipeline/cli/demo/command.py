@@ -69,7 +69,10 @@ def demo_command(
     plays: Annotated[
         int, typer.Option("--plays", metavar="N", min=100, max=1_000_000, help="How many plays to make up.")
     ] = 20_000,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another number gives another listener.")] = 1,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", metavar="N", min=0, help="Random seed; a different seed makes a different listener."),
+    ] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Leave Dagster's pages running at the end (`myi up`).")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -108,14 +111,16 @@ def _run(session: Session, opened: Warehouse, *, plays: int, seed: int) -> _Show
         runs = jobs.runs
     with _step(session, 6, "verifying: rebuilding every mart and comparing row by row"):
         verified = verify(session, opened, examples=10)
-    with _step(session, 7, "holding the marts against what the generator knows"):
+    with _step(session, 7, "comparing the marts with the generator's truth"):
         imports, comparisons, summary = _held_against_truth(opened, made)
     return _Shown(imports, summary, comparisons, shown_live, verified, runs)
 
 
 def _live(session: Session, opened: Warehouse, stack: ExitStack, *, plays: int, seed: int) -> LiveDemo | None:
     if is_dagster_running(session):
-        session.output.note("Dagster is running: its daemon would poll the demo's users too, so none of them signs in.")
+        session.output.note(
+            "Dagster is running: its daemon would poll the demo's users too, so the live part is skipped."
+        )
         return None
     unlike = track_names(plays=plays, seed=seed)
     return stack.enter_context(live_spotify(session, opened, seed=seed, unlike=unlike))

@@ -161,7 +161,7 @@ class Spotify:
         try:
             return request(client, fresh)
         except TokenRejected as error:
-            raise Forbidden(f"{error}, nor a fresh one") from None
+            raise Forbidden(f"{error}; a freshly refreshed token was rejected too") from None
 
     def _admit(self, credential: Credential) -> None:
         with self._ledger.connection() as connection:
@@ -169,8 +169,8 @@ class Spotify:
         if not admission.allowed and admission.retry_at is not None:
             reason = admission.circuit.reason or "requests failed"
             raise CircuitOpen(
-                f"user {credential.user_key} is left alone until {admission.retry_at:%Y-%m-%d %H:%M} UTC, after:"
-                f" {reason} (myi circuit reset {credential.user_key} tries at once)",
+                f"requests for {credential.user_key} are suspended until {admission.retry_at:%Y-%m-%d %H:%M} UTC"
+                f" because: {reason} (myi circuit reset {credential.user_key} tries at once)",
                 retry_at=admission.retry_at,
             )
 

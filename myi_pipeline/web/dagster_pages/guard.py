@@ -156,7 +156,7 @@ class Guard:
             if [kind.partition(";")[0].strip().lower() for kind in headers.getlist("content-type")] != [
                 "application/json"
             ]:
-                raise Refused(415, "GraphQL is taken as application/json alone.")
+                raise Refused(415, "GraphQL requests must be application/json.")
             try:
                 query = query_of_body(body)
                 if not access.may_change and not only_reads(query):
@@ -286,7 +286,7 @@ class Guard:
             if name == "query":
                 try:
                     if not only_reads(query):
-                        raise Refused(405, "What changes something is sent by POST.")
+                        raise Refused(405, "Changes must use POST.")
                 except NotUnderstood as error:
                     raise Refused(400, f"This was not done: {error}.") from None
 

@@ -177,7 +177,7 @@ def test_an_archive_that_another_user_has_waits_until_yes_says_that_it_belongs_h
     assert myi("import", extended.path, *bens).document["imports"][0]["rows_loaded"] == extended.distinct
     assert myi("import", tmp_path / "History.json", *bens, "--yes").code == 0
     # What is in is not repeated.
-    assert "nothing to repeat" in myi("imports", "retry", number).err
+    assert "nothing to retry" in myi("imports", "retry", number).err
 
 
 def test_below_the_floor_of_free_disk_nothing_is_begun(

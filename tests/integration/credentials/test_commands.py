@@ -149,7 +149,7 @@ def test_without_a_browser_the_address_is_pasted(
     assert ran.code == 0, ran.err
     assert no_browser[0].url in ran.err.splitlines()
     assert "\\n" not in ran.err
-    assert "Not allowed: user-top-read. So Spotify's top lists are not kept." in ran.out
+    assert "Permission not granted: user-top-read; therefore Spotify's top lists are not kept." in ran.out
 
 
 def test_another_account_is_taken_only_when_that_is_meant(
@@ -191,7 +191,7 @@ def test_keys_are_made_listed_and_rotated(myi: Callable[..., Ran], no_browser: N
     assert "No key yet" in myi("keys", "list").out
     myi("user", "login", "ana", "--create")
     assert myi("keys", "rotate").code == 1
-    assert "seals from now on" in myi("keys", "new").out
+    assert "New logins are sealed with key" in myi("keys", "new").out
     ran = myi("keys", "rotate")
     assert (ran.code, "1 logins sealed again" in ran.out) == (0, True)
     assert "No longer needed" in ran.out
@@ -218,7 +218,7 @@ def test_quota_and_circuits_are_shown(myi: Callable[..., Ran], no_browser: None,
     assert "5 network" in ran.out
     assert "no answer" in ran.out
     assert "is closed" in myi("circuit", "reset", "ana").out
-    assert "had no failures" in myi("circuit", "reset", "ana").out
+    assert "there was nothing to reset" in myi("circuit", "reset", "ana").out
     assert myi("circuit", "list", "--user", "ana", "--json").document["history"][0]["reason"] == "reset by hand"
 
 

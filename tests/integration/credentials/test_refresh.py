@@ -185,7 +185,7 @@ def test_an_access_token_that_is_refused_is_refreshed_once(signed_in: Setup) -> 
 def test_a_fresh_token_that_is_refused_too_is_not_tried_again(signed_in: Setup) -> None:
     spotify = signed_in.open()
     signed_in.simulator.control.fail("status", status=401, path="/v1/me/*", times=None)
-    with pytest.raises(Forbidden, match="nor a fresh one"):
+    with pytest.raises(Forbidden, match="a freshly refreshed token was rejected too"):
         poll(signed_in, spotify)
     assert signed_in.simulator.control.calls(route="/me/player/recently-played") == 2
     assert signed_in.token_calls() == 2

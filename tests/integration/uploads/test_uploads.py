@@ -74,7 +74,7 @@ def test_a_run_that_died_before_it_wrote_a_row_is_asked_for_again_and_says_so(up
     retry(uploads)
     assert uploads.wanted() == ["ana/one.zip"]
     assert uploads.run("ana").results[0].status == "completed"
-    with pytest.raises(BadInput, match="is completed: there is nothing to repeat"):
+    with pytest.raises(BadInput, match="is completed; there is nothing to retry"):
         retry(uploads)
 
 
@@ -294,8 +294,8 @@ def test_an_archive_that_is_cut_off_is_listed_with_its_reason_until_it_is_whole(
     for _ in range(2):
         assert uploads.wanted() == []
         assert uploads.sql("select archive_name, status from app.imports") == [("one.zip", "failed")]
-    assert "one.zip ends in the middle" in uploads.row("error")
-    with pytest.raises(BadInput, match="there is nothing to repeat"):
+    assert "one.zip is incomplete" in uploads.row("error")
+    with pytest.raises(BadInput, match="there is nothing to retry"):
         retry(uploads)
 
     uploads.put("ana/one.zip", content=whole)
@@ -348,8 +348,7 @@ def test_a_broken_zip_has_a_row_when_it_is_seen_and_soon_says_what_is_wrong_with
     assert "This is empty" in told.pop("only-an-end")[1]
     assert "the ZIP is damaged" in told.pop("without-its-beginning")[1]
     assert {error.partition(".zip ")[2] for _, error in told.values()} == {
-        "ends in the middle: a ZIP file ends with its directory, and this one does not. It has not grown for 2 min:"
-        " upload it again."
+        "is incomplete (a ZIP file must end with its directory). It has not grown for 2 min: upload it again."
     }
 
     # It goes on after all.

@@ -239,7 +239,7 @@ def test_archives_are_handed_over_one_by_one(tmp_path: Path, zip_of, read, row) 
         read([])
     with pytest.raises(BadInput, match="cannot be read"):
         read(tmp_path / "missing.json")
-    with pytest.raises(BadInput, match="not a file"):
+    with pytest.raises(BadInput, match="this is a folder"):
         read([path, tmp_path])
 
 

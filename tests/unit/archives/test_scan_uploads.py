@@ -82,7 +82,7 @@ def test_a_zip_whose_end_is_not_there_yet_waits_and_is_remarked_on_when_it_stays
     late = look(tmp_path, now=NOW + 600)
 
     assert names(late) == []
-    assert "ana/a.zip ends in the middle" in late.remarks[0]
+    assert "ana/a.zip is incomplete" in late.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_what_is_no_file_and_what_is_packed_otherwise_is_named_and_stops_nothing
 
     assert names(scan) == ["ana/export", "ana"]
     assert sorted(scan.remarks) == [
-        "ana/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/ lies too deep: move its files up",
+        "ana/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/ is nested too deeply: move its files up",
         "ana/export/endsong_2.json.GZ is not a ZIP: unpack it here",
         "ana/export/link.json is a symbolic link, which is not followed",
         "ana/export/pipe.zip is not a regular file, and is left alone",
@@ -188,7 +188,7 @@ def test_a_misplaced_file_is_remarked_on_and_stops_nothing(tmp_path: Path) -> No
     assert names(scan) == ["ana/a.zip"]
     told = "\n".join(scan.remarks)
     assert "beside.zip is not in a user's folder" in told
-    assert "stranger/ is not the folder of a user" in told
+    assert "stranger/ does not belong to any user" in told
     assert "ben/link.zip is a symbolic link" in told
 
 
