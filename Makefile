@@ -26,7 +26,7 @@ help:
 	@echo "make coverage     what make test runs, and that it reaches 85 % of the lines"
 	@echo "make test-properties  laws on random input, kills included: minutes"
 	@echo "make test-long    the long tests with their full counts"
-	@echo "make test-long-broken  those of them that must find a broken variant out"
+	@echo "make test-long-broken  checks that broken variants are detected"
 	@echo "make unit         only the unit tests"
 	@echo "make lint         only linters, types and import rules"
 	@echo "make format       let the formatters rewrite what they can"

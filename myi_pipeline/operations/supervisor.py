@@ -179,7 +179,7 @@ def _run(
             announce(f"MYI: {settings.site_url}")
             announce(f"Dagster: {dagster_origin(settings)}")
             announce(f"  sign in at {_link(settings, warehouse)}")
-            announce(f"  (good once, for {_hours(LINK_LIFE)} hours; `myi dagster-link` makes another)")
+            announce(f"  (works once, for {_hours(LINK_LIFE)} hours; `myi dagster-link` makes another)")
             announce(f"uploads: {settings.uploads_folder} (one folder per user)")
             announce("stop with Ctrl-C")
         # While the pages run they accept by themselves.

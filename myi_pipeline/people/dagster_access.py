@@ -1,6 +1,6 @@
 """Who may use Dagster's pages, which can start and delete everything.
 
-Only hashes of secrets are kept; what an operator lost is lost at the next look; a link is good once.
+Only hashes of secrets are kept; what an operator lost is lost at the next look; a link works once.
 """
 
 from __future__ import annotations

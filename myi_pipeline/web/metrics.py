@@ -29,7 +29,7 @@ _FIGURES = {
     "ledger_age_seconds": ("Seconds since the oldest change that waits for a refresh.", None),
     "last_poll_age_seconds": ("Seconds since a poll last succeeded.", None),
     "spotify_calls_24h": ("Calls in 24 hours of the client id that asked most.", "bucket"),
-    "spotify_blocked": ("Client ids that Spotify wants to be silent.", "bucket"),
+    "spotify_blocked": ("Client ids that Spotify is blocking.", "bucket"),
     "circuits": ("Users by the state of their circuit.", "state"),
     "logins": ("Logins at Spotify by state.", "state"),
     "logins_ending": ("Logins that end within so many days.", "days"),
