@@ -17,7 +17,7 @@ from rich.text import Text
 
 from myi_pipeline.cli.dagster_processes import reporting_to_dagster
 from myi_pipeline.cli.figures import render_listening, summary_document
-from myi_pipeline.cli.output import Output, day, facts, number, plain, size, table
+from myi_pipeline.cli.output import Output, counted, day, facts, number, plain, size, table
 from myi_pipeline.cli.refreshing import (
     dbt_at_hand,
     refresh,
@@ -233,11 +233,11 @@ def render_import(console: Console, result: ImportResult) -> None:
     """One archive: what was read and where every row went."""
     counts = result.accounting
     became = (
-        f"{number(counts.read)} rows = {number(counts.loaded)} new + {number(counts.present)} already present"
+        f"{counted(counts.read, 'row')} = {number(counts.loaded)} new + {number(counts.present)} already present"
         f" + {number(counts.identical)} identical + {number(counts.quarantined)} quarantined"
     )
     if result.status == "dry_run":
-        became = f"{number(counts.read)} rows, {number(counts.quarantined)} of them for quarantine; nothing was written"
+        became = f"{counted(counts.read, 'row')}, {number(counts.quarantined)} for quarantine; nothing was written"
     pairs: list[tuple[str, object]] = [
         ("archive", f"{result.archive_name} ({result.kind.replace('_', ' ')})"),
         ("import", None if result.import_id is None else f"{result.import_id}, {result.status.replace('_', ' ')}"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from myi_pipeline.cli.output import number, table
+from myi_pipeline.cli.output import counted, number, table
 from myi_pipeline.cli.session import JsonOption, open_session, warehouse
 
 app = typer.Typer(
@@ -71,7 +71,7 @@ def rotate(as_json: JsonOption = False) -> None:
             done = rotate_keys(connection, keys)
 
     def render(console: Console) -> None:
-        console.print(f"{number(done.sealed)} logins sealed again with key {done.key_id}.")
+        console.print(f"{counted(done.sealed, 'login')} sealed again with key {done.key_id}.")
         console.print(table(None, ("key", ">logins"), ((key, number(count)) for key, count in done.remaining.items())))
         unused = [key for key, count in done.remaining.items() if not count and key != done.key_id]
         if unused:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from myi_pipeline.cli.output import number, plain
+from myi_pipeline.cli.output import counted, number, plain
 from myi_pipeline.cli.refreshing import dbt_at_hand, refresh, refresh_document, render_refresh, verify
 from myi_pipeline.cli.session import JsonOption, WrongUsage, open_session, warehouse
 
@@ -49,7 +49,7 @@ def refresh_command(
             with opened.connect(Role.INGEST, autocommit=True) as connection:
                 manage_users.get_user(connection, user_key=user)
             marked = mark_changed(opened, user_key=user, first_day=_day(first), last_day=_day(last))
-            session.output.note(f"{number(marked)} days of {user} will be recomputed.")
+            session.output.note(f"{counted(marked, 'day')} of {user} will be recomputed.")
         result = refresh(session, opened, dbt=dbt, all_tests=all_tests)
     session.output.result(
         {**(refresh_document(result) or {}), "marked_days": marked}, lambda console: render_refresh(console, result)
@@ -90,7 +90,7 @@ def verify_document(result: VerifyResult) -> dict[str, Any]:
 def render_verify(console: Console, result: VerifyResult) -> None:
     for mart in result.differing:
         console.print(
-            Text(f"{mart.mart}: {number(mart.only_live)} rows only live, {number(mart.only_rebuilt)} only rebuilt")
+            Text(f"{mart.mart}: {counted(mart.only_live, 'row')} only live, {number(mart.only_rebuilt)} only rebuilt")
         )
         if mart.error:
             console.print(Text(f"  {plain(mart.error)}"))
@@ -108,8 +108,8 @@ def render_verify(console: Console, result: VerifyResult) -> None:
     left_out = ""
     if result.users_left_out or result.contents_left_out:
         left_out = (
-            f"; left out because they changed meanwhile: {number(result.users_left_out)} users,"
-            f" {number(result.contents_left_out)} contents"
+            f"; left out because they changed meanwhile: {counted(result.users_left_out, 'user')},"
+            f" {counted(result.contents_left_out, 'content')}"
         )
     verdict = f"{len(result.differing)} differ from" if result.differing else "each equals"
     console.print(f"{len(result.marts)} marts compared in {result.seconds:.1f} s: {verdict} its rebuild{left_out}.")

@@ -112,6 +112,11 @@ def number(value: int | float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
+def counted(value: int, one: str) -> str:
+    """`1 row`, `1,000 rows`."""
+    return f"{number(value)} {one if value == 1 else one + 's'}"
+
+
 def hours(value: float | None) -> str:
     return "" if value is None else f"{value:,.1f}"
 

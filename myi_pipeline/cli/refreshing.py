@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from myi_pipeline.cli.output import Output, facts, number, plain, table
+from myi_pipeline.cli.output import Output, counted, facts, plain, table
 from myi_pipeline.cli.session import Session
 from myi_pipeline.logs import correlation_id
 
@@ -214,6 +214,6 @@ def tests_sentence(result: RefreshResult) -> str:
 
 def _changed(result: RefreshResult) -> str:
     return (
-        f"{number(result.changed_days)} user-days, {number(result.changed_contents)} contents,"
-        f" {number(result.changed_users)} users"
+        f"{counted(result.changed_days, 'user-day')}, {counted(result.changed_contents, 'content')},"
+        f" {counted(result.changed_users, 'user')}"
     )

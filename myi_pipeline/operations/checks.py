@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from myi_pipeline.errors import MyiError, Transient
 from myi_pipeline.marts.model_times import slow_models
-from myi_pipeline.operations.run_workers import look_at_runs
+from myi_pipeline.operations.run_workers import counted, look_at_runs
 from myi_pipeline.people.logins import LoginState, list_logins
 from myi_pipeline.polling import poll_store
 from myi_pipeline.polling.poll_users import due_now
@@ -43,10 +43,6 @@ class Finding:
     figures: Mapping[str, int | float] = field(default_factory=dict)
 
 
-def counted(count: int, one: str) -> str:
-    return f"{count} {one}" if count == 1 else f"{count} {one}s"
-
-
 def _row(warehouse: Warehouse, role: Role, name: str, **values: object) -> tuple[int, ...]:
     with closing(warehouse.connect(role, autocommit=True, application_name="myi check")) as connection:
         row = connection.execute(load_sql(f"operations/checks/{name}"), values).fetchone()
@@ -59,9 +55,8 @@ def accounting_closes(warehouse: Warehouse) -> Finding:
     wrong = broken_imports + broken_files + quarantine_differs
     text = f"the rows of {counted(imports, 'import')} add up"
     if wrong:
-        text = f"rows that do not add up: in {counted(broken_imports, 'import')} and {counted(broken_files, 'file')}"
-        if quarantine_differs:
-            text += f", and the quarantined rows of {counted(quarantine_differs, 'import')}"
+        found = ((broken_imports, "import"), (broken_files, "file"), (quarantine_differs, "quarantine"))
+        text = f"rows do not add up in {', '.join(counted(number, what) for number, what in found if number)}"
     figures = {
         "imports": imports,
         "imports_that_do_not_close": broken_imports,

@@ -129,21 +129,21 @@ class RunsSeen:
         parts = []
         if self.lost:
             named = ", ".join(each.describe() for each in self.lost[:_NAMED])
-            parts.append(f"{_runs(len(self.lost))} without a process: {named}")
+            parts.append(f"{counted(len(self.lost), 'run')} without a process: {named}")
         if self.overdue_elsewhere:
             named = ", ".join(each.describe() for each in self.overdue_elsewhere[:_NAMED])
-            parts.append(f"{_runs(len(self.overdue_elsewhere))} of another host, which may be gone: {named}")
+            parts.append(f"{counted(len(self.overdue_elsewhere), 'run')} of another host, which may be gone: {named}")
         active = len(self.active) - len(self.lost) - len(self.overdue_elsewhere)
         if active or not parts:
-            parts.append(f"{_runs(active)} active")
+            parts.append(f"{counted(active, 'run')} active")
         if self.queued:
             minutes = int(self.oldest_wait.total_seconds() // 60)
             parts.append(f"{self.queued} waiting in the queue, the oldest for {minutes} min")
         return "; ".join(parts)
 
 
-def _runs(count: int) -> str:
-    return f"{count} run" if count == 1 else f"{count} runs"
+def counted(count: int, one: str) -> str:
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
 
 
 def installation_name(settings: Settings) -> str:

@@ -45,7 +45,7 @@ def entries_of(folder: Path, remarks: list[str]) -> list[os.DirEntry[str]]:
         return []
     good = [entry for entry in found if _is_text(entry.name)]
     if len(good) < len(found):
-        remarks.append(f"{folder.name}/ holds {len(found) - len(good)} names that are not UTF-8: rename them")
+        remarks.append(f"{folder.name}/ holds names that are not UTF-8 ({len(found) - len(good)}): rename them")
     return good
 
 

@@ -193,7 +193,7 @@ def test_keys_are_made_listed_and_rotated(myi: Callable[..., Ran], no_browser: N
     assert myi("keys", "rotate").code == 1
     assert "New logins are sealed with key" in myi("keys", "new").out
     ran = myi("keys", "rotate")
-    assert (ran.code, "1 logins sealed again" in ran.out) == (0, True)
+    assert (ran.code, "1 login sealed again" in ran.out) == (0, True)
     assert "No longer needed" in ran.out
     uses = myi("keys", "list", "--json").document["keys"]
     assert [(use["seals_new"], use["logins"]) for use in uses] == [(True, 1), (False, 0)]

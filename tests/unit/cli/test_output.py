@@ -76,6 +76,10 @@ def test_sizes_have_a_unit(count: int | None, text: str) -> None:
     assert size(count) == text
 
 
+def test_one_is_not_many() -> None:
+    assert [output.counted(count, "row") for count in (0, 1, 1000)] == ["0 rows", "1 row", "1,000 rows"]
+
+
 def test_numbers_have_separators_and_nothing_stays_nothing() -> None:
     assert output.number(1234567) == "1,234,567"
     assert output.number(None) == ""
