@@ -71,6 +71,6 @@ class StagingTables:
         row = connection.execute(f"select max(occurrence) from {self._prefix}_repeated_events").fetchone()
         if row and row[0] is not None and row[0] > _MAX_OCCURRENCE:
             raise BadInput(
-                f"the archive repeats one play {row[0] + 1:,} times: it is no listening history",
+                f"the archive repeats one play {row[0] + 1:,} times: it is not a listening history",
                 rule=f"at most {_MAX_OCCURRENCE + 1:,} rows with one time, content and duration",
             )

@@ -61,8 +61,8 @@ class ImportConfig(dg.Config):
 
     archives: list[str] = Field(
         default=[],
-        description="Only these, as paths below the uploads folder; none: all archives that lie there, known or not."
-        " The run fails when one of them is not there, or is not of a user of the run.",
+        description="Only these, as paths below the uploads folder; none: all archives in that folder, known or not."
+        " The run fails when one of them is not there, or belongs to a user outside the run.",
     )
     failing_users_allowed: float = Field(
         default=0.5,
@@ -75,8 +75,8 @@ class ImportConfig(dg.Config):
 @user_asset(
     key=LISTENING_HISTORY,
     pool=LOAD_POOL,
-    description="Uploaded history archives of each user, loaded into the raw layer. A backfill imports again what still"
-    " lies in the uploads folder, and names what does not.",
+    description="Uploaded history archives of each user, loaded into the raw layer. A backfill imports again what is"
+    " still in the uploads folder, and names what is not.",
 )
 def listening_history(
     context: dg.AssetExecutionContext, config: ImportConfig, installation: dg.ResourceParam[Installation]
@@ -192,7 +192,7 @@ ARCHIVE_CHECKS = [
     build_check(
         LISTENING_HISTORY,
         "events_lie_in_their_month",
-        "Every partition is bounded by its month, and sampled events lie inside.",
+        "Every partition is bounded by its month, and sampled events are inside.",
         ask_warehouse(checks.events_lie_in_their_month),
     ),
 ]

@@ -62,7 +62,7 @@ def check_time_zone(time_zone: str) -> str:
         ZoneInfo(time_zone)
     except (KeyError, ValueError, OSError):
         raise BadInput(
-            f"{time_zone[:80]!r} is no time zone: give an IANA name such as Europe/Berlin", place="time zone"
+            f"{time_zone[:80]!r} is not a time zone: give an IANA name such as Europe/Berlin", place="time zone"
         ) from None
     return time_zone
 

@@ -58,7 +58,7 @@ _WORDS = {
         "the sign-in does not allow MYI to read recent plays", "connect Spotify again and allow it", _SIGN_IN
     ),
     Obstacle.CIRCUIT_OPEN: _Words(
-        "requests failed too often, so Spotify is left alone for now", command="try at once with: myi circuit reset {}"
+        "requests failed too often, so they are suspended for now", command="try at once with: myi circuit reset {}"
     ),
     Obstacle.QUOTA_BLOCKED: _Words("Spotify has asked MYI to wait"),
     # As long as the view says: three and five minutes.

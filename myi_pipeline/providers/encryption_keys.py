@@ -60,7 +60,7 @@ def require_keys(settings: Settings, warehouse: Warehouse, *, role: Role = Role.
             "encryption_key_made",
             path=str(settings.secrets_folder / FILE_NAME),
             key_id=keys.sealing_id.hex(),
-            hint="stored logins open with this file alone: keep a copy of it apart from the database's backups",
+            hint="only this file opens stored logins: keep a copy of it apart from the database's backups",
         )
     return keys
 

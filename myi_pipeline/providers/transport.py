@@ -79,7 +79,7 @@ class Answer:
                 f"{self.what}: Spotify answered {self.status} with something other than whole JSON ({kind})"
             ) from None
         if not isinstance(found, dict):
-            raise UnexpectedAnswer(f"{self.what}: Spotify answered {self.status} with JSON that is no object")
+            raise UnexpectedAnswer(f"{self.what}: Spotify answered {self.status} with JSON that is not an object")
         return found
 
     def message(self) -> str:

@@ -57,7 +57,7 @@ class ArchiveSettings(BaseSettings):
         default=100, description="Most different unknown keys and unreadable values that are counted by name."
     )
     archive_max_folder_depth: Positive = Field(
-        default=32, description="Deepest folder in which a history file may lie."
+        default=32, description="Deepest level of folders at which a history file is found."
     )
 
 

@@ -257,14 +257,14 @@ def _warn_of_a_torn_copy(data: Path, original: Path) -> None:
 
 
 def _refuse_missing_data(own: Path, known: _Record, area: Path | None) -> None:
-    """A home whose database is not there must not quietly begin with an empty one."""
+    """A home whose database is not there must not quietly start with an empty one."""
     if area is None or any(area.glob("data.*.part")):
         return
     is_older = known.home is None and Path(known.area or "").is_absolute() and (own / "superuser").exists()
     if known.has_data or (is_older and not area.is_relative_to(own)):
         raise Permanent(
             f"the database of {own.parent} is missing: it was in {area / 'data'}. Bring that folder back from a backup,"
-            f" or from the machine that this home was copied from, as {own / 'data'}; to begin with an empty database"
+            f" or from the machine that this home was copied from, as {own / 'data'}; to start with an empty database"
             f" move {own} away"
         )
 
@@ -313,7 +313,7 @@ def _choose_area(own: Path, account: Account, server_id: str) -> Path:
     if not area.exists():
         _make(area, 0o711)
         log.info(
-            "the database lies in %s, which the account %s can reach; a backup needs it as well as MYI_HOME",
+            "the database is in %s, which the account %s can reach; a backup needs it as well as MYI_HOME",
             area, account.name,
         )  # fmt: skip
     return area

@@ -419,7 +419,7 @@ def test_asking_for_a_poll_brings_the_turn_forward_and_passes_nothing_that_stand
     is_due = "select due_at <= now() from ops.poll_states where user_id = %s"
     stands = {
         "insert into ops.circuits (user_id, state, opened_at, open_until) values"
-        " (%s, 'open', now(), now() + interval '1 hour')": "left alone",
+        " (%s, 'open', now(), now() + interval '1 hour')": "suspended",
         "insert into ops.quota_blocks (client_id, bucket, blocked_at, blocked_until, in_a_row)"
         " select client_id, 'polls', now(), now() + interval '1 hour', 1 from app.credentials where user_id = %s": (
             "has asked MYI to wait"
