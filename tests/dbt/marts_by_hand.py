@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -37,7 +37,8 @@ COLUMNS = {
         "first_played_at, last_played_at"
         for entity in ("track", "artist", "album")
     },
-    "fct_sessions": "user_id, session_id, started_at, ended_at, local_date, plays, counted_plays, ms_played",
+    "fct_sessions": "user_id, session_id, started_at, ended_at, local_date, plays, counted_plays, ms_played,"
+    " longest_repeat, repeated_track_id",
     "agg_streaks": "user_id, streak_start, streak_end, days, plays",
     "fct_first_plays": "user_id, entity_kind, entity_id, first_played_at, first_local_date, play_id",
     "fct_coverage_gaps": "user_id, gap_start, gap_end, reason, is_evident",
@@ -251,7 +252,15 @@ def sessions(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
         for start, end in pairwise([0, *ends, len(group)]):
             first, last = group[start], group[end - 1]
             times = first.heard_from, last.played_at, first.local.date()
-            yield first.user_id, first.play_id, *times, *sums(group[start:end])
+            yield first.user_id, first.play_id, *times, *sums(group[start:end]), *longest_repeat(group[start:end])
+
+
+def longest_repeat(plays: list[Play]) -> tuple[int, int | None]:
+    """The most counted plays of one track in a row, and the track: of several the one with the largest number."""
+    runs = [(track, list(run)) for track, run in groupby(plays, lambda play: play.entity("track"))]
+    counts = [(sum(play.is_counted for play in run), track) for track, run in runs if track is not None]
+    most, track = max(counts, default=(0, None))
+    return (most, track) if most else (0, None)
 
 
 def streaks(plays: list[Play]) -> Iterable[tuple[Any, ...]]:

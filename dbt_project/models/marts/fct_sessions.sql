@@ -33,9 +33,12 @@ ordered as (
         local_date,
         is_counted,
         ms_played,
-        lag(played_at) over (partition by user_id order by played_at, coalesce(started_at, played_at), play_id)
-            as previous_at
+        kind,
+        content_id,
+        lag(played_at) over in_order as previous_at,
+        lag(content_id) over in_order as previous_content_id
     from plays
+    window in_order as (partition by user_id order by played_at, coalesce(started_at, played_at), play_id)
 ),
 
 opened as (
@@ -49,19 +52,50 @@ opened as (
 numbered as (
     select
         *,
-        count(*) filter (where opens_session)
-            over (partition by user_id order by played_at, heard_from, play_id) as session_no
+        opens_session or content_id is distinct from previous_content_id as opens_run,
+        count(*) filter (where opens_session) over in_order as session_no,
+        count(*) filter (where is_counted) over in_order as counted_so_far
     from opened
+    window in_order as (partition by user_id order by played_at, heard_from, play_id)
+),
+
+-- How often the track of each play has counted in a row by then. Both numbers in one, so that one maximum finds the
+-- session's longest run and its track: a level of groups for runs would take a second for each million plays.
+in_runs as (
+    select
+        *,
+        case when kind = 'track' and content_id is not null then
+            (counted_so_far - max(counted_so_far - is_counted::int) filter (where opens_run) over in_order) << 32
+            | content_id
+        end as run_and_track
+    from numbered
+    window in_order as (partition by user_id order by played_at, heard_from, play_id)
+),
+
+sessions as (
+    select
+        user_id,
+        max(play_id) filter (where opens_session) as session_id,
+        max(heard_from) filter (where opens_session) as started_at,
+        max(played_at) as ended_at,
+        max(local_date) filter (where opens_session) as local_date,
+        count(*)::int as plays,
+        (count(*) filter (where is_counted))::int as counted_plays,
+        coalesce(sum(ms_played), 0)::bigint as ms_played,
+        coalesce(max(run_and_track), 0) as run_and_track
+    from in_runs
+    group by user_id, session_no
 )
 
 select
     user_id,
-    max(play_id) filter (where opens_session) as session_id,
-    max(heard_from) filter (where opens_session) as started_at,
-    max(played_at) as ended_at,
-    max(local_date) filter (where opens_session) as local_date,
-    count(*)::int as plays,
-    (count(*) filter (where is_counted))::int as counted_plays,
-    coalesce(sum(ms_played), 0)::bigint as ms_played
-from numbered
-group by user_id, session_no
+    case when run_and_track >> 32 > 0 then (run_and_track & 4294967295)::int end as repeated_track_id,
+    session_id,
+    started_at,
+    ended_at,
+    local_date,
+    plays,
+    counted_plays,
+    (run_and_track >> 32)::int as longest_repeat,
+    ms_played
+from sessions

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
 from myi_pipeline.web.dashboard.charts import calendar_of, clock_of, every_month, month_sums, months_back
+from myi_pipeline.web.dashboard.on_this_day import years_ago
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.clock import clock
@@ -27,6 +28,7 @@ router = APIRouter()
 _WEEKS = 53
 _TREND_MONTHS = 24
 _TOP = 5
+_YEARS_AGO = 3
 
 
 @router.get("/")
@@ -53,6 +55,8 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "top_period": period.value,
             "top_artists": await top_of_period(marts, "artist", period=period, start=start, limit=_TOP),
             "top_tracks": await top_of_period(marts, "track", period=period, start=start, limit=_TOP),
+            "years_ago": await years_ago(marts, today),
+            "most_years_ago": _YEARS_AGO,
             "gaps": await evident_gaps(marts),
         }
 

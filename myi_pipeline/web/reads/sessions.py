@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
 
 from myi_pipeline.web.reads.cursors import MOST_BIGINT, After, Order
 from myi_pipeline.web.reads.database import Marts, load_sql
@@ -23,6 +25,23 @@ class SessionRow:
     plays: int
     counted_plays: int
     ms_played: int
+
+
+@dataclass(frozen=True)
+class _SessionTrackRow(SessionRow):
+    """One of the tracks that a session had most of; None where no track counted."""
+
+    track_id: int | None
+    name: str | None
+    artist_id: int | None
+    artist_name: str | None
+    times: int | None
+
+
+@dataclass(frozen=True)
+class SessionWithTracks:
+    session: SessionRow
+    tracks: Sequence[_SessionTrackRow]
 
 
 @dataclass(frozen=True)
@@ -46,3 +65,14 @@ async def sessions(
 
 async def session_lengths(marts: Marts, *, from_at: datetime, to_at: datetime) -> list[SessionLengthRow]:
     return await marts.fetch(SessionLengthRow, load_sql("session_lengths"), from_at=from_at, to_at=to_at)
+
+
+async def longest_sessions(
+    marts: Marts, *, from_at: datetime, to_at: datetime, limit: int, tracks: int
+) -> list[SessionWithTracks]:
+    """The longest sessions that ended in a span, from the first play to the last, with what they had most of."""
+    rows = await marts.fetch(
+        _SessionTrackRow, load_sql("longest_sessions"), from_at=from_at, to_at=to_at, limit=limit, tracks=tracks
+    )
+    found = [list(group) for _, group in groupby(rows, lambda row: row.session_id)]
+    return [SessionWithTracks(group[0], [row for row in group if row.track_id is not None]) for group in found]

@@ -1,0 +1,171 @@
+"""What stands out: eras, obsessions and forgotten favourites of all time; and of one year what was on repeat, artists of
+the night, the longest sessions and the discoveries that stayed.
+
+What reads plays reads those of one year, so that the page is as quick with a million plays as with a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby, pairwise
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+from starlette.requests import Request
+
+from myi_pipeline.web.dashboard.charts import months_back
+from myi_pipeline.web.dashboard.inputs import missing, year_in_path
+from myi_pipeline.web.dashboard.pages import show_marts
+from myi_pipeline.web.dashboard.signed_in import Person
+from myi_pipeline.web.reads.clock import clock
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.insights import (
+    STAYED,
+    EraRow,
+    eras,
+    forgotten_tracks,
+    lasting_discoveries,
+    late_artists,
+    longest_repeats,
+    most_in_a_day,
+)
+from myi_pipeline.web.reads.sessions import longest_sessions
+from myi_pipeline.web.reads.spans import moment, next_month, zone_of
+from myi_pipeline.web.reads.summary import heard_span
+from myi_pipeline.web.reads.timeline import timeline
+from myi_pipeline.web.site import TheSite
+
+router = APIRouter()
+
+_TOP = 5
+_SESSIONS, _TRACKS_OF_A_SESSION = 3, 4
+_ERAS = 10
+# From here on a month is too narrow to be seen.
+_MOST_MONTHS = 36
+_LAST_LATE_HOUR = 4
+_A_YEAR = timedelta(days=365)
+
+
+@router.get("/insights")
+async def insights(request: Request, person: Person, site: TheSite) -> HTMLResponse:
+    given = request.query_params.get("year", "").strip()
+    asked = year_in_path(given) if given else None
+    zone = zone_of(person.time_zone)
+
+    async def build(marts: Marts) -> Mapping[str, object]:
+        heard = await heard_span(marts)
+        years = [row.starts_on.year for row in await timeline(marts, grain="year")]
+        if heard is None:
+            return {"years": years, "year": None}
+        year = years[-1] if asked is None else asked
+        if year not in years:
+            raise missing(f"Nothing was heard in {year}.")
+        first, last = date(year, 1, 1), date(year, 12, 31)
+        within = {"from_at": moment(first, zone), "to_at": moment(last, zone, is_end=True)}
+        # What was not heard in the last year that is known.
+        before = moment(heard[1], zone) - _A_YEAR
+        bounds = _bounds(*heard)
+        rows = await eras(marts, bounds=[moment(day, zone) for day in bounds], limit=_ERAS)
+        hours = await clock(marts, first_day=first, last_day=last)
+        return {
+            "years": years,
+            "year": year,
+            "before": before,
+            "stream": stream_of(rows, bounds),
+            "ever": await longest_repeats(marts, limit=_TOP),
+            "forgotten": await forgotten_tracks(marts, before=before, limit=_TOP),
+            "in_a_row": await longest_repeats(marts, **within, limit=_TOP),
+            "in_a_day": await most_in_a_day(marts, **within, limit=_TOP),
+            "late": await late_artists(marts, year, zone, limit=_TOP),
+            "late_ms": sum(row.ms_played for row in hours if row.hour <= _LAST_LATE_HOUR),
+            "all_ms": sum(row.ms_played for row in hours),
+            "sessions": await longest_sessions(marts, **within, limit=_SESSIONS, tracks=_TRACKS_OF_A_SESSION),
+            "stayed": await lasting_discoveries(marts, **within, limit=_TOP),
+            "days_to_stay": STAYED.days,
+            "is_first": year == years[0],
+        }
+
+    return await show_marts(request, person, site, "insights.html", build)
+
+
+def _bounds(first: date, last: date) -> list[date]:
+    """The first days of the months of a history, or of its quarters where months are many, and of the one after it."""
+    step = 1 if (last.year - first.year) * 12 + last.month - first.month < _MOST_MONTHS else 3
+    day = months_back(first, (first.month - 1) % step)
+    found = [day]
+    while day <= last:
+        for _ in range(step):
+            day = next_month(day)
+        found.append(day)
+    return found
+
+
+# A stream of layers on a silent middle line, as wide as what was played.
+_WIDTH, _HEIGHT, _BELOW = 960, 300, 24
+
+
+@dataclass(frozen=True)
+class Layer:
+    """`path` is what an SVG path is drawn by; `plays` by span; `best` begins the span with the most."""
+
+    artist_id: int
+    name: str | None
+    path: str
+    plays: Sequence[int]
+    best: date
+
+
+@dataclass(frozen=True)
+class Stream:
+    """`spans` are the first days of its columns; `years` the places of the years on its axis."""
+
+    layers: Sequence[Layer]
+    spans: Sequence[date]
+    years: Sequence[tuple[int, float]]
+    is_by_month: bool
+    width: int = _WIDTH
+    height: int = _HEIGHT + _BELOW
+
+
+def stream_of(rows: Sequence[EraRow], bounds: Sequence[date]) -> Stream | None:
+    """The layers in the order in which their artists had their best time; None of fewer than three spans."""
+    spans = bounds[:-1]
+    found = [(list(group)) for _, group in groupby(rows, lambda row: row.artist_id)]
+    if len(spans) < 3 or not found:
+        return None
+    named = [(group[0], [row.plays for row in group]) for group in found]
+    named.sort(key=lambda each: (each[1].index(max(each[1])), each[0].artist_id))
+    most = max(1, *(sum(column) for column in zip(*(plays for _, plays in named), strict=True)))
+    step = _WIDTH / (len(spans) - 1)
+    # Where the next layer begins, by column.
+    reached = [_HEIGHT / 2 * (1 - sum(column) / most) for column in zip(*(plays for _, plays in named), strict=True)]
+    layers = []
+    for first, plays in named:
+        ends = [top + _HEIGHT * each / most for top, each in zip(reached, plays, strict=True)]
+        path = _between(reached, ends, step)
+        layers.append(Layer(first.artist_id, first.name, path, plays, spans[plays.index(max(plays))]))
+        reached = ends
+    years = [(day.year, round(number * step, 1)) for number, day in enumerate(spans) if day.month == 1]
+    return Stream(layers, spans, years, (spans[1] - spans[0]).days <= 31)
+
+
+def _between(tops: Sequence[float], bottoms: Sequence[float], step: float) -> str:
+    """The outline of a layer: along its upper edge, and back along its lower one."""
+    forth = [(number * step, y) for number, y in enumerate(tops)]
+    back = [(number * step, y) for number, y in reversed(list(enumerate(bottoms)))]
+    return f"M{_point(*forth[0])}{_curve(forth)}L{_point(*back[0])}{_curve(back)}Z"
+
+
+def _curve(points: Sequence[tuple[float, float]]) -> str:
+    """Level at each point, so that no edge crosses another between two."""
+    parts = []
+    for (x, y), (next_x, next_y) in pairwise(points):
+        middle = (x + next_x) / 2
+        parts.append(f"C{_point(middle, y)} {_point(middle, next_y)} {_point(next_x, next_y)}")
+    return "".join(parts)
+
+
+def _point(x: float, y: float) -> str:
+    return f"{x:.1f},{y:.1f}"

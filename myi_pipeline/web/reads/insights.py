@@ -1,0 +1,144 @@
+"""What stands out in a history: tracks on repeat, favourites that were forgotten, artists of the night and of a time.
+
+Whatever reads plays reads those of one year at most: of a million plays of one listener that is one in ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.spans import BEGINNING, END, moment
+
+# Twice in a row is no obsession.
+_REPEATED = 3
+# Of fewer counted plays a share says nothing, and nobody misses a track.
+_OFTEN = 10
+# An artist who is still heard after so long has stayed.
+STAYED = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class _TrackRow:
+    """`picture` is that of the album."""
+
+    track_id: int
+    name: str | None
+    artist_id: int | None
+    artist_name: str | None
+    album_id: int | None
+    picture: str | None
+
+
+@dataclass(frozen=True)
+class RepeatRow(_TrackRow):
+    """How often it counted, in a row or in a day, and on which day: that on which its session began."""
+
+    times: int
+    local_date: date
+
+
+@dataclass(frozen=True)
+class ForgottenRow(_TrackRow):
+    counted_plays: int
+    last_played_at: datetime
+
+
+@dataclass(frozen=True)
+class LateArtistRow:
+    """`late_plays` of the `counted_plays` ended between midnight and five."""
+
+    artist_id: int
+    name: str | None
+    picture: str | None
+    late_plays: int
+    counted_plays: int
+
+
+@dataclass(frozen=True)
+class EraRow:
+    """Plays of any length of one artist in the span at `place`, from 1."""
+
+    artist_id: int
+    name: str | None
+    place: int
+    plays: int
+
+
+@dataclass(frozen=True)
+class DiscoveryRow:
+    """`counted_plays` since the first one."""
+
+    artist_id: int
+    name: str | None
+    picture: str | None
+    plays: int
+    counted_plays: int
+    ms_played: int
+    first_local_date: date
+    last_played_at: datetime
+
+
+@dataclass(frozen=True)
+class NewArtistRow:
+    """`counted_plays` in the span; `found` is how many were new in it."""
+
+    artist_id: int
+    name: str | None
+    counted_plays: int
+    first_local_date: date
+    found: int
+
+
+async def longest_repeats(
+    marts: Marts, *, from_at: datetime = BEGINNING, to_at: datetime = END, limit: int
+) -> list[RepeatRow]:
+    """The tracks that counted most often in a row in one session, each once."""
+    return await marts.fetch(
+        RepeatRow, load_sql("longest_repeats"), from_at=from_at, to_at=to_at, at_least=_REPEATED, limit=limit
+    )
+
+
+async def most_in_a_day(marts: Marts, *, from_at: datetime, to_at: datetime, limit: int) -> list[RepeatRow]:
+    """The tracks that counted most often on one day, each once. The span begins and ends with a day."""
+    return await marts.fetch(
+        RepeatRow, load_sql("most_in_a_day"), from_at=from_at, to_at=to_at, at_least=_REPEATED, limit=limit
+    )
+
+
+async def forgotten_tracks(marts: Marts, *, before: datetime, limit: int) -> list[ForgottenRow]:
+    """The most heard tracks of which every play was before a moment."""
+    return await marts.fetch(
+        ForgottenRow, load_sql("forgotten_tracks"), before=before, at_least=_OFTEN, limit=limit
+    )  # fmt: skip
+
+
+async def late_artists(marts: Marts, year: int, zone: ZoneInfo, *, limit: int) -> list[LateArtistRow]:
+    """Those of whom most is heard at night, of any who are heard often."""
+    first = date(year, 1, 1)
+    days = (date(year + 1, 1, 1) - first).days
+    midnights = [moment(first + timedelta(days=number), zone) for number in range(days)]
+    return await marts.fetch(
+        LateArtistRow, load_sql("late_artists"), year_start=first, midnights=midnights, at_least=_OFTEN, limit=limit
+    )
+
+
+async def eras(marts: Marts, *, bounds: Sequence[datetime], limit: int) -> list[EraRow]:
+    """The artists that led a year, and their plays between each bound and the next."""
+    return await marts.fetch(EraRow, load_sql("eras"), begins=list(bounds[:-1]), ends=list(bounds[1:]), limit=limit)
+
+
+async def lasting_discoveries(marts: Marts, *, from_at: datetime, to_at: datetime, limit: int) -> list[DiscoveryRow]:
+    """Artists first heard in a span who were heard often since, and were still heard after STAYED."""
+    return await marts.fetch(
+        DiscoveryRow, load_sql("lasting_discoveries"),
+        from_at=from_at, to_at=to_at, at_least=_OFTEN, stayed=STAYED, limit=limit,
+    )  # fmt: skip
+
+
+async def new_within(marts: Marts, *, from_at: datetime, to_at: datetime, limit: int) -> list[NewArtistRow]:
+    """Artists first heard in a span, most heard in it first."""
+    return await marts.fetch(NewArtistRow, load_sql("new_within"), from_at=from_at, to_at=to_at, limit=limit)

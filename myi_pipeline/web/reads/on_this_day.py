@@ -1,0 +1,39 @@
+"""What was heard on one day of the calendar, year by year."""
+
+from __future__ import annotations
+
+from calendar import isleap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from myi_pipeline.web.reads.database import Marts, load_sql
+
+
+@dataclass(frozen=True)
+class DayRow:
+    """A day with plays, and the track and the artist that it had most counted plays of: None where none counted.
+    `picture` is that of the track's album."""
+
+    local_date: date
+    plays: int
+    counted_plays: int
+    ms_played: int
+    track_id: int | None
+    track_name: str | None
+    album_id: int | None
+    picture: str | None
+    track_times: int | None
+    artist_id: int | None
+    artist_name: str | None
+    artist_times: int | None
+
+
+async def heard_on(marts: Marts, days: Sequence[date]) -> list[DayRow]:
+    """Those of the days on which anything was heard, the newest first."""
+    return await marts.fetch(DayRow, load_sql("on_this_day"), days=list(days))
+
+
+def same_day_of(years: range, *, month: int, day: int) -> list[date]:
+    """That day of each of the years that has it: 29 February is one of leap years."""
+    return [date(year, month, day) for year in years if (month, day) != (2, 29) or isleap(year)]
