@@ -36,6 +36,7 @@ from myi_pipeline.web.dashboard import (
     pages,
     sessions,
     sign_in,
+    stories,
     top_lists,
     years,
 )
@@ -59,8 +60,8 @@ from myi_pipeline.web.uploads import FORM_BYTES, UploadWorkers
 
 _WORTH_COMPRESSING_BYTES = 1_024
 _PAGES = (
-    overview, top_lists, music, covers, years, insights, on_this_day, history, sessions, coverage, imports_page,
-    account_page,
+    overview, top_lists, music, covers, years, stories, insights, on_this_day, history, sessions, coverage,
+    imports_page, account_page,
 )  # fmt: skip
 UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
 

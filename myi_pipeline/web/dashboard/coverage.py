@@ -8,9 +8,10 @@ from __future__ import annotations
 from calendar import isleap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
@@ -191,17 +192,44 @@ def _bar(year: int, gaps: Sequence[GapRow], first: datetime, now: datetime) -> Y
         return Part(min((start - begins) / _DAY, days - width), width, kind, label)
 
     parts = [part(begins_known, ends_known, "known", f"{year}: known")]
-    missing = timedelta()
     for gap in gaps:
         start, end = max(gap.gap_start, begins_known), min(gap.gap_end or now, ends_known)
         if start >= end:
             continue
-        missing += end - start if gap.is_evident else timedelta()
         words = WORDS.get(gap.reason)
         said = f"{words.title if words else gap.reason}: {_date(gap.gap_start)} to {_date(gap.gap_end)}"
         parts.append(part(start, end, "gap" if gap.is_evident else "polled", said))
-    asked = ends_known - begins_known
-    return YearBar(year, days, parts, max(0, round((asked - missing) / _DAY)), round(asked / _DAY))
+    known, asked = _days_known(gaps, begins_known, ends_known)
+    return YearBar(year, days, parts, known, asked)
+
+
+def _days_known(gaps: Sequence[GapRow], begins: datetime, ends: datetime) -> tuple[int, int]:
+    """How many days of a span are known, and how many there are."""
+    asked, missing = ends - begins, timedelta()
+    for gap in gaps:
+        if gap.is_evident:
+            missing += max(timedelta(), min(gap.gap_end or ends, ends) - max(gap.gap_start, begins))
+    return max(0, round((asked - missing) / _DAY)), round(asked / _DAY)
+
+
+@dataclass(frozen=True)
+class KnownPart:
+    """How much of a year or a month is known: `known_days` of the `asked_days` since it began or, if the history began
+    later, on `since`."""
+
+    known_days: int
+    asked_days: int
+    since: date | None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.since is None and self.known_days == self.asked_days
+
+
+def known_part(gaps: Sequence[GapRow], *, first: date, last: date, since: date | None, zone: ZoneInfo) -> KnownPart:
+    """What is known of the days from `first` to `last`; of a history that begins among them, from `since` on."""
+    begins, ends = moment(since or first, zone), moment(last, zone, is_end=True)
+    return KnownPart(*_days_known(gaps, begins, ends), since)
 
 
 def _date(value: datetime | None) -> str:

@@ -1,5 +1,5 @@
-"""What stands out: eras, obsessions and forgotten favourites of all time; and of one year what was on repeat, artists of
-the night, the longest sessions and the discoveries that stayed.
+"""What stands out: eras, obsessions and forgotten favourites of all time; and of one year what was on repeat, artists
+of the night, the longest sessions and the discoveries that stayed.
 
 What reads plays reads those of one year, so that the page is as quick with a million plays as with a thousand.
 """

@@ -19,6 +19,7 @@ from starlette.requests import Request
 
 from myi_pipeline.logs import mask
 from myi_pipeline.web.dashboard import assets
+from myi_pipeline.web.dashboard.cards import Card
 from myi_pipeline.web.dashboard.formats import FILTERS
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.database import Marts
@@ -90,6 +91,13 @@ async def show_marts(
     if found is None:
         return show(request, person, "welcome.html", values)
     return show(request, person, template, {**values, **found})
+
+
+def picture(card: Card, name: str) -> Response:
+    """A card of a story as a file to keep."""
+    text = _environment().get_template("card.svg").render(card=card)
+    headers = {"content-disposition": f'attachment; filename="{name}.svg"'}
+    return Response(text, media_type="image/svg+xml", headers=headers)
 
 
 def problem_page(problem: Problem) -> HTMLResponse:

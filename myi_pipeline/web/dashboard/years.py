@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
 from myi_pipeline.web.dashboard.charts import calendar_of, clock_of, every_month, month_sums
+from myi_pipeline.web.dashboard.coverage import known_part
 from myi_pipeline.web.dashboard.formats import days as spelt
 from myi_pipeline.web.dashboard.inputs import missing, year_in_path
 from myi_pipeline.web.dashboard.pages import SendTo, show_marts
@@ -74,19 +75,19 @@ async def one_year(request: Request, person: Person, site: TheSite, year: str) -
             raise missing(f"Nothing was heard in {first.year}.")
         days = await timeline(marts, grain="day", first_day=first, last_day=end)
         months = await timeline(marts, grain="month", first_day=first, last_day=end)
-        before = (_same_day(first), _same_day(last))
+        before = (same_day_before(first), same_day_before(last))
         whole, year_before = await sums_of(marts, ("year", first, end), ("before", *before))
         gaps = await evident_gaps(marts)
         is_sure = not any(gap.days_within(first=before[0], last=before[1], zone=zone) for gap in gaps)
         is_first = first == years[0].starts_on
-        begins_late = is_first and _is_late(whole.first_heard, first)
+        begins_late = is_first and is_late(whole.first_heard, first)
         missing_spans = [gap.days_within(first=first, last=last, zone=zone) for gap in gaps]
         return {
             "years": [row.starts_on.year for row in years],
             "whole": whole,
             "is_first": is_first,
             "begins": whole.first_heard if begins_late else None,
-            "comparison": _comparison(whole, year_before, oldest=years[0].starts_on, is_sure=is_sure),
+            "comparison": comparison_of(whole, year_before, oldest=years[0].starts_on, is_sure=is_sure),
             "variety": await year_variety(marts, first, zone),
             "calendar": calendar_of(days, first=first, last=last, drawn_to=end),
             "months": every_month(month_sums(months), first=first, last=end),
@@ -98,6 +99,9 @@ async def one_year(request: Request, person: Person, site: TheSite, year: str) -
             "top_albums": await top_of_period(marts, "album", period=Period.YEAR, start=first, limit=_TOP),
             "new_artists": await new_artists(marts, first, limit=_TOP),
             "gaps": [spelt(*span) for span in missing_spans if span is not None],
+            "known": known_part(
+                gaps, first=first, last=last, since=whole.first_heard if begins_late else None, zone=zone
+            ),
         }
 
     return await show_marts(
@@ -105,7 +109,7 @@ async def one_year(request: Request, person: Person, site: TheSite, year: str) -
     )
 
 
-def _same_day(day: date) -> date:
+def same_day_before(day: date) -> date:
     """That day of the year before; of a leap day the day before it."""
     try:
         return day.replace(year=day.year - 1)
@@ -113,15 +117,16 @@ def _same_day(day: date) -> date:
         return day.replace(year=day.year - 1, day=28)
 
 
-def _is_late(first_heard: date | None, begins: date) -> bool:
+def is_late(first_heard: date | None, begins: date) -> bool:
     return first_heard is not None and (first_heard - begins).days > _LATE_DAYS
 
 
-def _comparison(whole: SpanRow, before: SpanRow, *, oldest: date, is_sure: bool) -> Comparison | None:
+def comparison_of(whole: SpanRow, before: SpanRow, *, oldest: date, is_sure: bool) -> Comparison | None:
+    """None where there is nothing to compare with. `oldest` is 1 January of the year in which the history begins."""
     if before.ms_played == 0:
         return None
     # A history that begins in the middle of a year has nothing to compare the next one with.
-    if before.first_day == oldest and _is_late(before.first_heard, oldest):
+    if before.first_day == oldest and is_late(before.first_heard, oldest):
         return None
     change = round(100 * (whole.ms_played - before.ms_played) / before.ms_played)
     return Comparison(before.first_day.year, change, is_sure)
