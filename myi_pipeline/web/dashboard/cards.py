@@ -15,10 +15,11 @@ from typing import Literal
 WIDTH, HEIGHT = 1080, 1350
 _LEFT, _TOP = 90, 90
 _ROOM = WIDTH - 2 * _LEFT
-_LINE = 1.18
 # Widths of letters in parts of the size, those of the widest of the usual fonts.
 _NARROW, _WIDE = frozenset("iljtfrI.,:;'|!()[]-· "), frozenset("mwMW@%&")
 _SMALLEST = 0.6
+# Bold letters are wider.
+_BOLDER = 1.15
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def comparison_card(
 
 def clock_card(frame: Frame, *, hours: Sequence[int], notes: Sequence[str]) -> Card:
     """Milliseconds by hour of the day as a dial: midnight on top, noon below."""
-    x, y, inner, outer = WIDTH / 2, 690, 120, 350
+    x, y, inner, outer = WIDTH / 2, 720, 120, 330
     most = max(1, *hours)
     shapes = [
         Shape(_sector(x, y, inner, max(inner + 6, inner + (outer - inner) * ms / most), hour), ms != max(hours))
@@ -243,7 +244,9 @@ def _line(
     x: float = _LEFT,
     room: float | None = None,
 ) -> Text:
-    said, fitting = fitted(text, size, WIDTH - _LEFT - x if room is None else room)
+    said, fitting = fitted(
+        text, size, (WIDTH - _LEFT - x if room is None else room) / (_BOLDER if weight >= 600 else 1)
+    )
     return Text(x, y, said, fitting, weight, "start", is_soft)
 
 
@@ -274,7 +277,7 @@ def _width(letter: str) -> float:
         return 0.4
     if letter in _WIDE:
         return 0.98
-    return 0.76 if letter.isupper() else 0.64
+    return 0.74 if letter.isupper() else 0.62
 
 
 def _sentence(*parts: str) -> str:

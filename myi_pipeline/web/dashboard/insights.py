@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
 from myi_pipeline.web.dashboard.charts import months_back
+from myi_pipeline.web.dashboard.formats import month
 from myi_pipeline.web.dashboard.inputs import missing, year_in_path
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.signed_in import Person
@@ -108,13 +109,13 @@ _WIDTH, _HEIGHT, _BELOW = 960, 300, 24
 
 @dataclass(frozen=True)
 class Layer:
-    """`path` is what an SVG path is drawn by; `plays` by span; `best` begins the span with the most."""
+    """`path` is what an SVG path is drawn by; `plays` by span; `best` says which span has the most."""
 
     artist_id: int
     name: str | None
     path: str
     plays: Sequence[int]
-    best: date
+    best: str
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,16 @@ def stream_of(rows: Sequence[EraRow], bounds: Sequence[date]) -> Stream | None:
     for first, plays in named:
         ends = [top + _HEIGHT * each / most for top, each in zip(reached, plays, strict=True)]
         path = _between(reached, ends, step)
-        layers.append(Layer(first.artist_id, first.name, path, plays, spans[plays.index(max(plays))]))
+        layers.append(Layer(first.artist_id, first.name, path, plays, _span_name(bounds, plays.index(max(plays)))))
         reached = ends
     years = [(day.year, round(number * step, 1)) for number, day in enumerate(spans) if day.month == 1]
     return Stream(layers, spans, years, (spans[1] - spans[0]).days <= 31)
+
+
+def _span_name(bounds: Sequence[date], number: int) -> str:
+    """`March 2024`, or `January to March 2024`."""
+    first, last = bounds[number], months_back(bounds[number + 1], 1)
+    return month(first) if first == last else f"{first:%B} to {month(last)}"
 
 
 def _between(tops: Sequence[float], bottoms: Sequence[float], step: float) -> str:

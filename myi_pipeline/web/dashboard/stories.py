@@ -264,7 +264,7 @@ def cards_of(facts: _Facts, *, is_sure: bool, is_first: bool) -> list[cards.Card
             figure=hours(whole.ms_played),
             notes=[
                 f"{counted(whole.plays, 'play')} on {counted(whole.days, 'day')}",
-                f"{heard(whole.ms_played // max(1, whole.days))} on a day with music",
+                f"{heard(whole.ms_played // max(1, whole.days))} on a day with plays",
             ],
         ),
         cards.artists_card(frame, [_listed(row) for row in facts.artists]) if facts.artists else None,
