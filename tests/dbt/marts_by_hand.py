@@ -257,8 +257,8 @@ def sessions(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
 
 def longest_repeat(plays: list[Play]) -> tuple[int, int | None]:
     """The most counted plays of one track in a row, and the track: of several the one with the largest number."""
-    runs = [(track, list(run)) for track, run in groupby(plays, lambda play: play.entity("track"))]
-    counts = [(sum(play.is_counted for play in run), track) for track, run in runs if track is not None]
+    runs = groupby((play for play in plays if play.is_counted), lambda play: play.entity("track"))
+    counts = [(len(list(run)), track) for track, run in runs if track is not None]
     most, track = max(counts, default=(0, None))
     return (most, track) if most else (0, None)
 

@@ -35,10 +35,9 @@ ordered as (
         ms_played,
         kind,
         content_id,
-        lag(played_at) over in_order as previous_at,
-        lag(content_id) over in_order as previous_content_id
+        lag(played_at) over (partition by user_id order by played_at, coalesce(started_at, played_at), play_id)
+            as previous_at
     from plays
-    window in_order as (partition by user_id order by played_at, coalesce(started_at, played_at), play_id)
 ),
 
 opened as (
@@ -52,23 +51,37 @@ opened as (
 numbered as (
     select
         *,
-        opens_session or content_id is distinct from previous_content_id as opens_run,
         count(*) filter (where opens_session) over in_order as session_no,
         count(*) filter (where is_counted) over in_order as counted_so_far
     from opened
     window in_order as (partition by user_id order by played_at, heard_from, play_id)
 ),
 
--- How often the track of each play has counted in a row by then. Both numbers in one, so that one maximum finds the
--- session's longest run and its track: a level of groups for runs would take a second for each million plays.
+-- Runs are those of counted plays alone. Two numbers in one let a maximum find the last counted play's content here, and the
+-- longest run and its track below: all in one order, where groups by run would sort every play again.
+after_counted as (
+    select
+        *,
+        max(counted_so_far - is_counted::int) filter (where opens_session) over in_order as counted_before_session,
+        max(case when is_counted then counted_so_far << 32 | coalesce(content_id, 0) end) over (
+            in_order rows between unbounded preceding and 1 preceding
+        ) & 4294967295 as previous_content_id
+    from numbered
+    window in_order as (partition by user_id order by played_at, heard_from, play_id)
+),
+
 in_runs as (
     select
         *,
-        case when kind = 'track' and content_id is not null then
-            (counted_so_far - max(counted_so_far - is_counted::int) filter (where opens_run) over in_order) << 32
-            | content_id
+        case when is_counted and kind = 'track' and content_id is not null then
+            (
+                counted_so_far - max(counted_so_far - 1) filter (
+                    where is_counted
+                    and (counted_so_far - 1 = counted_before_session or content_id is distinct from previous_content_id)
+                ) over in_order
+            ) << 32 | content_id
         end as run_and_track
-    from numbered
+    from after_counted
     window in_order as (partition by user_id order by played_at, heard_from, play_id)
 ),
 

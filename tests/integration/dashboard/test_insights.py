@@ -78,9 +78,9 @@ def longest_runs(plays: list[Heard]) -> list[int]:
     """For each track its longest run in one session, the longest first."""
     best: Counter[object] = Counter()
     for session in sessions(plays):
-        for track, run in groupby(session, lambda play: play.track):
+        for track, run in groupby((play for play in session if play.counts), lambda play: play.track):
             if track is not None:
-                best[track] = max(best[track], sum(play.counts for play in run))
+                best[track] = max(best[track], len(list(run)))
     return sorted((times for times in best.values() if times >= 3), reverse=True)
 
 
