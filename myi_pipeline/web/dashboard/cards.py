@@ -251,9 +251,8 @@ def _line(
 
 
 def fitted(text: str, size: int, room: float) -> tuple[str, int]:
-    """A text and its size, so that it fits: made smaller, and when that is not enough, cut. Letters that no picture may
-    hold (XML has none for most controls) are left out."""
-    said = "".join(each for each in text if each.isprintable()).strip()
+    """A text and its size, so that it fits: made smaller, and when that is not enough, cut."""
+    said = _seen(text)
     wide = width_of(said)
     if wide * size <= room:
         return said, size
@@ -261,6 +260,11 @@ def fitted(text: str, size: int, room: float) -> tuple[str, int]:
     while said and width_of(said + "…") * smaller > room and width_of(said) * smaller > room:
         said = said[:-1]
     return (said if width_of(said) == wide else said.rstrip() + "…"), smaller
+
+
+def _seen(text: str) -> str:
+    """Without what cannot be seen: XML has no character for most controls."""
+    return "".join(each for each in text if each.isprintable()).strip()
 
 
 def width_of(text: str) -> float:
@@ -281,4 +285,4 @@ def _width(letter: str) -> float:
 
 
 def _sentence(*parts: str) -> str:
-    return ". ".join(part.rstrip(".") for part in parts if part) + "."
+    return _seen(". ".join(part.rstrip(".") for part in parts if part)) + "."

@@ -15,8 +15,9 @@ from myi_pipeline.web.reads.spans import BEGINNING, END, moment
 
 # Twice in a row is no obsession.
 _REPEATED = 3
-# Of fewer counted plays a share says nothing, and nobody misses a track.
+# Of fewer counted plays a share says nothing, and an artist has not stayed.
 _OFTEN = 10
+_FAVOURITE = 5
 # An artist who is still heard after so long has stayed.
 STAYED = timedelta(days=90)
 
@@ -112,7 +113,7 @@ async def most_in_a_day(marts: Marts, *, from_at: datetime, to_at: datetime, lim
 async def forgotten_tracks(marts: Marts, *, before: datetime, limit: int) -> list[ForgottenRow]:
     """The most heard tracks of which every play was before a moment."""
     return await marts.fetch(
-        ForgottenRow, load_sql("forgotten_tracks"), before=before, at_least=_OFTEN, limit=limit
+        ForgottenRow, load_sql("forgotten_tracks"), before=before, at_least=_FAVOURITE, limit=limit
     )  # fmt: skip
 
 

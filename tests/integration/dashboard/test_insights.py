@@ -126,7 +126,7 @@ def test_forgotten_favourites_were_heard_often_and_not_in_the_last_year(browser:
     counts, last = Counter(play.track for play in truth if play.counts and play.track), {}
     for play in truth:
         last[play.track] = play.at
-    forgotten = [count for track, count in counts.most_common() if count >= 10 and last[track] < before]
+    forgotten = [count for track, count in counts.most_common() if count >= 5 and last[track] < before]
     assert forgotten
     assert numbers(browser.page("/insights"), "forgotten") == forgotten[:5]
 
