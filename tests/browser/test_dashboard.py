@@ -20,7 +20,7 @@ from tests.browser.visits import DESKTOP, PHONE, Scheme, Visitor, discover, visi
 # The first test waits for the whole setup to start and for an import: four minutes on a machine with much else to do.
 pytestmark = pytest.mark.timeout(600)
 
-PAGES = {"/", "/top", "/history", "/sessions", "/imports", "/coverage", "/account"}
+PAGES = {"/", "/top", "/history", "/sessions", "/insights", "/imports", "/coverage", "/account"}
 KINDS = {"artists", "albums", "tracks", "imports", "year"}
 # Playing, importing and refreshing: Dagster looks every half minute, and a run is a process that takes 10 s to begin.
 _IMPORTED_S = 240.0

@@ -184,12 +184,12 @@ def visiting(
         context.close()
 
 
-_TABS = ("/top?what=artists&period=all", "/top?what=albums&period=all")
+_TABS = ("/top?what=artists&period=all", "/top?what=albums&period=all", "/on-this-day")
 
 
 def discover(visitor: Visitor) -> list[str]:
-    """Every page: those of the main navigation, the top lists' tabs, and one of each kind below; where one of a kind
-    bears the hostile name, that one."""
+    """Every page: those of the main navigation, the top lists' tabs, days of other years, one of each kind below, and the
+    story of a year; where one of a kind bears the hostile name, that one."""
     visitor.open("/")
     found = [*dict.fromkeys(visitor.links(inside='nav[aria-label="Main"]')), *_TABS]
     kinds: dict[str, str] = {}
@@ -205,4 +205,5 @@ def discover(visitor: Visitor) -> list[str]:
             kind = _BELOW_ENTITIES.match(link)
             if kind is not None:
                 kinds[kind[1]] = link
-    return list(dict.fromkeys([*found, *kinds.values()]))
+    stories = [f"{kinds['year']}/story"] if "year" in kinds else []
+    return list(dict.fromkeys([*found, *kinds.values(), *stories]))

@@ -257,9 +257,11 @@ def fitted(text: str, size: int, room: float) -> tuple[str, int]:
     if wide * size <= room:
         return said, size
     smaller = max(int(size * _SMALLEST), int(room / wide))
-    while said and width_of(said + "…") * smaller > room and width_of(said) * smaller > room:
+    if wide * smaller <= room:
+        return said, smaller
+    while said and width_of(f"{said}…") * smaller > room:
         said = said[:-1]
-    return (said if width_of(said) == wide else said.rstrip() + "…"), smaller
+    return f"{said.rstrip()}…", smaller
 
 
 def _seen(text: str) -> str:
