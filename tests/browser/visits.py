@@ -188,8 +188,8 @@ _TABS = ("/top?what=artists&period=all", "/top?what=albums&period=all", "/on-thi
 
 
 def discover(visitor: Visitor) -> list[str]:
-    """Every page: those of the main navigation, the top lists' tabs, days of other years, one of each kind below, and the
-    story of a year; where one of a kind bears the hostile name, that one."""
+    """Every page: those of the main navigation, the top lists' tabs, days of other years, one of each kind below, and a
+    year's story; where one of a kind bears the hostile name, that one."""
     visitor.open("/")
     found = [*dict.fromkeys(visitor.links(inside='nav[aria-label="Main"]')), *_TABS]
     kinds: dict[str, str] = {}
