@@ -180,7 +180,7 @@ async def _story(marts: Marts, asked: Asked, person: Visitor) -> _Story:
     is_sure = not any(gap.days_within(first=before.first_day, last=before.last_day, zone=zone) for gap in gaps)
     facts = await _facts(marts, asked, whole, before, zone, _frame(asked, person, known), heard_days[0])
     return _Story(
-        cards=cards_of(facts, is_sure=is_sure, is_first=since is not None),
+        cards=_cards_of(facts, is_sure=is_sure, is_first=since is not None),
         known=known,
         earlier=_neighbour(asked, -1, heard_days),
         later=_neighbour(asked, 1, heard_days),
@@ -255,7 +255,7 @@ def _frame(asked: Asked, person: Visitor, known: KnownPart) -> cards.Frame:
     return cards.Frame(f"{owner} {asked.label}", " · ".join(said))
 
 
-def cards_of(facts: _Facts, *, is_sure: bool, is_first: bool) -> list[cards.Card]:
+def _cards_of(facts: _Facts, *, is_sure: bool, is_first: bool) -> list[cards.Card]:
     """The cards that there is something to say on, in the order in which they are told."""
     frame, whole = facts.frame, facts.whole
     made: list[cards.Card | None] = [
