@@ -381,7 +381,7 @@ def test_a_year_says_what_its_plays_say(browser: Browser, api: Api, filled: Fill
     dark = [square for square in calendar.all("rect") if square.attributes.get("class") != "l0"]
     # The legend has four of its own.
     assert len(dark) == len(days) + 4
-    assert page.links("/year/") == [f"/year/{each}" for each in (2024, 2023, 2022, 2021)]
+    assert page.links("/year/") == [f"/year/{year}/story", *(f"/year/{each}" for each in (2024, 2023, 2022, 2021))]
 
 
 FOUND = """
