@@ -30,11 +30,7 @@ ordered as (
         play_id,
         played_at,
         coalesce(started_at, played_at) as heard_from,
-        local_date,
-        is_counted,
-        ms_played,
-        kind,
-        content_id,
+        local_date, is_counted, ms_played, kind, content_id,
         lag(played_at) over (partition by user_id order by played_at, coalesce(started_at, played_at), play_id)
             as previous_at
     from plays
@@ -73,42 +69,26 @@ after_counted as (
 in_runs as (
     select
         *,
-        case when is_counted and kind = 'track' and content_id is not null then
-            (
-                counted_so_far - max(counted_so_far - 1) filter (
-                    where is_counted
-                    and (counted_so_far - 1 = counted_before_session or content_id is distinct from previous_content_id)
-                ) over in_order
-            ) << 32 | content_id
+        case when is_counted and kind = 'track' then
+            (counted_so_far - max(counted_so_far - 1) filter (
+                where is_counted
+                and (counted_so_far - 1 = counted_before_session or content_id is distinct from previous_content_id)
+            ) over in_order) << 32 | content_id
         end as run_and_track
     from after_counted
     window in_order as (partition by user_id order by played_at, heard_from, play_id)
-),
-
-sessions as (
-    select
-        user_id,
-        max(play_id) filter (where opens_session) as session_id,
-        max(heard_from) filter (where opens_session) as started_at,
-        max(played_at) as ended_at,
-        max(local_date) filter (where opens_session) as local_date,
-        count(*)::int as plays,
-        (count(*) filter (where is_counted))::int as counted_plays,
-        coalesce(sum(ms_played), 0)::bigint as ms_played,
-        coalesce(max(run_and_track), 0) as run_and_track
-    from in_runs
-    group by user_id, session_no
 )
 
 select
     user_id,
-    case when run_and_track >> 32 > 0 then (run_and_track & 4294967295)::int end as repeated_track_id,
-    session_id,
-    started_at,
-    ended_at,
-    local_date,
-    plays,
-    counted_plays,
-    (run_and_track >> 32)::int as longest_repeat,
-    ms_played
-from sessions
+    (max(run_and_track) & 4294967295)::int as repeated_track_id,
+    max(play_id) filter (where opens_session) as session_id,
+    max(heard_from) filter (where opens_session) as started_at,
+    max(played_at) as ended_at,
+    max(local_date) filter (where opens_session) as local_date,
+    count(*)::int as plays,
+    (count(*) filter (where is_counted))::int as counted_plays,
+    coalesce(max(run_and_track) >> 32, 0)::int as longest_repeat,
+    coalesce(sum(ms_played), 0)::bigint as ms_played
+from in_runs
+group by user_id, session_no
