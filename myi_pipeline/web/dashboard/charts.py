@@ -1,4 +1,4 @@
-"""Days of a year, hours of a week and months in a row, prepared for drawing (templates/parts/grids.html)."""
+"""Days of a year, hours of a week and months in a row, prepared for drawing (templates/parts/grids.html, plots.py)."""
 
 from __future__ import annotations
 

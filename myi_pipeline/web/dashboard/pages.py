@@ -21,6 +21,7 @@ from myi_pipeline.logs import mask
 from myi_pipeline.web.dashboard import assets
 from myi_pipeline.web.dashboard.cards import Card
 from myi_pipeline.web.dashboard.formats import FILTERS
+from myi_pipeline.web.dashboard.plots import plot
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.security.visitors import Visitor
@@ -53,7 +54,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters.update(FILTERS)
-    made.globals.update(asset=assets.address, chart_style_guards=assets.chart_style_guards)
+    made.globals.update(asset=assets.address, plot=plot)
     return made
 
 

@@ -1,4 +1,5 @@
-// What every page may use: forms that ask before they do something that cannot be undone, selects that submit at once.
+// What every page may use: forms that ask before they do something that cannot be undone, selects that submit at once,
+// charts that say what is pointed at.
 "use strict";
 
 document.addEventListener("submit", (event) => {
@@ -9,6 +10,19 @@ document.addEventListener("submit", (event) => {
 document.querySelectorAll("form[data-submits-itself]").forEach((form) => {
   form.querySelectorAll("button[type=submit]").forEach((button) => { button.hidden = true; });
   form.addEventListener("change", () => form.requestSubmit());
+});
+
+// What a bar or a square says when it is pointed at or tapped stands in its figure at once.
+document.querySelectorAll("figure [data-readout]").forEach((place) => {
+  const usual = [...place.childNodes];
+  const figure = place.closest("figure");
+  figure.addEventListener("pointerover", ({ target }) => {
+    const title = [target, target.parentElement].map((each) => each.querySelector(":scope > title")).find(Boolean);
+    place.replaceChildren(...(title ? [title.textContent] : usual));
+  });
+  figure.addEventListener("pointerleave", ({ pointerType }) => {
+    if (pointerType === "mouse") place.replaceChildren(...usual);
+  });
 });
 
 document.querySelector("header.site [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
