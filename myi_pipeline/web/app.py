@@ -42,6 +42,7 @@ from myi_pipeline.web.dashboard import (
 )
 from myi_pipeline.web.dashboard import imports as imports_page
 from myi_pipeline.web.dashboard.assets import Assets
+from myi_pipeline.web.dashboard.looks import LookMiddleware
 from myi_pipeline.web.metrics import Metrics
 from myi_pipeline.web.middleware.body_limits import BodyLimitMiddleware
 from myi_pipeline.web.middleware.error_boundary import ErrorBoundaryMiddleware
@@ -68,7 +69,12 @@ UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
 
 class _PageCompressionMiddleware(GZipMiddleware):
     """Compresses pages and their files. Answers of the API agree their encoding with the client themselves, because
-    their ETags name it."""
+    their ETags name it.
+
+    Lengths of compressed pages tell strangers nothing (BREACH): they hold no secret but a token or link in the answer
+    to a form of this site's own page, and other sites' requests come without the session's cookie (SameSite) or,
+    where they lead the whole window here, hold nothing but figures.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_api = scope["type"] == "http" and scope["path"].startswith("/v1/")
@@ -156,6 +162,7 @@ def _app(site: Site, **contract: Any) -> FastAPI:
             allow_credentials=False,
         )
     app.add_middleware(SameSiteMiddleware, settings=settings, free_paths=health.PATHS, local_paths=(health.METRICS,))
+    app.add_middleware(LookMiddleware, settings=settings)
     app.add_middleware(SecurityHeadersMiddleware, settings=settings)
     app.add_middleware(RequestLogMiddleware, observe=site.metrics.observe)
     if settings.site_path:

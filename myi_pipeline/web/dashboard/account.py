@@ -1,4 +1,4 @@
-"""Who may come in, Spotify, and the time zone: the page, what its forms do, and the audit log in words.
+"""Who may come in, Spotify, the time zone, light or dark: the page, what its forms do, and the audit log in words.
 
 Each form changes what belongs to the person who sends it, and nothing else. The page shows no secret: a new token is
 shown by the answer that makes it, and by nothing else.
@@ -22,12 +22,14 @@ from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS, 
 from myi_pipeline.people.manage_users import set_user
 from myi_pipeline.polling.obstacles import ask_for_poll, polling_outlook
 from myi_pipeline.web.dashboard.inputs import form_of, number_in_path
-from myi_pipeline.web.dashboard.pages import show
+from myi_pipeline.web.dashboard.looks import scheme_of
+from myi_pipeline.web.dashboard.pages import local_address, show
 from myi_pipeline.web.dashboard.polling_news import obstacle_text, poll_news
 from myi_pipeline.web.dashboard.sign_in import spotify_trouble
 from myi_pipeline.web.dashboard.signed_in import AccountForm, Person
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.coverage import find_login
+from myi_pipeline.web.security import cookies
 from myi_pipeline.web.security.client_address import client_address
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site, TheSite
@@ -121,6 +123,15 @@ async def change_time_zone(request: Request, person: AccountForm, site: TheSite)
         return await account_page(request, person, site, trouble=str(error))
     site.visitors.forget_all()
     return _back("zone")
+
+
+@router.post("/account/look")
+async def change_look(request: Request, person: AccountForm, site: TheSite) -> Response:
+    """The switch below every page, which leads back there."""
+    form = await form_of(request)
+    answer = RedirectResponse(local_address(form.get("return_to")), 303)
+    cookies.set_scheme(answer, site.settings, scheme_of(form.get("scheme")))
+    return answer
 
 
 @router.post("/account/poll")

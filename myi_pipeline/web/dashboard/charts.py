@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 from myi_pipeline.web.dashboard.formats import counted
 from myi_pipeline.web.dashboard.formats import heard as said
+from myi_pipeline.web.dashboard.formats import hour as clock_hour
 from myi_pipeline.web.reads.clock import HourRow
 from myi_pipeline.web.reads.spans import next_month
 from myi_pipeline.web.reads.timeline import BucketRow
@@ -86,7 +87,7 @@ def clock_of(rows: Sequence[HourRow]) -> WeekClock:
         for (weekday, hour), row, level in zip(places, heard, levels, strict=True)
     ]
     most = max(rows, key=lambda row: (row.ms_played, row.plays), default=None)
-    return WeekClock(squares, f"{WEEKDAYS[most.weekday - 1]}s at {most.hour}:00" if most else None)
+    return WeekClock(squares, f"{WEEKDAYS[most.weekday - 1]}s at {clock_hour(most.hour)}" if most else None)
 
 
 def _day_label(day: date, row: BucketRow | HourRow | None) -> str:
@@ -94,7 +95,7 @@ def _day_label(day: date, row: BucketRow | HourRow | None) -> str:
 
 
 def _hour_label(weekday: int, hour: int, row: BucketRow | HourRow | None) -> str:
-    return f"{WEEKDAYS[weekday - 1]}, {hour}:00 to {hour + 1}:00: {_said(row)}"
+    return f"{WEEKDAYS[weekday - 1]}, {clock_hour(hour)} to {clock_hour(hour + 1)}: {_said(row)}"
 
 
 def _said(row: BucketRow | HourRow | None) -> str:

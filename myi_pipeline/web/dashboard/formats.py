@@ -5,9 +5,11 @@ Invariant: a figure that is not known is never shown as zero.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from myi_pipeline.web.dashboard.looks import current
 
 UNKNOWN = "–"
 _MS_OF_MINUTE = 60_000
@@ -33,10 +35,13 @@ def heard(ms: int | None) -> str:
     if ms < _MS_OF_MINUTE:
         return f"{ms // 1000} s"
     minutes = round(ms / _MS_OF_MINUTE)
-    hours, rest = divmod(minutes, _MINUTES_OF_HOUR)
-    if hours == 0:
+    whole, rest = divmod(minutes, _MINUTES_OF_HOUR)
+    if whole == 0:
         return f"{minutes} min"
-    return f"{hours:,} h" if hours >= _ONLY_HOURS_FROM or rest == 0 else f"{hours} h {rest} min"
+    if whole >= _ONLY_HOURS_FROM:
+        # Rounded as large figures are, beside which it stands.
+        return f"{hours(ms)} h"
+    return f"{whole} h {rest} min" if rest else f"{whole} h"
 
 
 def hours(ms: int | None) -> str:
@@ -44,6 +49,8 @@ def hours(ms: int | None) -> str:
     if ms is None:
         return UNKNOWN
     value = ms / _MS_OF_MINUTE / _MINUTES_OF_HOUR
+    if 0 < value < 0.05:
+        return "under 0.1"
     return f"{value:,.1f}" if 0 < value < 10 else f"{value:,.0f}"
 
 
@@ -80,11 +87,11 @@ def days(first: date, last: date) -> str:
 
 
 def moment(value: datetime | None, zone: str) -> str:
-    """`9 March 2024, 21:14` in the zone."""
+    """`9 March 2024, 21:14` or `9 March 2024, 9:14 PM` in the zone."""
     if value is None:
         return UNKNOWN
     there = value.astimezone(ZoneInfo(zone))
-    return f"{day(there.date())}, {there:%H:%M}"
+    return f"{day(there.date())}, {_clock(there.time())}"
 
 
 def local_day(value: datetime | None, zone: str) -> str:
@@ -93,8 +100,21 @@ def local_day(value: datetime | None, zone: str) -> str:
 
 
 def clock_time(value: datetime | None, zone: str) -> str:
-    """`21:14` in the zone."""
-    return UNKNOWN if value is None else f"{value.astimezone(ZoneInfo(zone)):%H:%M}"
+    """`21:14` or `9:14 PM` in the zone."""
+    return UNKNOWN if value is None else _clock(value.astimezone(ZoneInfo(zone)).time())
+
+
+def hour(value: int) -> str:
+    """`21:00` or `9 PM`; 24 is midnight again."""
+    if not current.get().has_12_hours:
+        return f"{value:02}:00"
+    return f"{value % 12 or 12}\xa0{'AM' if value % 24 < 12 else 'PM'}"
+
+
+def _clock(value: time) -> str:
+    if not current.get().has_12_hours:
+        return f"{value:%H:%M}"
+    return f"{value.hour % 12 or 12}:{value:%M}\xa0{'AM' if value.hour < 12 else 'PM'}"
 
 
 def share(part: int, whole: int) -> str:
@@ -125,6 +145,7 @@ FILTERS: dict[str, Any] = {
     "moment": moment,
     "local_day": local_day,
     "clock_time": clock_time,
+    "hour": hour,
     "share": share,
     "initials": initials,
 }

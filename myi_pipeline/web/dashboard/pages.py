@@ -21,6 +21,7 @@ from myi_pipeline.logs import mask
 from myi_pipeline.web.dashboard import assets
 from myi_pipeline.web.dashboard.cards import Card
 from myi_pipeline.web.dashboard.formats import FILTERS
+from myi_pipeline.web.dashboard.looks import current
 from myi_pipeline.web.dashboard.plots import plot
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.database import Marts
@@ -61,7 +62,7 @@ def _environment() -> jinja2.Environment:
 def page(
     template: str, values: Mapping[str, object] | None = None, *, status: int = 200, **more: object
 ) -> HTMLResponse:
-    made = _environment().get_template(template).render(values or {}, **more)
+    made = _environment().get_template(template).render(values or {}, scheme=current.get().scheme, **more)
     return HTMLResponse(below_site_path(made), status_code=status)
 
 
@@ -74,7 +75,8 @@ def show(
     path: str | None = None,
 ) -> HTMLResponse:
     """A page of the dashboard, with its frame; `path` where it stands, if it answers another address."""
-    return page(template, values, person=person, path=path or request.url.path)
+    here = path or request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return page(template, values, person=person, path=path or request.url.path, here=here)
 
 
 async def show_marts(

@@ -58,7 +58,7 @@ async def longest_streaks(marts: Marts, *, limit: int) -> list[StreakRow]:
 
 
 async def longest_streak_within(marts: Marts, *, first_day: date, last_day: date) -> tuple[date, date] | None:
-    """The most days in a row with plays inside a span, as its first and last day."""
+    """The most days in a row with plays inside a span, as its first and last day; of equals the first."""
     found = await streaks(marts, first_day=first_day, last_day=last_day)
     within = [(max(row.streak_start, first_day), min(row.streak_end, last_day)) for row in found]
-    return max(within, key=lambda days: days[1] - days[0], default=None)
+    return max(within, key=lambda days: (days[1] - days[0], -days[0].toordinal()), default=None)

@@ -1,4 +1,4 @@
-"""The two cookies: the session's, and the one that binds sign-ins to a browser.
+"""The cookies: the session's, the one that binds sign-ins to a browser, and whether pages are light or dark.
 
 Always HttpOnly, SameSite=Lax and for the site's path alone; Secure and the `__Host-` prefix wherever the site's origin
 is https, as browsers accept them only there. Below a path the prefix is `__Secure-`: `__Host-` is for whole hosts.
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from myi_pipeline.settings import Settings
 
 _SESSION, _SIGN_IN = "myi_session", "myi_sign_in"
+_SCHEME, _A_YEAR_S = "myi_scheme", 31_536_000
 SIGN_IN_SECONDS = 600
 MOST_SIGN_INS = 5
 # Not in the alphabet of secrets, and needs no quotes in a cookie.
@@ -45,6 +46,15 @@ def read_sign_in(connection: HTTPConnection, settings: Settings) -> tuple[str, .
 def set_sign_in(response: Response, settings: Settings, secrets: Sequence[str]) -> None:
     """Only the latest are kept: of more sign-ins at once, those can be finished."""
     _set(response, settings, _SIGN_IN, _BETWEEN.join(secrets[-MOST_SIGN_INS:]), SIGN_IN_SECONDS if secrets else 0)
+
+
+def read_scheme(connection: HTTPConnection, settings: Settings) -> str | None:
+    return connection.cookies.get(_name(settings, _SCHEME))
+
+
+def set_scheme(response: Response, settings: Settings, scheme: str | None) -> None:
+    """None forgets it."""
+    _set(response, settings, _SCHEME, scheme or "", _A_YEAR_S if scheme else 0)
 
 
 def _name(settings: Settings, name: str) -> str:

@@ -373,7 +373,7 @@ def test_a_file_name_in_the_form_is_no_path_and_no_markup(dora: Dora) -> None:
 
 
 POSTS = (
-    "/imports", "/imports/1/delete-file", "/account/time-zone", "/account/poll", "/account/pause", "/account/resume",
+    "/imports", "/imports/1/delete-file", "/account/time-zone", "/account/look", "/account/poll", "/account/pause", "/account/resume",
     "/account/disconnect", "/account/sign-ins/1/end", "/account/tokens", "/account/tokens/1/revoke",
 )  # fmt: skip
 

@@ -25,4 +25,15 @@ document.querySelectorAll("figure [data-readout]").forEach((place) => {
   });
 });
 
-document.querySelector("header.site [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// A menu closes when something else is pointed at, when the focus leaves it, and by Escape.
+document.querySelectorAll("details.menu").forEach((menu) => {
+  const close = () => { menu.open = false; };
+  document.addEventListener("pointerdown", ({ target }) => { if (!menu.contains(target)) close(); });
+  menu.addEventListener("focusout", ({ relatedTarget }) => { if (relatedTarget && !menu.contains(relatedTarget)) close(); });
+  menu.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape" && menu.open) {
+      close();
+      menu.querySelector("summary").focus();
+    }
+  });
+});
