@@ -226,7 +226,7 @@ def spotify_app(settings: Settings) -> Found:
     """Whether Spotify knows the client id and the redirect address."""
     client_id, redirect = settings.spotify_client_id, settings.spotify_redirect_uri
     if client_id is None:
-        return True, "no client id; only needed for polling (MYI_SPOTIFY_CLIENT_ID)", ""
+        return True, "no client id; needed for polling and for signing in with Spotify (MYI_SPOTIFY_CLIENT_ID)", ""
     with closing(make_http(settings.spotify_accounts_url)) as http:
         try:
             broken = broken_rule(
@@ -236,7 +236,10 @@ def spotify_app(settings: Settings) -> Found:
             return False, str(error), "check the network; nothing can be polled meanwhile"
     if broken is not None:
         return False, "Spotify refuses the app's settings", broken
-    return True, f"client id {client_id}, redirect {redirect}", ""
+    found = f"client id {client_id}, redirect {redirect}"
+    if not redirect.startswith(f"{settings.site_origin}/"):
+        found += f"; pages cannot sign in with Spotify, as that is no address of {settings.site_origin}"
+    return True, found, ""
 
 
 def logins(warehouse: Warehouse, *, now: datetime) -> Found:

@@ -225,7 +225,7 @@ def link_owner(connection: Connection, *, secret: str) -> str:
     )
     found = connection.execute(query, (hashed(secret),)).fetchone()
     if found is None:
-        raise LinkUsed("this link was used or has expired: ask for a new one (myi user link KEY)")
+        raise LinkUsed("this link was used or has expired: ask whoever gave it to you for a new one")
     return str(found[0])
 
 
@@ -237,7 +237,7 @@ def use_link(
         query = "delete from app.sign_in_links where link_hash = %s and expires_at > now() returning user_id"
         found = connection.execute(query, (hashed(secret),)).fetchone()
         if found is None:
-            raise LinkUsed("this link was used or has expired: ask for a new one (myi user link KEY)")
+            raise LinkUsed("this link was used or has expired: ask whoever gave it to you for a new one")
         return begin_session(
             connection, user_id=found[0], method="link", device=device, instead_of=instead_of, address=address
         )

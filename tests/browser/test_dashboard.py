@@ -110,6 +110,8 @@ def browse(person: Person, *, size: tuple[int, int], scheme: Scheme) -> None:
                 showing.add(path.partition("?")[0].split("/")[1])
             if size == DESKTOP:
                 visitor.use_the_keyboard(path)
+            else:
+                visitor.look_on_the_narrowest_phone(path)
         assert visitor.noted == []
     assert showing >= {"top", "artists"}
 

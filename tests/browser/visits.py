@@ -20,6 +20,7 @@ from tests.browser.setups import HOSTILE
 
 Scheme = Literal["light", "dark"]
 PHONE, DESKTOP = (390, 844), (1280, 800)
+_NARROWEST = 360
 # Chrome tells most of them on its console too, but not those of every kind.
 _TELL_VIOLATIONS = """
 addEventListener('securitypolicyviolation', (event) =>
@@ -36,6 +37,9 @@ _SCROLLS_SIDEWAYS = """() => {
     return [`${document.documentElement.scrollWidth} wide in ${width}`,
             ...wide.slice(0, 5).map((e) => `${e.tagName} ${e.className}: ${e.getBoundingClientRect().right}`)];
 }"""
+_CELLS_OUTSIDE = """() => [...document.querySelectorAll('td, tbody th')]
+    .filter((cell) => cell.checkVisibility() && cell.getBoundingClientRect().right > innerWidth + 1)
+    .slice(0, 3).map((cell) => cell.outerHTML.slice(0, 120))"""
 # Numbers what the Tab key should reach, in the order of the page (of a group of radio buttons one), and notes
 # down where the focus goes from now on, and how it is shown there.
 _FOLLOW_THE_FOCUS = """() => {
@@ -74,6 +78,7 @@ class Visitor:
 
     page: Page
     origin: str
+    scheme: Scheme = "light"
     also_allowed: tuple[str, ...] = ()
     noted: list[str] = field(default_factory=list)
 
@@ -112,14 +117,29 @@ class Visitor:
     def look_for_sideways_scrolling(self, path: str) -> None:
         self.noted += [f"{path}: {text}" for text in self.page.evaluate(_SCROLLS_SIDEWAYS)]
 
+    def look_on_the_narrowest_phone(self, path: str) -> None:
+        """Nothing scrolls sideways, and no cell of a table stands where it must be scrolled to."""
+        size = self.page.viewport_size
+        assert size is not None
+        self.page.set_viewport_size({"width": _NARROWEST, "height": size["height"]})
+        self.look_for_sideways_scrolling(f"{path} on a narrow phone")
+        self.noted += [f"{path}: a cell is cut off: {text}" for text in self.page.evaluate(_CELLS_OUTSIDE)]
+        self.page.set_viewport_size(size)
+
     def ask_axe(self, path: str) -> None:
-        """The rules of axe-core; what it calls minor or moderate is left to people."""
+        """Every rule of axe-core, and the size of targets (WCAG 2.2), which it leaves out by itself; then contrast once
+        more in the other colours."""
+        self._axe(path, {"rules": {"target-size": {"enabled": True}}})
+        self.page.emulate_media(color_scheme="dark" if self.scheme == "light" else "light")
+        self._axe(f"{path} in the other colours", {"runOnly": {"type": "rule", "values": ["color-contrast"]}})
+        self.page.emulate_media(color_scheme=self.scheme)
+
+    def _axe(self, place: str, options: dict[str, Any]) -> None:
         # `preload` would ask for the style sheets again.
-        found = Axe().run(self.page, options={"resultTypes": ["violations"], "preload": False}).response
+        found = Axe().run(self.page, options={"resultTypes": ["violations"], "preload": False, **options}).response
         for rule in found["violations"]:
-            if rule["impact"] in ("serious", "critical"):
-                places = [f"{node['target']} {node['html'][:120]}" for node in rule["nodes"][:3]]
-                self.noted.append(f"{path}: axe {rule['id']} ({rule['impact']}), {len(rule['nodes'])} times: {places}")
+            places = [f"{node['target']} {node['html'][:120]}" for node in rule["nodes"][:3]]
+            self.noted.append(f"{place}: axe {rule['id']} ({rule['impact']}), {len(rule['nodes'])} times: {places}")
 
     def use_the_keyboard(self, path: str) -> None:
         """Tab goes to everything, in the order of the page, and is seen there; the skip link skips."""
@@ -177,7 +197,7 @@ def visiting(
     )
     context.set_default_timeout(15_000)
     try:
-        visitor = Visitor(context.new_page(), origin, also_allowed)
+        visitor = Visitor(context.new_page(), origin, scheme, also_allowed)
         visitor.listen()
         yield visitor
     finally:

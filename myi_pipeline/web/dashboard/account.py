@@ -39,15 +39,14 @@ _AUDIT_ROWS = 30
 
 # What a form did, by the word with which it leads back here.
 DONE = {
-    "zone": "The time zone is changed. Days and hours are recalculated with the next refresh, within minutes while myi"
-    " up runs.",
-    "asked": "Spotify is being asked, while myi up runs; what is new is on the pages within a minute.",
-    "paused": "Polling is paused. Plays of this time may be missing until an archive brings them.",
-    "resumed": "Polling is resumed; the first poll runs within five minutes while myi up runs.",
-    "disconnected": "Spotify is disconnected: the login is deleted. Your plays stay.",
-    "signed-out": "The browser is signed out.",
-    "revoked": "The token is revoked.",
-    "others-ended": "Only this browser is signed in now. Every other sign-in, and every token and link, has ended.",
+    "zone": "Your time zone is changed. Days and hours are worked out anew within a few minutes.",
+    "asked": "Spotify is being asked. What is new shows up within a minute.",
+    "paused": "Polling is paused. What you play meanwhile may be missing until an archive brings it.",
+    "resumed": "Polling goes on; the first poll comes within five minutes.",
+    "disconnected": "Spotify is disconnected and its login deleted. Your plays stay.",
+    "signed-out": "That browser is signed out.",
+    "revoked": "That token no longer works.",
+    "others-ended": "You are signed in only here now. Every other sign-in, token and link has ended.",
 }
 
 
@@ -225,7 +224,7 @@ def _address(request: Request, site: TheSite) -> str:
 
 def _ended(site: TheSite, found: bool, done: str) -> Response:
     if not found:
-        raise Problem(404, "not-found", "You have no entry with that number.")
+        raise Problem(404, "not-found", "That is not there any more.")
     site.visitors.forget_all()
     return _back(done)
 
@@ -264,7 +263,7 @@ def audit_text(row: AuditRow) -> str:
         case Event.COMMAND if "operator" in detail:
             return f"Dagster's pages were {'opened' if detail['operator'] else 'closed'} to the user"
         case Event.COMMAND:
-            return f"The operator ran myi {detail.get('command', '')}"
+            return f"The operator did something to this account ({detail.get('command', '')})"
         case _:
             return _PLAIN.get(row.event, row.event.replace("_", " ").capitalize())
 

@@ -125,6 +125,11 @@ def share(part: int, whole: int) -> str:
     return "under 1 %" if 0 < value < 1 else f"{value:.0f} %"
 
 
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop, as reasons for logs and programs lack them."""
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def initials(name: str | None) -> str:
     """What stands in for a picture: the first letters of at most two words."""
     words = [word for word in (name or "").split() if word[:1].isalnum()]
@@ -148,4 +153,5 @@ FILTERS: dict[str, Any] = {
     "hour": hour,
     "share": share,
     "initials": initials,
+    "sentence": sentence,
 }

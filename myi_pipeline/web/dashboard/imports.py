@@ -118,7 +118,7 @@ async def _detail(site: Site, person: Visitor, import_id: str) -> ImportDetail:
     try:
         return await site.pools.in_thread(asked)
     except BadInput:
-        raise Problem(404, "not-found", "You have no such import.") from None
+        raise Problem(404, "not-found", "No such import.") from None
 
 
 async def _list(request: Request, site: Site, person: Visitor, *, trouble: str | None = None) -> HTMLResponse:

@@ -33,6 +33,20 @@ FOLDER = Path(__file__).parent
 # Browsers read a backslash as a slash, and //host as another site.
 _LOCAL = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*\Z")
 _LONGEST_ADDRESS = 500
+# What HTTP calls these is for programs.
+_TITLES = {
+    403: "That is not allowed",
+    404: "Not found",
+    409: "That does not work now",
+    410: "This link has ended",
+    413: "That is too large",
+    422: "That does not work",
+    429: "One moment, please",
+    500: "Something went wrong",
+    503: "Not available just now",
+    504: "That took too long",
+    507: "The disk is full",
+}
 # Reads what a page shows.
 Build = Callable[[Marts], Awaitable[Mapping[str, object]]]
 
@@ -105,7 +119,7 @@ def picture(card: Card, name: str) -> Response:
 
 def problem_page(problem: Problem) -> HTMLResponse:
     """A problem as a person reads it."""
-    title = HTTPStatus(problem.status_code).phrase
+    title = _TITLES.get(problem.status_code) or HTTPStatus(problem.status_code).phrase
     made = page("problem.html", status=problem.status_code, title=title, detail=mask(problem.detail))
     made.headers.update(problem.headers or {})
     return made

@@ -179,7 +179,7 @@ async def use_link(request: Request, site: TheSite) -> Response:
 
 async def refuse_older_link() -> Response:
     """Links once had their secret in the path, which proxies write into their logs."""
-    raise LinkUsed("links of this form are no longer valid: ask for a new one (myi user link KEY)")
+    raise LinkUsed("links of this form are no longer valid: ask for a new one")
 
 
 async def sign_out(request: Request, site: TheSite) -> Response:
@@ -225,17 +225,17 @@ def _link_secret(text: str) -> str:
     return text
 
 
+_NOT_SET_UP = "Signing in with Spotify is not set up here yet. Whoever runs this MYI can do that."
+
+
 def spotify_trouble(settings: Settings) -> str | None:
-    """Why sign-in with Spotify is off here; None when it is on."""
+    """That sign-in with Spotify is off here; None when it is on. Why, `myi doctor` tells those who can change it."""
     if settings.spotify_client_id is None:
-        return "Signing in with Spotify is not set up here (MYI_SPOTIFY_CLIENT_ID)."
+        return _NOT_SET_UP
     redirect = urlsplit(settings.spotify_redirect_uri)
     is_here = f"{redirect.scheme}://{redirect.netloc}" == settings.site_origin
     if not is_here or not redirect.path.startswith(f"{settings.site_path}/"):
-        return (
-            "Signing in with Spotify is not set up here: MYI_SPOTIFY_REDIRECT_URI must be an address of this site,"
-            f" such as {settings.site_url}/callback."
-        )
+        return _NOT_SET_UP
     return None
 
 

@@ -203,7 +203,7 @@ def test_its_figures_are_those_of_its_plays(browser: Browser, filled: Filled, ap
         tiles = page.tiles()
         assert page.heading == row["name"]
         assert tiles["Plays"] == f"{counted:,}"
-        assert ("shorter play" in page.text) == (plays > counted)
+        assert ("short play" in page.text) == (plays > counted)
         assert tiles["Rank"] == f"#{row['rank']}"
         facts = [fact.text for fact in page.main.one("dl", class_="facts").all("dd")]
         assert facts == [said_at(first), said_at(last)]
@@ -407,7 +407,7 @@ def test_what_was_new_in_a_year_is_what_no_year_before_had(browser: Browser, fil
         assert shown == found[:5]
     assert len(filled.read(FOUND, bob, 2022, bob, 2022)) > 0
     # In the first year everything is new, which says nothing.
-    assert "all of them: nothing is known from before" in browser.page("/year/2021", as_="bob").text
+    assert "all of them: your history begins here" in browser.page("/year/2021", as_="bob").text
 
 
 def test_a_year_holds_nothing_personal_but_the_name_to_show(browser: Browser) -> None:
@@ -442,7 +442,7 @@ def test_a_year_without_plays_is_not_there(browser: Browser, year: str) -> None:
 
 
 def test_a_year_says_which_of_its_days_may_be_missing(browser: Browser, filled: Filled) -> None:
-    assert "not complete" not in browser.page("/year/2023").text
+    assert " gap" not in browser.page("/year/2023").text
     assert "not everything" not in browser.page("/year/2024").text
     filled.sql(
         "insert into marts.fct_coverage_gaps (user_id, gap_start, gap_end, reason, is_evident) values"
@@ -453,7 +453,7 @@ def test_a_year_says_which_of_its_days_may_be_missing(browser: Browser, filled: 
     try:
         page = browser.page("/year/2023")
         # The last moment is half past midnight in Berlin.
-        assert "This year is not complete. Plays may be missing: 3 May – 6 June 2023." in page.text
+        assert "One gap in this year. Plays may be missing: 3 May – 6 June 2023." in page.text
         assert "at least" in page.main.one("div", class_="poster").text
         assert "of which not everything is known" in browser.page("/year/2024").text
         assert "Plays may be missing in 1 span of time" in browser.page("/top?period=month&date=2023-05-01").text
@@ -461,8 +461,10 @@ def test_a_year_says_which_of_its_days_may_be_missing(browser: Browser, filled: 
             assert "Plays may be missing" not in browser.page(f"/top?period=month&date={month}").text
     finally:
         filled.sql("delete from marts.fct_coverage_gaps where reason in ('outage', 'polled_only')")
+    # A year in which the history begins has no gap before that.
     first = browser.page("/year/2021").text
-    assert re.search(r"This year is not complete\. Nothing is known from before \d+ November 2021\.", first)
+    assert re.search(r"(?<!year\. )Your history begins on \d+ November 2021\.", first)
+    assert " gap" not in first
 
 
 def test_a_year_that_goes_on_is_one_so_far(browser: Browser, filled: Filled) -> None:
