@@ -148,6 +148,41 @@ def test_pages_show_their_figures_without_scripts(person: Person) -> None:
     assert any(name in top for name in favourites if name)
 
 
+def test_charts_say_what_is_pointed_at_the_menu_closes_and_colours_are_kept(person: Person) -> None:
+    (year,) = [path for path in person.pages if path.startswith("/year/")][:1]
+    with person.visiting() as visitor:
+        page = visitor.page
+        visitor.open(year)
+        said = page.locator("figure.chart [data-readout]")
+        assert said.text_content() == "Hours"
+        page.locator("figure.chart .mark").first.hover()
+        expect(said).to_have_text(re.compile(r"^January \d{4}: [\d.,]+ hours?$"))
+        page.mouse.move(1, 1)
+        expect(said).to_have_text("Hours")
+        more = page.locator("header summary")
+        more.click()
+        expect(page.get_by_role("link", name="Coverage")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("link", name="Coverage")).to_be_hidden()
+        expect(more).to_be_focused()
+        page.get_by_role("button", name="Dark").click()
+        expect(page).to_have_url(visitor.origin + year)
+        expect(page.locator("body")).to_have_css("background-color", "rgb(19, 21, 18)")
+        visitor.open("/history")
+        expect(page.locator("body")).to_have_css("background-color", "rgb(19, 21, 18)")
+        assert visitor.noted == []
+
+
+def test_a_year_is_printed_in_the_light_on_one_sheet(person: Person) -> None:
+    (year,) = [path for path in person.pages if path.startswith("/year/")][:1]
+    with person.visiting(scheme="dark") as visitor:
+        visitor.open(year)
+        visitor.page.emulate_media(media="print", color_scheme="dark")
+        assert visitor.page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 30, 26)"
+        printed = visitor.page.pdf(format="A4", prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
+
+
 def test_files_that_are_handed_in_together_are_each_taken_or_named_with_the_reason(person: Person) -> None:
     rows = '[{"endTime": "2024-05-01 10:00", "artistName": "A", "trackName": "B", "msPlayed": 60000}]'
     files: list[FilePayload] = [
