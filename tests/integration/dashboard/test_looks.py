@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 
 import httpx
 import pytest
 
+from myi_pipeline.web.dashboard.account import DONE
 from tests.integration.dashboard.conftest import Browser, Page
 from tests.integration.reads.conftest import Filled
 
@@ -80,6 +82,16 @@ def test_clocks_have_the_hours_of_the_browsers_language(browser: Browser) -> Non
     assert "\xa0PM" in american
     assert "6\xa0AM" in client.get("/", headers={"accept-language": "en-US"}).text
     assert "06:00" in client.get("/").text
+
+
+def test_no_page_names_a_setting_or_a_command_to_a_listener(browser: Browser) -> None:
+    """The sign-in page once asked listeners for MYI_SPOTIFY_CLIENT_ID, and forms told them about `myi up`."""
+    pages = [browser.page(path) for path in PATHS]
+    pages += [browser.page(f"/account?done={word}") for word in DONE]
+    pages += [browser.page(path, as_=None) for path in ("/sign-in", "/link")]
+    for page in pages:
+        shown = re.sub(r"MYI(?![_\w])", "", page.document.text)
+        assert not re.search(r"MYI_|\bmyi\b", shown), page.answer.url
 
 
 def test_the_site_can_be_installed(browser: Browser) -> None:
