@@ -253,6 +253,15 @@ def test_doctor_names_a_redirect_that_is_not_registered(now_setup: Setup) -> Non
     assert "http://127.0.0.1:1/other" in found(now_setup, "Spotify app").mend
 
 
+def test_doctor_says_why_pages_cannot_sign_in_with_spotify(now_setup: Setup) -> None:
+    """The pages themselves only tell listeners that it is not set up."""
+    redirect = now_setup.settings.spotify_redirect_uri
+    origin = redirect.removesuffix("/callback")
+    for public_url, is_said in ((origin, False), ("https://listening.example", True)):
+        now_setup.settings = now_setup.settings.model_copy(update={"public_url": public_url})
+        assert ("pages cannot sign in with Spotify" in found(now_setup, "Spotify app").found) is is_said
+
+
 def test_doctor_names_a_missing_key(now_setup: Setup, myi: Callable[..., Ran], no_browser: None) -> None:
     myi("user", "login", "ana", "--create")
     (now_setup.settings.secrets_folder / "encryption_keys").unlink()
