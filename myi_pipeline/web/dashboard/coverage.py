@@ -39,14 +39,17 @@ async def coverage(request: Request, person: Person, site: TheSite) -> HTMLRespo
     async def build(marts: Marts) -> Mapping[str, object]:
         (whole,) = await sums_of(marts, EVERYTHING)
         gaps = await coverage_gaps(marts)
-        first = moment(whole.first_heard, zone_of(person.time_zone)) if whole.first_heard else None
+        zone = zone_of(person.time_zone)
+        first = moment(whole.first_heard, zone) if whole.first_heard else None
         groups = groups_of(gaps)
         return {
             "whole": whole,
             "groups": groups,
             "covered": {kind: list(spans) for kind, spans in groupby(await covered_spans(marts), attrgetter("kind"))},
             "evident": sum(len(group.spans) for group in groups if group.is_evident),
-            "years": years_of(gaps, first=first, now=now) if first is not None and first < now else [],
+            "years": years_of([gap.in_zone(zone) for gap in gaps], first=first, now=now)
+            if first is not None and first < now
+            else [],
         }
 
     values = {"login": login, "outlook": outlook, "now": now, "news": poll_news(outlook, now, person.time_zone)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,11 @@ class GapRow:
     gap_end: datetime | None
     reason: str
     is_evident: bool
+
+    def in_zone(self, zone: ZoneInfo) -> GapRow:
+        """The same span by the clocks of a zone."""
+        end = self.gap_end.astimezone(zone) if self.gap_end is not None else None
+        return replace(self, gap_start=self.gap_start.astimezone(zone), gap_end=end)
 
     def days_within(self, *, first: date, last: date, zone: ZoneInfo) -> tuple[date, date] | None:
         """Its first and last day within these, in the zone; None when it touches none of them."""

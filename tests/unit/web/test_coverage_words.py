@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import yaml
 
@@ -58,6 +59,15 @@ def test_years_show_what_is_known_and_no_gap_is_too_short_to_see() -> None:
     assert this.parts[2].width == 1.5
     assert all(0 <= part.x <= part.x + part.width <= bar.days for bar in (this, last) for part in bar.parts)
     assert this.parts[2].label == "Polls failed: 30 June 2024 to now"
+
+
+def test_a_gap_in_a_bar_has_the_days_that_the_list_below_gives() -> None:
+    """The bar told days of UTC, the list those of the person: half past midnight in Berlin was the day before."""
+    berlin = ZoneInfo("Europe/Berlin")
+    row = gap(datetime(2024, 5, 2, 22, 30, tzinfo=UTC), datetime(2024, 5, 4, 23, tzinfo=UTC)).in_zone(berlin)
+    (bar,) = years_of([row], first=datetime(2024, 1, 1, tzinfo=UTC), now=NOW)
+    assert bar.parts[1].label == "Polls failed: 3 May 2024 to 5 May 2024"
+    assert gap(NOW, None).in_zone(berlin).gap_end is None
 
 
 def test_a_device_is_named_shortly() -> None:
