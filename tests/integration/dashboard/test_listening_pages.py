@@ -470,13 +470,14 @@ def test_a_year_says_which_of_its_days_may_be_missing(browser: Browser, filled: 
 def test_a_year_that_goes_on_is_one_so_far(browser: Browser, filled: Filled) -> None:
     today = datetime.now(UTC).astimezone(BERLIN).date()
     filled.sql(
-        "insert into marts.agg_day_user values (%s, %s, 3, 3, 7200000, 0, 3, 3, now(), now()) returning 1",
+        "insert into marts.agg_day_user"
+        " values (%s, %s, 3, 3, 7200000, 0, 3, 3, now(), now(), 7200000, 0, 0, 3, 0, 0) returning 1",
         filled.users["ada"], today,
     )  # fmt: skip
     for period, start in (("month", today.replace(day=1)), ("year", today.replace(month=1, day=1))):
         filled.sql(
             "insert into marts.agg_period_user"
-            " values (%s, %s, %s, 1, 3, 3, 7200000, 0, %s, %s, now(), now()) returning 1",
+            " values (%s, %s, %s, 1, 3, 3, 7200000, 0, %s, %s, now(), now(), 7200000, 0, 0, 3, 0, 0) returning 1",
             filled.users["ada"], period, start, today, today,
         )  # fmt: skip
     try:
