@@ -6,6 +6,7 @@ What reads plays reads those of one year, so that the page is as quick with a mi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -24,7 +25,10 @@ from myi_pipeline.web.reads.clock import clock
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.insights import (
     STAYED,
+    CircumstanceRow,
     EraRow,
+    circumstances,
+    decades,
     eras,
     forgotten_tracks,
     lasting_discoveries,
@@ -46,6 +50,7 @@ _ERAS = 10
 # From here on a month is too narrow to be seen.
 _MOST_MONTHS = 36
 _LAST_LATE_HOUR = 4
+_COUNTRIES = 8
 _A_YEAR = timedelta(days=365)
 
 
@@ -85,10 +90,42 @@ async def insights(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "sessions": await longest_sessions(marts, **within, limit=_SESSIONS, tracks=_TRACKS_OF_A_SESSION),
             "stayed": await lasting_discoveries(marts, **within, limit=_TOP),
             "days_to_stay": STAYED.days,
+            "habits": habits_of(await circumstances(marts, **within)),
+            "decades": await decades(marts),
             "is_first": year == years[0],
         }
 
     return await show_marts(request, person, site, "insights.html", build)
+
+
+@dataclass(frozen=True)
+class Habits:
+    """Of a year: milliseconds by kind of device and by country, most first, where a source names them; and shares of
+    tracks that were skipped and shuffled, None where no source says."""
+
+    devices: Sequence[tuple[str, int]]
+    countries: Sequence[tuple[str, int]]
+    skipped: tuple[int, int] | None
+    shuffled: tuple[int, int] | None
+
+
+def habits_of(rows: Sequence[CircumstanceRow]) -> Habits:
+    devices: Counter[str] = Counter()
+    countries: Counter[str] = Counter()
+    for row in rows:
+        if row.device is not None:
+            devices[row.device] += row.ms_played
+        if row.country is not None:
+            countries[row.country] += row.ms_played
+    skipped, skips_known = sum(row.skipped for row in rows), sum(row.skips_known for row in rows)
+    shuffled, shuffles_known = sum(row.shuffled for row in rows), sum(row.shuffles_known for row in rows)
+    return Habits(
+        devices.most_common(),
+        countries.most_common(_COUNTRIES),
+        # Older exports say of every play that it was not skipped.
+        (skipped, skips_known) if skipped else None,
+        (shuffled, shuffles_known) if shuffles_known else None,
+    )
 
 
 def _bounds(first: date, last: date) -> list[date]:

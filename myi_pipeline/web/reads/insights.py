@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from myi_pipeline.web.reads.database import Marts, load_sql
-from myi_pipeline.web.reads.spans import BEGINNING, END, moment
+from myi_pipeline.web.reads.spans import BEGINNING, END, START_OF_ALL, moment
 
 # Twice in a row is no obsession.
 _REPEATED = 3
@@ -84,6 +84,30 @@ class DiscoveryRow:
 
 
 @dataclass(frozen=True)
+class CircumstanceRow:
+    """What was heard on one kind of device in one country (ISO 3166); None where no source says. `skipped` and
+    `shuffled` are plays of tracks, of those of which it is known."""
+
+    device: str | None
+    country: str | None
+    plays: int
+    ms_played: int
+    skips_known: int
+    skipped: int
+    shuffles_known: int
+    shuffled: int
+
+
+@dataclass(frozen=True)
+class DecadeRow:
+    """Albums that came out in ten years from `decade` on, such as 1990; None where it is not known."""
+
+    decade: int | None
+    counted_plays: int
+    albums: int
+
+
+@dataclass(frozen=True)
 class NewArtistRow:
     """`counted_plays` in the span; `found` is how many were new in it."""
 
@@ -143,3 +167,13 @@ async def lasting_discoveries(marts: Marts, *, from_at: datetime, to_at: datetim
 async def new_within(marts: Marts, *, from_at: datetime, to_at: datetime, limit: int) -> list[NewArtistRow]:
     """Artists first heard in a span, most heard in it first."""
     return await marts.fetch(NewArtistRow, load_sql("new_within"), from_at=from_at, to_at=to_at, limit=limit)
+
+
+async def circumstances(marts: Marts, *, from_at: datetime, to_at: datetime) -> list[CircumstanceRow]:
+    """A row for each kind of device and country, in no order."""
+    return await marts.fetch(CircumstanceRow, load_sql("circumstances"), from_at=from_at, to_at=to_at)
+
+
+async def decades(marts: Marts) -> list[DecadeRow]:
+    """Everything that was heard by when it came out, the oldest first."""
+    return await marts.fetch(DecadeRow, load_sql("decades"), period_start=START_OF_ALL)

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
+from myi_pipeline.simulator.archive_truth import ArchiveTruth
 from myi_pipeline.simulator.resolve import resolve
 from tests.integration.dashboard.conftest import Browser, Element, Page, check_form
 from tests.integration.dashboard.test_listening_pages import HOSTILE, most_heard, renamed
@@ -47,11 +48,15 @@ class Heard:
 
 
 @pytest.fixture(scope="module")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> list[Heard]:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> ArchiveTruth:
     spec = ArchiveSpec(
         seed=1, listener="ada", first_day=date(2021, 11, 1), last_day=date(2024, 12, 31), plays=PLAYS["ada"]
     )
-    archive = write_extended_archive(tmp_path_factory.mktemp("truth") / "ada.zip", build_listener(spec))
+    return write_extended_archive(tmp_path_factory.mktemp("truth") / "ada.zip", build_listener(spec))
+
+
+@pytest.fixture(scope="module")
+def truth(archive: ArchiveTruth) -> list[Heard]:
     plays, names = resolve([archive.plays()])
     found = []
     for play in plays:
@@ -189,6 +194,59 @@ def test_an_era_is_as_wide_as_its_plays(browser: Browser, truth: list[Heard]) ->
     for row, span in zip(rows, begins, strict=False):
         assert [int(cell.text) for cell in row.all("td")] == [plays[(*span, artist)] for artist in artists]
     assert len(figure.one("svg", role="img").all("path")) >= len(artists) > 2
+
+
+# As the simulator's exports spell them, before the year in which programs took the place of devices and after.
+FAMILIES = {
+    "Android": "Android", "android": "Android", "iOS": "iOS", "ios": "iOS", "Windows": "Windows", "windows": "Windows",
+    "WebPlayer": "Web player", "web_player": "Web player", "Partner": "Speaker, TV or car", "sonos": "Speaker, TV or car",
+}  # fmt: skip
+
+
+def test_devices_countries_skips_and_shuffle_are_those_of_the_archive(browser: Browser, archive: ArchiveTruth) -> None:
+    plays = [play for play in archive.plays() if play.played_at.astimezone(BERLIN).year == 2023]
+    devices: Counter[str] = Counter()
+    countries: Counter[str] = Counter()
+    for play in plays:
+        devices[FAMILIES[str(play.platform).split()[0]]] += play.ms_played or 0
+        if play.conn_country != "ZZ":
+            countries[str(play.conn_country)] += play.ms_played or 0
+    page = browser.page("/insights", year=2023)
+
+    def names_of(heading: str) -> list[str]:
+        (section,) = (each for each in page.main.all("section") if each.attributes.get("aria-labelledby") == heading)
+        return [row.one("th").text for row in section.one("tbody").all("tr")]
+
+    assert names_of("devices") == [name for name, _ in devices.most_common()]
+    assert names_of("countries") == [name for name, _ in countries.most_common()]
+    assert len(names_of("countries")) > 1
+    for figure, said in (("Skipped", "skipped"), ("Shuffled", "shuffle")):
+        known = [getattr(play, said) for play in plays if play.kind == "track" and getattr(play, said) is not None]
+        (tile,) = (each for each in page.main.all("div", class_="tile") if each.one("dt").text == figure)
+        assert tile.one("dd", class_="note").text == f"{sum(known):,} of {len(known):,} tracks played"
+        assert tile.one("span", class_="value").text == f"{100 * sum(known) / len(known):.0f} %"
+
+
+def test_a_decade_has_the_plays_of_the_albums_that_came_out_in_it(browser: Browser, filled: Filled) -> None:
+    assert "When your music came out" not in browser.page("/insights").text
+    albums = filled.read(
+        "select album_id, counted_plays from marts.agg_period_albums where user_id = %s and period = 'all'"
+        " order by counted_plays desc, album_id limit 3",
+        filled.users["ada"],
+    )
+    years = dict(zip((album for album, _ in albums), (1969, 1991, 1999), strict=True))
+    try:
+        for album, year in years.items():
+            filled.sql("update raw.albums set release_year = %s where album_id = %s returning 1", year, album)
+        page = browser.page("/insights")
+        (section,) = (each for each in page.main.all("section") if each.attributes.get("aria-labelledby") == "decades")
+        rows = [
+            [cell.text for cell in row.children if isinstance(cell, Element)] for row in section.one("tbody").all("tr")
+        ]
+        (sixties, nineties) = (albums[0][1], albums[1][1] + albums[2][1])
+        assert [(row[0], row[2]) for row in rows] == [("1960s", f"{sixties:,} plays"), ("1990s", f"{nineties:,} plays")]
+    finally:
+        filled.sql("update raw.albums set release_year = null where release_year is not null returning 1")
 
 
 def test_on_a_day_of_the_calendar_every_year_says_what_was_heard(browser: Browser, truth: list[Heard]) -> None:
