@@ -199,7 +199,8 @@ def test_an_era_is_as_wide_as_its_plays(browser: Browser, truth: list[Heard]) ->
 # As the simulator's exports spell them, before the year in which programs took the place of devices and after.
 FAMILIES = {
     "Android": "Android", "android": "Android", "iOS": "iOS", "ios": "iOS", "Windows": "Windows", "windows": "Windows",
-    "WebPlayer": "Web player", "web_player": "Web player", "Partner": "Speaker, TV or car", "sonos": "Speaker, TV or car",
+    "WebPlayer": "Web player", "web_player": "Web player",
+    "Partner": "Speaker, TV or car", "sonos": "Speaker, TV or car",
 }  # fmt: skip
 
 
