@@ -237,8 +237,8 @@ def spotify_app(settings: Settings) -> Found:
     if broken is not None:
         return False, "Spotify refuses the app's settings", broken
     found = f"client id {client_id}, redirect {redirect}"
-    if not redirect.startswith(f"{settings.site_origin}/"):
-        found += f"; pages cannot sign in with Spotify, as that is no address of {settings.site_origin}"
+    if not settings.is_on_site(redirect):
+        found += f"; pages cannot sign in with Spotify, as that is not an address of {settings.site_url}"
     return True, found, ""
 
 

@@ -88,6 +88,11 @@ class SiteSettings(BaseSettings):
         """Where browsers reach the pages, without a slash at its end."""
         return self.site_origin + self.site_path
 
+    def is_on_site(self, address: str) -> bool:
+        """Whether an absolute address is one of this site."""
+        parts = urlsplit(address)
+        return f"{parts.scheme}://{parts.netloc}" == self.site_origin and parts.path.startswith(f"{self.site_path}/")
+
     @property
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(part, strict=False) for part in listed(self.trusted_proxies))

@@ -230,13 +230,8 @@ _NOT_SET_UP = "Signing in with Spotify is not set up here yet. Whoever runs this
 
 def spotify_trouble(settings: Settings) -> str | None:
     """That sign-in with Spotify is off here; None when it is on. Why, `myi doctor` tells those who can change it."""
-    if settings.spotify_client_id is None:
-        return _NOT_SET_UP
-    redirect = urlsplit(settings.spotify_redirect_uri)
-    is_here = f"{redirect.scheme}://{redirect.netloc}" == settings.site_origin
-    if not is_here or not redirect.path.startswith(f"{settings.site_path}/"):
-        return _NOT_SET_UP
-    return None
+    is_set_up = settings.spotify_client_id is not None and settings.is_on_site(settings.spotify_redirect_uri)
+    return None if is_set_up else _NOT_SET_UP
 
 
 async def _begin(site: Site, *, return_to: str, user_id: int | None, switch_to: bytes | None = None) -> BegunSignIn:

@@ -257,7 +257,7 @@ def test_doctor_says_why_pages_cannot_sign_in_with_spotify(now_setup: Setup) -> 
     """The pages themselves only tell listeners that it is not set up."""
     redirect = now_setup.settings.spotify_redirect_uri
     origin = redirect.removesuffix("/callback")
-    for public_url, is_said in ((origin, False), ("https://listening.example", True)):
+    for public_url, is_said in ((origin, False), (f"{origin}/music", True), ("https://listening.example", True)):
         now_setup.settings = now_setup.settings.model_copy(update={"public_url": public_url})
         assert ("pages cannot sign in with Spotify" in found(now_setup, "Spotify app").found) is is_said
 
