@@ -19,7 +19,11 @@ def why_no_folder(path: Path) -> str | None:
             continue
         if os.path.islink(place) and not os.path.exists(place):
             return f"{place} is a symbolic link to {os.readlink(place)}, which does not exist"
-        return f"{place} is a file" if os.path.lexists(place) else None
+        if not os.path.lexists(place):
+            return None
+        # Looked at again: another process may just have made it.
+        if not os.path.isdir(place):
+            return f"{place} is a file"
     return None
 
 
