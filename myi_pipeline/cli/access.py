@@ -5,15 +5,20 @@ A secret is in the command's answer and nowhere else: not in a log, not in a not
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from myi_pipeline.cli.output import moment, table
-from myi_pipeline.cli.session import JsonOption, UserFilter, open_session, warehouse
+from myi_pipeline.cli.session import JsonOption, Session, UserFilter, open_session, warehouse
 from myi_pipeline.cli.users import Key
 from myi_pipeline.errors import BadInput
+
+if TYPE_CHECKING:
+    from myi_pipeline.postgres.connections import Warehouse
 
 tokens_app = typer.Typer(help="Access tokens for programs.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -89,6 +94,36 @@ def revoke(
         if not manage_access.revoke_token(connection, token_id=token_id):
             raise BadInput(f"there is no access token {token_id}", place="token id")
     session.output.result({"revoked": token_id}, lambda console: console.print(f"Token {token_id} is revoked."))
+
+
+def print_way_in(console: Console, way: Sequence[str]) -> None:
+    """One line each, however narrow the terminal: a link that is cut or wrapped leads nowhere."""
+    for line in way:
+        console.print(line, soft_wrap=True)
+
+
+def way_in(session: Session, opened: Warehouse, *, user_key: str) -> Sequence[str]:
+    """Where the dashboard is and, for a person at a terminal, a link into it for a user whom no browser has signed in.
+
+    A link is a secret: it goes into no file and no pipe. Whoever has signed in gets none, because it would replace one
+    that was made for somebody.
+    """
+    from myi_pipeline.people import manage_access, manage_users
+    from myi_pipeline.postgres.connections import Role
+
+    site = session.settings.site_url
+    address = f"The dashboard: {site} (while `myi up` runs)"
+    # Not the console's word for it, which FORCE_COLOR changes for pipes.
+    if session.output.as_json or not sys.stdout.isatty():
+        return (address,)
+    with opened.connect(Role.APP, autocommit=True) as connection:
+        user_id = manage_users.get_user(connection, user_key=user_key).user_id
+        query = "select 1 from app.sessions where user_id = %s limit 1"
+        if connection.execute(query, (user_id,)).fetchone() is not None:
+            return (address,)
+        secret = manage_access.make_link(connection, user_id=user_id)
+    hours = int(manage_access.LINK_LIFE.total_seconds() // 3600)
+    return address, f"Sign in as {user_key}, once, within {hours} hours: {site}/link#{secret}"
 
 
 def link_command(key: Key, as_json: JsonOption = False) -> None:

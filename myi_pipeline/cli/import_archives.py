@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from myi_pipeline.cli.access import print_way_in, way_in
 from myi_pipeline.cli.dagster_processes import reporting_to_dagster
 from myi_pipeline.cli.figures import render_listening, summary_document
 from myi_pipeline.cli.output import Output, counted, day, facts, number, plain, size, table
@@ -108,6 +109,7 @@ def import_command(
     """Import listening-history archives. Several JSON files are taken together as one archive."""
     session = open_session(as_json=as_json)
     outcome = _Outcome()
+    way: Sequence[str] = ()
     at_hand = nullcontext(None) if dry_run or no_refresh else dbt_at_hand(session, is_sure=True)
     with at_hand as dbt, warehouse(session) as opened:
         if not (create and dry_run):
@@ -116,8 +118,12 @@ def import_command(
             _import_one(session, opened, archive, user=user, dry_run=dry_run, yes=yes, outcome=outcome)
         if outcome.results and not dry_run:
             _follow_up(session, opened, user, dbt=dbt, outcome=outcome)
+            way = way_in(session, opened, user_key=user)
     if not outcome.is_shown:
-        session.output.result(_document(outcome), lambda console: _render(console, outcome))
+        document = {**_document(outcome), "dashboard": session.settings.site_url}
+        session.output.result(document, lambda console: _render(console, outcome))
+    if way and not as_json:
+        session.output.result(None, lambda console: print_way_in(console, way))
     raise typer.Exit(outcome.exit_code)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from myi_pipeline.cli.access import print_way_in, way_in
 from myi_pipeline.cli.dagster_processes import dagster_jobs
 from myi_pipeline.cli.demo.archives import USER, Made, make_archives, prepare_user, put_into_uploads, track_names
 from myi_pipeline.cli.demo.live import (
@@ -80,7 +81,9 @@ def demo_command(
     session = open_session(as_json=as_json)
     with warehouse(session) as opened:
         shown = _run(session, opened, plays=plays, seed=seed)
-        session.output.result(_document(shown), lambda console: _render(console, session, shown, keep=keep))
+        way = way_in(session, opened, user_key=USER)
+        document = {**_document(shown), "dashboard": session.settings.site_url}
+        session.output.result(document, lambda console: _render(console, session, shown, way=way, keep=keep))
         if keep and shown.is_good:
             raise typer.Exit(keep_running(session))
     raise typer.Exit(0 if shown.is_good else 1)
@@ -180,7 +183,7 @@ def _document(shown: _Shown) -> dict[str, Any]:
     }
 
 
-def _render(console: Console, session: Session, shown: _Shown, *, keep: bool) -> None:
+def _render(console: Console, session: Session, shown: _Shown, *, way: Sequence[str], keep: bool) -> None:
     console.print()
     rows = [
         (
@@ -213,6 +216,7 @@ def _render(console: Console, session: Session, shown: _Shown, *, keep: bool) ->
     console.print()
     render_verify(console, shown.verified)
     console.print()
+    print_way_in(console, way)
     address = f"http://127.0.0.1:{session.settings.dagster_port}"
     console.print(
         facts(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from myi_pipeline.people import manage_access
 from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.settings import Settings
 from myi_pipeline.simulator import (
     ArchiveSpec,
     ArchiveTruth,
@@ -122,6 +127,42 @@ def test_for_people_it_ends_with_what_became_of_every_row(
     assert f"{extended.rows:,} rows = {extended.distinct:,} new" in ran.out
     assert "bad timestamp" in ran.out
     assert "myi quarantine list" in ran.out
+
+
+def test_it_ends_with_a_way_in_which_only_a_terminal_is_shown(
+    myi: Callable,
+    archives: tuple[ArchiveTruth, ArchiveTruth],
+    warehouse: Warehouse,
+    settings_for_tests: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A link is a secret, which a file or a log that a pipe leads to would keep."""
+    path, origin = archives[0].path, settings_for_tests.site_origin
+    # What makes other programs print for a terminal.
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    piped = myi("import", path, "--user", "ana", "--no-refresh", "--create")
+    told = myi("import", path, "--user", "ana", "--no-refresh", "--json")
+    assert origin in piped.out
+    assert told.document["dashboard"] == origin
+    assert "/link#" not in "".join((piped.out, piped.err, told.out, told.err))
+    monkeypatch.delenv("FORCE_COLOR")
+
+    def on_a_terminal() -> str:
+        reading, writing = pty.openpty()
+        with os.fdopen(writing, "w") as terminal, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", terminal)
+            assert myi("import", path, "--user", "ana", "--no-refresh").code == 0
+            terminal.flush()
+            shown = os.read(reading, 100_000).decode()
+        os.close(reading)
+        return shown
+
+    (secret,) = re.findall(rf"{re.escape(origin)}/link#(\S+)", on_a_terminal())
+    with warehouse.connect(Role.APP, autocommit=True) as connection:
+        assert manage_access.link_owner(connection, secret=secret) == "ana"
+        manage_access.use_link(connection, secret=secret, device="test")
+    # Another link would replace one that was made for somebody.
+    assert "/link#" not in on_a_terminal()
 
 
 def test_neither_dagster_nor_dbt_is_imported_in_the_process_of_an_import(
