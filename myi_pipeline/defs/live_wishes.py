@@ -1,4 +1,4 @@
-"""Polls at once and what is playing, for whoever asks: the part of the daemon's process that asks Spotify for pages.
+"""Polls at once, what is playing and top lists, for whoever asks: the part of the daemon that asks Spotify for pages.
 
 A poll made here is reported as a run of the asset reports it. What it takes is loaded when the first person asks.
 """
@@ -18,6 +18,7 @@ from myi_pipeline.settings import Settings
 if TYPE_CHECKING:
     from myi_pipeline.polling.live_wishes import Fulfilment
     from myi_pipeline.polling.poll_users import PollResult
+    from myi_pipeline.polling.top_items import TopResult
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,9 @@ class Wishes:
         from myi_pipeline.polling.live_wishes import fulfilling_wishes, take_wishes
 
         if self._fulfilment is None:
-            opened = fulfilling_wishes(self._settings, self._warehouse, on_poll=self._report)
+            opened = fulfilling_wishes(
+                self._settings, self._warehouse, on_poll=self._report, on_top_lists=self._report_lists
+            )
             self._fulfilment = self._opened.enter_context(opened)
         self._fulfilment.begin(take_wishes(connection))
 
@@ -56,5 +59,19 @@ class Wishes:
                     partition=result.user_key,
                     description="polled at once, because somebody asked for it",
                     metadata=metadata_of_poll(result),
+                )
+            )
+
+    def _report_lists(self, result: TopResult) -> None:
+        from myi_pipeline.defs.top_items import TOP_ITEMS, metadata_of_lists
+
+        log.info("top_lists_read_at_once", user=result.user_key, outcome=result.outcome, items=result.items)
+        if result.lists:
+            self._instance.report_runless_asset_event(
+                dg.AssetMaterialization(
+                    TOP_ITEMS,
+                    partition=result.user_key,
+                    description="read at once, because somebody opened the overview",
+                    metadata=metadata_of_lists(result),
                 )
             )

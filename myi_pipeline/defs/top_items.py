@@ -5,6 +5,7 @@ when somebody's lists are due.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -21,7 +22,7 @@ from myi_pipeline.defs.partitions import (
 )
 from myi_pipeline.defs.polling import SPOTIFY_POOL
 from myi_pipeline.defs.resources import CORRELATION_TAG, Installation, start_run_correlation
-from myi_pipeline.polling.top_items import due_top_users, refresh_due
+from myi_pipeline.polling.top_items import TopResult, due_top_users, refresh_due
 
 TOP_ITEMS = dg.AssetKey("top_items")
 REFRESH_TOP_ITEMS = "refresh_top_items"
@@ -55,11 +56,7 @@ def top_items(
         results = refresh_due(
             installation.settings, warehouse, user_keys=users, force=config.force, clock=installation.clock
         )
-    stored = [
-        (each.user_key, {"dagster/row_count": each.items, "lists": each.lists, "outcome": each.outcome})
-        for each in results
-        if each.lists
-    ]
+    stored = [(each.user_key, metadata_of_lists(each)) for each in results if each.lists]
     report_partitions(context, TOP_ITEMS, stored)
     for result in [each for each in results if each.outcome != "refreshed"][:_FAILURES_SHOWN]:
         context.log.warning(f"{result.user_key}: {result.outcome}: {result.reason}")
@@ -67,6 +64,11 @@ def top_items(
     tried = sum(result.outcome != "skipped" for result in results)
     fail_if_too_many(failed, tried=tried, allowed=config.failing_users_allowed)
     yield from ()
+
+
+def metadata_of_lists(result: TopResult) -> dict[str, Any]:
+    """What a person sees of one reading."""
+    return {"dagster/row_count": result.items, "lists": result.lists, "outcome": result.outcome}
 
 
 refresh_top_items_job = dg.define_asset_job(

@@ -134,7 +134,8 @@ def set_user(
     display_name: str | None = None,
     is_operator: bool | None = None,
 ) -> User:
-    """Changes what is given; an empty display name takes it away. A new zone moves every play's local date.
+    """Changes what is given; an empty display name takes it away. A new zone moves every play's local date; whatever
+    zone is given counts as chosen.
 
     The role `app` may not say who is an operator.
     """
@@ -148,7 +149,9 @@ def set_user(
         _check_database_knows(connection, zone)
     with connection.transaction():
         connection.execute(
-            "update app.users set time_zone = %s, display_name = %s where user_key = %s", (zone, name, user_key)
+            "update app.users set time_zone = %s, display_name = %s,"
+            " time_zone_chosen_at = case when %s then now() else time_zone_chosen_at end where user_key = %s",
+            (zone, name, time_zone is not None, user_key),
         )
         if is_operator is not None:
             connection.execute("update app.users set is_operator = %s where user_key = %s", (is_operator, user_key))

@@ -1,4 +1,4 @@
-"""What people ask of Spotify now: polls at once, and what is playing.
+"""What people ask of Spotify now: polls at once, what is playing, and their top lists.
 
 Pages may not use a login; they leave a wish in `ops.live_wishes`, and the process that runs this takes it. A wish is
 taken before it is fulfilled: one that is lost with its process is said again by the page, or the poll is due anyway.
@@ -18,6 +18,7 @@ import structlog
 from myi_pipeline.errors import MyiError
 from myi_pipeline.polling.now_playing import read_now_playing
 from myi_pipeline.polling.poll_users import Polling, PollResult
+from myi_pipeline.polling.top_items import TopResult, refresh_when_seen
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.providers.spotify.open_spotify import open_spotify
 from myi_pipeline.providers.transport import utc_now
@@ -44,10 +45,14 @@ class Fulfilment:
 
     def __init__(self, fulfil: Callable[[Wish], None], threads: ThreadPoolExecutor) -> None:
         self._fulfil, self._threads = fulfil, threads
+        self._under_way: set[Wish] = set()
 
     def begin(self, wishes: list[Wish]) -> None:
+        """The same wish, said again while it is being fulfilled, is fulfilled by that."""
         for wish in wishes:
-            self._threads.submit(self._one, wish)
+            if wish not in self._under_way:
+                self._under_way.add(wish)
+                self._threads.submit(self._one, wish)
 
     def _one(self, wish: Wish) -> None:
         try:
@@ -57,6 +62,8 @@ class Fulfilment:
         except Exception as error:
             # It may say anything.
             log.error("wish_not_fulfilled", wish=wish.wish, user_id=wish.user_id, reason=type(error).__name__)
+        finally:
+            self._under_way.discard(wish)
 
 
 @contextmanager
@@ -65,10 +72,12 @@ def fulfilling_wishes(
     warehouse: Warehouse,
     *,
     on_poll: Callable[[PollResult], None],
+    on_top_lists: Callable[[TopResult], None] = lambda _: None,
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Fulfilment]:
-    """Connections to Spotify and the database for it; `on_poll` hears of each poll that was made.
+    """Connections to Spotify and the database for it; `on_poll` hears of each poll that was made, `on_top_lists` of
+    each reading of top lists.
 
     Raises KeyMissing when stored logins cannot be opened.
     """
@@ -83,6 +92,12 @@ def fulfilling_wishes(
         def fulfil(wish: Wish) -> None:
             if wish.wish == "now_playing":
                 read_now_playing(spotify, pool, user_id=wish.user_id, clock=clock)
+                return
+            if wish.wish == "top_lists":
+                with pool.connection() as connection:
+                    lists = refresh_when_seen(spotify, connection, user_id=wish.user_id, clock=clock)
+                if lists is not None:
+                    on_top_lists(lists)
                 return
             for result in polling.poll([wish.user_id]):
                 on_poll(result)

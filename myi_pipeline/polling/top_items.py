@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import product
@@ -27,6 +27,7 @@ from myi_pipeline.people.manage_users import get_user
 from myi_pipeline.polling.obstacles import LOGIN_OBSTACLES, first_obstacle, obstacle_sentence, read_obstacles
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.postgres.sql_files import load_sql
+from myi_pipeline.postgres.wake_ups import Wake, wake
 from myi_pipeline.providers.login_terms import Feature, features
 from myi_pipeline.providers.retries import FailureKind, failure_kind, try_again_at
 from myi_pipeline.providers.spotify.client import SpotifyClient, TopTerm
@@ -266,6 +267,20 @@ def refresh_top_items(
 
         with ThreadPoolExecutor(workers) as threads:
             return tuple(threads.map(refresh, [user_id for user_id in user_ids if user_id in keys]))
+
+
+def refresh_when_seen(
+    spotify: Spotify, connection: Connection, *, user_id: int, clock: Callable[[], datetime]
+) -> TopResult | None:
+    """Read the lists of somebody who looks at a page now; None when they cannot be read, or were within a day."""
+    now = clock()
+    for user in list_top_users(connection, now=now, user_ids=[user_id]):
+        if _skipped(replace(user, seen_at=now), force=False, now=now) is None:
+            result = _refresh_one(spotify, connection, user, clock)
+            if result.lists:
+                wake(connection, Wake.CHANGES)
+            return result
+    return None
 
 
 def newest_list(

@@ -11,7 +11,8 @@ import pytest
 from myi_pipeline.polling.live_wishes import Fulfilment, fulfilling_wishes, take_wishes
 from myi_pipeline.polling.now_playing import NowPlaying, Reading, now_playing_of, read_now_playing
 from myi_pipeline.polling.poll_users import PollResult
-from myi_pipeline.postgres.connections import Role
+from myi_pipeline.polling.top_items import TopResult
+from myi_pipeline.postgres.connections import Connection, Role
 from myi_pipeline.postgres.wake_ups import CHANNEL
 from myi_pipeline.providers.spotify.open_spotify import open_spotify
 from myi_pipeline.simulator.live import Fault, ScriptedPlay, world_of
@@ -217,3 +218,43 @@ def test_a_wish_that_is_said_often_is_heard_once_and_again_when_nobody_took_it(p
             fulfilment.begin(take_wishes(hearing))
     assert made == []
     assert kept(polls).answer is not None
+
+
+def test_whoever_is_here_again_has_their_top_lists_read_once_in_a_day(polls: Polls) -> None:
+    """Away for a month, so that no schedule reads them; the page does not wait for it."""
+    setup = polls.setup
+    polls.poll()
+    polls.wait(30 * 24 * HOUR)
+    read: list[TopResult] = []
+
+    def open_the_overview(page: Connection, hearing: Connection) -> int:
+        """How many lists that brought, after the wish was fulfilled, if there was one."""
+        page.execute("select ops.want_top_lists(%s, %s)", (polls.user_id, polls.now))
+        before = len(read)
+        with fulfilling_wishes(
+            setup.settings, setup.warehouse, on_poll=lambda _: None, on_top_lists=read.append,
+            clock=setup.clock, sleep=setup.sleep,
+        ) as fulfilment:  # fmt: skip
+            wishes = take_wishes(hearing)
+            # Said by two pages at once.
+            fulfilment.begin([*wishes, *wishes])
+        return sum(result.lists for result in read[before:])
+
+    with (
+        setup.warehouse.connect(Role.INGEST, autocommit=True) as hearing,
+        setup.warehouse.connect(Role.APP, autocommit=True) as page,
+    ):
+        hearing.execute(f"listen {CHANNEL}".encode())
+        assert open_the_overview(page, hearing) == 6
+        assert {each.payload for each in hearing.notifies(timeout=0.3)} == {"live", "changes"}
+        assert setup.sql("select refreshed_at from ops.top_refreshes") == [(polls.now,)]
+        polls.wait(23 * HOUR)
+        assert open_the_overview(page, hearing) == 0
+        polls.wait(2 * HOUR)
+        assert open_the_overview(page, hearing) == 6
+        assert len(read) == 2
+        for obstacle in ("paused_at = now()", "paused_at = null, status = 'reauth_required'"):
+            polls.wait(25 * HOUR)
+            setup.sql(f"update app.credentials set {obstacle} where user_id = %s", polls.user_id)
+            page.execute("select ops.want_top_lists(%s, %s)", (polls.user_id, polls.now))
+            assert take_wishes(hearing) == []
