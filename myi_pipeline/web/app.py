@@ -29,6 +29,7 @@ from myi_pipeline.web.dashboard import (
     coverage,
     covers,
     history,
+    import_stages,
     insights,
     music,
     on_this_day,
@@ -41,6 +42,7 @@ from myi_pipeline.web.dashboard import (
     years,
 )
 from myi_pipeline.web.dashboard import imports as imports_page
+from myi_pipeline.web.dashboard import live as live_page
 from myi_pipeline.web.dashboard.assets import Assets
 from myi_pipeline.web.dashboard.looks import LookMiddleware
 from myi_pipeline.web.metrics import Metrics
@@ -61,8 +63,8 @@ from myi_pipeline.web.uploads import FORM_BYTES, UploadWorkers
 
 _WORTH_COMPRESSING_BYTES = 1_024
 _PAGES = (
-    overview, top_lists, music, covers, years, stories, insights, on_this_day, history, sessions, coverage,
-    imports_page, account_page,
+    overview, live_page, top_lists, music, covers, years, stories, insights, on_this_day, history, sessions, coverage,
+    import_stages, imports_page, account_page,
 )  # fmt: skip
 UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
 

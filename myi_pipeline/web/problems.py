@@ -6,7 +6,7 @@ Invariant: an error answer reveals no internals: no SQL, no path, no secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from http import HTTPStatus
@@ -211,10 +211,14 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-AsPage = Callable[[Request, Problem], Response | None]
+AsPage = Callable[[Request, Problem], Awaitable[Response | None]]
 
 
-def install(app: FastAPI, *, as_page: AsPage = lambda _, __: None) -> None:
+async def never_as_page(_: Request, __: Problem) -> None:
+    """For what only programs ask."""
+
+
+def install(app: FastAPI, *, as_page: AsPage = never_as_page) -> None:
     """Makes every error of the app a problem document, or for a person what `as_page` makes of it."""
 
     async def handle(request: Request, error: Exception) -> Response:
@@ -225,7 +229,7 @@ def install(app: FastAPI, *, as_page: AsPage = lambda _, __: None) -> None:
             log.warning("request_not_served", reason=type(error).__name__)
         elif problem.status_code == 404 and not isinstance(error, Problem) and request.url.path.startswith("/v1/"):
             problem = Problem(404, "not-found", "The API has no such address; /v1/openapi.json lists those it has.")
-        return as_page(request, problem) or answer(problem)
+        return await as_page(request, problem) or answer(problem)
 
     for kind in (RequestValidationError, HTTPException, MyiError, psycopg.Error):
         app.add_exception_handler(kind, handle)

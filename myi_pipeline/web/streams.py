@@ -16,6 +16,8 @@ from starlette.types import Receive, Scope, Send
 from myi_pipeline.web.problems import Problem
 
 MEDIA_TYPE = "text/event-stream"
+# Some proxies would hold events back until there are enough of them.
+STREAM_HEADERS = {"x-accel-buffering": "no"}
 # A page or two in each of a few browsers.
 MOST_A_USER = 6
 

@@ -11,7 +11,7 @@ from tests.architecture.repository import ROOT
 
 # Who compares origins, or needs the parts of the address.
 _MAY_ASK_FOR_THE_ORIGIN = {"settings/site.py", "web/middleware/same_site.py", "web/middleware/security_headers.py",
-    "web/security/cookies.py", "web/dashboard/sign_in.py"}  # fmt: skip
+    "web/security/cookies.py"}  # fmt: skip
 PACKAGE = ROOT / "myi_pipeline"
 SCRIPTS = sorted((PACKAGE / "web" / "dashboard" / "static").glob("*.js"))
 

@@ -164,7 +164,9 @@ class Visitor:
 
     def links(self, *, inside: str = "body") -> list[str]:
         """Addresses of this site, without fragments, in the order of the page."""
-        found = self.page.eval_on_selector_all(f"{inside} a[href]", "links => links.map(link => link.href)")
+        # A link in a drawing has no `href` as text.
+        resolved = "links => links.map(link => new URL(link.getAttribute('href'), document.baseURI).href)"
+        found = self.page.eval_on_selector_all(f"{inside} a[href]", resolved)
         return [url.removeprefix(self.origin).partition("#")[0] for url in found if url.startswith(self.origin)]
 
     def text(self) -> str:

@@ -6,6 +6,8 @@ shown by the answer that makes it, and by nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from zoneinfo import available_timezones
@@ -24,8 +26,7 @@ from myi_pipeline.polling.obstacles import ask_for_poll, polling_outlook
 from myi_pipeline.web.dashboard.inputs import form_of, number_in_path
 from myi_pipeline.web.dashboard.looks import scheme_of
 from myi_pipeline.web.dashboard.pages import local_address, show
-from myi_pipeline.web.dashboard.polling_news import obstacle_text, poll_news
-from myi_pipeline.web.dashboard.sign_in import spotify_trouble
+from myi_pipeline.web.dashboard.polling_news import obstacle_text, poll_news, spotify_trouble
 from myi_pipeline.web.dashboard.signed_in import AccountForm, Person
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.coverage import find_login
@@ -50,6 +51,15 @@ DONE = {
 }
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong in one form of the page, said there, and what was typed into it."""
+
+    form: str
+    text: str
+    typed: Mapping[str, str]
+
+
 @router.get("/account")
 async def account(request: Request, person: Person, site: TheSite) -> HTMLResponse:
     done = DONE.get(request.query_params.get("done", ""))
@@ -63,6 +73,7 @@ async def account_page(
     *,
     done: str | None = None,
     trouble: str | None = None,
+    mistake: Mistake | None = None,
     new_token: NewToken | None = None,
 ) -> HTMLResponse:
     settings, now = site.settings, datetime.now(UTC)
@@ -89,9 +100,10 @@ async def account_page(
         "time_zones": _zones(),
         "done": done,
         "trouble": trouble,
+        "mistake": mistake,
     }
     answer = show(request, person, "account.html", values, path="/account")
-    answer.status_code = 200 if trouble is None else 422
+    answer.status_code = 200 if trouble is None and mistake is None else 422
     return answer
 
 
@@ -115,13 +127,14 @@ def _is_place(name: str) -> bool:
 @router.post("/account/time-zone")
 async def change_time_zone(request: Request, person: AccountForm, site: TheSite) -> Response:
     """Every play moves to its day in the new zone, with the next refresh."""
-    zone = (await form_of(request)).get("time_zone", "")
+    form = await form_of(request)
     try:
-        await site.pools.in_thread(set_user, user_key=person.user_key, time_zone=zone)
+        await site.pools.in_thread(set_user, user_key=person.user_key, time_zone=form.get("time_zone", ""))
     except BadInput as error:
-        return await account_page(request, person, site, trouble=str(error))
+        return await account_page(request, person, site, mistake=Mistake("time_zone", str(error), form))
     site.visitors.forget_all()
-    return _back("zone")
+    # From a page that offered the browser's zone, back to that page.
+    return RedirectResponse(local_address(form["return_to"]), 303) if "return_to" in form else _back("zone")
 
 
 @router.post("/account/look")
@@ -205,7 +218,7 @@ async def make_token(request: Request, person: AccountForm, site: TheSite) -> Re
             address=_address(request, site),
         )
     except BadInput as error:
-        return await account_page(request, person, site, trouble=str(error))
+        return await account_page(request, person, site, mistake=Mistake("token", str(error), form))
     return await account_page(request, person, site, new_token=made)
 
 

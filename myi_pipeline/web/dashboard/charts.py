@@ -21,13 +21,15 @@ _HOURS = 24
 
 @dataclass(frozen=True)
 class Square:
-    """`column` and `row` from 0; `label` says what a pointer over it reads; `ms` was heard."""
+    """`column` and `row` from 0; `label` says what a pointer over it reads; `ms` was heard; `address` is where a click
+    leads."""
 
     column: int
     row: int
     level: int
     label: str
     ms: int
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,14 @@ def calendar_of(days: Sequence[BucketRow], *, first: date, last: date, drawn_to:
         return (day - monday).days // 7
 
     squares = [
-        Square(week(day), day.weekday(), level, _day_label(day, row), row.ms_played if row else 0)
+        Square(
+            week(day),
+            day.weekday(),
+            level,
+            _day_label(day, row),
+            row.ms_played if row else 0,
+            address=f"/history?day={day}" if row else None,
+        )
         for day, row, level in zip(all_days, heard, levels, strict=True)
     ]
     mondays = (monday + timedelta(weeks=number) for number in range(week(drawn_to or last) + 1))

@@ -14,6 +14,7 @@ from myi_pipeline.archives.list_imports import ImportDetail, get_import, list_im
 from myi_pipeline.archives.uploads.forget import forget_upload, has_file
 from myi_pipeline.archives.uploads.upload_log import retry_import
 from myi_pipeline.errors import BadInput
+from myi_pipeline.web.dashboard.import_stages import STEPS, find_stage
 from myi_pipeline.web.dashboard.inputs import number_in_path
 from myi_pipeline.web.dashboard.pages import show
 from myi_pipeline.web.dashboard.paging import place_of
@@ -55,7 +56,8 @@ async def hand_in(request: Request, person: ImportsForm, site: TheSite) -> Respo
 async def one_import(request: Request, person: Person, site: TheSite, import_id: str) -> HTMLResponse:
     """Live while it is open; its accounting, file by file."""
     detail = await _detail(site, person, import_id)
-    summary = detail.summary
+    stage = await find_stage(site, person, detail.summary.import_id)
+    summary = stage.summary
     lies_there = await run_in_threadpool(
         has_file,
         site.settings,
@@ -67,7 +69,8 @@ async def one_import(request: Request, person: Person, site: TheSite, import_id:
         "summary": summary,
         "files": detail.files,
         "reasons": detail.quarantine,
-        "is_open": summary.status in _OPEN and not summary.needs_confirmation,
+        "stage": stage,
+        "steps": STEPS,
         "has_file": lies_there,
     }
     return show(request, person, "import.html", values)

@@ -1,26 +1,32 @@
-"""The first page: what was heard lately and ever, when, and what most."""
+"""The first page: what was heard lately and ever, when, and what most; or the same of the days that are asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
 from myi_pipeline.web.dashboard.charts import calendar_of, clock_of, every_month, month_sums, months_back
+from myi_pipeline.web.dashboard.inputs import choice_of
+from myi_pipeline.web.dashboard.live import last_plays
 from myi_pipeline.web.dashboard.on_this_day import years_ago
 from myi_pipeline.web.dashboard.pages import show_marts
+from myi_pipeline.web.dashboard.period_overview import read_period
+from myi_pipeline.web.dashboard.periods import Span, asked_span, period_tabs
 from myi_pipeline.web.dashboard.signed_in import Person
+from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.clock import clock
-from myi_pipeline.web.reads.coverage import evident_gaps, find_login, is_being_counted
+from myi_pipeline.web.reads.coverage import completeness, coverage_gaps
 from myi_pipeline.web.reads.database import Marts
-from myi_pipeline.web.reads.spans import FIRST_DAY, Period, period_start, today_in
+from myi_pipeline.web.reads.spans import FIRST_DAY, Period, period_start, today_in, zone_of
+from myi_pipeline.web.reads.standing import find_standing
 from myi_pipeline.web.reads.streaks import streak_marks
-from myi_pipeline.web.reads.summary import sums_of, usual_spans
+from myi_pipeline.web.reads.summary import sums_by_kind, usual_spans
 from myi_pipeline.web.reads.timeline import timeline
-from myi_pipeline.web.reads.top import top_of_period
+from myi_pipeline.web.reads.top import By, top_of_period
 from myi_pipeline.web.site import TheSite
 
 router = APIRouter()
@@ -28,17 +34,36 @@ router = APIRouter()
 _WEEKS = 53
 _TREND_MONTHS = 24
 _TOP = 5
+# Whoever comes back after a day gets Spotify's top lists anew; nobody waits for it.
+_WANT_TOP_LISTS = b"select ops.want_top_lists(%(user_id)s, %(now)s)"
+_BYS: tuple[By, ...] = ("plays", "time")
 _YEARS_AGO = 3
 
 
 @router.get("/")
 async def overview(request: Request, person: Person, site: TheSite) -> HTMLResponse:
-    """Today, this month, all time; a year of days; two years of months; the hours of the week; what is on top."""
+    """Everything, unless the address asks for a period; a wrong one is said in the form, above everything."""
     today = today_in(person.time_zone)
-    login = await find_login(site.pools, person.user_id)
+    mistake = None
+    try:
+        span = asked_span(request, today)
+        by = choice_of(request, "by", _BYS) or "plays"
+    except Problem as problem:
+        span, by, mistake = Span.of(Period.ALL, today), "plays", problem.detail
+    if not span.is_everything:
+
+        async def build_period(marts: Marts) -> Mapping[str, object]:
+            return await read_period(marts, span, today=today, by=by, time_zone=person.time_zone)
+
+        tabs = period_tabs(span, "/", today, **({"by": by} if by != "plays" else {}))
+        return await show_marts(request, person, site, "period.html", build_period, today=today, by=by, tabs=tabs)
+
+    standing = await find_standing(site.pools, person.user_id)
+    if standing.is_connected:
+        await site.pools.ask_access(_WANT_TOP_LISTS, {"user_id": person.user_id, "now": datetime.now(UTC)})
 
     async def build(marts: Marts) -> Mapping[str, object]:
-        by_name = {span.name: span for span in await sums_of(marts, *usual_spans(today))}
+        by_name = {row.name: row for row in await sums_by_kind(marts, *usual_spans(today))}
         first_week = period_start(Period.WEEK, today) - timedelta(weeks=_WEEKS - 1)
         days = await timeline(marts, grain="day", first_day=first_week, last_day=today)
         trend_from = months_back(today, _TREND_MONTHS - 1)
@@ -46,27 +71,26 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
         # At the beginning of a month there is no list yet.
         period = Period.MONTH if by_name["month"].counted_plays >= _TOP else Period.ALL
         start = period_start(period, today)
+        gaps = await coverage_gaps(marts)
         return {
             "spans": by_name,
             "calendar": calendar_of(days, first=first_week, last=today),
             "months": every_month(month_sums(months), first=min(trend_from, today), last=today),
             "streaks": await streak_marks(marts, today),
             "clock": clock_of(await clock(marts, first_day=FIRST_DAY, last_day=today)),
+            "plays": await last_plays(marts),
             "top_period": period.value,
             "top_artists": await top_of_period(marts, "artist", period=period, start=start, limit=_TOP),
             "top_tracks": await top_of_period(marts, "track", period=period, start=start, limit=_TOP),
             "years_ago": await years_ago(marts, today),
             "most_years_ago": _YEARS_AGO,
-            "gaps": await evident_gaps(marts),
+            "known": completeness(gaps, last_heard=by_name["all"].last_heard, zone=zone_of(person.time_zone)),
         }
 
-    return await show_marts(
-        request,
-        person,
-        site,
-        "overview.html",
-        build,
-        today=today,
-        is_connected=login is not None and login.status == "active",
-        is_being_counted=await is_being_counted(site.pools, person.user_id),
-    )
+    answer = await show_marts(
+        request, person, site, "overview.html", build,
+        today=today, standing=standing, zone=person.time_zone, span=span, tabs=period_tabs(span, "/", today),
+        mistake=mistake, typed={name: request.query_params.get(name, "") for name in ("from", "to")},
+    )  # fmt: skip
+    answer.status_code = 422 if mistake else 200
+    return answer

@@ -22,9 +22,14 @@ from myi_pipeline.web.dashboard import assets
 from myi_pipeline.web.dashboard.cards import Card
 from myi_pipeline.web.dashboard.formats import FILTERS
 from myi_pipeline.web.dashboard.looks import current
+from myi_pipeline.web.dashboard.periods import kept_query
 from myi_pipeline.web.dashboard.plots import plot
+from myi_pipeline.web.dashboard.polling_news import spotify_trouble
 from myi_pipeline.web.problems import Problem
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.database import DatabaseGone, Marts
+from myi_pipeline.web.reads.standing import find_standing
+from myi_pipeline.web.reads.summary import heard_span
+from myi_pipeline.web.security.identity import find_visitor
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site
 from myi_pipeline.web.site_path import below_site_path
@@ -33,6 +38,8 @@ FOLDER = Path(__file__).parent
 # Browsers read a backslash as a slash, and //host as another site.
 _LOCAL = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*\Z")
 _LONGEST_ADDRESS = 500
+# Mistakes in an address or a form, for which it is worth looking up who made them.
+_FRAMED = frozenset({404, 405, 409, 410, 422})
 # What HTTP calls these is for programs.
 _TITLES = {
     403: "That is not allowed",
@@ -90,24 +97,36 @@ def show(
 ) -> HTMLResponse:
     """A page of the dashboard, with its frame; `path` where it stands, if it answers another address."""
     here = path or request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return page(template, values, person=person, path=path or request.url.path, here=here)
+    return page(template, values, person=person, path=path or request.url.path, here=here, kept=kept_query(request))
 
 
 async def show_marts(
     request: Request, person: Visitor, site: Site, template: str, build: Build, **values: object
 ) -> HTMLResponse:
-    """A page of what `build` reads, all in one snapshot. Before the first refresh: how to begin."""
+    """A page of what `build` reads, all in one snapshot; before anything was heard: how to begin."""
 
     async def read(marts: Marts) -> Mapping[str, object] | None:
-        return await build(marts) if (await marts.version()).number is not None else None
+        if (await marts.version()).number is None or await heard_span(marts) is None:
+            return None
+        return await build(marts)
 
     try:
         found = await site.pools.read(person.user_id, read)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         found = None
     if found is None:
-        return show(request, person, "welcome.html", values)
+        return await show_welcome(request, person, site)
     return show(request, person, template, {**values, **found})
+
+
+async def show_welcome(request: Request, person: Visitor, site: Site) -> HTMLResponse:
+    """Where history comes from, with the upload, in place of a page that would have nothing to show."""
+    values = {
+        "standing": await find_standing(site.pools, person.user_id),
+        "spotify_trouble": spotify_trouble(site.settings),
+        "most_bytes": site.settings.api_max_upload_bytes,
+    }
+    return show(request, person, "welcome.html", values)
 
 
 def picture(card: Card, name: str) -> Response:
@@ -117,10 +136,17 @@ def picture(card: Card, name: str) -> Response:
     return Response(text, media_type="image/svg+xml", headers=headers)
 
 
-def problem_page(problem: Problem) -> HTMLResponse:
-    """A problem as a person reads it."""
-    title = _TITLES.get(problem.status_code) or HTTPStatus(problem.status_code).phrase
-    made = page("problem.html", status=problem.status_code, title=title, detail=mask(problem.detail))
+def problem_page(request: Request, problem: Problem, person: Visitor | None = None) -> HTMLResponse:
+    """A problem as a person reads it; with the frame of the dashboard for one who is signed in."""
+    values = {
+        "title": _TITLES.get(problem.status_code) or HTTPStatus(problem.status_code).phrase,
+        "detail": mask(problem.detail),
+        "person": person,
+        "path": request.url.path,
+        "here": "/",
+        "kept": "",
+    }
+    made = page("problem.html", values, status=problem.status_code)
     made.headers.update(problem.headers or {})
     return made
 
@@ -135,9 +161,25 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SendTo, redirect)
 
 
-def as_page(request: Request, problem: Problem) -> HTMLResponse | None:
+async def as_page(request: Request, problem: Problem) -> HTMLResponse | None:
     """A page when a browser asks for one, except below `/v1`, which always answers in one way."""
-    return problem_page(problem) if wants_page(request) and not request.url.path.startswith("/v1/") else None
+    if not wants_page(request) or request.url.path.startswith("/v1/"):
+        return None
+    return problem_page(request, problem, await _signed_in(request, problem))
+
+
+async def _signed_in(request: Request, problem: Problem) -> Visitor | None:
+    """Who is signed in, for the frame of a page that says what went wrong. Looked up only where that cannot go wrong
+    itself: not when the database is the trouble, or too many requests."""
+    if not hasattr(request.state, "visitor"):
+        if problem.status_code not in _FRAMED:
+            return None
+        try:
+            await find_visitor(request, request.app.state.site)
+        except (Problem, DatabaseGone):
+            return None
+    visitor: Visitor | None = request.state.visitor
+    return visitor if visitor is not None and visitor.session_id is not None else None
 
 
 def wants_page(request: Request) -> bool:

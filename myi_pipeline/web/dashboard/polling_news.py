@@ -1,4 +1,4 @@
-"""How polling stands, in plain words."""
+"""How Spotify stands with this installation and polling with a user, in plain words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from myi_pipeline.polling.obstacles import Obstacle, Outlook, obstacle_sentence
+from myi_pipeline.settings import Settings
 from myi_pipeline.web.dashboard.formats import moment
 
 
@@ -29,3 +30,12 @@ def obstacle_text(found: tuple[Obstacle, datetime | None], zone: str) -> str:
     obstacle, until = found
     sentence = obstacle_sentence(obstacle)
     return f"{sentence[0].upper()}{sentence[1:]}" + (f", until {moment(until, zone)}." if until is not None else ".")
+
+
+_NOT_SET_UP = "Signing in with Spotify is not set up here yet. Whoever runs this MYI can do that."
+
+
+def spotify_trouble(settings: Settings) -> str | None:
+    """That sign-in with Spotify is off here; None when it is on. Why, `myi doctor` tells those who can change it."""
+    is_set_up = settings.spotify_client_id is not None and settings.is_on_site(settings.spotify_redirect_uri)
+    return None if is_set_up else _NOT_SET_UP

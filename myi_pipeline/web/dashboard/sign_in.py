@@ -36,6 +36,7 @@ from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import Settings
 from myi_pipeline.web.dashboard import pages
 from myi_pipeline.web.dashboard.inputs import form_of
+from myi_pipeline.web.dashboard.polling_news import spotify_trouble
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.security import cookies
 from myi_pipeline.web.security.client_address import client_address
@@ -223,15 +224,6 @@ def _link_secret(text: str) -> str:
     if not is_secret(text):
         raise LinkUsed("this link is incomplete: copy all of it")
     return text
-
-
-_NOT_SET_UP = "Signing in with Spotify is not set up here yet. Whoever runs this MYI can do that."
-
-
-def spotify_trouble(settings: Settings) -> str | None:
-    """That sign-in with Spotify is off here; None when it is on. Why, `myi doctor` tells those who can change it."""
-    is_set_up = settings.spotify_client_id is not None and settings.is_on_site(settings.spotify_redirect_uri)
-    return None if is_set_up else _NOT_SET_UP
 
 
 async def _begin(site: Site, *, return_to: str, user_id: int | None, switch_to: bytes | None = None) -> BegunSignIn:

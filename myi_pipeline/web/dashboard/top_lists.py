@@ -11,14 +11,15 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
-from myi_pipeline.web.dashboard.formats import days, month
-from myi_pipeline.web.dashboard.inputs import choice_of, cursor_of, day_of, days_of, wrong
+from myi_pipeline.web.dashboard.inputs import choice_of, cursor_of, wrong
 from myi_pipeline.web.dashboard.pages import show_marts
+from myi_pipeline.web.dashboard.periods import NAMES, Span, asked_span
 from myi_pipeline.web.dashboard.signed_in import Person
+from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.coverage import evident_gaps
 from myi_pipeline.web.reads.cursors import After, BadCursor
 from myi_pipeline.web.reads.database import Marts
-from myi_pipeline.web.reads.spans import Period, last_day_of, period_start, today_in, zone_of
+from myi_pipeline.web.reads.spans import Period, period_start, today_in, zone_of
 from myi_pipeline.web.reads.summary import heard_span, sums_of
 from myi_pipeline.web.reads.top import OLDEST, Entity, TopRow, top_of_period, top_of_range, top_order
 from myi_pipeline.web.site import Site, TheSite
@@ -27,47 +28,37 @@ router = APIRouter()
 
 _ON_A_PAGE = 50
 _ENTITIES: Mapping[str, Entity] = {"tracks": "track", "artists": "artist", "albums": "album"}
-_PERIODS = {Period.WEEK: "Week", Period.MONTH: "Month", Period.YEAR: "Year", Period.ALL: "All time"}
 
 
 @dataclass(frozen=True)
 class AskedList:
-    """What is listed, and of which days; `period` is None where they are no period."""
+    """What is listed, and of which days."""
 
     what: str
-    period: Period | None
-    first: date
-    last: date
+    span: Span
 
     @property
     def entity(self) -> Entity:
         return _ENTITIES[self.what]
 
     @property
-    def label(self) -> str:
-        match self.period:
-            case Period.MONTH:
-                return month(self.first)
-            case Period.YEAR:
-                return str(self.first.year)
-            case Period.ALL:
-                return "All time"
-            case _:
-                return days(self.first, self.last)
+    def period(self) -> Period | None:
+        return self.span.period
 
     @property
-    def query(self) -> dict[str, str]:
-        """What asks for the same days tomorrow."""
-        match self.period:
-            case None:
-                return {"from": self.first.isoformat(), "to": self.last.isoformat()}
-            case Period.ALL:
-                return {"period": self.period.value}
-            case _:
-                return {"period": self.period.value, "date": self.first.isoformat()}
+    def first(self) -> date:
+        return self.span.first
+
+    @property
+    def last(self) -> date:
+        return self.span.last
+
+    @property
+    def label(self) -> str:
+        return self.span.label
 
     def address(self, **changes: str) -> str:
-        return f"/top?{urlencode({'what': self.what, **self.query, **changes})}"
+        return f"/top?{urlencode({'what': self.what, **self.span.query, **changes})}"
 
     def of_period(self, period: Period, at: date | None = None) -> str:
         """The same list of the period that holds `at`; without it, that holds today."""
@@ -81,9 +72,14 @@ class AskedList:
 async def top_lists(request: Request, person: Person, site: TheSite) -> HTMLResponse:
     """A page of one list."""
     today = today_in(person.time_zone)
-    asked = _asked(request, today)
+    mistake = None
+    try:
+        asked = _asked(request, today)
+    except Problem as problem:
+        # Said in the form, which keeps what was typed, above the whole list.
+        asked, mistake = AskedList("tracks", Span.of(Period.ALL, today)), problem.detail
     purpose = f"{person.user_id} /top {asked.what} {asked.period} {asked.first} {asked.last}"
-    after, most = _after(site, purpose, cursor_of(request))
+    after, most = _after(site, purpose, cursor_of(request) if mistake is None else None)
 
     async def build(marts: Marts) -> Mapping[str, object]:
         last = min(asked.last, today.replace(month=12, day=31))
@@ -109,24 +105,20 @@ async def top_lists(request: Request, person: Person, site: TheSite) -> HTMLResp
             **_steps(asked, heard, today),
         }
 
-    return await show_marts(
+    answer = await show_marts(
         request, person, site, "top.html", build,
+        mistake=mistake, typed={name: request.query_params.get(name, "") for name in ("from", "to")},
         asked=asked, today=today, first_page=asked.address() if after.seen else None,
         whats=[(asked.address(what=what), what.capitalize(), what == asked.what) for what in _ENTITIES],
         periods=_period_tabs(asked, today),
     )  # fmt: skip
+    answer.status_code = 200 if mistake is None else 422
+    return answer
 
 
 def _asked(request: Request, today: date) -> AskedList:
     what = choice_of(request, "what", tuple(_ENTITIES)) or "tracks"
-    period = choice_of(request, "period", tuple(Period)) or Period.ALL
-    at = day_of(request, "date") or today
-    first, last = days_of(request)
-    if first is None and last is None:
-        start = period_start(period, at)
-        return AskedList(what, period, start, last_day_of(period, start))
-    # One end is enough: from then on, or up to then.
-    return AskedList(what, None, first or min(OLDEST, last or OLDEST), last or max(today, first or today))
+    return AskedList(what, asked_span(request, today))
 
 
 def _after(site: Site, purpose: str, cursor: str | None) -> tuple[After, int]:
@@ -150,7 +142,7 @@ async def _read(marts: Marts, asked: AskedList, last: date, after: After) -> Seq
 def _period_tabs(asked: AskedList, today: date) -> list[tuple[str, str, bool]]:
     """From a month to the year around it, from a year to its last month that has begun."""
     at = None if asked.period is Period.ALL else min(asked.last, today)
-    return [(asked.of_period(each, at), name, each is asked.period) for each, name in _PERIODS.items()]
+    return [(asked.of_period(each, at), name, each is asked.period) for each, name in NAMES.items()]
 
 
 def _steps(asked: AskedList, heard: tuple[date, date] | None, today: date) -> dict[str, str | None]:

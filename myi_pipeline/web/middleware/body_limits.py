@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from myi_pipeline.web.problems import AsPage, Problem, answer
+from myi_pipeline.web.problems import AsPage, Problem, answer, never_as_page
 
 # A form or a JSON document of this API has some hundred bytes.
 USUAL_BYTES = 64 * 1024
@@ -21,9 +21,7 @@ USUAL_BYTES = 64 * 1024
 class BodyLimitMiddleware:
     """`larger` names the routes that take more: (method, path) -> bytes; `as_page` is for people."""
 
-    def __init__(
-        self, app: ASGIApp, larger: Mapping[tuple[str, str], int], as_page: AsPage = lambda _, __: None
-    ) -> None:
+    def __init__(self, app: ASGIApp, larger: Mapping[tuple[str, str], int], as_page: AsPage = never_as_page) -> None:
         self._app = app
         self._as_page = as_page
         self._larger = dict(larger)
@@ -37,7 +35,8 @@ class BodyLimitMiddleware:
         # A superscript two is a digit too, and a thousand digits are no number that Python reads.
         if not (declared.isascii() and declared.isdigit()) or len(declared) > 18 or int(declared) > most:
             problem = _too_large(most)
-            await (self._as_page(Request(scope), problem) or answer(problem))(scope, receive, send)
+            shown = await self._as_page(Request(scope), problem) or answer(problem)
+            await shown(scope, receive, send)
             return
         received = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -59,19 +60,37 @@ async def evident_gaps(marts: Marts) -> list[GapRow]:
     return [gap for gap in await coverage_gaps(marts) if gap.is_evident]
 
 
+# What of an open gap its listener can mend, in a sentence.
+_REMEDIES = {
+    "login_ended": "The login at Spotify has ended: connect it again, so that no more plays are missed.",
+    "paused": "Polling is paused: plays are missed until it is resumed.",
+    "missing_files": "Some files of an archive were not uploaded.",
+}
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """`complete_to` is the day since which something has been missing, else the newest day with a play; `gaps` lie
+    before it; `remedy` is what can be done now."""
+
+    complete_to: date | None
+    gaps: int
+    remedy: str | None
+
+
+def completeness(gaps: Sequence[GapRow], *, last_heard: date | None, zone: ZoneInfo) -> Completeness:
+    """What the gaps of a user, the oldest first, come to."""
+    evident = [gap for gap in gaps if gap.is_evident]
+    goes_on = [gap for gap in evident if gap.gap_end is None]
+    since = min((gap.gap_start.astimezone(zone).date() for gap in goes_on), default=None)
+    reasons = [gap.reason for gap in evident if gap.gap_end is None or gap.reason == "missing_files"]
+    remedy = next((_REMEDIES[reason] for reason in reasons if reason in _REMEDIES), None)
+    return Completeness(since or last_heard, len(evident) - len(goes_on), remedy)
+
+
 async def covered_spans(marts: Marts) -> list[CoveredSpanRow]:
     """From when to when archives hold everything of a kind, music first."""
     return await marts.fetch(CoveredSpanRow, load_sql("covered_spans"))
-
-
-# A day or two is what a poll brings, all the time; more is an archive.
-_MANY_DAYS = 8
-
-
-async def is_being_counted(pools: Pools, user_id: int) -> bool:
-    """Whether an archive's plays are still on their way to the marts. Raises DatabaseGone."""
-    found = await pools.ask_access(load_sql("access/days_to_count"), {"user_id": user_id, "at_most": _MANY_DAYS})
-    return found is not None and found[0] == _MANY_DAYS
 
 
 async def find_login(pools: Pools, user_id: int) -> LoginRow | None:

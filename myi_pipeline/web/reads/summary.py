@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from myi_pipeline.web.reads.database import Marts, load_sql
 from myi_pipeline.web.reads.spans import FIRST_DAY, LAST_DAY, Period, last_day_of, period_start
 
+_KINDS = ("music_ms_played", "podcast_ms_played", "audiobook_ms_played")
 EVERYTHING = ("all", FIRST_DAY, LAST_DAY)
 
 
@@ -29,6 +31,19 @@ class SpanRow:
 
 
 @dataclass(frozen=True)
+class SpanByKindRow(SpanRow):
+    """What of the time was of each kind; the rest is of unknown content."""
+
+    music_ms_played: int
+    podcast_ms_played: int
+    audiobook_ms_played: int
+
+    @property
+    def is_mixed(self) -> bool:
+        return bool(self.podcast_ms_played or self.audiobook_ms_played)
+
+
+@dataclass(frozen=True)
 class _HeardSpan:
     first_heard: date | None
     last_heard: date | None
@@ -36,8 +51,17 @@ class _HeardSpan:
 
 async def sums_of(marts: Marts, *spans: tuple[str, date, date]) -> list[SpanRow]:
     """The sums of each span: its name, first and last day."""
+    return await marts.fetch(SpanRow, load_sql("summary"), **_values(spans))
+
+
+async def sums_by_kind(marts: Marts, *spans: tuple[str, date, date]) -> list[SpanByKindRow]:
+    """The same, with music, podcasts and audiobooks apart."""
+    return await marts.fetch(SpanByKindRow, load_sql("summary", kinds=_KINDS), **_values(spans))
+
+
+def _values(spans: Sequence[tuple[str, date, date]]) -> dict[str, Any]:
     names, first_days, last_days = (list(column) for column in zip(*spans, strict=True))
-    return await marts.fetch(SpanRow, load_sql("summary"), names=names, first_days=first_days, last_days=last_days)
+    return {"names": names, "first_days": first_days, "last_days": last_days}
 
 
 def usual_spans(today: date) -> Sequence[tuple[str, date, date]]:

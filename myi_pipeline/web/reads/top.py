@@ -16,6 +16,7 @@ from myi_pipeline.web.reads.database import Marts, load_sql
 from myi_pipeline.web.reads.spans import Period, last_day_of, parts_of
 
 Entity = Literal["track", "artist", "album"]
+By = Literal["plays", "time"]
 
 # Imports refuse plays before 2006, and those more than a day ahead.
 OLDEST = date(2006, 1, 1)
@@ -89,8 +90,33 @@ async def top_of_range(
     )  # fmt: skip
 
 
+async def top_by_time(marts: Marts, entity: Entity, *, first_day: date, last_day: date, limit: int) -> Sequence[TopRow]:
+    """Of any days by time heard, then by counted plays; the first of them alone."""
+    return await marts.fetch(
+        _ROWS[entity], load_sql("top_of_range", entity=entity, by="time"),
+        **range_values(first_day, last_day), seen=0, limit=limit,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlaceRow:
+    """`rank` is None for what was not heard in these days; `first_local_date` for what has no first play yet."""
+
+    id: int
+    rank: int | None
+    first_local_date: date | None
+
+
+async def places_in_range(
+    marts: Marts, entity: Entity, ids: Sequence[int], *, first_day: date, last_day: date, by: By
+) -> list[PlaceRow]:
+    """Where these stood among everything that was heard in some days."""
+    sql = load_sql("places_in_range", entity=entity, by=by)
+    return await marts.fetch(PlaceRow, sql, ids=list(ids), **range_values(first_day, last_day))
+
+
 def range_values(first_day: date, last_day: date) -> dict[str, Any]:
-    """Parameters of `top_of_range.sql`: the span's whole years, and the days left over."""
+    """Parameters of `heard_in_range.sql`: the span's whole years, and the days left over."""
     parts = parts_of(max(first_day, OLDEST), last_day)
     return {
         "years": list(parts.years),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from datetime import UTC, datetime
@@ -91,3 +92,19 @@ def test_a_poll_is_asked_for_by_a_person_and_held_up_by_what_stands_in_its_way(s
     held_up = browser.post(POLLS)
     assert held_up.status_code == 409
     assert 1 <= int(held_up.headers["retry-after"]) <= 301
+
+
+def test_the_overview_is_told_what_plays_for_as_long_as_its_reader_is_signed_in(site: RunningSite) -> None:
+    user_id = site.user()
+    site.sql(KEPT, user_id)
+    browser = site.browser()
+    assert site.visitor(accept="text/html").get("/live").status_code == 303
+    assert site.program().get("/live").status_code == 303
+    with browser.stream("GET", "/live") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.iter_lines()
+        assert next(lines) == "event: now"
+        assert json.loads(next(line for line in lines if line.startswith("data: "))[6:])["title"] == "So What"
+        site.sql("delete from app.sessions where user_id = %s", user_id)
+        # Ended by the site, well before its ten minutes.
+        assert [line for line in lines if line.startswith("event:")] == []

@@ -16,12 +16,18 @@ from typing import Any
 import httpx
 import pytest
 
-from myi_pipeline.people import manage_access
+from myi_pipeline.people import manage_access, manage_users
 from myi_pipeline.postgres.connections import Role
 from tests.integration.reads.conftest import Api, Filled
+from tests.searching import empty
 
 _VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+
+LOGIN = """
+insert into app.credentials (user_id, client_id, account_key, refresh_token, scopes, authorised_at, refreshed_at)
+values (%s, 'client', 'account:dora', decode(repeat('00', 40), 'hex'), '{user-read-recently-played}', now(), now())
+"""
 
 
 @dataclass
@@ -164,6 +170,56 @@ def browser(api: Api, filled: Filled) -> Iterator[Browser]:
     yield Browser(clients)
     for client in clients.values():
         client.close()
+
+
+@dataclass
+class Dora:
+    """A user of one test's own, with a browser."""
+
+    filled: Filled
+    user_id: int
+    client: httpx.Client
+
+    def page(self, path: str, status: int = 200) -> Page:
+        return read_page(self.client.get(path), status)
+
+    def post(self, path: str, **form: str) -> httpx.Response:
+        return self.client.post(path, data=form)
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        return self.filled.sql(query, self.user_id)
+
+    def connect_spotify(self) -> None:
+        self.sql(LOGIN)
+
+
+def read_page(answer: httpx.Response, status: int) -> Page:
+    assert answer.status_code == status, answer.text[:2_000]
+    reader = _Reader()
+    reader.feed(answer.text)
+    return Page(answer, reader.finish())
+
+
+def new_session(filled: Filled, user_id: int) -> str:
+    with filled.warehouse.connect(Role.APP, autocommit=True) as connection:
+        return manage_access.begin_session(connection, user_id=user_id, method="link", device="Mozilla/5.0 Firefox/150")
+
+
+@pytest.fixture
+def dora(filled: Filled, api: Api) -> Iterator[Dora]:
+    with filled.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        manage_users.add_user(connection, user_key="dora", time_zone="UTC")
+        user_id = manage_users.get_user(connection, user_key="dora").user_id
+    headers = {"accept": "text/html", "sec-fetch-site": "same-origin"}
+    with httpx.Client(base_url=api.client.base_url, headers=headers, trust_env=False, verify=False) as client:
+        client.cookies.set("myi_session", new_session(filled, user_id), domain="127.0.0.1", path="/")
+        yield Dora(filled, user_id, client)
+    filled.sql("delete from app.users where user_key = 'dora'")
+    filled.sql("delete from ops.removals")
+    filled.sql("delete from ops.orphans")
+    filled.sql("delete from ops.changed_users where user_id = %s", user_id)
+    filled.sql("delete from ops.changed_days where user_id = %s", user_id)
+    empty(filled.settings.uploads_folder / "dora")
 
 
 def check_form(page: Page) -> None:

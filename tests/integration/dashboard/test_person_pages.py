@@ -7,7 +7,6 @@ import re
 import socket
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,12 @@ import pytest
 
 from myi_pipeline.archives.import_history import import_history
 from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
-from myi_pipeline.people import manage_access, manage_users
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
 from myi_pipeline.web.reads import plays as plays_read
-from tests.integration.dashboard.conftest import Browser, Page, _Reader, check_form
+from tests.integration.dashboard.conftest import LOGIN, Browser, Dora, check_form, new_session, read_page
 from tests.integration.reads.conftest import Api, Filled
-from tests.searching import empty, files_below
+from tests.searching import files_below
 
 PATHS = ("/history", "/sessions", "/coverage", "/imports", "/account")
 PLAYS = """
@@ -33,60 +31,6 @@ left join marts.dim_contents as c on c.content_id = p.content_id
 where p.user_id = %s and position(lower(%s) in lower(concat_ws(' ', c.title, c.creator, c.collection))) > 0
 order by p.played_at desc, p.play_id desc
 """
-LOGIN = """
-insert into app.credentials (user_id, client_id, account_key, refresh_token, scopes, authorised_at, refreshed_at)
-values (%s, 'client', 'account:dora', decode(repeat('00', 40), 'hex'), '{user-read-recently-played}', now(), now())
-"""
-
-
-@dataclass
-class Dora:
-    """A user of one test's own, with a browser."""
-
-    filled: Filled
-    user_id: int
-    client: httpx.Client
-
-    def page(self, path: str, status: int = 200) -> Page:
-        return read_page(self.client.get(path), status)
-
-    def post(self, path: str, **form: str) -> httpx.Response:
-        return self.client.post(path, data=form)
-
-    def sql(self, query: str) -> list[tuple[Any, ...]]:
-        return self.filled.sql(query, self.user_id)
-
-    def connect_spotify(self) -> None:
-        self.sql(LOGIN)
-
-
-def read_page(answer: httpx.Response, status: int) -> Page:
-    assert answer.status_code == status, answer.text[:2_000]
-    reader = _Reader()
-    reader.feed(answer.text)
-    return Page(answer, reader.finish())
-
-
-def new_session(filled: Filled, user_id: int) -> str:
-    with filled.warehouse.connect(Role.APP, autocommit=True) as connection:
-        return manage_access.begin_session(connection, user_id=user_id, method="link", device="Mozilla/5.0 Firefox/150")
-
-
-@pytest.fixture
-def dora(filled: Filled, api: Api) -> Iterator[Dora]:
-    with filled.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-        manage_users.add_user(connection, user_key="dora", time_zone="UTC")
-        user_id = manage_users.get_user(connection, user_key="dora").user_id
-    headers = {"accept": "text/html", "sec-fetch-site": "same-origin"}
-    with httpx.Client(base_url=api.client.base_url, headers=headers, trust_env=False, verify=False) as client:
-        client.cookies.set("myi_session", new_session(filled, user_id), domain="127.0.0.1", path="/")
-        yield Dora(filled, user_id, client)
-    filled.sql("delete from app.users where user_key = 'dora'")
-    filled.sql("delete from ops.removals")
-    filled.sql("delete from ops.orphans")
-    filled.sql("delete from ops.changed_users where user_id = %s", user_id)
-    filled.sql("delete from ops.changed_days where user_id = %s", user_id)
-    empty(filled.settings.uploads_folder / "dora")
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +139,14 @@ def test_hostile_names_are_text(browser: Browser) -> None:
 )
 def test_a_wrong_value_is_told_as_a_page(browser: Browser, query: dict[str, str], status: int) -> None:
     page = browser.page("/history", status=status, **query)
-    assert page.heading == ("History" if status == 200 else "That does not work")
+    check_form(page)
+    assert page.heading == ("That does not work" if "cursor" in query else "History")
+    # A mistake in the form is said in it, and what was typed is still there.
+    if status == 422 and "cursor" not in query:
+        form = page.main.one("form")
+        assert form.one("p", role="alert").text
+        (name, typed), *_ = query.items()
+        assert form.one("input", name_=name).attributes["value"] == typed[:100]
 
 
 def test_a_cursor_is_good_for_its_own_list_and_user_alone(browser: Browser) -> None:
@@ -276,8 +227,8 @@ def test_the_form_hands_an_archive_in_and_the_page_accounts_for_it(
     assert path.read_bytes() == archive
     waiting = dora.page(place)
     assert "Waiting for its turn" in waiting.text
-    (watched,) = [each for each in waiting.main.below() if "data-events" in each.attributes]
-    assert watched.attributes["data-events"] == f"/v1/me{place}/events"
+    (watched,) = [each for each in waiting.main.below() if "data-stages" in each.attributes]
+    assert watched.attributes["data-stages"] == f"{place}/stages"
     assert dora.post(f"{place}/delete-file").status_code == 409
     run_import(dora)
     page = dora.page(place)

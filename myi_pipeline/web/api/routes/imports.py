@@ -27,7 +27,7 @@ from myi_pipeline.web.security.identity import CurrentUser, is_still_known
 from myi_pipeline.web.security.rate_limits import Tier, limited
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site, TheSite
-from myi_pipeline.web.streams import MEDIA_TYPE, EventStream, event
+from myi_pipeline.web.streams import MEDIA_TYPE, STREAM_HEADERS, EventStream, event
 from myi_pipeline.web.uploads import receive_upload, whole_body
 
 router = APIRouter(route_class=ContractRoute, prefix="/v1/me/imports", tags=["imports"])
@@ -38,8 +38,6 @@ _NONE = "You have no such import."
 _LOOK_EVERY_S = 0.5
 # Proxies close what is silent for a minute; a browser opens a stream that ended again by itself.
 _SIGN_OF_LIFE_S, _LONGEST_S = 15.0, 600.0
-# Some proxies would hold events back until there are enough of them.
-_STREAM_HEADERS = {"x-accel-buffering": "no"}
 
 NameOf = Annotated[
     str,
@@ -151,7 +149,7 @@ async def events(request: Request, visitor: CurrentUser, site: TheSite, import_i
     The stream ends after `done`, or after ten minutes; a browser then opens it again by itself."""
     first = await _look(site, visitor, import_id)
     events = _events(request, site, visitor, first)
-    return EventStream(events, streams=site.streams, user_id=visitor.user_id, headers=_STREAM_HEADERS)
+    return EventStream(events, streams=site.streams, user_id=visitor.user_id, headers=STREAM_HEADERS)
 
 
 async def _events(request: Request, site: Site, visitor: Visitor, first: ImportSummary) -> AsyncIterator[bytes]:

@@ -70,7 +70,7 @@ class PollAsked(BaseModel):
 async def now_playing(visitor: CurrentUser, site: TheSite, response: Response) -> NowPlaying:
     """Asked of Spotify at most twice a minute, however often this is read."""
     response.headers["Cache-Control"] = "no-store"
-    return _as_document(await _read(site, visitor.user_id), datetime.now(UTC))
+    return as_document(await read_now_playing(site, visitor.user_id), datetime.now(UTC))
 
 
 @router.post(
@@ -99,7 +99,7 @@ async def poll_now(person: CurrentPerson, site: TheSite) -> PollAsked:
     raise Problem(409, "poll-held-up", f"{sentence[0].upper()}{sentence[1:]}.", headers=wait)
 
 
-async def _read(site: Site, user_id: int) -> Reading:
+async def read_now_playing(site: Site, user_id: int) -> Reading:
     """What is known, after a moment's wait where it has to be asked for."""
     began = asyncio.get_running_loop().time()
     found = await _ask(site, user_id)
@@ -122,7 +122,8 @@ async def _ask(site: Site, user_id: int) -> Reading:
     return Reading(*row)
 
 
-def _as_document(found: Reading, now: datetime) -> NowPlaying:
+def as_document(found: Reading, now: datetime) -> NowPlaying:
+    """What is told of it, and when it is worth asking again."""
     if not found.is_fresh(now) or found.answer is None or found.fresh_until is None:
         return NowPlaying(state="unknown", reason=_NOBODY, ask_again_s=60)
     left_s = (found.fresh_until - now).total_seconds()

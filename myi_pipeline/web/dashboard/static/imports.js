@@ -87,18 +87,9 @@ document.querySelectorAll("form[data-upload]").forEach((form) => {
 
 const show = (place, told) => {
   place.querySelectorAll("[data-status]").forEach((each) => { each.textContent = WORDS[told.status]; });
-  place.querySelectorAll("[data-bar]").forEach((each) => {
-    each.max = Math.max(1, told.bytes_total);
-    each.value = told.bytes_read;
-  });
-  place.querySelectorAll("[data-said]").forEach((each) => {
-    // In tens: a screen reader tells each change.
-    const tenths = Math.floor(10 * told.bytes_read / Math.max(1, told.bytes_total));
-    if (told.status === "running") each.textContent = `${tenths * 10} % read`;
-  });
-  [place, ...document.querySelectorAll("[data-mirrors]")].forEach((each) => each.querySelectorAll("[data-field]").forEach((field) => {
+  place.querySelectorAll("[data-field]").forEach((field) => {
     field.textContent = number.format(told[field.dataset.field]);
-  }));
+  });
 };
 
 // A user may hold six streams; a page that lists more imports under way is loaded again when one of these is done.
@@ -109,5 +100,26 @@ const show = (place, told) => {
     source.close();
     show(place, JSON.parse(event.data));
     location.replace(location.pathname + location.search);
+  });
+});
+
+// One import to its end, as the server words it. Once it was read the page has more to say: it is loaded again.
+document.querySelectorAll("[data-stages]").forEach((place) => {
+  const source = new EventSource(place.dataset.stages);
+  const hear = (event) => {
+    const { stage, markup } = JSON.parse(event.data);
+    const wasOpen = ["waiting", "reading"].includes(place.dataset.stage);
+    if (wasOpen && !["waiting", "reading"].includes(stage)) {
+      source.close();
+      location.replace(location.pathname + location.search);
+      return;
+    }
+    place.dataset.stage = stage;
+    place.innerHTML = markup;
+  };
+  source.addEventListener("stage", hear);
+  source.addEventListener("over", (event) => {
+    source.close();
+    hear(event);
   });
 });

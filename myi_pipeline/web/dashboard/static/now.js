@@ -1,11 +1,14 @@
-// What is playing, for as long as the page is looked at. Without this script nothing of it is shown.
+// What is playing and the last plays, told by the server for as long as the page is looked at. Without this script
+// nothing is said of what is playing, and the last plays are those of the page.
 "use strict";
 
-const place = document.querySelector("[data-now-playing]");
+const live = document.querySelector("[data-live]");
 
-if (place) {
+if (live) {
+  const place = live.querySelector("[data-now-playing]");
+  const plays = live.querySelector("[data-last-plays]");
   const [word, what, bar] = ["word", "what", "progress"].map((name) => place.querySelector(`[data-${name}]`));
-  let [told, heardAt, timer, ticking] = [null, 0, 0, 0];
+  let [told, heardAt, ticking, source] = [null, 0, 0, null];
 
   const progress = () => {
     if (!told?.duration_ms || told.progress_ms === null) return;
@@ -24,30 +27,30 @@ if (place) {
     progress();
   };
 
-  const look = async () => {
-    clearTimeout(timer);
-    let wait_s = 60;
-    try {
-      const answer = await fetch(place.dataset.nowPlaying, { headers: { Accept: "application/json" } });
-      if (answer.status === 401) return; // Signed out: the next page says so.
-      if (answer.ok) {
-        told = await answer.json();
-        heardAt = Date.now() - Math.max(0, Date.now() - Date.parse(told.read_at ?? new Date().toISOString()));
-        wait_s = Math.min(Math.max(told.ask_again_s, 5), 300);
-        show();
-      }
-    } catch {
+  const open = () => {
+    source = new EventSource(live.dataset.live);
+    source.addEventListener("now", (event) => {
+      told = JSON.parse(event.data);
+      heardAt = Date.now() - Math.max(0, Date.now() - Date.parse(told.read_at ?? new Date().toISOString()));
+      show();
+    });
+    source.addEventListener("plays", (event) => {
+      const { markup } = JSON.parse(event.data);
+      // What is the same stays: somebody may be about to click on it.
+      if (plays.dataset.shown !== markup) plays.innerHTML = markup;
+      plays.dataset.shown = markup;
+    });
+    source.addEventListener("error", () => {
       place.hidden = true; // No connection: what was playing may not any more.
-    }
-    if (document.visibilityState === "visible") timer = setTimeout(look, wait_s * 1000);
+    });
   };
 
   const follow = () => {
-    clearTimeout(timer);
+    source?.close();
     clearInterval(ticking);
     if (document.visibilityState !== "visible") return;
     ticking = setInterval(progress, 1000);
-    look();
+    open();
   };
 
   document.addEventListener("visibilitychange", follow);

@@ -8,6 +8,9 @@ select
     coalesce(heard.counted_plays, 0)::bigint as counted_plays,
     coalesce(heard.ms_played, 0)::bigint as ms_played,
     coalesce(heard.unknown_plays, 0)::bigint as unknown_plays,
+    {%- for name in kinds|default(()) %}
+    coalesce(heard.{{ name }}, 0)::bigint as {{ name }},
+    {%- endfor %}
     heard.first_heard,
     heard.last_heard
 from (
@@ -30,11 +33,15 @@ cross join lateral (
         sum(part.counted_plays) as counted_plays,
         sum(part.ms_played) as ms_played,
         sum(part.unknown_plays) as unknown_plays,
+        {%- for name in kinds|default(()) %}
+        sum(part.{{ name }}) as {{ name }},
+        {%- endfor %}
         min(part.first_heard) as first_heard,
         max(part.last_heard) as last_heard
     from (
         select
-            days, plays, counted_plays, ms_played, unknown_plays,
+            days, plays, counted_plays, ms_played, unknown_plays, {% for name in kinds|default(()) %}{{ name }}, {% endfor %}
+
             first_local_date as first_heard, last_local_date as last_heard
         from marts.agg_period_user
         where
@@ -43,14 +50,20 @@ cross join lateral (
             and period_start >= span.first_month
             and period_start < span.rest
         union all
-        select 1, plays, counted_plays, ms_played, unknown_plays, local_date, local_date
+        select
+            1, plays, counted_plays, ms_played, unknown_plays, {% for name in kinds|default(()) %}{{ name }}, {% endfor %}
+
+            local_date, local_date
         from marts.agg_day_user
         where
             user_id = %(user_id)s
             and local_date >= span.first_day
             and local_date <= least(span.last_day, span.first_month - 1)
         union all
-        select 1, plays, counted_plays, ms_played, unknown_plays, local_date, local_date
+        select
+            1, plays, counted_plays, ms_played, unknown_plays, {% for name in kinds|default(()) %}{{ name }}, {% endfor %}
+
+            local_date, local_date
         from marts.agg_day_user
         where user_id = %(user_id)s and local_date >= span.rest and local_date <= span.last_day
     ) as part

@@ -1,6 +1,8 @@
 -- The end of every top list: names, ranks and pictures of the rows of `top`. A track has the picture of its album.
+{%- set figures = ('ms_played', 'counted_plays') if by|default('plays') == 'time' else ('counted_plays', 'ms_played') %}
+{%- set order = 'top.' ~ figures[0] ~ ' desc, top.' ~ figures[1] ~ ' desc, top.' ~ entity ~ '_id' %}
 select
-    (%(seen)s + row_number() over (order by top.counted_plays desc, top.ms_played desc, top.{{ entity }}_id))::int as rank,
+    (%(seen)s + row_number() over (order by {{ order }}))::int as rank,
     top.{{ entity }}_id,
     {{ entity }}.uri,
     {{ entity }}.name,
@@ -27,4 +29,4 @@ left join marts.dim_artists as artist on artist.artist_id = album.artist_id
 {%- elif entity == 'track' %}
 left join marts.dim_albums as album on album.album_id = track.album_id
 {%- endif %}
-order by top.counted_plays desc, top.ms_played desc, top.{{ entity }}_id
+order by {{ order }}

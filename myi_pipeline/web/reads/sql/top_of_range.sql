@@ -1,63 +1,14 @@
--- The tracks, artists or albums of any span of days: whole years from their rows, the days at its ends from plays. The
--- order of years comes from the index of top lists alone, a tenth of the pages that its rows lie on; the rest is read for
--- those that are shown.
+-- The tracks, artists or albums of any span of days. What is added up holds no more than an order needs; the rest is read
+-- for those that are shown.
 {%- set id = entity ~ '_id' %}
-{%- set source_id = 'content_id' if entity == 'track' else id %}
-with whole as (
-    select * from unnest(%(years)s::date[]) as given (year_start)
-),
-
-odd_days as materialized (
-    select
-        {{ id }},
-        count(*)::int as plays,
-        (count(*) filter (where is_counted))::int as counted_plays,
-        coalesce(sum(ms_played), 0) as ms_played,
-        min(played_at) as first_played_at,
-        max(played_at) as last_played_at
-    from unnest(%(first_days)s::date[], %(last_days)s::date[]) as span (first_day, last_day)
-    cross join lateral (
-        select {{ source_id }} as {{ id }}, is_counted, ms_played, played_at
-        from marts.fct_plays
-        where
-            user_id = %(user_id)s
-            -- No zone is further from UTC than these.
-            and played_at >= span.first_day::timestamp at time zone 'UTC' - interval '15 hours'
-            and played_at < (span.last_day + 1)::timestamp at time zone 'UTC' + interval '15 hours'
-            -- Said so that the planner expects half of them, not one in 200, and does not sort them.
-            and coalesce(local_date between span.first_day and span.last_day, false)
-            and kind = 'track'
-            and {{ source_id }} is not null
-        offset 0
-    ) as play
-    group by {{ id }}
-),
-
-heard as (
-    select
-        {{ id }},
-        sum(counted_plays)::int as counted_plays,
-        -- Whole numbers below 2^53, which this type adds up exactly, and several times faster than numeric does.
-        sum(ms_played::float8)::bigint as ms_played
-    from (
-        select part.*
-        from whole
-        cross join lateral (
-            select {{ id }}, counted_plays, ms_played
-            from marts.agg_period_{{ entity }}s_stored
-            where user_id = %(user_id)s and period_start = whole.year_start
-            offset 0
-        ) as part
-        union all
-        select {{ id }}, counted_plays, ms_played
-        from odd_days
-    ) as parts
-    group by {{ id }}
-),
+{%- set is_by_time = by|default('plays') == 'time' %}
+{%- set order = ('ms_played desc, counted_plays desc, ' if is_by_time else 'counted_plays desc, ms_played desc, ') ~ id %}
+{% include 'heard_in_range.sql' %}
 
 shown as (
     select *
     from heard
+    {%- if not is_by_time %}
     where
         counted_plays < %(after_counted_plays)s
         or (
@@ -67,7 +18,8 @@ shown as (
                 or (ms_played = %(after_ms_played)s and {{ id }} > %(after_{{ id }})s)
             )
         )
-    order by counted_plays desc, ms_played desc, {{ id }}
+    {%- endif %}
+    order by {{ order }}
     limit %(limit)s
 ),
 

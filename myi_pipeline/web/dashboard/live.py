@@ -1,0 +1,87 @@
+"""What changes on the overview while it is looked at: what is playing, and the last plays, as server-sent events.
+
+A stream asks Spotify for nothing by itself: what is playing is wished for, as the API does, and plays come with the
+marts' next version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import psycopg
+from fastapi import APIRouter
+from fastapi.responses import Response
+from starlette.requests import Request
+
+from myi_pipeline.web.api.routes.live import as_document, read_now_playing
+from myi_pipeline.web.dashboard.pages import page
+from myi_pipeline.web.dashboard.signed_in import Person
+from myi_pipeline.web.reads.cursors import FIRST_PAGE
+from myi_pipeline.web.reads.database import DatabaseGone, Marts
+from myi_pipeline.web.reads.plays import PlayRow, plays
+from myi_pipeline.web.security.identity import is_still_known
+from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.site import Site, TheSite
+from myi_pipeline.web.streams import STREAM_HEADERS, EventStream, event
+
+router = APIRouter()
+
+LAST_PLAYS = 5
+_LOOK_EVERY_S = 3.0
+# Proxies close what is silent for a minute; a browser opens a stream that ended again by itself.
+_SIGN_OF_LIFE_S, _LONGEST_S = 15.0, 600.0
+
+
+async def last_plays(marts: Marts) -> Sequence[PlayRow]:
+    """The newest plays of the person."""
+    return await plays(marts, after=FIRST_PAGE, limit=LAST_PLAYS)
+
+
+@router.get("/live")
+async def live(request: Request, person: Person, site: TheSite) -> Response:
+    """`now`, as `/v1/me/now-playing` has it, and `plays` with their markup, each whenever it has changed."""
+    events = _events(request, site, person)
+    return EventStream(events, streams=site.streams, user_id=person.user_id, headers=STREAM_HEADERS)
+
+
+async def _events(request: Request, site: Site, person: Visitor) -> AsyncIterator[bytes]:
+    began = heard = time.monotonic()
+    number, version, ask_at = 0, None, 0.0
+    while time.monotonic() - began < _LONGEST_S:
+        try:
+            # After a sign-out no more events are sent.
+            if not await is_still_known(request, site, person):
+                return
+            if time.monotonic() >= ask_at:
+                playing = as_document(await read_now_playing(site, person.user_id), datetime.now(UTC))
+                ask_at = time.monotonic() + playing.ask_again_s
+                number, heard = number + 1, time.monotonic()
+                yield event("now", playing.model_dump(), number=number)
+            newest, rows = await _newer_plays(site, person, version)
+            if newest != version:
+                number, heard, version = number + 1, time.monotonic(), newest
+                markup = page("parts/last_plays.html", plays=rows, zone=person.time_zone).body
+                yield event("plays", {"markup": bytes(markup).decode()}, number=number)
+        except DatabaseGone:
+            # The browser comes back.
+            return
+        if time.monotonic() - heard > _SIGN_OF_LIFE_S:
+            heard = time.monotonic()
+            yield b": still here\n\n"
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _newer_plays(site: Site, person: Visitor, known: int | None) -> tuple[int | None, Sequence[PlayRow]]:
+    """The version of the marts, and the last plays unless that version is known."""
+
+    async def read(marts: Marts) -> tuple[int | None, Sequence[PlayRow]]:
+        number = (await marts.version()).number
+        return number, await last_plays(marts) if number is not None and number != known else ()
+
+    try:
+        return await site.pools.read(person.user_id, read)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return None, ()

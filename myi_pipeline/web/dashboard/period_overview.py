@@ -1,0 +1,174 @@
+"""The overview of a week, a month, a year or any days, beside the period before.
+
+What goes on is compared with as many days of the period before, and places in lists with all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+from myi_pipeline.web.dashboard.charts import calendar_of, clock_of, every_month, month_sums
+from myi_pipeline.web.dashboard.periods import Span
+from myi_pipeline.web.reads.clock import clock
+from myi_pipeline.web.reads.coverage import evident_gaps
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.spans import Period, last_day_of, zone_of
+from myi_pipeline.web.reads.summary import SpanRow, heard_span, sums_by_kind
+from myi_pipeline.web.reads.timeline import BucketRow, timeline
+from myi_pipeline.web.reads.top import (
+    By,
+    Entity,
+    TopRow,
+    places_in_range,
+    top_by_time,
+    top_of_period,
+    top_of_range,
+)
+
+_TOP = 10
+_LISTED: tuple[Entity, ...] = ("artist", "track", "album")
+# Bars of days up to here, of months beyond.
+_MOST_DAYS = 92
+# Places are compared in spans up to here and in years, which are read by an index: each other list adds up the plays of
+# both spans, 12 ms a month with a million plays.
+_LONGEST_COMPARED = timedelta(days=35)
+
+
+@dataclass(frozen=True)
+class Change:
+    """`per_cent` more or less time than in `label`; `is_part`: in as many days of it. `is_sure`: nothing is missing."""
+
+    label: str
+    per_cent: int
+    is_part: bool
+    is_sure: bool
+
+
+@dataclass(frozen=True)
+class Move:
+    """`new`: never heard before; `back`: not heard in the period before. `by` counts places."""
+
+    kind: Literal["up", "down", "same", "new", "back"]
+    by: int = 0
+
+
+@dataclass(frozen=True)
+class TopList:
+    """`moves` by id; None where there is nothing to compare with."""
+
+    entity: Entity
+    rows: Sequence[TopRow]
+    moves: Mapping[int, Move] | None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What was heard on a day or in a month."""
+
+    starts_on: date
+    ms_played: int = 0
+
+
+async def read_period(marts: Marts, span: Span, *, today: date, by: By, time_zone: str) -> Mapping[str, object]:
+    """What the page of these days shows."""
+    heard = await heard_span(marts)
+    last = max(span.first, min(span.last, today, heard[1] if span.period is None and heard else today))
+    before = span.before()
+    if before is not None and (heard is None or heard[0] > before.last):
+        # The history begins later: there is nothing to compare with.
+        before = None
+    compared = _compared(span, before, today) if before is not None else None
+    asked = [("now", span.first, span.last), *([("before", *compared)] if compared else [])]
+    sums = {row.name: row for row in await sums_by_kind(marts, *asked)}
+    gaps, zone = await evident_gaps(marts), zone_of(time_zone)
+    touching = [gap for gap in gaps if gap.days_within(first=span.first, last=min(span.last, today), zone=zone)]
+    has_sure_past = compared is not None and not any(
+        gap.days_within(first=compared[0], last=compared[1], zone=zone) for gap in gaps
+    )
+    is_long = (last - span.first).days >= _MOST_DAYS
+    days = await timeline(marts, grain="day", first_day=span.first, last_day=span.last) if not is_long else []
+    months = await timeline(marts, grain="month", first_day=span.first, last_day=span.last) if is_long else []
+    whole_year = span.first if span.period is Period.YEAR else None
+    after = span.after()
+    return {
+        "span": span,
+        "whole": sums["now"],
+        "change": _change(sums, before, is_part=span.last > today, is_sure=has_sure_past and not touching),
+        "gaps": touching,
+        "is_long": is_long,
+        "bars": _months(months, span.first, last) if is_long else _days(days, span.first, _drawn_to(span, last)),
+        "calendar": await _calendar(marts, whole_year, today) if whole_year else None,
+        "clock": clock_of(await clock(marts, first_day=span.first, last_day=span.last)),
+        "lists": [await _list(marts, entity, span, before, by) for entity in _LISTED],
+        "before": before,
+        "after": after if after is not None and after.first <= today else None,
+    }
+
+
+def _compared(span: Span, before: Span, today: date) -> tuple[date, date]:
+    """The days of the period before that are compared with the days so far."""
+    if span.last <= today:
+        return before.first, before.last
+    return before.first, min(before.last, before.first + max(timedelta(0), today - span.first))
+
+
+def _change(sums: Mapping[str, SpanRow], before: Span | None, *, is_part: bool, is_sure: bool) -> Change | None:
+    past = sums.get("before")
+    if past is None or before is None or past.ms_played == 0:
+        return None
+    per_cent = round(100 * (sums["now"].ms_played - past.ms_played) / past.ms_played)
+    return Change(before.label, per_cent, is_part, is_sure)
+
+
+def _drawn_to(span: Span, last: date) -> date:
+    """A week and a month are drawn whole, also while they go on."""
+    return span.last if span.period in (Period.WEEK, Period.MONTH) else last
+
+
+def _days(rows: Sequence[BucketRow], first: date, last: date) -> list[Bar]:
+    heard = {row.starts_on: row.ms_played for row in rows}
+    every = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return [Bar(day, heard.get(day, 0)) for day in every]
+
+
+def _months(rows: Sequence[BucketRow], first: date, last: date) -> list[Bar]:
+    # A range may begin long before its history does.
+    begins = max(first, min((row.starts_on for row in rows), default=first))
+    return [Bar(each.starts_on, each.ms_played) for each in every_month(month_sums(rows), first=begins, last=last)]
+
+
+async def _calendar(marts: Marts, first: date, today: date) -> object:
+    end = last_day_of(Period.YEAR, first)
+    days = await timeline(marts, grain="day", first_day=first, last_day=end)
+    return calendar_of(days, first=first, last=max(first, min(end, today)), drawn_to=end)
+
+
+async def _list(marts: Marts, entity: Entity, span: Span, before: Span | None, by: By) -> TopList:
+    rows: Sequence[TopRow]
+    if by == "time":
+        rows = await top_by_time(marts, entity, first_day=span.first, last_day=span.last, limit=_TOP)
+    elif span.period is not None:
+        rows = await top_of_period(marts, entity, period=span.period, start=span.first, limit=_TOP)
+    else:
+        rows = await top_of_range(marts, entity, first_day=span.first, last_day=span.last, limit=_TOP)
+    is_quick = span.period is Period.YEAR or span.last - span.first <= _LONGEST_COMPARED
+    if before is None or not rows or not is_quick:
+        return TopList(entity, rows, None)
+    ids = {int(getattr(row, f"{entity}_id")): row.rank for row in rows}
+    places = await places_in_range(marts, entity, list(ids), first_day=before.first, last_day=before.last, by=by)
+    moves = {
+        place.id: _move(ids[place.id], place.rank, is_new=(place.first_local_date or span.first) >= span.first)
+        for place in places
+    }
+    return TopList(entity, rows, moves)
+
+
+def _move(rank: int, before: int | None, *, is_new: bool) -> Move:
+    if before is None:
+        return Move("new" if is_new else "back")
+    if before == rank:
+        return Move("same")
+    return Move("up" if before > rank else "down", abs(before - rank))

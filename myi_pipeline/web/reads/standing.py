@@ -1,0 +1,43 @@
+"""How things stand for a person beside the marts: the login, the newest import, what is still to be counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from myi_pipeline.web.reads.database import Pools, load_sql
+
+# A day or two is what a poll brings, all the time; more is an archive.
+_MANY_DAYS = 8
+
+
+@dataclass(frozen=True)
+class Standing:
+    """`import_id` is the newest import, None without any; one that waits for the person's word is none.
+    `is_zone_chosen`: the person, or somebody for them, set the time zone."""
+
+    is_zone_chosen: bool
+    login_status: str
+    days_to_count: int
+    import_id: int | None
+    archive_name: str | None
+    import_status: str | None
+
+    @property
+    def is_connected(self) -> bool:
+        return self.login_status == "active"
+
+    @property
+    def is_importing(self) -> bool:
+        return self.import_status in ("pending", "running")
+
+    @property
+    def is_being_counted(self) -> bool:
+        """Whether an archive's plays are still on their way to the marts."""
+        return self.days_to_count == _MANY_DAYS
+
+
+async def find_standing(pools: Pools, user_id: int) -> Standing:
+    """Raises DatabaseGone."""
+    found = await pools.ask_access(load_sql("access/standing"), {"user_id": user_id, "at_most": _MANY_DAYS})
+    # A user who was removed a moment ago has nothing.
+    return Standing(*found) if found is not None else Standing(True, "", 0, None, None, None)
