@@ -86,10 +86,10 @@ def person(setup: Setup, chromium: Browser) -> Iterator[Person]:
             return summary.ok and totals(visitor)["plays"] > 4_000
 
         setup.wait_until(is_imported, what="the archive is not imported", at_most_s=_IMPORTED_S)
-        # The page has followed it by itself, until its plays are in the figures.
+        # The page has followed it by itself, until its plays are in the figures and the refresh is over.
         counted = re.compile(r"\d hours since \d{4}")
         expect(visitor.page.locator("section.live")).to_contain_text(counted, timeout=60_000)
-        visitor.page.get_by_role("link", name="See your listening").click()
+        visitor.page.get_by_role("link", name="See your listening").click(timeout=_IMPORTED_S * 1000)
         expect(visitor.page.get_by_role("heading", level=1)).to_contain_text("hours of listening")
         pages = discover(visitor)
         yield Person(setup, chromium, visitor.page.context.storage_state(), pages, visitor.noted)
