@@ -219,7 +219,7 @@ def measure(
 
 
 def months_of_one(setup: Setup, user: int, limits: Limits) -> None:
-    """What the page of a track, artist or album reads of its periods, of the one that the user heard most."""
+    """What the page of a track, artist or album reads of its days, of the one that the user heard most."""
     rows = []
     with setup.warehouse.connect(Role.API, autocommit=True) as connection:
         connection.execute("set plan_cache_mode = force_generic_plan")
@@ -234,7 +234,7 @@ def months_of_one(setup: Setup, user: int, limits: Limits) -> None:
             for _ in range(ROUNDS_OF_MONTHS):
                 with stopwatch(spent):
                     connection.execute(
-                        load_sql("entity_periods", entity=entity), {"user_id": user, "id": id}, prepare=True
+                        load_sql("entity_days", entity=entity), {"user_id": user, "id": id, "year": None}, prepare=True
                     ).fetchall()
             p50 = median(spent) * 1000
             may = MAY_MONTHS_MS if entity != "album" else None

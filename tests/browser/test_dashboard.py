@@ -186,6 +186,37 @@ def test_a_year_is_printed_in_the_light_on_one_sheet(person: Person) -> None:
     assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
 
 
+def test_the_search_box_suggests_what_was_heard_and_is_used_with_the_keyboard(person: Person) -> None:
+    with person.visiting() as visitor:
+        artists = [row["name"] for row in ask(visitor, "/v1/me/top/artists?limit=100")["data"]]
+        artist = next(name for name in artists if re.fullmatch("[A-Z][a-z]{5,} [A-Z][a-z]{3,}", name))
+        # Two letters in the wrong order.
+        typed = artist[:2] + artist[3] + artist[2] + artist[4:]
+        # Not the overview, which loads itself anew while something is being counted.
+        visitor.open("/top")
+        box = visitor.page.get_by_role("combobox", name="Search what you heard")
+        box.press_sequentially(typed)
+        first = visitor.page.get_by_role("option", name=artist).first
+        expect(first).to_be_visible()
+        visitor.ask_axe("/top with suggestions")
+        box.press("Escape")
+        expect(first).to_be_hidden()
+        box.fill("")
+        box.press_sequentially(typed)
+        expect(first).to_be_visible()
+        options = visitor.page.get_by_role("option").all_inner_texts()
+        for _ in range(1 + next(place for place, text in enumerate(options) if text.startswith(artist))):
+            box.press("ArrowDown")
+        box.press("Enter")
+        visitor.page.wait_for_url(re.compile(r"/(artists|albums|tracks)/\d+$"))
+        # Enter without a choice leads to the page of the search.
+        visitor.page.get_by_role("combobox").fill(artist)
+        visitor.page.get_by_role("combobox").press("Enter")
+        visitor.page.wait_for_url(re.compile(r"/search\?q="))
+        expect(visitor.page.get_by_role("link", name=artist).first).to_be_visible()
+        assert visitor.noted == []
+
+
 def test_files_that_are_handed_in_together_are_each_taken_or_named_with_the_reason(person: Person) -> None:
     rows = '[{"endTime": "2024-05-01 10:00", "artistName": "A", "trackName": "B", "msPlayed": 60000}]'
     files: list[FilePayload] = [

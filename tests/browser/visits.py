@@ -69,7 +69,7 @@ _FOLLOW_THE_FOCUS = """() => {
 _MOST_STEPS = 60
 # Day, month, year and the calendar: Tab goes to each.
 _STOPS_IN_A_DATE = 3
-_BELOW_ENTITIES = re.compile(r"/(artists|albums|tracks|imports|year)/\d+\Z")
+_BELOW_ENTITIES = re.compile(r"/(artists|albums|tracks|shows|imports|year)/\d+\Z")
 
 
 @dataclass
@@ -206,7 +206,7 @@ def visiting(
         context.close()
 
 
-_TABS = ("/top?what=artists&period=all", "/top?what=albums&period=all", "/on-this-day")
+_TABS = ("/top?what=artists&period=all", "/top?what=albums&period=all", "/on-this-day", "/search?q=lumen")
 
 
 def discover(visitor: Visitor) -> list[str]:

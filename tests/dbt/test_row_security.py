@@ -24,6 +24,7 @@ CATALOGUE = {
     "dim_tracks",
     "dim_artists",
     "dim_albums",
+    "search_names",
 }
 
 

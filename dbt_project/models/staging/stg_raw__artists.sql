@@ -1,5 +1,6 @@
 select
     artist_id,
     name,
-    uri
+    uri,
+    search_text
 from {{ source('raw', 'artists') }}

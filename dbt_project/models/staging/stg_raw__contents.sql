@@ -1,6 +1,7 @@
 select
     contents.content_id,
     coalesce(aliases.canonical_id, contents.content_id) as canonical_id,
+    contents.kind_id,
     kinds.kind,
     contents.uri,
     contents.title,
@@ -14,6 +15,7 @@ select
     contents.isrc,
     contents.disc_number,
     contents.track_number,
+    contents.search_text,
     -- Contents that are one song for the resolution: aliases, and what bears the same names.
     case
         when coalesce(canonical.match_title, contents.match_title) <> '' then coalesce(canonical.match_key, contents.match_key)

@@ -202,6 +202,26 @@ class PlayList(ListDocument):
     data: list[Play]
 
 
+class SearchItem(Heard):
+    kind: Literal["artist", "album", "track", "show", "episode"] = Field(
+        description="`episode` also for chapters, `show` also for books.", examples=["track"]
+    )
+    id: EntityId = Field(description="The artist_id, album_id or content_id; of a show that of one of its episodes.")
+    uri: Uri
+    name: str | None = Field(examples=["Feeling Good"])
+    artist_id: EntityId | None = Field(description="Of a track or an album.")
+    artist_name: str | None = Field(description="Of a chapter or book its author.", examples=["Nina Simone"])
+    album_id: EntityId | None = Field(description="Of a track.")
+    album_name: str | None = Field(description="Of an episode its show.", examples=["I Put A Spell On You"])
+    is_similar: bool = Field(description="The name differs from what was asked for by a slip.", examples=[False])
+
+
+class SearchResults(Document):
+    data: list[SearchItem] = Field(
+        description="Artists, albums, tracks, shows, episodes, each by match, then by plays."
+    )
+
+
 class TopItem(Heard):
     id: EntityId
     rank: int = Field(ge=1, description="Its place by counted plays, then time heard.", examples=[1])

@@ -27,7 +27,9 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})\Z", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d{1,12}\Z", re.ASCII)
 _MOST_ITEMS = 500
+LONGEST_TEXT = 100
 _CURSOR = r"^[A-Za-z0-9_-]+$"
+_TEXT = r"^[^\u0000-\u001f\u007f]+$"
 
 
 def _number(first: int, last: int) -> Callable[[object], object]:
@@ -54,6 +56,12 @@ def _choice(choices: type[StrEnum]) -> Callable[[object], object]:
 def _cursor(value: object) -> object:
     if isinstance(value, str) and (len(value) > LONGEST or not re.fullmatch(_CURSOR[1:-1], value)):
         raise ValueError("is not a valid cursor")
+    return value
+
+
+def _text(value: object) -> object:
+    if isinstance(value, str) and not (len(value) <= LONGEST_TEXT and re.fullmatch(_TEXT[1:-1], value)):
+        raise ValueError(f"must be a text of 1 to {LONGEST_TEXT} characters without control characters")
     return value
 
 
@@ -107,7 +115,14 @@ PeriodOf = Annotated[
     BeforeValidator(_choice(Period)),
     WithJsonSchema({"type": "string", "enum": list(Period), "examples": ["month"]}),
 ]
-_Limit = Annotated[
+Text = Annotated[
+    Any,
+    BeforeValidator(_text),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT, "pattern": _TEXT, "examples": ["bjork"]}
+    ),
+]
+Limit = Annotated[
     Any,
     BeforeValidator(_number(1, _MOST_ITEMS)),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": _MOST_ITEMS, "examples": [50]}),
@@ -143,7 +158,7 @@ class Page:
 
 
 async def _page(
-    limit: Annotated[_Limit, Query(description="Most items on the page.")] = 50,
+    limit: Annotated[Limit, Query(description="Most items on the page.")] = 50,
     cursor: Annotated[
         _Cursor, Query(description="Where the page begins: `next` of the page before, with the same filters.")
     ] = None,

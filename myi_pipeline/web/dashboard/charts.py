@@ -11,6 +11,7 @@ from myi_pipeline.web.dashboard.formats import counted
 from myi_pipeline.web.dashboard.formats import heard as said
 from myi_pipeline.web.dashboard.formats import hour as clock_hour
 from myi_pipeline.web.reads.clock import HourRow
+from myi_pipeline.web.reads.music import DayRow
 from myi_pipeline.web.reads.spans import next_month
 from myi_pipeline.web.reads.timeline import BucketRow
 
@@ -58,7 +59,9 @@ def levels_of(values: Sequence[int]) -> list[int]:
     return [0 if value <= 0 else 1 + bisect_right(bounds, value) for value in values]
 
 
-def calendar_of(days: Sequence[BucketRow], *, first: date, last: date, drawn_to: date | None = None) -> Calendar:
+def calendar_of(
+    days: Sequence[BucketRow | DayRow], *, first: date, last: date, drawn_to: date | None = None
+) -> Calendar:
     """The days from `first` to `last`, with room for weeks up to `drawn_to`; `days` are buckets of a day."""
     by_day = {row.starts_on: row for row in days}
     all_days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
@@ -99,7 +102,7 @@ def clock_of(rows: Sequence[HourRow]) -> WeekClock:
     return WeekClock(squares, f"{WEEKDAYS[most.weekday - 1]}s at {clock_hour(most.hour)}" if most else None)
 
 
-def _day_label(day: date, row: BucketRow | HourRow | None) -> str:
+def _day_label(day: date, row: BucketRow | DayRow | None) -> str:
     return f"{day:%A}, {day.day} {day:%B %Y}: {_said(row)}"
 
 
@@ -107,7 +110,7 @@ def _hour_label(weekday: int, hour: int, row: BucketRow | HourRow | None) -> str
     return f"{WEEKDAYS[weekday - 1]}, {clock_hour(hour)} to {clock_hour(hour + 1)}: {_said(row)}"
 
 
-def _said(row: BucketRow | HourRow | None) -> str:
+def _said(row: BucketRow | DayRow | HourRow | None) -> str:
     return f"{said(row.ms_played)}, {counted(row.plays, 'play')}" if row else "nothing"
 
 

@@ -5,6 +5,7 @@ Invariant: a figure that is not known is never shown as zero.
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +15,8 @@ from myi_pipeline.web.dashboard.looks import current
 UNKNOWN = "–"
 _MS_OF_MINUTE = 60_000
 _MINUTES_OF_HOUR = 60
+_DAYS_OF_MONTH, _DAYS_OF_TWO_MONTHS = 30.44, 61
+_URI = re.compile(r"spotify:(track|artist|album|episode|show):([0-9A-Za-z]{1,64})")
 # From here on minutes are noise.
 _ONLY_HOURS_FROM = 100
 
@@ -130,6 +133,21 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
 
 
+def in_spotify(uri: str | None) -> str | None:
+    """Where Spotify shows what has this URI; None for local files and where nobody knows a URI."""
+    found = _URI.fullmatch(uri or "")
+    return f"https://open.spotify.com/{found[1]}/{found[2]}" if found else None
+
+
+def length_of(days: int) -> str:
+    """A stretch of days as `12 days`, `5 months`, `2 years 3 months`."""
+    if days < _DAYS_OF_TWO_MONTHS:
+        return counted(days, "day")
+    years, months = divmod(round(days / _DAYS_OF_MONTH), 12)
+    said = [counted(years, "year")] if years else []
+    return " ".join([*said, *([counted(months, "month")] if months else [])])
+
+
 def initials(name: str | None) -> str:
     """What stands in for a picture: the first letters of at most two words."""
     words = [word for word in (name or "").split() if word[:1].isalnum()]
@@ -152,6 +170,8 @@ FILTERS: dict[str, Any] = {
     "clock_time": clock_time,
     "hour": hour,
     "share": share,
+    "in_spotify": in_spotify,
     "initials": initials,
     "sentence": sentence,
+    "length_of": length_of,
 }

@@ -38,10 +38,12 @@ async def history(request: Request, person: Person, site: TheSite) -> HTMLRespon
         return await _refused(request, person, site, problem)
     filters = {"q": words, "from": first.isoformat() if first else "", "to": last.isoformat() if last else ""}
     place = place_of(request, site, person.user_id, **filters)
-    window = _window(first, last, person.time_zone)
+    from_at, to_at = _window(first, last, person.time_zone)
 
     async def build(marts: Marts) -> Mapping[str, object]:
-        plays = await find_plays(marts, words, after=place.after, limit=_PLAYS_A_PAGE, **window)
+        plays = await find_plays(
+            marts, words, from_at=from_at, to_at=to_at, after=place.after, limit=_PLAYS_A_PAGE
+        )  # fmt: skip
         days = [(day, list(rows)) for day, rows in groupby(plays.rows, key=lambda row: row.local_date)]
         # A search shows only part of a day, beside which the day's sum would mislead.
         sums = {} if words else await _sums(marts, [day for day, _ in days])
@@ -68,12 +70,12 @@ async def _refused(request: Request, person: Visitor, site: Site, problem: Probl
     return answer
 
 
-def _window(first: date | None, last: date | None, time_zone: str) -> dict[str, datetime]:
+def _window(first: date | None, last: date | None, time_zone: str) -> tuple[datetime, datetime]:
     zone = zone_of(time_zone)
-    return {
-        "from_at": BEGINNING if first is None else moment(first, zone),
-        "to_at": END if last is None else moment(last, zone, is_end=True),
-    }
+    return (
+        BEGINNING if first is None else moment(first, zone),
+        END if last is None else moment(last, zone, is_end=True),
+    )
 
 
 async def _sums(marts: Marts, days: Sequence[date]) -> dict[date, BucketRow]:

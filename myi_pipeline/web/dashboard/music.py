@@ -1,4 +1,4 @@
-"""One track, artist or album: how much of it was heard, when first, when last, and what of it most.
+"""One track, artist or album: how much of it was heard, when, and what of it most.
 
 What this user never played is answered 404, whether the catalogue knows it or not.
 """
@@ -6,29 +6,33 @@ What this user never played is answered 404, whether the catalogue knows it or n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
-from myi_pipeline.web.dashboard.charts import MonthSum, every_month, months_back
+from myi_pipeline.web.dashboard.charts import MonthSum, calendar_of, clock_of, every_month, months_back
 from myi_pipeline.web.dashboard.inputs import id_in_path, missing
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.coverage import evident_gaps
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.music import (
+    DayRow,
     PeriodRow,
+    entity_days,
     entity_names,
-    entity_periods,
     entity_rank,
+    entity_years,
     last_plays_of,
     most_heard_of,
 )
 from myi_pipeline.web.reads.ranks import TERMS, RankRow, Term, ranks_of_entity
-from myi_pipeline.web.reads.spans import LAST_DAY, Period, period_start, today_in
+from myi_pipeline.web.reads.spans import LAST_DAY, Period, period_start, today_in, zone_of
 from myi_pipeline.web.reads.summary import EVERYTHING, sums_of
+from myi_pipeline.web.reads.timeline import BucketRow, timeline
 from myi_pipeline.web.reads.top import Entity
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site, TheSite
@@ -36,6 +40,8 @@ from myi_pipeline.web.site import Site, TheSite
 router = APIRouter()
 
 _TOP = 10
+# Of an artist; samplers apart, nobody has more.
+_MOST_ALBUMS = 200
 _LAST_PLAYS = 10
 # A chart of one bar says nothing: at least a year of months.
 _FEWEST_MONTHS = 12
@@ -58,17 +64,23 @@ async def album(request: Request, person: Person, site: TheSite, album_id: str) 
 
 async def _show(request: Request, person: Visitor, site: Site, entity: Entity, text: str) -> HTMLResponse:
     id = id_in_path(text, what=entity)
+    asked_year = request.query_params.get("year", "")
     today = today_in(person.time_zone)
 
     async def build(marts: Marts) -> Mapping[str, object]:
-        rows = await entity_periods(marts, entity, id)
+        rows = await entity_years(marts, entity, id)
         whole = _row(rows, Period.ALL, today)
         if whole is None:
             raise missing(f"You have not heard this {entity}.")
         year = _row(rows, Period.YEAR, today)
         this_year = period_start(Period.YEAR, today)
         in_all, in_year = await sums_of(marts, EVERYTHING, ("year", this_year, LAST_DAY))
-        tracks, albums = await most_heard_of(marts, entity, id, limit=_TOP)
+        tracks, albums = await most_heard_of(marts, entity, id, limit=_TOP, most_albums=_MOST_ALBUMS)
+        years = _years(rows, await timeline(marts, grain="year"))
+        last_day = whole.last_played_at.astimezone(zone_of(person.time_zone)).date()
+        shown = int(asked_year) if asked_year in {f"{each.year}" for each in years} else last_day.year
+        heard = await entity_days(marts, entity, id, year=shown)
+        months = _months(heard.months, today)
         return {
             "names": await entity_names(marts, entity, id),
             "whole": whole,
@@ -77,8 +89,16 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
             "in_year": in_year,
             "rank": await entity_rank(marts, entity, id, whole),
             "rank_of_year": await entity_rank(marts, entity, id, year) if year else None,
-            "months": _months(rows, today),
-            "years": [row for row in rows if row.period == Period.YEAR],
+            "months": months,
+            "best": max(months, key=lambda each: (each.counted_plays, each.ms_played)),
+            "absence": heard.absence,
+            "silent_days": (today - last_day).days,
+            "years": years,
+            "shown_year": shown,
+            "calendar": calendar_of(
+                heard.days, first=date(shown, 1, 1), last=min(max(today, last_day), date(shown, 12, 31))
+            ),
+            "clock": clock_of(heard.hours),
             "tracks": tracks,
             "albums": albums,
             "ranks": await _spotify_ranks(marts, entity, id),
@@ -86,7 +106,30 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
             "gaps": await evident_gaps(marts),
         }
 
-    return await show_marts(request, person, site, "music.html", build, entity=entity, id=id, today=today)
+    return await show_marts(
+        request, person, site, "music.html", build, entity=entity, id=id, today=today, few=_TOP
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class YearOf:
+    """One year of it, beside all that was heard in that year."""
+
+    year: int
+    is_heard: bool
+    ms_played: int
+    of_ms: int
+
+
+def _years(rows: Sequence[PeriodRow], all_years: Sequence[BucketRow]) -> list[YearOf]:
+    """From the first year in which it was heard to the last, those between without it as well."""
+    own = {row.period_start.year: row for row in rows if row.period == Period.YEAR}
+    heard = {row.starts_on.year: row.ms_played for row in all_years}
+    found = []
+    for year in range(min(own), max(own) + 1):
+        row = own.get(year)
+        found.append(YearOf(year, row is not None, row.ms_played if row else 0, heard.get(year, 0)))
+    return found
 
 
 async def _spotify_ranks(marts: Marts, entity: Entity, id: int) -> dict[Term, list[RankRow]]:
@@ -102,12 +145,8 @@ def _row(rows: Sequence[PeriodRow], period: Period, today: date) -> PeriodRow | 
     return next((row for row in rows if (row.period, row.period_start) == wanted), None)
 
 
-def _months(rows: Sequence[PeriodRow], today: date) -> list[MonthSum]:
+def _months(heard: Sequence[DayRow], today: date) -> list[MonthSum]:
     """From the first month with a play to this one."""
-    heard = [
-        MonthSum(row.period_start, row.plays, row.counted_plays, row.ms_played)
-        for row in rows
-        if row.period == Period.MONTH
-    ]
-    first = min([row.starts_on for row in heard] + [months_back(today, _FEWEST_MONTHS - 1)])
-    return every_month(heard, first=first, last=max([today] + [row.starts_on for row in heard]))
+    sums = [MonthSum(row.starts_on, row.plays, row.counted_plays, row.ms_played) for row in heard]
+    first = min([row.starts_on for row in sums] + [months_back(today, _FEWEST_MONTHS - 1)])
+    return every_month(sums, first=first, last=max([today] + [row.starts_on for row in sums]))

@@ -5,9 +5,11 @@ What this user never played has no periods and no picture, whether the catalogue
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from myi_pipeline.web.reads.clock import HourRow
 from myi_pipeline.web.reads.database import Marts, load_sql
 from myi_pipeline.web.reads.top import Entity
 
@@ -43,6 +45,39 @@ class PeriodRow:
 
 
 @dataclass(frozen=True)
+class DayRow:
+    """A day, or a month."""
+
+    starts_on: date
+    plays: int
+    counted_plays: int
+    ms_played: int
+
+
+@dataclass(frozen=True)
+class Absence:
+    """Days without a play, between `last` and `next`, on which it was heard."""
+
+    last: date
+    next: date
+
+    @property
+    def days(self) -> int:
+        return (self.next - self.last).days - 1
+
+
+@dataclass(frozen=True)
+class Days:
+    """When something was heard: every month and the days of one year, in no order; the hours of the week in which plays
+    ended; the longest absence, None where it was heard on one day, or on days in a row."""
+
+    months: Sequence[DayRow]
+    days: Sequence[DayRow]
+    hours: Sequence[HourRow]
+    absence: Absence | None
+
+
+@dataclass(frozen=True)
 class MostHeardRow:
     """A track, or with `track_id` None an album."""
 
@@ -73,6 +108,18 @@ class LastPlayRow:
 
 
 @dataclass(frozen=True)
+class _Part:
+    part: str
+    starts_on: date | None
+    ends_on: date | None
+    weekday: int | None
+    hour: int | None
+    plays: int
+    counted_plays: int
+    ms_played: int
+
+
+@dataclass(frozen=True)
 class _Rank:
     rank: int
 
@@ -92,6 +139,27 @@ async def entity_periods(marts: Marts, entity: Entity, id: int) -> list[PeriodRo
     return await marts.fetch(PeriodRow, load_sql("entity_periods", entity=entity), id=id)
 
 
+async def entity_years(marts: Marts, entity: Entity, id: int) -> list[PeriodRow]:
+    """Sums of all time and of each year; none for what this user never played."""
+    return await marts.fetch(PeriodRow, load_sql("entity_years", entity=entity), id=id)
+
+
+async def entity_days(marts: Marts, entity: Entity, id: int, *, year: int | None) -> Days:
+    rows = await marts.fetch(_Part, load_sql("entity_days", entity=entity), id=id, year=year)
+    of_days: dict[str, list[DayRow]] = {"month": [], "day": []}
+    hours: list[HourRow] = []
+    absence = None
+    for row in rows:
+        sums = (row.plays, row.counted_plays, row.ms_played)
+        if row.weekday is not None and row.hour is not None:
+            hours.append(HourRow(row.weekday, row.hour, *sums))
+        elif row.starts_on is not None and row.ends_on is not None:
+            absence = Absence(row.starts_on, row.ends_on)
+        elif row.starts_on is not None:
+            of_days[row.part].append(DayRow(row.starts_on, *sums))
+    return Days(of_days["month"], of_days["day"], hours, absence)
+
+
 async def entity_rank(marts: Marts, entity: Entity, id: int, row: PeriodRow) -> int | None:
     """Its place in the top list of one of its periods; None beyond LAST_RANK."""
     (found,) = await marts.fetch(
@@ -103,12 +171,14 @@ async def entity_rank(marts: Marts, entity: Entity, id: int, row: PeriodRow) -> 
 
 
 async def most_heard_of(
-    marts: Marts, entity: Entity, id: int, *, limit: int
+    marts: Marts, entity: Entity, id: int, *, limit: int, most_albums: int
 ) -> tuple[list[MostHeardRow], list[MostHeardRow]]:
     """The tracks of an artist or album, and the albums of an artist, of all time."""
     if entity == "track":
         return [], []
-    rows = await marts.fetch(MostHeardRow, load_sql("most_heard_of"), entity=entity, id=id, limit=limit)
+    rows = await marts.fetch(
+        MostHeardRow, load_sql("most_heard_of"), entity=entity, id=id, limit=limit, most_albums=most_albums
+    )
     return [row for row in rows if row.kind == "track"], [row for row in rows if row.kind == "album"]
 
 

@@ -1,7 +1,8 @@
-"""Plays, newest first: all of them, those of a content, an artist or an album, or those whose names contain some words.
+"""Plays, newest first: all of them, those of a content, an artist or an album, or those whose names hold what was
+typed.
 
-A page of a search costs no more with a million plays than the bounds below allow: it looks either at each track that
-the listener ever played and then at no more than MOST_CONTENTS of them by their own index, or at MOST_WALKED plays.
+A page of a search costs no more with a million plays than the bounds below allow: it reads either no more than
+MOST_CONTENTS contents by their own index, or at most MOST_WALKED plays.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from datetime import date, datetime
 
 from myi_pipeline.web.reads.cursors import MOST_BIGINT, After, Order
 from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.search import find_contents, words_of
 from myi_pipeline.web.reads.spans import BEGINNING, END
+from myi_pipeline.web.reads.spelling import Words
 
 PLAYS = Order({"played_at": END, "play_id": MOST_BIGINT})
 # Words found in more contents than this are found in so many plays that a page is full before many were looked at.
 MOST_CONTENTS = 500
 MOST_WALKED = 20_000
-_ESCAPED = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,6 @@ class _WalkedPlay(PlayRow):
 
 
 @dataclass(frozen=True)
-class _Content:
-    content_id: int
-
-
-@dataclass(frozen=True)
 class FoundPlays:
     """One page of a search. `last` is the row after which the next page begins, None on the last page. With
     `searched_to` the page is not full, and plays before that moment have not been looked at."""
@@ -81,8 +78,7 @@ async def plays(
     limit: int,
 ) -> list[PlayRow]:
     """Read in the order of an index: that of time, of the content, of the artist or of the album's tracks."""
-    given = {"content_id": content_id, "artist_id": artist_id, "album_id": album_id}
-    narrowed = {name: value for name, value in given.items() if value is not None}
+    narrowed = _given(content_id=content_id, artist_id=artist_id, album_id=album_id)
     return await marts.fetch(
         PlayRow, load_sql("plays", narrowed_by=tuple(narrowed)),
         from_at=from_at, to_at=to_at, limit=limit, **narrowed, **PLAYS.values(after),
@@ -90,34 +86,65 @@ async def plays(
 
 
 async def find_plays(
-    marts: Marts, words: str, *, from_at: datetime, to_at: datetime, after: After, limit: int
+    marts: Marts,
+    typed: str,
+    *,
+    from_at: datetime = BEGINNING,
+    to_at: datetime = END,
+    after: After,
+    limit: int,
+    **ids: int | None,
 ) -> FoundPlays:
-    """One page of the plays in the window; `words` is what a person typed, and may be empty."""
-    if not words:
-        return _page(await plays(marts, from_at=from_at, to_at=to_at, after=after, limit=limit + 1), limit)
-    patterns = patterns_of(words)
-    window = {"from_at": from_at, "to_at": to_at, **PLAYS.values(after)}
-    found = await marts.fetch(_Content, load_sql("find_contents"), patterns=patterns, limit=MOST_CONTENTS + 1)
-    if len(found) > MOST_CONTENTS:
-        return await _walk(marts, patterns, limit=limit, window=window)
-    content_ids = [row.content_id for row in found]
-    sql = load_sql("plays_of_contents")
-    return _page(await marts.fetch(PlayRow, sql, content_ids=content_ids, limit=limit + 1, **window), limit)
+    """One page of the plays in the window; `typed` may be empty, and `ids` are as for plays()."""
+    narrowed = _given(**ids)
+    if not typed:
+        rows = await plays(marts, from_at=from_at, to_at=to_at, after=after, limit=limit + 1, **narrowed)
+        return _page(rows, limit)
+    words = await words_of(marts, typed)
+    values: dict[str, object] = {"from_at": from_at, "to_at": to_at, **narrowed, **PLAYS.values(after)}
+    content_ids = await find_contents(marts, words, limit=MOST_CONTENTS)
+    if content_ids is None:
+        return await _walk(marts, words, narrowed_by=tuple(narrowed), limit=limit, values=values)
+    sql = load_sql("plays_of_contents", narrowed_by=tuple(narrowed))
+    return _page(await marts.fetch(PlayRow, sql, content_ids=content_ids, limit=limit + 1, **values), limit)
 
 
-def patterns_of(words: str) -> list[str]:
-    """An `ilike` pattern for each word, in which wildcards stand for themselves."""
-    return [f"%{word.translate(_ESCAPED)}%" for word in words.split()]
+async def plays_named(
+    marts: Marts,
+    typed: str,
+    *,
+    from_at: datetime,
+    to_at: datetime,
+    after: After,
+    limit: int,
+    **ids: int | None,
+) -> list[PlayRow]:
+    """As find_plays, however far back the rows are."""
+    rows: list[PlayRow] = []
+    while True:
+        found = await find_plays(
+            marts, typed, from_at=from_at, to_at=to_at, after=after, limit=limit - len(rows), **ids
+        )  # fmt: skip
+        rows += found.rows
+        if found.last is None or len(rows) >= limit:
+            return rows
+        after = After(PLAYS.keys_of(found.last))
+
+
+def _given(**ids: int | None) -> dict[str, int]:
+    return {name: value for name, value in ids.items() if value is not None}
 
 
 def _page(rows: Sequence[PlayRow], limit: int) -> FoundPlays:
     return FoundPlays(rows[:limit], rows[limit - 1] if len(rows) > limit else None)
 
 
-async def _walk(marts: Marts, patterns: list[str], *, limit: int, window: dict[str, object]) -> FoundPlays:
+async def _walk(
+    marts: Marts, words: Words, *, narrowed_by: tuple[str, ...], limit: int, values: dict[str, object]
+) -> FoundPlays:
     rows = await marts.fetch(
-        _WalkedPlay, load_sql("plays_by_words"),
-        patterns=patterns, most_walked=MOST_WALKED, limit=limit + 1, **window,
+        _WalkedPlay, load_sql("plays_by_words", narrowed_by=narrowed_by),
+        **words.values(), most_walked=MOST_WALKED, limit=limit + 1, **values,
     )  # fmt: skip
     if len(rows) > limit:
         return _page(rows, limit)

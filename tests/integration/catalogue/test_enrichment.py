@@ -134,23 +134,26 @@ def test_what_an_archive_names_is_asked_for_once_and_its_plays_stay(shop: Shop) 
     assert shop.calls() == 8
 
 
-def test_the_most_played_comes_first_and_artists_and_albums_last(shop: Shop) -> None:
+def test_the_most_played_comes_first_tracks_and_artists_alike(shop: Shop) -> None:
     tracks = shop.tracks(plain, 4)
     first, second, third, fourth = shop.archive(*tracks)
     shop.queue(("track", third, 5_000))
     assert shop.enrich(most_calls=1).reason == "as many ids as wanted were asked for"
     ((artist,),) = shop.setup.sql("select distinct artist_id from raw.artists where uri is not null limit 1")
-    shop.queue(("artist", artist, 999_999))
+    # Behind all tracks, artists of a large archive had no picture for weeks.
+    shop.queue(("artist", artist, 1_000))
     shop.enrich(most_calls=2)
     asked = "select entity_id from ops.catalogue_queue where state = 'answered' order by answered_at, plays desc"
-    assert [number for (number,) in shop.setup.sql(asked)] == [third, first, second]
+    assert [number for (number,) in shop.setup.sql(asked)] == [third, first, artist]
+    pictures = "select count(*) from raw.pictures where entity_kind = 'artist' and entity_id = %s"
+    assert shop.setup.sql(pictures, artist) == [(3,)]
     shop.enrich()
     ((last,),) = shop.setup.sql("select count(*) from ops.catalogue_queue where state <> 'answered'")
     assert last == 0
     assert shop.calls("artists") == 1
-    assert fourth in {row[0] for row in shop.setup.sql("select content_id from raw.contents where isrc is not null")}
-    pictures = "select count(*) from raw.pictures where entity_kind = 'artist' and entity_id = %s"
-    assert shop.setup.sql(pictures, artist) == [(3,)]
+    assert {second, fourth} <= {
+        row[0] for row in shop.setup.sql("select content_id from raw.contents where isrc is not null")
+    }
 
 
 def test_what_a_poll_has_told_meanwhile_is_not_asked(shop: Shop) -> None:

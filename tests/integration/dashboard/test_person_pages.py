@@ -27,8 +27,12 @@ PATHS = ("/history", "/sessions", "/coverage", "/imports", "/account")
 PLAYS = """
 select to_char(p.played_at at time zone 'Europe/Berlin', 'HH24:MI'), p.content_id
 from marts.fct_plays as p
-left join marts.dim_contents as c on c.content_id = p.content_id
-where p.user_id = %s and position(lower(%s) in lower(concat_ws(' ', c.title, c.creator, c.collection))) > 0
+inner join marts.search_names as c on c.kind <> 'artist' and c.entity_id = p.content_id
+where
+    p.user_id = %s
+    and not exists (
+        select from regexp_split_to_table(marts.folded(%s), ' ') as word where position(word in c.search_text) = 0
+    )
 order by p.played_at desc, p.play_id desc
 """
 

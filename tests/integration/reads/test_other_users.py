@@ -41,6 +41,13 @@ ENTITIES: dict[str, tuple[str, str, dict[str, str]]] = {
     "artist_id": ("marts.fct_plays", "artist_id", {}),
     "album_id": ("marts.agg_period_albums", "album_id", {}),
     "id": ("marts.fct_top_ranks", "entity_id", {"kind": "artist", "term": "short_term"}),
+    "q": (
+        "(select heard.user_id, artist.name from marts.agg_period_artists as heard"
+        " inner join marts.dim_artists as artist on artist.artist_id = heard.artist_id"
+        " where heard.period = 'all' and artist.name ~ '^[A-Z][a-z]{5,} [A-Z][a-z]{5,}$') as named",
+        "name",
+        {},
+    ),
 }
 ONLY_HERS = """
 select {column} from {mart}
@@ -76,7 +83,7 @@ class Victim:
     """What ada has: a value for each parameter that names something, and the texts by which an answer tells of her."""
 
     client: httpx.Client
-    values: dict[str, int]
+    values: dict[str, Any]
     archive: bytes
     marks: set[str]
 
@@ -128,6 +135,9 @@ def ada(filled: Filled, api: Api, tmp_path_factory: pytest.TempPathFactory) -> I
         for name, (mart, column, _) in ENTITIES.items():
             query = ONLY_HERS.format(mart=mart, column=column)
             values[name] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
+        spoken = "(select * from marts.fct_plays where kind = 'episode') as play"
+        query = ONLY_HERS.format(mart=spoken, column="content_id")
+        values["episode_id"] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
         # There are covers of what only she heard.
         for kind in ("album", "artist"):
             filled.sql(COVER, b"".join((b"cover of ", kind.encode())), kind, values[f"{kind}_id"])
@@ -174,7 +184,7 @@ def attempts(victim: Victim, operation_id: str) -> Iterator[tuple[str, dict[str,
     in_path = {name for name in named if "{" + name + "}" in path}
     if in_path:
         yield path.format(**victim.values), {}, 404
-    else:
+    elif not any(each["in"] == "query" and each["required"] for each in operation.get("parameters", [])):
         # Bob has no Spotify account to poll.
         yield path, {}, {"importArchive": 202, "makeToken": 201, "pollNow": 409}.get(operation_id, 200)
     for name in named - in_path - {"cursor"}:

@@ -8,7 +8,8 @@ from (
     where
         n.state = 'waiting' and n.due_at <= %(now)s
         and (n.leased_until is null or n.leased_until <= %(now)s)
-    order by n.place, n.plays desc, n.entity_id
+    -- An artist has the plays of all its tracks, so it follows the first of them that has told who it is.
+    order by n.plays desc, n.place, n.entity_id
     limit 1
     for update skip locked
 ) as free

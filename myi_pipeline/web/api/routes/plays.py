@@ -8,13 +8,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import First, FirstList, Play, PlayList, Session, SessionList
-from myi_pipeline.web.api.parameters import Id, PageOf, WindowOf, wrong
+from myi_pipeline.web.api.parameters import Id, PageOf, Text, WindowOf, wrong
 from myi_pipeline.web.api.routes.reading import Listing, responses, serve_list
 from myi_pipeline.web.reads.cursors import After
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.firsts import FIRSTS, FirstRow
 from myi_pipeline.web.reads.firsts import firsts as read_firsts
-from myi_pipeline.web.reads.plays import PLAYS, PlayRow
+from myi_pipeline.web.reads.plays import PLAYS, PlayRow, plays_named
 from myi_pipeline.web.reads.plays import plays as read_plays
 from myi_pipeline.web.reads.sessions import SESSIONS, SessionRow
 from myi_pipeline.web.reads.sessions import sessions as read_sessions
@@ -42,20 +42,22 @@ async def plays(
     track_id: Annotated[Id, Query(description="Of this track.")] = None,
     artist_id: Annotated[Id, Query(description="By this artist.")] = None,
     album_id: Annotated[Id, Query(description="On this album.")] = None,
+    q: Annotated[
+        Text, Query(description="With these words in title, artist or album, as `/v1/me/search` finds them.")
+    ] = None,
 ) -> Response:
     if track_id is not None and content_id not in (None, track_id):
         raise wrong("content_id", "is another one than 'track_id'")
 
     async def read(marts: Marts, after: After, limit: int) -> list[PlayRow]:
+        ids = {"content_id": track_id or content_id, "artist_id": artist_id, "album_id": album_id}
+        if q is not None:
+            return await plays_named(
+                marts, q, from_at=window.from_at, to_at=window.to_at, after=after, limit=limit, **ids
+            )  # fmt: skip
         return await read_plays(
-            marts,
-            **window.values,
-            content_id=track_id or content_id,
-            artist_id=artist_id,
-            album_id=album_id,
-            after=after,
-            limit=limit,
-        )
+            marts, from_at=window.from_at, to_at=window.to_at, after=after, limit=limit, **ids
+        )  # fmt: skip
 
     return await serve_list(request, visitor, site, Listing(read, PLAYS, Play, zone=window.zone), page=page)
 

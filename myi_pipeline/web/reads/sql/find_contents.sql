@@ -1,21 +1,27 @@
--- What this user played whose title, artist and album hold every word. Bounded by how many tracks the user ever played
--- (one row each in the lists of all time) and by the catalogue's episodes and chapters, never by plays.
-select heard.track_id as content_id
-from marts.agg_period_tracks as heard
-inner join marts.dim_contents as content on content.content_id = heard.track_id
-where
-    heard.user_id = %(user_id)s
-    and heard.period = 'all'
-    and heard.period_start = date '1970-01-01'
-    and concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])
+-- Tracks, episodes and chapters that this user played and whose names hold every word. One row without a number where more
+-- names than `most` have the words.
+{%- import 'search_match.sql' as search %}
+with found as materialized (
+    select entity_id
+    from marts.search_names
+    where
+        kind <> 'artist'
+        and (search_grams @> %(grams)s::text [] or search_grams @> %(joined_grams)s::text [])
+        and {{ search.holds('search_text') }}
+    limit %(most)s + 1
+)
+
+select null::int as content_id
+where (select count(*) from found) > %(most)s
 union all
-select content.content_id
-from marts.dim_contents as content
-where
-    content.kind <> 'track'
-    and concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])
-    and exists (
-        select from marts.fct_plays as play
-        where play.user_id = %(user_id)s and play.content_id = content.content_id
-    )
-limit %(limit)s
+(
+    select found.entity_id
+    from found
+    where
+        (select count(*) from found) <= %(most)s
+        and exists (
+            select from marts.fct_plays as play
+            where play.user_id = %(user_id)s and play.content_id = found.entity_id
+        )
+    limit %(limit)s
+)

@@ -80,7 +80,7 @@ from (
             where %(entity)s = 'artist' and album_id is not null
             group by album_id
             order by 3 desc, 4 desc, album_id
-            limit %(limit)s
+            limit %(most_albums)s
         ) as of_album
         left join marts.dim_albums as album on album.album_id = of_album.album_id
         left join marts.dim_artists as artist on artist.artist_id = album.artist_id

@@ -1,6 +1,7 @@
 -- A page of plays whose names hold every word, newest first, for common words: at most `most_walked` plays are looked
 -- at. The last one is also returned, flagged, because the next page begins there when this one is not full.
 -- The order is that of the walk, and names are looked up one by one, so that a full page ends it.
+{%- import 'search_match.sql' as search %}
 with page as (
     select *, row_number() over (order by played_at desc, play_id desc) as place
     from (
@@ -8,6 +9,9 @@ with page as (
         from marts.fct_plays
         where
             user_id = %(user_id)s
+            {%- for column in narrowed_by %}
+            and {{ column }} = %({{ column }})s
+            {%- endfor %}
             and played_at >= %(from_at)s
             and played_at < %(to_at)s
             and (played_at, play_id) < (%(after_played_at)s, %(after_play_id)s)
@@ -19,16 +23,15 @@ with page as (
 select
     {% include 'columns_of_a_play.sql' %},
     page.place,
-    (concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])) as is_found
+    coalesce({{ search.holds('name.search_text') }}, false) as is_found
 from page
 left join lateral (
-    select uri, title, creator, collection
-    from marts.dim_contents
-    where content_id = page.content_id
+    select search_text
+    from marts.search_names
+    where kind <> 'artist' and entity_id = page.content_id
     offset 0
-) as content on true
-where
-    page.place = %(most_walked)s
-    or concat_ws(' ', content.title, content.creator, content.collection) ilike all (%(patterns)s::text [])
+) as name on true
+left join marts.dim_contents as content on content.content_id = page.content_id
+where page.place = %(most_walked)s or {{ search.holds('name.search_text') }}
 order by page.played_at desc, page.play_id desc
 limit %(limit)s

@@ -10,6 +10,9 @@ from (
         where
             user_id = %(user_id)s
             and content_id = wanted.content_id
+            {%- for column in narrowed_by %}
+            and {{ column }} = %({{ column }})s
+            {%- endfor %}
             and played_at >= %(from_at)s
             and played_at < %(to_at)s
             and (played_at, play_id) < (%(after_played_at)s, %(after_play_id)s)

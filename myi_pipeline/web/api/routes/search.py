@@ -1,0 +1,45 @@
+"""Finding what you heard by its name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from myi_pipeline.web.api.models import SearchItem, SearchResults
+from myi_pipeline.web.api.parameters import Limit, Text
+from myi_pipeline.web.api.routes.reading import Fields, fields_of, responses, serve_document
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.search import KINDS
+from myi_pipeline.web.reads.search import search as read_search
+from myi_pipeline.web.security.identity import CurrentUser
+from myi_pipeline.web.site import TheSite
+
+router = APIRouter(prefix="/v1/me", tags=["lists"])
+
+
+@router.get(
+    "/search",
+    operation_id="search",
+    response_model=SearchResults,
+    responses=responses(),
+    summary="What you heard, found by name",
+)
+async def search(
+    request: Request,
+    visitor: CurrentUser,
+    site: TheSite,
+    q: Annotated[Text, Query(description="Words of the name, in any order; of a track or album also of its artist.")],
+    kind: Annotated[
+        Literal["artist", "album", "track", "show", "episode", "all"], Query(description="Only of this kind.")
+    ] = "all",
+    limit: Annotated[Limit, Query(description="Most items of each kind.")] = 10,
+) -> Response:
+    """Case, accents and punctuation make no difference; names that differ by a slip are found where no other name
+    begins with the words. The best match comes first, then what you heard most."""
+
+    async def build(marts: Marts) -> Fields:
+        rows = await read_search(marts, q, kinds=KINDS if kind == "all" else (kind,), limit=limit)
+        return {"data": fields_of(SearchItem, rows)}
+
+    return await serve_document(request, visitor, site, build)

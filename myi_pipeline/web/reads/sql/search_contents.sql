@@ -1,0 +1,139 @@
+-- Tracks, albums, episodes and shows that this user heard and whose names hold every word, the best match of each kind
+-- first. Found by the catalogue's index of trigrams; where more names have them than `most`, the user's tracks are looked at
+-- instead, the most heard first. An album is one of the tracks on it: words may be its artist's too.
+{%- import 'search_match.sql' as search %}
+with found as materialized (
+    select entity_id, album_id, search_text
+    from marts.search_names
+    where kind = 'track' and (search_grams @> %(grams)s::text [] or search_grams @> %(joined_grams)s::text [])
+    limit %(most)s + 1
+),
+
+tracks as materialized (
+    select found.*, sum.plays, sum.counted_plays, sum.ms_played
+    from found
+    cross join lateral (
+        select plays, counted_plays, ms_played
+        from marts.agg_period_tracks_stored
+        where user_id = %(user_id)s and track_id = found.entity_id and period_start = date '1970-01-01'
+        offset 0
+    ) as sum
+    where (select count(*) from found) <= %(most)s and {{ search.holds('found.search_text') }}
+    union all
+    (
+        select name.*, sum.plays, sum.counted_plays, sum.ms_played
+        from (
+            select track_id, plays, counted_plays, ms_played
+            from marts.agg_period_tracks_stored
+            where user_id = %(user_id)s and period_start = date '1970-01-01'
+            order by counted_plays desc, ms_played desc, track_id
+            limit %(most_walked)s
+        ) as sum
+        cross join lateral (
+            select entity_id, album_id, search_text
+            from marts.search_names
+            where kind = 'track' and entity_id = sum.track_id
+            offset 0
+        ) as name
+        where (select count(*) from found) > %(most)s and {{ search.holds('name.search_text') }}
+        limit %(enough)s
+    )
+),
+
+albums as (
+    select
+        album_id,
+        min({{ search.match('album') }}) as match
+    from (
+        select
+            album_id,
+            split_part(search_text, ' / ', 3) as album,
+            split_part(search_text, ' / ', 2) || ' / ' || split_part(search_text, ' / ', 3) as names
+        from tracks
+        where album_id is not null
+        group by album_id, album, names
+    ) as on_it
+    where {{ search.holds('names') }} and {{ search.holds_any('album') }}
+    group by album_id
+),
+
+spoken as materialized (
+    select found.entity_id, found.search_text, sum.*
+    from (
+        select entity_id, search_text
+        from marts.search_names
+        where
+            kind in ('episode', 'chapter')
+            and (search_grams @> %(grams)s::text [] or search_grams @> %(joined_grams)s::text [])
+        limit %(most)s
+    ) as found
+    cross join lateral (
+        select
+            count(*)::int as plays,
+            (count(*) filter (where is_counted))::int as counted_plays,
+            coalesce(sum(ms_played), 0)::bigint as ms_played
+        from marts.fct_plays
+        where user_id = %(user_id)s and content_id = found.entity_id
+        having count(*) > 0
+        offset 0
+    ) as sum
+    where {{ search.holds('found.search_text') }}
+)
+
+(
+    select
+        'track' as kind,
+        entity_id as id,
+        {{ search.match("split_part(search_text, ' / ', 1)") }} as match,
+        plays,
+        counted_plays,
+        ms_played
+    from tracks
+    order by match, counted_plays desc, ms_played desc, id
+    limit %(limit)s
+)
+union all
+(
+    select 'album', albums.album_id, albums.match, sum.plays, sum.counted_plays, sum.ms_played
+    from albums
+    cross join lateral (
+        select plays, counted_plays, ms_played
+        from marts.agg_period_albums_stored
+        where user_id = %(user_id)s and album_id = albums.album_id and period_start = date '1970-01-01'
+        offset 0
+    ) as sum
+    order by albums.match, sum.counted_plays desc, sum.ms_played desc, albums.album_id
+    limit %(limit)s
+)
+union all
+(
+    select
+        'episode',
+        entity_id,
+        {{ search.match("split_part(search_text, ' / ', 1)") }} as match,
+        plays,
+        counted_plays,
+        ms_played
+    from spoken
+    order by match, counted_plays desc, ms_played desc, entity_id
+    limit %(limit)s
+)
+union all
+(
+    -- A show goes by the first of its episodes.
+    select
+        'show',
+        min(entity_id),
+        {{ search.match('show') }} as match,
+        sum(plays)::int as plays,
+        sum(counted_plays)::int as counted_plays,
+        sum(ms_played)::bigint as ms_played
+    from (
+        select *, split_part(search_text, ' / ', 3) as show
+        from spoken
+    ) as of_show
+    where {{ search.holds('show') }}
+    group by show
+    order by match, counted_plays desc, ms_played desc, show
+    limit %(limit)s
+)
