@@ -265,8 +265,8 @@ def fitted(text: str, size: int, room: float) -> tuple[str, int]:
 
 
 def _seen(text: str) -> str:
-    """Without what cannot be seen: XML has no character for most controls."""
-    return "".join(each for each in text if each.isprintable()).strip()
+    """Without what cannot be seen, as XML has no character for most controls, and with one kind of space."""
+    return "".join(" " if each.isspace() else each for each in text if each.isspace() or each.isprintable()).strip()
 
 
 def width_of(text: str) -> float:

@@ -21,6 +21,7 @@ from myi_pipeline.web.dashboard.charts import months_back
 from myi_pipeline.web.dashboard.coverage import KnownPart, known_part
 from myi_pipeline.web.dashboard.formats import count, counted, days, heard, hours, weekday
 from myi_pipeline.web.dashboard.formats import day as spelt
+from myi_pipeline.web.dashboard.formats import hour as clock_hour
 from myi_pipeline.web.dashboard.formats import month as month_name
 from myi_pipeline.web.dashboard.inputs import missing, year_in_path
 from myi_pipeline.web.dashboard.pages import picture, show_marts
@@ -331,8 +332,8 @@ def _clock(facts: _Facts) -> cards.Card | None:
         facts.frame,
         hours=facts.hours,
         notes=[
-            f"Most between {hour}:00 and {hour + 1}:00",
-            f"{share:.0f} % between midnight and 5:00" if share >= 1 else "",
+            f"Most between {clock_hour(hour)} and {clock_hour(hour + 1)}",
+            f"{share:.0f} % between midnight and {clock_hour(5)}" if share >= 1 else "",
         ],
     )
 
