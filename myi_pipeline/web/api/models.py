@@ -216,7 +216,7 @@ class SearchItem(Heard):
     is_similar: bool = Field(description="The name differs from what was asked for by a slip.", examples=[False])
 
 
-class SearchResults(Document):
+class SearchResults(WholeDocument):
     data: list[SearchItem] = Field(
         description="Artists, albums, tracks, shows, episodes, each by match, then by plays."
     )

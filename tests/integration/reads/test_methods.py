@@ -43,7 +43,7 @@ def addresses(filled: Filled) -> dict[str, set[str]]:
 def test_head_has_the_headers_of_get_and_no_body_wherever_get_is(browser: httpx.Client, filled: Filled) -> None:
     compared = 0
     for path, methods in addresses(filled).items():
-        if "GET" not in methods or path in ("/metrics", "/v1/me/now-playing"):
+        if "GET" not in methods or path in ("/metrics", "/v1/me/now-playing", "/live"):
             continue
         for headers in ({}, {"accept-encoding": "identity"}):
             got = browser.get(path, headers=headers)
@@ -70,10 +70,11 @@ def test_head_is_refused_where_get_is_not(browser: httpx.Client) -> None:
 def test_a_stream_of_events_is_not_held_open_by_head(browser: httpx.Client) -> None:
     place = browser.get("/v1/me/imports").json()["data"][0]["import_id"]
     # More than a user may hold open at once.
-    for _ in range(8):
-        answer = browser.head(f"/v1/me/imports/{place}/events", timeout=5)
-        assert (answer.status_code, answer.content) == (200, b"")
-        assert answer.headers["content-type"].startswith("text/event-stream")
+    for path in (f"/v1/me/imports/{place}/events", f"/imports/{place}/stages", "/live"):
+        for _ in range(8):
+            answer = browser.head(path, timeout=5)
+            assert (answer.status_code, answer.content) == (200, b"")
+            assert answer.headers["content-type"].startswith("text/event-stream")
 
 
 def test_a_refused_method_is_answered_with_all_methods_of_the_address(browser: httpx.Client, filled: Filled) -> None:

@@ -7,6 +7,7 @@ that is let through.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ TRUSTING = {
         for path, item in CONTRACT["paths"].items()
     },
 }
-every_operation = schemathesis.openapi.from_dict(TRUSTING)
+TRUSTED = schemathesis.openapi.from_dict(TRUSTING)
 
 
 @schemathesis.serializer("application/zip")
@@ -137,23 +138,29 @@ def refused_for_a_reason(context: Any, response: Any, case: schemathesis.Case) -
     return positive_data_acceptance(context, response, case)
 
 
-@every_operation.parametrize()
-@examples(50)
-def test_every_operation_keeps_the_contract(case: schemathesis.Case, browser: Browser) -> None:
-    browser.check(case)
+def contract_test(label: str, *, count: int) -> Any:
+    @TRUSTED.include(name=label).parametrize()
+    @examples(count)
+    def test(case: schemathesis.Case, browser: Browser) -> None:
+        browser.check(case)
+
+    return test
+
+
+# A test of its own for each: Schemathesis gives all that it makes of one test one name, and xdist runs a name once.
+for _path, _method, _ in operations(CONTRACT):
+    _label = f"{_method.upper()} {_path}"
+    _name = re.sub(r"\W+", "_", _label.lower()).strip("_")
+    globals()[f"test_the_contract_holds_for_{_name}"] = contract_test(_label, count=50)
+    globals()[f"test_the_contract_holds_over_many_requests_for_{_name}"] = pytest.mark.long(
+        contract_test(_label, count=500)
+    )
 
 
 def test_requests_were_good_ones_and_bad_ones(browser: Browser) -> None:
     if browser.modes:  # The test above may run elsewhere.
         assert set(browser.modes) == {GenerationMode.POSITIVE, GenerationMode.NEGATIVE}
         assert min(browser.modes.values()) > 200
-
-
-@pytest.mark.long
-@every_operation.parametrize()
-@examples(500)
-def test_every_operation_keeps_the_contract_over_many_requests(case: schemathesis.Case, browser: Browser) -> None:
-    browser.check(case)
 
 
 def filled_path(path: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import SearchItem, SearchResults
 from myi_pipeline.web.api.parameters import Limit, Text
 from myi_pipeline.web.api.routes.reading import Fields, fields_of, responses, serve_document
@@ -15,7 +16,7 @@ from myi_pipeline.web.reads.search import search as read_search
 from myi_pipeline.web.security.identity import CurrentUser
 from myi_pipeline.web.site import TheSite
 
-router = APIRouter(prefix="/v1/me", tags=["lists"])
+router = APIRouter(route_class=ContractRoute, prefix="/v1/me", tags=["lists"])
 
 
 @router.get(

@@ -4,7 +4,9 @@
 document.querySelectorAll("[data-suggestions]").forEach((place) => {
   const box = place.querySelector("input");
   const list = document.createElement("ul");
-  const pages = { artist: "/artists/", album: "/albums/", track: "/tracks/", show: "/shows/" };
+  const pages = {
+    artist: (id) => `/artists/${id}`, album: (id) => `/albums/${id}`, track: (id) => `/tracks/${id}`, show: (id) => `/shows/${id}`,
+  };
   let [timer, asking, chosen] = [0, null, -1];
 
   list.id = "suggestions";
@@ -35,7 +37,7 @@ document.querySelectorAll("[data-suggestions]").forEach((place) => {
     list.replaceChildren(...rows.map((row, number) => {
       const [item, name, more] = ["li", "span", "span"].map((each) => document.createElement(each));
       item.id = `suggestion-${number}`;
-      item.dataset.to = pages[row.kind] + row.id;
+      item.dataset.to = pages[row.kind](row.id);
       item.setAttribute("role", "option");
       name.textContent = row.name ?? "Unknown";
       more.textContent = row.kind === "artist" ? "artist" : `${row.kind}${row.artist_name ? ` by ${row.artist_name}` : ""}`;

@@ -1,5 +1,5 @@
 // What every page may use: forms that ask before they do something that cannot be undone, selects that submit at once,
-// charts that say what is pointed at.
+// charts that say what is pointed at, the browser's time zone.
 "use strict";
 
 document.addEventListener("submit", (event) => {
@@ -37,3 +37,30 @@ document.querySelectorAll("details.menu").forEach((menu) => {
     }
   });
 });
+
+// Where the browser's clock is another than the one in which days are counted, its zone is offered. One clock has several
+// names: what counts is the time that they show, in summer and in winter.
+const clocks = (zone) => {
+  const format = new Intl.DateTimeFormat("en", { timeZone: zone, dateStyle: "short", timeStyle: "short" });
+  const year = new Date().getFullYear();
+  return [0, 6].map((month) => format.format(Date.UTC(year, month, 15, 12))).join();
+};
+
+const offerZone = () => {
+  const form = document.querySelector("form[data-zone]");
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!form || !here) return;
+  try {
+    if (clocks(here) === clocks(form.dataset.zone)) return;
+  } catch {
+    return; // A zone that this browser does not know cannot be compared.
+  }
+  form.querySelector("[data-zone-name]").textContent = here;
+  const button = form.querySelector("[data-zone-button]");
+  button.value = here;
+  button.textContent = `Use ${here}`;
+  form.hidden = false;
+};
+
+offerZone();
+document.addEventListener("grown", offerZone);
