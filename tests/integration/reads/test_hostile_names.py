@@ -24,7 +24,7 @@ AS_CSV = {
     for path, _, operation in operations(orjson.loads(FILE.read_bytes()))
     if "text/csv" in operation["responses"].get("200", {}).get("content", {})
     and path not in ("/v1/me/sign-ins", "/v1/me/tokens")
-} | {"/v1/me/ranks": {"kind": "artist", "term": "short_term"}}
+} | {"/v1/me/ranks": {"kind": "artist", "term": "short_term"}, "/v1/me/search": {"q": "calc"}}
 
 
 def heard(filled: Filled) -> set[str]:

@@ -23,7 +23,7 @@ router = APIRouter(route_class=ContractRoute, prefix="/v1/me", tags=["lists"])
     "/search",
     operation_id="search",
     response_model=SearchResults,
-    responses=responses(),
+    responses=responses(is_table=True),
     summary="What you heard, found by name",
 )
 async def search(
@@ -43,4 +43,4 @@ async def search(
         rows = await read_search(marts, q, kinds=KINDS if kind == "all" else (kind,), limit=limit)
         return {"data": fields_of(SearchItem, rows)}
 
-    return await serve_document(request, visitor, site, build)
+    return await serve_document(request, visitor, site, build, table_of=SearchItem)
