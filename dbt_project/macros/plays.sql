@@ -33,5 +33,14 @@
         when 1 then 'extended_history'
         when 2 then 'account_history'
         when 3 then 'spotify_api'
+        when 4 then 'lastfm_export'
+        when 5 then 'listenbrainz_export'
+        when 6 then 'maloja_export'
+        when 7 then 'koito_export'
+        when 8 then 'scrobbler_log'
+        when 9 then 'lastfm_api'
+        when 10 then 'listenbrainz_api'
+        when 11 then 'submitted_listens'
+        when 12 then 'lastfm_export_minutes'
     end
 {%- endmacro %}

@@ -146,7 +146,19 @@ class StagingWriter:
 
 # As archives/load/copy_contents and copy_circumstances name them.
 _content_columns = attrgetter(
-    "key", "kind", "uri", "title", "creator", "collection", "match_title", "match_key", "artist_key", "album_key"
+    "key",
+    "kind",
+    "uri",
+    "title",
+    "creator",
+    "collection",
+    "match_title",
+    "match_key",
+    "artist_key",
+    "album_key",
+    "isrc",
+    "recording_mbid",
+    "duration_ms",
 )
 _names_of_context = attrgetter("key", "platform", "conn_country", "reason_start", "reason_end")
 

@@ -16,11 +16,20 @@ from typing import Final, NamedTuple
 
 
 class Source(IntEnum):
-    """Who reported a play; the numbers are stored in raw.listening_events and never reused."""
+    """Who reported a play; raw.sources has the same numbers, which are never reused, and what each source is like."""
 
     EXTENDED_HISTORY = 1
     ACCOUNT_HISTORY = 2
     SPOTIFY_API = 3
+    LASTFM_EXPORT = 4
+    LISTENBRAINZ_EXPORT = 5
+    MALOJA_EXPORT = 6
+    KOITO_EXPORT = 7
+    SCROBBLER_LOG = 8
+    LASTFM_API = 9
+    LISTENBRAINZ_API = 10
+    SUBMITTED_LISTENS = 11
+    LASTFM_EXPORT_MINUTES = 12
 
 
 class ContentKind(IntEnum):
@@ -39,6 +48,10 @@ class Content(NamedTuple):
     title. For a track `creator` is the (album) artist and `collection` the album; for an episode the show is the
     collection; for a chapter the author is the creator and the book the collection. `artist_key` and `album_key`
     identify a track's artist and album by their names, exactly as spelt (None for what is no track).
+
+    The last three are what some sources know of the recording beyond its names, and are no part of `key`: `isrc`, its
+    International Standard Recording Code; `recording_mbid`, MusicBrainz' name for it (a UUID as text); `duration_ms`,
+    its length in milliseconds, more than 0.
     """
 
     key: str
@@ -51,6 +64,9 @@ class Content(NamedTuple):
     match_key: str
     artist_key: str | None
     album_key: str | None
+    isrc: str | None = None
+    recording_mbid: str | None = None
+    duration_ms: int | None = None
 
 
 class Context(NamedTuple):

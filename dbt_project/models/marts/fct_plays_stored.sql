@@ -55,7 +55,7 @@ select
     (plays.played_at at time zone users.time_zone)::date as local_date,
     extract(hour from plays.played_at at time zone users.time_zone)::smallint as local_hour,
     plays.source_id,
-    {{ packed_flags('plays', is_counted('plays.ms_played', 'contents.duration_ms', 'sources.source')) }} as flags,
+    {{ packed_flags('plays', is_counted('plays.ms_played', 'contents.duration_ms', 'sources.reports_counted')) }} as flags,
     coalesce(contents.kind, 'unknown') as kind,
     nullif(
         (plays.played_at at time zone users.time_zone)::date

@@ -13,6 +13,7 @@ select
     contents.album_id,
     contents.duration_ms,
     contents.isrc,
+    contents.recording_mbid,
     contents.disc_number,
     contents.track_number,
     contents.search_text,

@@ -1,4 +1,9 @@
 select
     source_id,
-    source
+    source,
+    rank,
+    arrives,
+    clock,
+    precision_ms,
+    reports_counted
 from {{ source('raw', 'sources') }}

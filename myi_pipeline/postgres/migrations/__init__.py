@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
 # Oldest first. A test holds this against the files.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 HEAD = REVISIONS[-1]
 VERSION_SCHEMA, VERSION_TABLE = "ops", "alembic_version"
 # Any constant will do; it spells "myi m".

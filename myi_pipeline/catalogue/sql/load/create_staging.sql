@@ -21,6 +21,9 @@ create unlogged table {load}_contents (
     match_key uuid not null,
     artist_key uuid,
     album_key uuid,
+    isrc text,
+    recording_mbid uuid,
+    duration_ms int,
     played_at timestamptz not null
 ) with (autovacuum_enabled = false);
 create unlogged table {load}_circumstances (

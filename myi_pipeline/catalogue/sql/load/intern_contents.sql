@@ -95,3 +95,31 @@ on conflict (content_key) do update
     where
         excluded.title is not null
         and (c.title is null or (excluded.names_played_at, excluded.names_batch_id) > (c.names_played_at, c.names_batch_id));
+
+-- What a source knows of a recording beyond its names: the first that was told stays, of several at once the latest.
+with told as (
+    select
+        s.content_key,
+        (array_agg(s.isrc order by s.played_at desc, s.isrc) filter (where s.isrc is not null))[1] as isrc,
+        (array_agg(s.recording_mbid order by s.played_at desc, s.recording_mbid) filter (where s.recording_mbid is not null))[1]
+            as recording_mbid,
+        (array_agg(s.duration_ms order by s.played_at desc, s.duration_ms) filter (where s.duration_ms is not null))[1]
+            as duration_ms
+    from {load}_contents as s
+    where s.isrc is not null or s.recording_mbid is not null or s.duration_ms is not null
+    group by s.content_key
+)
+
+update raw.contents as c
+set
+    isrc = coalesce(c.isrc, t.isrc),
+    recording_mbid = coalesce(c.recording_mbid, t.recording_mbid),
+    duration_ms = coalesce(c.duration_ms, t.duration_ms)
+from told as t
+where
+    c.content_key = t.content_key
+    and (
+        (c.isrc is null and t.isrc is not null)
+        or (c.recording_mbid is null and t.recording_mbid is not null)
+        or (c.duration_ms is null and t.duration_ms is not null)
+    );
