@@ -19,7 +19,8 @@ select p.*
 from jsonb_to_recordset(%(contents)s) as p (
     content_key uuid, kind_id smallint, uri text, title text, creator text, collection text, match_title text,
     match_key uuid, artist_key uuid, album_key uuid, played_at timestamptz,
-    duration_ms int, isrc text, artist_uri text, album_uri text, disc_number smallint, track_number smallint
+    duration_ms int, isrc text, recording_mbid uuid, artist_uri text, album_uri text, disc_number smallint,
+    track_number smallint
 );
 
 -- In one order for all: a process that only touches names takes no other lock.
