@@ -6,13 +6,12 @@ installation alone, never from another machine.
 
 from __future__ import annotations
 
-import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
 from myi_pipeline.web.answers import is_known, known_tags
 from myi_pipeline.web.problems import Problem
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.database import Marts, MartsMissing, load_sql
 from myi_pipeline.web.reads.music import picture_of
 from myi_pipeline.web.reads.top import Entity
 from myi_pipeline.web.site import Site
@@ -32,7 +31,7 @@ async def serve_picture(request: Request, site: Site, *, user_id: int, entity: E
 
     try:
         digest = await site.pools.read(user_id, read)
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+    except MartsMissing:
         digest = None
     if digest is None:
         raise _none()

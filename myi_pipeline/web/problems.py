@@ -22,11 +22,12 @@ from starlette.exceptions import HTTPException
 
 from myi_pipeline.errors import BadInput, CircuitOpen, DiskFull, Forbidden, Gone, MyiError, RateLimited, Transient
 from myi_pipeline.logs import correlation_id, mask
+from myi_pipeline.web.reads.database import MartsOutdated
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-_RETRY_AFTER_S = 2
+_RETRY_AFTER_S, _REBUILT_AFTER_S = 2, 15
 _LONGEST_DETAIL = 500
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,40}\Z")
 _QUOTED = re.compile(r"'([^']*)'")
@@ -117,10 +118,9 @@ def describe(error: Exception) -> Problem:
             return Problem(503, "unavailable", str(error), headers={"Retry-After": str(wait)})
         case psycopg.errors.QueryCanceled():
             return Problem(504, "took-too-long", "The request took too long; ask for less.")
-        case psycopg.errors.UndefinedTable() | psycopg.errors.InvalidSchemaName():
-            return unavailable("The marts are not built yet; the first refresh builds them.")
-        case psycopg.errors.UndefinedColumn():
-            return unavailable("The marts are older than this version; the next refresh rebuilds them.")
+        case MartsOutdated():
+            headers = {"Retry-After": str(_REBUILT_AFTER_S)}
+            return Problem(503, "being-rebuilt", str(error), headers=headers)
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return unavailable("The database does not answer; try again in a moment.")
         case DiskFull():

@@ -14,7 +14,6 @@ from datetime import date
 from functools import partial
 from typing import Literal
 
-import psycopg
 from fastapi import APIRouter
 from fastapi.responses import Response
 from starlette.requests import Request
@@ -26,7 +25,7 @@ from myi_pipeline.web.dashboard.pages import page
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.cursors import MOST_INT
-from myi_pipeline.web.reads.database import DatabaseGone, Marts, load_sql
+from myi_pipeline.web.reads.database import DatabaseGone, Marts, MartsMissing, MartsOutdated, load_sql
 from myi_pipeline.web.reads.summary import EVERYTHING, SpanRow, sums_of
 from myi_pipeline.web.security.identity import is_still_known
 from myi_pipeline.web.security.visitors import Visitor
@@ -127,7 +126,7 @@ async def _heard(site: Site, person: Visitor) -> SpanRow | None:
 
     try:
         return await site.pools.read(person.user_id, read)
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+    except (MartsMissing, MartsOutdated):
         return None
 
 

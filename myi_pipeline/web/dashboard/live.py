@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
-import psycopg
 from fastapi import APIRouter
 from fastapi.responses import Response
 from starlette.requests import Request
@@ -20,7 +19,7 @@ from myi_pipeline.web.api.routes.live import as_document, read_now_playing
 from myi_pipeline.web.dashboard.pages import page
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.cursors import FIRST_PAGE
-from myi_pipeline.web.reads.database import DatabaseGone, Marts
+from myi_pipeline.web.reads.database import DatabaseGone, Marts, MartsMissing, MartsOutdated
 from myi_pipeline.web.reads.plays import PlayRow, plays
 from myi_pipeline.web.security.identity import is_still_known
 from myi_pipeline.web.security.visitors import Visitor
@@ -83,5 +82,5 @@ async def _newer_plays(site: Site, person: Visitor, known: int | None) -> tuple[
 
     try:
         return await site.pools.read(person.user_id, read)
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+    except (MartsMissing, MartsOutdated):
         return None, ()

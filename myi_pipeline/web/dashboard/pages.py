@@ -12,7 +12,6 @@ from http import HTTPStatus
 from pathlib import Path
 
 import jinja2
-import psycopg
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
@@ -26,7 +25,7 @@ from myi_pipeline.web.dashboard.periods import kept_query
 from myi_pipeline.web.dashboard.plots import plot
 from myi_pipeline.web.dashboard.polling_news import spotify_trouble
 from myi_pipeline.web.problems import Problem
-from myi_pipeline.web.reads.database import DatabaseGone, Marts
+from myi_pipeline.web.reads.database import DatabaseGone, Marts, MartsMissing
 from myi_pipeline.web.reads.standing import find_standing
 from myi_pipeline.web.reads.summary import heard_span
 from myi_pipeline.web.security.identity import find_visitor
@@ -54,6 +53,8 @@ _TITLES = {
     504: "That took too long",
     507: "The disk is full",
 }
+# Kinds of problem that are no trouble, but a wait: the page says so, and loads itself again.
+_WAITS = {"being-rebuilt": "Your figures are being rebuilt"}
 # Reads what a page shows.
 Build = Callable[[Marts], Awaitable[Mapping[str, object]]]
 
@@ -112,7 +113,7 @@ async def show_marts(
 
     try:
         found = await site.pools.read(person.user_id, read)
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+    except MartsMissing:
         found = None
     if found is None:
         return await show_welcome(request, person, site)
@@ -138,9 +139,11 @@ def picture(card: Card, name: str) -> Response:
 
 def problem_page(request: Request, problem: Problem, person: Visitor | None = None) -> HTMLResponse:
     """A problem as a person reads it; with the frame of the dashboard for one who is signed in."""
+    wait = _WAITS.get(problem.kind)
     values = {
-        "title": _TITLES.get(problem.status_code) or HTTPStatus(problem.status_code).phrase,
+        "title": wait or _TITLES.get(problem.status_code) or HTTPStatus(problem.status_code).phrase,
         "detail": mask(problem.detail),
+        "again_in_s": (problem.headers or {}).get("Retry-After") if wait else None,
         "person": person,
         "path": request.url.path,
         "here": "/",

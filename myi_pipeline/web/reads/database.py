@@ -22,6 +22,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import jinja2
 import psycopg
+import structlog
 from psycopg.rows import RowMaker, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from starlette.concurrency import run_in_threadpool
@@ -29,6 +30,8 @@ from starlette.concurrency import run_in_threadpool
 from myi_pipeline.errors import Transient
 from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 # For a connection. With the silence and the probe below it stays under the two seconds that a person waits.
 PATIENCE_S = 0.9
@@ -59,12 +62,28 @@ _TRANSACTION_TIMEOUT = "set transaction_timeout = '15s'"
 _HAS_TRANSACTION_TIMEOUT = 170_000
 # A mart was rebuilt with other columns, or a pooler in between gave us another session.
 _OUTDATED = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
+# What a read names is not there, or is of another type: nothing is built yet, or another version built it.
+_UNREADABLE = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.DatatypeMismatch,
+    psycopg.errors.InvalidSchemaName,
+)
+# The last mart that a refresh builds.
+_IS_BUILT = b"select to_regclass('marts.user_versions') is not null as is_built"
 _CUT_OFF = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.TransactionTimeout)
 _SQL = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "sql"),
     # These are statements and parts of statements; nothing of a request is ever rendered into them.
     autoescape=False,
     undefined=jinja2.StrictUndefined,
+)
+
+_OUTDATED_MARTS = (
+    "The figures are being rebuilt after an upgrade. That takes some seconds, with a big history some minutes;"
+    " what was imported is all there."
 )
 
 Connection = psycopg.AsyncConnection[Any]
@@ -75,6 +94,14 @@ T = TypeVar("T")
 
 class DatabaseGone(Transient):
     """The database does not answer now."""
+
+
+class MartsMissing(Transient):
+    """No refresh has built the marts yet."""
+
+
+class MartsOutdated(Transient):
+    """The marts are those of another version of MYI, which this read does not understand; a refresh rebuilds them."""
 
 
 @cache
@@ -170,8 +197,8 @@ class Pools:
     async def read(self, user_id: int, work: Callable[[Marts], Awaitable[T]]) -> T:
         """What `work` makes of the user's marts, all in one snapshot, so that rows and version agree.
 
-        `work` only reads: it is run again where the connection turns out to be dead. Raises DatabaseGone,
-        psycopg.errors.QueryCanceled when it takes too long, and what `work` raises.
+        `work` only reads: it is run again where the connection turns out to be dead. Raises DatabaseGone, MartsMissing,
+        MartsOutdated, psycopg.errors.QueryCanceled when it takes too long, and what `work` raises.
         """
 
         async def in_snapshot(connection: Connection, heard: Callable[[], None]) -> T:
@@ -180,7 +207,14 @@ class Pools:
                 await marts.open()
                 return await work(marts)
 
-        return await self._run(self._marts, in_snapshot)
+        try:
+            return await self._run(self._marts, in_snapshot)
+        except _UNREADABLE as error:
+            ((is_built,),) = await self._ask(self._marts, _IS_BUILT, {})
+            if not is_built:
+                raise MartsMissing("The marts are not built yet; the first refresh builds them.") from error
+            log.warning("marts_of_another_version", lacking=str(error.diag.message_primary))
+            raise MartsOutdated(_OUTDATED_MARTS) from error
 
     async def ask_access(self, sql: bytes, parameters: dict[str, object]) -> tuple[Any, ...] | None:
         """One row of what the role `app` may see. Raises DatabaseGone."""

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from myi_pipeline.postgres.connections import Role
-from myi_pipeline.web.reads.database import Marts, Pools
+from myi_pipeline.web.reads.database import Marts, MartsOutdated, Pools
 from tests.integration.reads.conftest import Filled
 
 Row = dict[str, Any]
@@ -72,7 +72,7 @@ def test_a_statement_that_fails_leaves_the_connection_good(filled: Filled) -> No
                 await rows(pools, "select 1 / %(value)s as value", value=0)
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
                 await rows(pools, "create temporary table notes (n int)")
-            with pytest.raises(psycopg.errors.UndefinedColumn):
+            with pytest.raises(MartsOutdated):
                 await rows(pools, "select nothing")
         (after,) = await rows(pools, "select pg_backend_pid() as pid")
         assert after["pid"] in before

@@ -37,7 +37,7 @@ _REFUSALS = {
     406: "Not available in any format that Accept allows.",
     422: "A value of the request is invalid.",
     429: "Too many requests; Retry-After says when to come again.",
-    503: "The database does not answer; Retry-After says when to come again.",
+    503: "The database does not answer, or figures are being rebuilt; Retry-After says when to come again.",
     504: "It took longer than a request may take.",
 }
 

@@ -38,6 +38,11 @@ document.querySelectorAll("details.menu").forEach((menu) => {
   });
 });
 
+// A page of which the answer is still being made asks again, while somebody looks at it.
+document.querySelectorAll("[data-again-in]").forEach((each) => {
+  setInterval(() => { if (!document.hidden) location.reload(); }, Number(each.dataset.againIn) * 1000);
+});
+
 // Where the browser's clock is another than the one in which days are counted, its zone is offered. One clock has several
 // names: what counts is the time that they show, in summer and in winter.
 const clocks = (zone) => {
