@@ -10,6 +10,7 @@
     slice_condition  else: a condition over `target` and `slice`; run_days and api_days need neither, they take the plays of those days
     order_by         order of insertion, so that a user's rows lie together
     touches          true for fct_plays_stored: the keys of its old and its new rows go to ops.touched_*
+    moves            true for fct_plays_stored: rows may stand on another day than the one that they are computed from
     marks            a macro of (target, fresh): days that this change touches, which the run is to recompute too
     matches_again    true if the polled plays of those days are to be matched again as well
 #}
@@ -20,9 +21,19 @@
     {%- set settings = config.get('meta', {}) -%}
     {%- set is_by_key = settings.get('slice_condition') or settings.get('slice_keys') -%}
 
+    {%- set rows_of_days = rows_reported_in_run_days if settings.get('moves') else rows_of_run_days -%}
+
     {%- if settings.get('touches') %}
-        {{ collect_touched(rows_of_run_days(target), fresh) }}
+        {{ collect_touched(rows_of_days(target), fresh) }}
         select ops.analyze_touched();
+    {%- endif %}
+
+    {%- if settings.get('moves') %}
+        create temporary table moved_days on commit drop as (
+            {{ days_of_moved_plays(rows_of_days(target)) }}
+            union
+            {{ days_of_moved_plays(fresh) }}
+        );
     {%- endif %}
 
     {%- if settings.get('marks') %}
@@ -30,7 +41,7 @@
     {%- endif %}
 
     {% if settings['slices'] in ('run_days', 'api_days') and not is_by_key %}
-    {%- set gone = rows_of_run_days(target, 'ctid') if settings['slices'] == 'run_days' else rows_of_api_days(target, 'ctid') %}
+    {%- set gone = rows_of_days(target, 'ctid') if settings['slices'] == 'run_days' else rows_of_api_days(target, 'ctid') %}
     delete from {{ target }}
     where ctid = any(array(select ctid from {{ gone }} as gone));
     {% else %}
@@ -45,6 +56,11 @@
     {%- if settings.get('order_by') %}
     order by {{ settings['order_by'] }}
     {%- endif %};
+
+    {#- Last: what is deleted above are rows of the run's days, and these were not computed. -#}
+    {%- if settings.get('moves') %}
+        {{ mark_days('select user_id, utc_day from moved_days', false) }}
+    {%- endif %}
 {% endmacro %}
 
 {% macro slice_relation(settings) -%}

@@ -1,4 +1,5 @@
--- Every raw event is in the resolution exactly once, and every play in fct_plays exactly once. For the listeners of the
+-- Every raw event is in the resolution exactly once, and every play in fct_plays_stored exactly once, save those that their
+-- listener deleted. For the listeners of the
 -- last mart run, excluding listeners with newer data.
 with listeners as (
     select touched.user_id
@@ -24,12 +25,16 @@ counts as (
             where event.user_id = listeners.user_id and event.is_canonical
         ) as canonical,
         (
-            select count(*) from {{ ref('fct_plays') }} as play
+            select count(*) from {{ ref('fct_plays_stored') }} as play
             where play.user_id = listeners.user_id
-        ) as plays
+        ) as plays,
+        (
+            select count(*) from {{ ref('int_plays__corrected') }} as play
+            where play.user_id = listeners.user_id and play.withheld = 'deleted'
+        ) as deleted
     from listeners
 )
 
 select *
 from counts
-where events <> resolved or canonical <> plays
+where events <> resolved or canonical <> plays + deleted

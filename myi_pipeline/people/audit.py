@@ -41,6 +41,8 @@ class Event(StrEnum):
     SPOTIFY_DISCONNECTED = "spotify_disconnected"
     USER_ADDED = "user_added"
     USER_REMOVED = "user_removed"
+    CORRECTED = "corrected"
+    CORRECTION_UNDONE = "correction_undone"
     COMMAND = "command"
 
 

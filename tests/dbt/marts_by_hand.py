@@ -99,6 +99,12 @@ def plays_of(connection: Connection) -> list[Play]:
         # The order of titles, then of numbers; what has no name comes last.
         events.sort(key=lambda event: (event[0] is None, event[0] is not None and (contents[event[0]][4], event[0])))
         standing += [(user, played_at, content, ms_played, event_id) for content, event_id in told_once(events, songs)]
+
+    def kind_and_artist(content: int | None) -> tuple[str, int | None]:
+        kind, artist, *_ = contents.get(aliases.get(content, content), ("unknown", None))
+        return kind, artist
+
+    standing = corrected(connection, standing, kind_and_artist)
     plays = []
     standing.sort(key=lambda event: (event[0], event[1], event[4]))
     for user, played_at, content, ms_played, play_id in standing:
@@ -110,10 +116,40 @@ def plays_of(connection: Connection) -> list[Play]:
 
 
 EVENT_ID = (
-    b"hash_record_extended(row(user_id, source_id, timestamptz_send(played_at), content_id, ms_played, occurrence), 0)"
+    "hash_record_extended(row(user_id, source_id, timestamptz_send(played_at), content_id, ms_played, occurrence), 0)"
 )
-EVENTS = b"select user_id, played_at, content_id, ms_played, " + EVENT_ID + b", batch_id from raw.listening_events"
-HOLDERS = b"select " + EVENT_ID + b", import_id from raw.event_holders"
+EVENTS = f"select user_id, played_at, content_id, ms_played, {EVENT_ID}, batch_id from raw.listening_events".encode()
+HOLDERS = f"select {EVENT_ID}, import_id from raw.event_holders".encode()
+CORRECTIONS = b"""
+select user_id, action, event_id, from_at, until_at, artist_id, kind, shift_s, to_content_id
+from app.corrections where undone_at is null order by correction_id
+"""
+
+
+def corrected(
+    connection: Connection, events: Iterable[tuple[Any, ...]], kind_and_artist: Callable[[Any], tuple[Any, Any]]
+) -> list[tuple[Any, ...]]:
+    """Events that stand for plays, after what their listeners said of them. An event stands with those that it stands
+    for: whoever names another event of the play names the play."""
+    said = connection.execute(CORRECTIONS).fetchall()
+    members = dict(connection.execute("select event_id, play_id from intermediate.int_plays__resolved").fetchall())
+    left = []
+    for user, played_at, content, ms_played, play_id in events:
+        kind, artist = kind_and_artist(content)
+        shift, other, is_left = timedelta(), content, True
+        for of_user, action, event, from_at, until_at, of_artist, of_kind, shift_s, to_content in said:
+            if of_user != user or (event is not None and members.get(event, event) != play_id):
+                continue
+            if (from_at or played_at) > played_at or (until_at and until_at <= played_at):
+                continue
+            if of_artist not in (None, artist) or of_kind not in (None, kind):
+                continue
+            is_left = is_left and action == "correct"
+            shift = timedelta(seconds=shift_s) if shift_s is not None else shift
+            other = to_content if to_content is not None else other
+        if is_left:
+            left.append((user, played_at + shift, other, ms_played, play_id))
+    return left
 
 
 def told_once(events: list[tuple[Any, ...]], songs: dict[int, Any]) -> list[tuple[int | None, int]]:

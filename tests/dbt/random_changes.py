@@ -10,7 +10,9 @@ import random
 import uuid
 from datetime import UTC, date, datetime, time, timedelta
 
-from tests.dbt.marts_by_hand import Connection
+import psycopg
+
+from tests.dbt.marts_by_hand import EVENT_ID, Connection
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "UTC", "Pacific/Kiritimati")
 # First days of stretches of five: Apia leaves out 2011-12-30; clocks change in Berlin and New York; ISO years turn;
@@ -210,12 +212,58 @@ class RandomChanges:
             table = self.random.choice(["polled_spans", "poll_gaps"])
             self.connection.execute(f"delete from raw.{table} where user_id = %s".encode(), (user,))
 
+    def correct(self) -> None:
+        """Something is said of a user's plays, of one of them or of all that are like it; or taken back."""
+        user = self.random.choice(self.users())
+        if self.random.random() < 0.4:
+            self.connection.execute(
+                "update app.corrections set undone_at = now() where undone_at is null and user_id = %s"
+                " and correction_id %% 2 = %s",
+                (user, self.random.randrange(2)),
+            )
+            return
+        described: dict[str, object] = {"from_at": None, "until_at": None, "artist_id": None, "kind": None}
+        first = self.instant()
+        match self.random.randrange(4):
+            case 0:
+                found = self.connection.execute(
+                    f"select played_at, {EVENT_ID} from raw.listening_events where user_id = %s"
+                    " order by md5(played_at::text || %s) limit 1".encode(),
+                    (user, str(self.random.random())),
+                ).fetchone()
+                if found is None:
+                    return
+                described |= {"event_at": found[0], "event_id": found[1]}
+            case 1:
+                described |= {"from_at": first, "until_at": first + timedelta(hours=self.random.choice([1, 30, 9_000]))}
+            case 2:
+                described |= {"artist_id": self.random.choice(self.artists)}
+            case _:
+                described |= {"kind": self.random.choice(["track", "episode", "unknown"]), "from_at": first}
+        action = self.random.choice(["hide", "delete", "correct", "correct"])
+        values = {"user_id": user, "action": action, **described}
+        if action == "correct":
+            values["shift_s"] = self.random.choice([-90_000, -3_600, 1, 1_800, 90_000, 31_000_000])
+            if self.random.random() < 0.5:
+                values["to_content_id"] = self.random.choice(self.contents)
+        try:
+            with self.connection.transaction():
+                self.connection.execute(
+                    f"insert into app.corrections ({', '.join(values)})"
+                    f" values ({', '.join(['%s'] * len(values))})".encode(),
+                    list(values.values()),
+                )
+        except psycopg.Error as error:
+            # An artist or a content that this user never played.
+            if error.sqlstate != "MYI03":
+                raise
+
     def step(self) -> None:
         """Some changes at once, as the transactions between two mart runs make them."""
         changes = (
             [self.add_plays] * 10 + [self.remove_plays] * 5 + [self.change_content, self.change_alias] * 2
             + [self.hold_plays] * 2 + [self.move_user, self.replace_user, self.change_coverage, self.change_coverage]
-            + [self.change_polling] * 3
+            + [self.change_polling] * 3 + [self.correct] * 4
         )  # fmt: skip
         for _ in range(self.random.choice([1, 2, 5, 12, 30])):
             self.random.choice(changes)()

@@ -139,9 +139,23 @@ class RandomPolls:
             song = self.random.choice(self.people).song
             self.marts.sql("insert into raw.content_aliases values (%s, %s, 'relinked')", self.other_id, song)
 
+    def correct(self) -> None:
+        """A play is hidden or moved, by whichever of its events stands for it now, or all that was said is undone."""
+        user = self.random.choice(self.people).user
+        if self.random.random() < 0.3:
+            self.marts.sql("update app.corrections set undone_at = now() where user_id = %s", user)
+            return
+        action, shift = self.random.choice([("hide", None), ("delete", None), ("correct", 90_000), ("correct", -1_800)])
+        self.marts.sql(
+            "insert into app.corrections (user_id, action, shift_s, event_id, event_at)"
+            " select user_id, %s::text, %s::int, play_id, reported_at from marts.fct_plays"
+            " where user_id = %s order by hashint8(play_id) # %s limit 3",
+            action, shift, user, self.random.randrange(99),
+        )  # fmt: skip
+
     def steps(self) -> list[Callable[[], None]]:
         return [self.poll] * 3 + [self.archive] * 3 + [self.teach] * 2 + [
-            self.poll_late, self.account_data, self.remove, self.alias,
+            self.poll_late, self.account_data, self.remove, self.alias, self.correct, self.correct,
         ]  # fmt: skip
 
     def step(self) -> None:

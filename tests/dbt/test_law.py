@@ -116,6 +116,30 @@ class History:
         zone = self.random.choice(ZONES)
         self.marts.sql("update app.users set time_zone = %s where user_id = %s", zone, self.random.choice(self.users))
 
+    def correct(self) -> None:
+        """Somebody hides, deletes or moves some plays, or takes all of that back."""
+        user = self.random.choice(self.users)
+        if self.random.random() < 0.3:
+            self.marts.sql("update app.corrections set undone_at = now() where user_id = %s", user)
+            return
+        action = self.random.choice(["hide", "delete", "correct"])
+        shift = self.random.choice([-86_400, 60, 7_200]) if action == "correct" else None
+        # Any event of a play means the play, also one that stands for none.
+        described = {
+            "event_id, event_at": "event_id, played_at",
+            "from_at": f"timestamptz '{FIRST + timedelta(minutes=self.random.choice([0, 2, 120, 1500]))}'",
+            "source_id": "source_id",
+            "artist_id": "artist_id",
+        }
+        columns, values = self.random.choice(list(described.items()))
+        self.marts.sql(
+            f"insert into app.corrections (user_id, action, shift_s, {columns})"
+            f" select user_id, %s::text, %s::int, {values} from intermediate.int_plays__resolved"
+            " left join raw.contents using (content_id)"
+            " where user_id = %s and artist_id is not null order by hashint8(event_id) # %s limit 1",
+            action, shift, user, self.random.randrange(99),
+        )  # fmt: skip
+
     def leave(self) -> None:
         if len(self.users) > 1 and self.random.random() < 0.3:
             self.marts.sql("delete from app.users where user_id = %s", self.users.pop())
@@ -123,7 +147,7 @@ class History:
     def steps(self) -> list[Callable[[], None]]:
         importing = [self.import_archive] * 6
         return [*importing, self.hold, self.hold, self.delete_some, self.delete_import, self.rename, self.alias,
-                self.move, self.leave, self.rename_artist]  # fmt: skip
+                self.move, self.leave, self.rename_artist, *[self.correct] * 3]  # fmt: skip
 
 
 def live(marts: Any, seed: int, *, refreshes: int) -> History:
@@ -178,6 +202,8 @@ CHANGES = (
     "update app.users set time_zone = 'Pacific/Kiritimati' where user_id = %(user)s",
     PLAYS_DELETED,
     "delete from app.users where user_id = %(user)s",
+    "insert into app.corrections (user_id, action, source_id) values (%(user)s, 'hide', 2)",
+    "insert into app.corrections (user_id, action, source_id, shift_s) values (%(user)s, 'correct', 2, 90000)",
 )
 # After that: what nobody plays any more leaves the catalogue. (The horizon stands for transactions that have ended.)
 NAMES_FORGOTTEN = (

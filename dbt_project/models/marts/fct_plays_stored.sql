@@ -6,12 +6,13 @@
 -- depends_on: {{ ref('int_plays__paired') }}
 -- depends_on: {{ ref('int_plays__polled_again') }}
 {{ config(
-    meta={'slices': 'run_days', 'order_by': 'user_id, played_at, play_id', 'touches': true},
+    meta={'slices': 'run_days', 'order_by': 'user_id, played_at, play_id', 'touches': true, 'moves': true},
     indexes=[
         {'columns': ['user_id', 'played_at', 'play_id'], 'unique': true},
         {'columns': ['content_id', 'user_id', 'played_at']},
         {'columns': ['artist_id', 'user_id', 'played_at']},
     ],
+    post_hook="{{ index_moved_plays() }}",
 ) }}
 
 with events as (
@@ -22,11 +23,37 @@ with events as (
     {%- endif %}
 ),
 
+corrected as (
+    select * from {{ in_run_days(ref('int_plays__corrected')) }} as play
+),
+
 plays as (
-    select event.*
+    select
+        event.play_id,
+        event.user_id,
+        event.ms_played,
+        event.context_id,
+        event.source_id,
+        event.shuffle,
+        event.skipped,
+        event.offline,
+        event.incognito,
+        event.confirmed_by,
+        event.offline_at,
+        event.played_at + coalesce(corrected.shift_s, 0) * interval '1 second' as played_at,
+        case when corrected.shift_s is not null then event.played_at end as reported_at,
+        coalesce(corrected.to_content_id, event.play_content_id) as heard_content_id,
+        case when corrected.to_content_id is not null then corrected.content_id end as reported_content_id,
+        case when corrected.withheld = 'hidden' then true end as is_hidden
     from events as event
+    left join corrected
+        on
+            corrected.user_id = event.user_id
+            and corrected.played_at = event.played_at
+            and corrected.play_id = event.play_id
     where
         event.is_canonical
+        and corrected.withheld is distinct from 'deleted'
         -- Their days are unknown; one of them would fail the whole model.
         and event.user_id not in (select user_id from {{ source('ops', 'held_back_users') }})
 ),
@@ -63,11 +90,14 @@ select
         0
     )::smallint as started_days_before,
     plays.confirmed_by,
-    plays.offline_at
+    plays.offline_at,
+    plays.reported_at,
+    plays.reported_content_id,
+    plays.is_hidden
 from plays
 inner join users on users.user_id = plays.user_id
 inner join sources on sources.source_id = plays.source_id
-left join contents as named on named.content_id = plays.play_content_id
+left join contents as named on named.content_id = plays.heard_content_id
 left join contents on contents.content_id = named.canonical_id
 {% if not is_incremental() %}
 -- A listener's plays in the order of time: parallel workers would mix them, and a year of 75,000 plays would be read in 55 ms

@@ -196,6 +196,9 @@ class Play(Answer):
     skipped: bool | None
     offline: bool | None
     incognito: bool | None
+    reported_at: datetime = Field(
+        description="When its source reports it: played_at, unless a correction moved it.", examples=_AT
+    )
 
 
 class PlayList(ListDocument):

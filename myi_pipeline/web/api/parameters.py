@@ -91,6 +91,12 @@ def _day_or_moment(value: object) -> object:
     return min(max(at, BEGINNING), END)
 
 
+def _moment(value: object) -> object:
+    if value is None or (isinstance(value, str) and _MOMENT.match(value)):
+        return _day_or_moment(value)
+    raise ValueError("must be a time such as 2024-03-09T21:14:07Z")
+
+
 def _zone(value: object) -> object:
     return zone_of(value) if isinstance(value, str) else value
 
@@ -103,6 +109,12 @@ DayOrMoment = Annotated[
     WithJsonSchema(
         {"anyOf": [_DATE_SCHEMA, {"type": "string", "format": "date-time", "examples": ["2024-03-09T21:14:07Z"]}]}
     ),
+]
+# A time in the body of a request.
+Moment = Annotated[
+    datetime | None,
+    BeforeValidator(_moment),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
 ]
 # `Any`, so that what may be left out is not described as something that may be null.
 Id = Annotated[

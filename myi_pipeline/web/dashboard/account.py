@@ -252,6 +252,8 @@ _PLAIN: dict[str, str] = {
     Event.SPOTIFY_CONNECTED: "Spotify was connected",
     Event.SPOTIFY_DISCONNECTED: "Spotify was disconnected",
     Event.USER_ADDED: "The user was added",
+    Event.CORRECTED: "Plays were hidden, deleted or corrected",
+    Event.CORRECTION_UNDONE: "A correction was undone",
 }
 
 

@@ -6,8 +6,9 @@ Invariant: a figure that is not known is never shown as zero.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from myi_pipeline.web.dashboard.looks import current
@@ -139,6 +140,16 @@ def in_spotify(uri: str | None) -> str | None:
     return f"https://open.spotify.com/{found[1]}/{found[2]}" if found else None
 
 
+def in_address(value: datetime) -> str:
+    """A moment as a value in the query of an address, in UTC."""
+    return quote(value.astimezone(UTC).isoformat().replace("+00:00", "Z"), safe="")
+
+
+def just_after(value: datetime) -> datetime:
+    """The end of a span that holds a moment: no source tells shorter times than milliseconds."""
+    return value + timedelta(milliseconds=1)
+
+
 def length_of(days: int) -> str:
     """A stretch of days as `12 days`, `5 months`, `2 years 3 months`."""
     if days < _DAYS_OF_TWO_MONTHS:
@@ -171,6 +182,8 @@ FILTERS: dict[str, Any] = {
     "hour": hour,
     "share": share,
     "in_spotify": in_spotify,
+    "in_address": in_address,
+    "just_after": just_after,
     "initials": initials,
     "sentence": sentence,
     "length_of": length_of,

@@ -56,4 +56,5 @@ def sender_of_form(page: str) -> Callable[[Request, TheSite], Awaitable[Visitor]
 
 
 ImportsForm = Annotated[Visitor, Depends(sender_of_form("/imports"))]
+CorrectionsForm = Annotated[Visitor, Depends(sender_of_form("/corrections"))]
 AccountForm = Annotated[Visitor, Depends(sender_of_form("/account"))]

@@ -25,7 +25,8 @@ MOST_WALKED = 20_000
 
 @dataclass(frozen=True)
 class PlayRow:
-    """`play_id` is a text, as JSON has no 64-bit numbers; `ms_played` is None if no source knows it."""
+    """`play_id` is a text, as JSON has no 64-bit numbers; `ms_played` is None if no source knows it. `reported_at` is
+    another moment than `played_at` only where a correction moved the play."""
 
     play_id: str
     played_at: datetime
@@ -48,6 +49,7 @@ class PlayRow:
     skipped: bool | None
     offline: bool | None
     incognito: bool | None
+    reported_at: datetime
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,10 @@ BEYOND_SCHEMAS = {
     "query.date",
     "query.content_id",
 }
-# Whether bytes are an archive, and which characters of a token's name can be printed.
-UNSAID = {"POST /v1/me/imports", "POST /v1/me/tokens"}
+# Whether bytes are an archive, which characters of a name can be printed, and what of a correction goes together.
+UNSAID = {
+    "POST /v1/me/imports", "POST /v1/me/tokens", "POST /v1/me/corrections", "POST /v1/me/corrections/preview",
+}  # fmt: skip
 # Who asks is tested below; here every request is that of a browser which is signed in.
 TRUSTING = {
     **CONTRACT,

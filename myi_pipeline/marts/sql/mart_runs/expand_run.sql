@@ -2,7 +2,8 @@
 -- found by index whatever it believes.
 select ops.analyze_mart_run();
 
--- Every day of the users whose every play moves: as raw has them, and as the marts still have them.
+-- Every day of the users whose every play moves: as raw has them, and as the marts still have them. A play is computed
+-- with the day on which its source reports it, wherever a correction puts it.
 insert into ops.mart_run_days (run_id, user_id, utc_day)
 with moved as materialized (
     select distinct c.user_id
@@ -19,16 +20,24 @@ union
 select %(run_id)s::bigint, p.user_id, (p.played_at at time zone 'UTC')::date
 from moved
 cross join lateral (
-    select user_id, played_at from marts.fct_plays where user_id = moved.user_id offset 0
+    select user_id, coalesce(reported_at, played_at) as played_at
+    from marts.fct_plays_stored
+    where user_id = moved.user_id
+    offset 0
 ) as p
 on conflict do nothing;
 
--- Every day with a play of a changed content, also where another event of the play named it.
+-- Every day with a play of a changed content, also where another event of the play named it, and where a correction has
+-- taken it away.
 insert into ops.mart_run_days (run_id, user_id, utc_day)
 select %(run_id)s::bigint, p.user_id, (p.played_at at time zone 'UTC')::date
 from ops.mart_run_contents as r
 cross join lateral (
-    select user_id, played_at from marts.fct_plays where content_id = r.content_id
+    select user_id, coalesce(reported_at, played_at) as played_at
+    from marts.fct_plays_stored
+    where content_id = r.content_id
+    union all
+    select user_id, played_at from intermediate.int_plays__corrected where content_id = r.content_id
     union all
     select user_id, played_at from intermediate.int_plays__matched where content_id = r.content_id
     union all

@@ -13,11 +13,15 @@ union
 select user_id from ops.changed_users
 union
 select p.user_id
-from marts.fct_plays as p
+from marts.fct_plays_stored as p
 inner join left_out_contents as c on c.content_id = p.content_id
 union
 select p.user_id
-from marts_verify.fct_plays as p
+from marts_verify.fct_plays_stored as p
+inner join left_out_contents as c on c.content_id = p.content_id
+union
+select p.user_id
+from intermediate.int_plays__corrected as p
 inner join left_out_contents as c on c.content_id = p.content_id
 union
 select p.user_id

@@ -1,5 +1,5 @@
 -- Users at random, about %(events)s events of them: per UTC day as many resolved events as raw ones, each once and in a
--- play that there is, and as many plays in fct_plays as events that stand for one. Days that are open in the ledger, or in
+-- play that there is, and as many plays that are kept, hidden or deleted as events that stand for one. Days that are open in the ledger, or in
 -- a run that has not closed, may differ.
 with estimate as (
     select greatest(sum(child.reltuples), 1) as events
@@ -47,7 +47,11 @@ resolved_days as (
 
 shown_days as (
     select play.user_id, (play.played_at at time zone 'UTC')::date as utc_day, count(*) as plays
-    from marts.fct_plays as play
+    from (
+        select user_id, coalesce(reported_at, played_at) as played_at from marts.fct_plays_stored
+        union all
+        select user_id, played_at from intermediate.int_plays__corrected where withheld = 'deleted'
+    ) as play
     inner join sampled on sampled.user_id = play.user_id
     group by 1, 2
 ),

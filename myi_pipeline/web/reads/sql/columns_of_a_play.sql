@@ -19,4 +19,5 @@
     page.shuffle,
     page.skipped,
     page.offline,
-    page.incognito
+    page.incognito,
+    page.reported_at

@@ -1,0 +1,6 @@
+-- Plays that their listener hid: counted nowhere, listed here.
+{{ config(materialized='view', meta={'security_invoker': true}) }}
+
+{{ shown_plays() }}
+from {{ ref('fct_plays_stored') }} as play
+where play.is_hidden

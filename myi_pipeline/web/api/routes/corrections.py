@@ -1,0 +1,200 @@
+"""What a user hid, deleted or corrected of their plays: listing it, asking what it would reach, doing and undoing it.
+
+Only a signed-in browser may correct or undo: a token reads. Answers name no play of another user, and a correction of
+another user does not exist here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from types import SimpleNamespace
+from typing import Annotated, Any, ClassVar, Literal
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.requests import Request
+
+from myi_pipeline.errors import BadInput
+from myi_pipeline.people import corrections as rules
+from myi_pipeline.people.corrections import LONGEST_NOTE, LONGEST_SHIFT_S, Action, Described, Kind, Wish
+from myi_pipeline.web.answers import CSV, accept_list, untagged_list
+from myi_pipeline.web.api.contract_route import ContractRoute
+from myi_pipeline.web.api.models import Answer, Heard, PlayId
+from myi_pipeline.web.api.parameters import Moment
+from myi_pipeline.web.api.routes.reading import fields_of
+from myi_pipeline.web.problems import Problem, problem_responses
+from myi_pipeline.web.reads.corrections import ReachedRow, reached_by
+from myi_pipeline.web.reads.cursors import MOST_BIGINT, MOST_INT
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.security.client_address import client_address
+from myi_pipeline.web.security.identity import CurrentPerson, CurrentUser
+from myi_pipeline.web.site import TheSite
+
+router = APIRouter(
+    route_class=ContractRoute,
+    prefix="/v1/me/corrections",
+    tags=["corrections"],
+    responses=problem_responses(401, 403, 429, 503),
+)
+
+_AT = [datetime.fromisoformat("2024-03-09T21:14:07Z")]
+_LIST = {
+    200: {"description": "All of them.", "content": {CSV: {"schema": {"type": "string"}}}},
+    **problem_responses(406),
+}
+Number = Annotated[int, Path(ge=1, le=MOST_BIGINT, description="Its number in the list.")]
+
+
+def _whole(value: object) -> object:
+    """Python counts true as 1 and takes 1.0 and "1" for whole numbers; JSON Schema does not take a text or a truth."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be a whole number")
+    return value
+
+
+class CorrectionMade(Answer):
+    """Plays as their sources report them, and what becomes of them; what is null does not narrow."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"id": "correction_id"}
+
+    id: int = Field(examples=[3])
+    action: Action = Field(examples=["hide"])
+    play_id: PlayId | None = Field(description="One play: the one that holds this event now.")
+    reported_at: datetime | None = Field(description="When that event was reported.", examples=_AT)
+    from_at: datetime | None = Field(description="Reported then or later.", examples=_AT)
+    until_at: datetime | None = Field(description="Reported before then.", examples=_AT)
+    artist_id: int | None = Field(examples=[271])
+    source: str | None = Field(description="The source that stands for the play.", examples=["extended_history"])
+    kind: Kind | None = Field(examples=["track"])
+    shift_s: int | None = Field(description="Seconds by which the plays move.", examples=[3600])
+    to_content_id: int | None = Field(description="What was played instead.", examples=[42])
+    note: str | None = Field(examples=["white noise at night"])
+    created_at: datetime = Field(examples=_AT)
+    undone_at: datetime | None = Field(description="Null while it holds.", examples=_AT)
+
+
+class CorrectionList(Answer):
+    """What holds, the newest first, then what was undone."""
+
+    data: list[CorrectionMade]
+    next: None = Field(description="Null, as `data` is the whole list.", examples=[None])
+
+
+class Reached(Heard):
+    """The plays that are shown now and that a correction would reach."""
+
+    days: int = Field(ge=0, description="Days with any of them.", examples=[5])
+    first_day: date | None = Field(description="Null without any.", examples=[date(2024, 3, 9)])
+    last_day: date | None = Field(description="Null without any.", examples=[date(2024, 3, 9)])
+
+
+class CorrectionMadeNow(Answer):
+    id: int = Field(description="Its number in the list.", examples=[3])
+
+
+class PlaysMeant(BaseModel):
+    """Which plays are meant. Say at least one thing; a play by its number and its time together."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    play_id: PlayId | None = None
+    reported_at: Moment = Field(default=None, description="`reported_at` of that play.")
+    from_at: Moment = Field(default=None, description="Reported then or later.")
+    until_at: Moment = Field(default=None, description="Reported before then.")
+    artist_id: Annotated[int | None, BeforeValidator(_whole)] = Field(default=None, ge=1, le=MOST_INT)
+    source: str | None = Field(default=None, max_length=40, description="As `source` of a play.")
+    kind: Literal["track", "episode", "chapter", "unknown"] | None = None
+
+    def described(self) -> Described:
+        """Raises Problem 422."""
+        event_id = int(self.play_id) if self.play_id is not None else None
+        if event_id is not None and not -MOST_BIGINT - 1 <= event_id <= MOST_BIGINT:
+            raise Problem(422, "invalid-request", "There is no play with that number.")
+        return Described(
+            event_id=event_id, event_at=self.reported_at, from_at=self.from_at, until_at=self.until_at,
+            artist_id=self.artist_id, source=self.source, kind=self.kind,
+        )  # fmt: skip
+
+
+class CorrectionWish(PlaysMeant):
+    """What becomes of them: `correct` moves them, names another content, or both."""
+
+    action: Action
+    shift_s: Annotated[int | None, BeforeValidator(_whole)] = Field(
+        default=None, ge=-LONGEST_SHIFT_S, le=LONGEST_SHIFT_S, description="Seconds; a slow clock takes a positive one."
+    )
+    to_content_id: Annotated[int | None, BeforeValidator(_whole)] = Field(default=None, ge=1, le=MOST_INT)
+    note: str | None = Field(default=None, max_length=LONGEST_NOTE)
+
+
+@router.get("", operation_id="listCorrections", response_model=CorrectionList, responses=_LIST)
+async def list_corrections(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
+    """What you hid, deleted or corrected."""
+    media_type = accept_list(request)
+    found = await site.pools.in_thread(rules.list_corrections, user_id=visitor.user_id)
+    rows = [
+        SimpleNamespace(
+            **vars(each),
+            play_id=str(each.event_id) if each.event_id is not None else None,
+            reported_at=each.event_at,
+        )
+        for each in found
+    ]
+    shown = fields_of(CorrectionMade, rows)
+    return untagged_list(media_type, shown, list(CorrectionMade.model_fields), beside={"next": None})
+
+
+@router.post("/preview", operation_id="previewCorrection", responses=problem_responses(400, 413, 422, 504))
+async def preview(meant: PlaysMeant, visitor: CurrentPerson, site: TheSite) -> Reached:
+    """How many of your plays this would reach now."""
+    described = meant.described()
+    await _checked(site, described)
+
+    async def read(marts: Marts) -> ReachedRow:
+        return await reached_by(marts, described)
+
+    (found,) = fields_of(Reached, [await site.pools.read(visitor.user_id, read)])
+    return Reached(**found)
+
+
+@router.post("", operation_id="correctPlays", status_code=201, responses=problem_responses(400, 413, 422))
+async def correct(wish: CorrectionWish, request: Request, person: CurrentPerson, site: TheSite) -> CorrectionMadeNow:
+    """Hide, delete or correct plays, those that arrive later as well. The figures follow within minutes."""
+    made = Wish(
+        action=wish.action, described=wish.described(), shift_s=wish.shift_s, to_content_id=wish.to_content_id,
+        note=wish.note,
+    )  # fmt: skip
+    address = client_address(request, site.settings.trusted_networks)
+    try:
+        number = await site.pools.in_thread(rules.add_correction, user_id=person.user_id, wish=made, address=address)
+    except BadInput as error:
+        raise _refused(error) from None
+    return CorrectionMadeNow(id=number)
+
+
+@router.delete(
+    "/{correction_id}", operation_id="undoCorrection", status_code=204, responses=problem_responses(404, 422)
+)
+async def undo(correction_id: Number, request: Request, person: CurrentPerson, site: TheSite) -> Response:
+    """Take one back: its plays are again what the sources say."""
+    address = client_address(request, site.settings.trusted_networks)
+    found = await site.pools.in_thread(
+        rules.undo_correction, user_id=person.user_id, correction_id=correction_id, address=address
+    )
+    if not found:
+        raise Problem(404, "not-found", "You have no such correction that holds.")
+    return Response(status_code=204)
+
+
+async def _checked(site: Any, described: Described) -> None:
+    try:
+        rules.check_described(described)
+        await site.pools.in_thread(rules.check_source, described.source)
+    except BadInput as error:
+        raise _refused(error) from None
+
+
+def _refused(error: BadInput) -> Problem:
+    text = str(error)
+    return Problem(422, "invalid-request", f"{text[:1].upper()}{text[1:]}.")

@@ -1,0 +1,301 @@
+"""Hiding, deleting and correcting plays: what it would reach, doing it, the list of what holds, and undoing.
+
+The page that is led to from a play, a session, an artist or the list shows what would move before anything is sent; the
+same form narrows it further. Nothing of it needs a script.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.requests import Request
+
+from myi_pipeline.errors import BadInput
+from myi_pipeline.people import corrections as rules
+from myi_pipeline.people.corrections import ACTIONS, KINDS, LONGEST_NOTE, Correction, Described, Wish
+from myi_pipeline.web.dashboard.formats import moment as shown
+from myi_pipeline.web.dashboard.inputs import form_of, missing, number_in_path, wrong
+from myi_pipeline.web.dashboard.pages import show, show_marts
+from myi_pipeline.web.dashboard.paging import place_of
+from myi_pipeline.web.dashboard.signed_in import CorrectionsForm, Person
+from myi_pipeline.web.reads.corrections import hidden_plays, reached_by
+from myi_pipeline.web.reads.cursors import MOST_BIGINT, MOST_INT
+from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.music import entity_names
+from myi_pipeline.web.reads.plays import PLAYS
+from myi_pipeline.web.reads.spans import moment, zone_of
+from myi_pipeline.web.security.client_address import client_address
+from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.site import Site, TheSite
+
+router = APIRouter()
+Names = Mapping[tuple[str, int], str | None]
+# What people call them.
+SOURCES = {
+    "extended_history": "extended streaming history",
+    "account_history": "account data",
+    "spotify_api": "polls",
+}
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
+_PLAY = re.compile(r"-?\d{1,19}\Z", re.ASCII)
+_NUMBER = re.compile(r"\d{1,10}\Z", re.ASCII)
+_SHIFT = re.compile(r"([+-]?)(\d{1,4}):([0-5]\d)(?::([0-5]\d))?\Z", re.ASCII)
+_FIRST, _LAST = date(1990, 1, 1), date(2200, 12, 31)
+_HIDDEN_A_PAGE = 60
+# The fields that say which plays are meant, as addresses and forms have them.
+_FIELDS = ("play", "at", "from", "to", "from_at", "until_at", "artist", "source", "kind")
+DONE = {
+    "made": "That is done. The figures follow within a minute or two.",
+    "undone": "That is undone. The plays are back within a minute or two.",
+}
+
+
+@router.get("/corrections")
+async def corrections(request: Request, person: Person, site: TheSite) -> HTMLResponse:
+    """What holds and what was undone, and where others are begun."""
+    done = DONE.get(request.query_params.get("done", ""))
+    return await _list_page(request, person, site, done=done)
+
+
+@router.get("/corrections/hidden")
+async def hidden(request: Request, person: Person, site: TheSite) -> HTMLResponse:
+    place = place_of(request, site, person.user_id)
+
+    async def build(marts: Marts) -> Mapping[str, object]:
+        found = await hidden_plays(marts, after=place.after, limit=_HIDDEN_A_PAGE + 1)
+        rows = found[:_HIDDEN_A_PAGE]
+        following = place.next(PLAYS.keys_of(rows[-1])) if len(found) > len(rows) else None
+        return {"plays": rows, "first_page": place.first, "next_page": following}
+
+    return await show_marts(request, person, site, "hidden_plays.html", build)
+
+
+@router.get("/corrections/new")
+async def new_correction(request: Request, person: Person, site: TheSite) -> HTMLResponse:
+    """What it would reach. Fields: a play (`play`, `at`), days (`from`, `to`), moments (`from_at`, `until_at`),
+    `artist`, `source`, `kind`."""
+    typed = {name: request.query_params.get(name, "").strip() for name in _FIELDS}
+    try:
+        described = _described(typed, person)
+        rules.check_described(described)
+        await site.pools.in_thread(rules.check_source, described.source)
+    except BadInput as error:
+        raise wrong(f"{str(error).capitalize()}.") from None
+    return await _new_page(request, person, site, described, typed)
+
+
+@router.post("/corrections")
+async def make_correction(request: Request, person: CorrectionsForm, site: TheSite) -> Response:
+    form = await form_of(request)
+    typed = {name: form.get(name, "") for name in _FIELDS}
+    try:
+        described = _described(typed, person)
+        rules.check_described(described)
+    except BadInput as error:
+        raise wrong(f"{str(error).capitalize()}.") from None
+    try:
+        wish = _wish(form, described)
+        address = client_address(request, site.settings.trusted_networks)
+        await site.pools.in_thread(rules.add_correction, user_id=person.user_id, wish=wish, address=address)
+    except BadInput as error:
+        return await _new_page(request, person, site, described, {**form, **typed}, mistake=str(error))
+    return RedirectResponse("/corrections?done=made", 303)
+
+
+@router.post("/corrections/{correction_id}/undo")
+async def undo(correction_id: str, request: Request, person: CorrectionsForm, site: TheSite) -> Response:
+    address = client_address(request, site.settings.trusted_networks)
+    number = number_in_path(correction_id)
+    found = await site.pools.in_thread(
+        rules.undo_correction, user_id=person.user_id, correction_id=number, address=address
+    )
+    if not found:
+        raise missing("There is no such correction any more.")
+    return RedirectResponse("/corrections?done=undone", 303)
+
+
+async def _list_page(request: Request, person: Visitor, site: Site, *, done: str | None) -> HTMLResponse:
+    found = await site.pools.in_thread(rules.list_corrections, user_id=person.user_id)
+
+    async def read(marts: Marts) -> Mapping[tuple[str, int], str | None]:
+        return await _names(marts, found)
+
+    names = await site.pools.read(person.user_id, read)
+    rows = [(each, deed_of(each, names), words_of(each, person.time_zone, names)) for each in found]
+    values = {
+        "held": [row for row in rows if row[0].undone_at is None],
+        "undone": [row for row in rows if row[0].undone_at is not None],
+        "sources": await site.pools.in_thread(rules.list_sources),
+        "kinds": KINDS,
+        "done": done,
+    }
+    return show(request, person, "corrections.html", values, path="/corrections")
+
+
+async def _new_page(
+    request: Request,
+    person: Visitor,
+    site: Site,
+    described: Described,
+    typed: Mapping[str, str],
+    *,
+    mistake: str | None = None,
+) -> HTMLResponse:
+    sources = await site.pools.in_thread(rules.list_sources)
+    zone = person.time_zone
+
+    async def build(marts: Marts) -> Mapping[str, object]:
+        reached = await reached_by(marts, described)
+        # What this user never played has no name here.
+        names = await _names(marts, [described]) if reached.plays else {}
+        return {"reached": reached, "words": words_of(described, zone, names)}
+
+    answer = await show_marts(
+        request, person, site, "correction.html", build,
+        described=described, typed=typed, mistake=mistake,
+        actions=ACTIONS, kinds=KINDS, sources=sources, longest_note=LONGEST_NOTE,
+        kept_fields=[(name, typed[name]) for name in _FIELDS if typed.get(name)],
+    )  # fmt: skip
+    if mistake is not None:
+        answer.status_code = 422
+    return answer
+
+
+async def _names(marts: Marts, found: Iterable[Described]) -> Names:
+    """What the artists and tracks are called that corrections speak of."""
+    artists = {each.artist_id for each in found if each.artist_id is not None}
+    tracks = {each.to_content_id for each in found if isinstance(each, Correction) and each.to_content_id is not None}
+    return {
+        **{("artist", id): (await entity_names(marts, "artist", id)).name for id in sorted(artists)},
+        **{("track", id): (await entity_names(marts, "track", id)).name for id in sorted(tracks)},
+    }
+
+
+def words_of(correction: Described, zone: str, names: Names) -> str:
+    """Which plays are meant, in words for people; days and times are those of the person's zone."""
+    parts = []
+    if correction.event_at is not None:
+        parts.append(f"the play of {shown(correction.event_at, zone)}")
+    elif correction.kind is not None:
+        parts.append(f"every {correction.kind}" if correction.kind != "unknown" else "plays of unknown content")
+    else:
+        parts.append("every play")
+    if correction.artist_id is not None:
+        parts.append(f"by {names.get(('artist', correction.artist_id)) or 'an unknown artist'}")
+    if correction.source is not None:
+        parts.append(f"from {SOURCES.get(correction.source, correction.source)}")
+    if correction.from_at is not None:
+        parts.append(f"from {shown(correction.from_at, zone)} on")
+    if correction.until_at is not None:
+        parts.append(f"before {shown(correction.until_at, zone)}")
+    return " ".join(parts)
+
+
+def deed_of(correction: Correction, names: Names) -> str:
+    """What becomes of the plays, in words."""
+    if correction.action != "correct":
+        return {"hide": "Hidden", "delete": "Deleted"}[correction.action]
+    parts = []
+    if correction.shift_s is not None:
+        parts.append(f"moved by {shift_text(correction.shift_s)}")
+    if correction.to_content_id is not None:
+        parts.append(f"counted as “{names.get(('track', correction.to_content_id)) or 'another track'}”")
+    return " and ".join(parts).capitalize()
+
+
+def shift_text(shift_s: int) -> str:
+    """`+1:00` or `-0:00:30`, in hours, minutes and, if there are any, seconds."""
+    hours, rest = divmod(abs(shift_s), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{'-' if shift_s < 0 else '+'}{hours}:{minutes:02}" + (f":{seconds:02}" if seconds else "")
+
+
+def _wish(form: Mapping[str, str], described: Described) -> Wish:
+    """Raises BadInput."""
+    action = form.get("action", "")
+    if action not in ACTIONS:
+        raise BadInput("choose whether to hide, delete or correct")
+    note, shift, content = form.get("note"), form.get("shift"), form.get("to_content")
+    if content is not None and (not _NUMBER.match(content) or not 0 < int(content) <= MOST_INT):
+        raise BadInput("the other track is chosen from the list")
+    if action != "correct":
+        shift = content = None
+    return Wish(
+        action=action,
+        described=described,
+        shift_s=_shift_of(shift) if shift is not None else None,
+        to_content_id=int(content) if content is not None else None,
+        note=note,
+    )
+
+
+def _shift_of(text: str) -> int:
+    """Seconds. Raises BadInput."""
+    found = _SHIFT.match(text.replace("−", "-"))
+    if found is None:
+        raise BadInput("write how far the plays move as hours and minutes, such as +1:00 or -0:30")
+    sign, hours, minutes, seconds = found.groups()
+    return (-1 if sign == "-" else 1) * (int(hours) * 3600 + int(minutes) * 60 + int(seconds or 0))
+
+
+def _described(typed: Mapping[str, str], person: Visitor) -> Described:
+    """Raises Problem 422 for what no form of this site sends."""
+    zone = zone_of(person.time_zone)
+    first, last = _day(typed, "from"), _day(typed, "to")
+    from_at, until_at = _moment(typed, "from_at"), _moment(typed, "until_at")
+    if first is not None:
+        from_at = moment(first, zone)
+    if last is not None:
+        until_at = moment(last, zone, is_end=True)
+    kind = typed.get("kind") or None
+    if kind is not None and kind not in KINDS:
+        raise wrong(f"“kind” must be one of {', '.join(KINDS)}.")
+    return Described(
+        event_id=_number(typed, "play", _PLAY, MOST_BIGINT),
+        event_at=_moment(typed, "at"),
+        from_at=from_at,
+        until_at=until_at,
+        artist_id=_number(typed, "artist", _NUMBER, MOST_INT),
+        source=typed.get("source") or None,
+        kind=kind,
+    )
+
+
+def _day(typed: Mapping[str, str], name: str) -> date | None:
+    given = typed.get(name)
+    if not given:
+        return None
+    try:
+        day = date.fromisoformat(given) if _DAY.match(given) else None
+    except ValueError:
+        day = None
+    if day is None or not _FIRST <= day <= _LAST:
+        raise wrong(f"The day in “{name}” must be a date such as 2024-03-09.")
+    return day
+
+
+def _moment(typed: Mapping[str, str], name: str) -> datetime | None:
+    given = typed.get(name)
+    if not given:
+        return None
+    try:
+        value = datetime.fromisoformat(given)
+    except ValueError:
+        value = None
+    if value is None or value.tzinfo is None or not _FIRST < value.date() < _LAST:
+        raise wrong(f"The moment in “{name}” must be one such as 2024-03-09T21:14:07Z.")
+    return value
+
+
+def _number(typed: Mapping[str, str], name: str, pattern: re.Pattern[str], most: int) -> int | None:
+    given = typed.get(name)
+    if not given:
+        return None
+    if not pattern.match(given) or not -most - 1 <= int(given) <= most:
+        raise wrong(f"“{name}” must be a number.")
+    return int(given)

@@ -1,0 +1,40 @@
+"""What a correction would reach, and what corrections hide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+
+from myi_pipeline.people.corrections import Described
+from myi_pipeline.web.reads.cursors import After
+from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.plays import PLAYS, PlayRow
+
+
+@dataclass(frozen=True)
+class ReachedRow:
+    """The plays that are shown now and that a correction would reach; without any, both days are None."""
+
+    plays: int
+    counted_plays: int
+    ms_played: int
+    days: int
+    first_day: date | None
+    last_day: date | None
+
+
+async def reached_by(marts: Marts, described: Described) -> ReachedRow:
+    """In figures, as the marts stand: what is still to be counted is not among them."""
+    given = {name: value for name in _NAMES if (value := getattr(described, name)) is not None}
+    sql = load_sql("corrected_plays", given=tuple(given), is_by_content=bool(given.keys() & {"artist_id", "kind"}))
+    (row,) = await marts.fetch(ReachedRow, sql, **given)
+    return row
+
+
+async def hidden_plays(marts: Marts, *, after: After, limit: int) -> Sequence[PlayRow]:
+    """The newest first."""
+    return await marts.fetch(PlayRow, load_sql("hidden_plays"), limit=limit, **PLAYS.values(after))
+
+
+_NAMES = tuple(each.name for each in fields(Described))
