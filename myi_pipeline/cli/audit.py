@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 UNRECORDED = frozenset(
     {
-        "api", "audit", "catalogue run", "catalogue status", "circuit list", "demo", "docs build", "docs serve",
-        "doctor", "env", "imports list", "imports show", "keys list", "poll", "quarantine list", "quota", "refresh",
-        "simulator", "token list", "top refresh", "top show", "up", "user list", "user logins", "verify",
+        "api", "audit", "catalogue run", "catalogue status", "circuit list", "corrections list", "demo", "docs build",
+        "docs serve", "doctor", "env", "imports list", "imports show", "keys list", "poll", "quarantine list",
+        "quota", "refresh", "simulator", "token list", "top refresh", "top show", "up", "user list", "user logins",
+        "verify",
     }
 )  # fmt: skip
 

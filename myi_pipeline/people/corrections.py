@@ -7,6 +7,7 @@ applied no longer. The days that move enter the change ledger by a trigger (0010
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -34,6 +35,7 @@ LONGEST_SHIFT_S = 31_622_400
 MOST_DESCRIBED, MOST_NAMED = 200, 2_000
 # Of the list: all that hold, and as many undone ones as there is room for.
 MOST_LISTED = 2_500
+_SHIFT = re.compile(r"([+-]?)(\d{1,4}):([0-5]\d)(?::([0-5]\d))?\Z", re.ASCII)
 _REFUSED = ("MYI02", "MYI03")
 
 
@@ -153,6 +155,15 @@ def check_described(described: Described) -> None:
     first, last = described.from_at, described.until_at
     if first is not None and last is not None and first >= last:
         raise BadInput("the span ends before it begins", place="span")
+
+
+def shift_of(text: str) -> int:
+    """Seconds of `+1:00` or `-0:00:30`. Raises BadInput."""
+    found = _SHIFT.match(text.strip().replace("\N{MINUS SIGN}", "-"))
+    if found is None:
+        raise BadInput("write how far the plays move as hours and minutes, such as +1:00 or -0:30", place="shift")
+    sign, hours, minutes, seconds = found.groups()
+    return (-1 if sign == "-" else 1) * (int(hours) * 3600 + int(minutes) * 60 + int(seconds or 0))
 
 
 def list_sources(connection: Connection) -> tuple[str, ...]:

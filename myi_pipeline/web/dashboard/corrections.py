@@ -44,7 +44,6 @@ SOURCES = {
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _PLAY = re.compile(r"-?\d{1,19}\Z", re.ASCII)
 _NUMBER = re.compile(r"\d{1,10}\Z", re.ASCII)
-_SHIFT = re.compile(r"([+-]?)(\d{1,4}):([0-5]\d)(?::([0-5]\d))?\Z", re.ASCII)
 _FIRST, _LAST = date(1990, 1, 1), date(2200, 12, 31)
 _HIDDEN_A_PAGE = 60
 # The fields that say which plays are meant, as addresses and forms have them.
@@ -228,19 +227,10 @@ def _wish(form: Mapping[str, str], described: Described) -> Wish:
     return Wish(
         action=action,
         described=described,
-        shift_s=_shift_of(shift) if shift is not None else None,
+        shift_s=rules.shift_of(shift) if shift is not None else None,
         to_content_id=int(content) if content is not None else None,
         note=note,
     )
-
-
-def _shift_of(text: str) -> int:
-    """Seconds. Raises BadInput."""
-    found = _SHIFT.match(text.replace("−", "-"))
-    if found is None:
-        raise BadInput("write how far the plays move as hours and minutes, such as +1:00 or -0:30")
-    sign, hours, minutes, seconds = found.groups()
-    return (-1 if sign == "-" else 1) * (int(hours) * 3600 + int(minutes) * 60 + int(seconds or 0))
 
 
 def _described(typed: Mapping[str, str], person: Visitor) -> Described:

@@ -26,10 +26,16 @@ class ReachedRow:
 
 async def reached_by(marts: Marts, described: Described) -> ReachedRow:
     """In figures, as the marts stand: what is still to be counted is not among them."""
-    given = {name: value for name in _NAMES if (value := getattr(described, name)) is not None}
-    sql = load_sql("corrected_plays", given=tuple(given), is_by_content=bool(given.keys() & {"artist_id", "kind"}))
-    (row,) = await marts.fetch(ReachedRow, sql, **given)
+    sql, values = reached_statement(described)
+    (row,) = await marts.fetch(ReachedRow, sql, **values)
     return row
+
+
+def reached_statement(described: Described) -> tuple[bytes, dict[str, object]]:
+    """The statement of reached_by and its values, without `user_id`: for a command, which has no Marts."""
+    given = {name: value for name in _NAMES if (value := getattr(described, name)) is not None}
+    is_by_content = bool(given.keys() & {"artist_id", "kind"})
+    return load_sql("corrected_plays", given=tuple(given), is_by_content=is_by_content), given
 
 
 async def hidden_plays(marts: Marts, *, after: After, limit: int) -> Sequence[PlayRow]:
