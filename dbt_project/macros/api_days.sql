@@ -1,5 +1,6 @@
 {#
-  The days whose polled plays a run matches again (ops.mart_run_api_days); see run_slices for the days that it recomputes.
+  The days whose events a run matches again (ops.mart_run_api_days), which are those that polls and scrobblers report; see
+  run_slices for the days that it recomputes.
 #}
 
 {#
@@ -27,14 +28,18 @@
     )
 {%- endmacro %}
 
-{# For a from clause: a relation with user_id and played_at, in an incremental run only its rows near those days. #}
-{% macro in_api_days(relation, margin_hours=0) -%}
-    {%- if is_incremental() -%} {{ rows_of_api_days(relation, margin_hours=margin_hours) }}
+{#
+  For a from clause: a relation with user_id and played_at, in an incremental run only its rows near those days. `users`: a
+  relation of those asked for.
+#}
+{% macro in_api_days(relation, margin_hours=0, users=none) -%}
+    {%- if is_incremental() -%} {{ rows_of_api_days(relation, margin_hours=margin_hours, users=users) }}
+    {%- elif users -%} (select * from {{ relation }} as found where found.user_id in (select user_id from {{ users }}))
     {%- else -%} {{ relation }}
     {%- endif -%}
 {%- endmacro %}
 
-{% macro rows_of_api_days(relation, columns='*', margin_hours=0) -%}
+{% macro rows_of_api_days(relation, columns='*', margin_hours=0, users=none) -%}
     (
         select found.*
         from {{ api_spans(margin_hours) }} as span
@@ -48,6 +53,9 @@
                 and {{ in_api_bounds(margin_hours, margin_hours) }}
             offset 0
         ) as found
+        {%- if users %}
+        where span.user_id in (select user_id from {{ users }})
+        {%- endif %}
     )
 {%- endmacro %}
 

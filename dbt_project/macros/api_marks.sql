@@ -3,7 +3,7 @@
   `slices` is about to replace and those that replace them.
 #}
 
-{# Every polled play that may be of the device, when its clock is another now. How many plays voted changes nothing. #}
+{# Everything that a poll or a scrobbler reports, when a clock is another now. How many plays voted changes nothing. #}
 {% macro days_of_changed_clocks(target, fresh) -%}
     select distinct candidate.user_id, (candidate.played_at at time zone 'UTC')::date as utc_day
     from (
@@ -14,7 +14,10 @@
             inner join {{ api_users() }} as api_user on api_user.user_id = clocks.user_id
         ) as old_clock
         full join {{ fresh }} as new_clock
-            on new_clock.user_id = old_clock.user_id and new_clock.platform = old_clock.platform
+            on
+                new_clock.user_id = old_clock.user_id
+                and new_clock.source_id = old_clock.source_id
+                and new_clock.platform = old_clock.platform
         where (old_clock.clock, old_clock.offset_s) is distinct from (new_clock.clock, new_clock.offset_s)
     ) as changed
     inner join {{ ref('int_plays__candidates') }} as candidate on candidate.user_id = changed.user_id

@@ -1,32 +1,51 @@
 {#
-  One round of one-to-one matching: those candidates that are the best both of their polled play and of their archive
-  row, among what the rounds in `taken` have left. Repeated, it is the greedy matching: cheapest first.
+  One-to-one matching in rounds: of the candidates that are still open, those that are the best both of their event and of
+  their play, among all that the event's source reports. Repeated, it is the greedy matching: cheapest first.
+
+  A scrobble may be a play that others confirm, or confirm one that knows better: it takes others once nothing better is
+  open to itself. `open` names what the rounds before have left.
 #}
-{% macro best_pairs(candidates, taken=[]) -%}
-    select *
+{% macro best_pairs(open) -%}
+    select ranked.*
     from (
         select
-            user_id,
-            played_at,
-            event_id,
-            content_id,
-            play_id,
-            play_played_at,
-            cost,
-            decision,
-            row_number() over (partition by user_id, event_id order by cost, play_played_at, play_id) as place_for_event,
-            row_number() over (partition by user_id, play_id order by cost, played_at, event_id) as place_for_play
-        from {{ candidates }} as candidate
-        {%- for earlier in taken %}
-        {{ 'where' if loop.first else 'and' }} not exists (
-            select from {{ earlier }} as pair
+            *,
+            row_number() over (
+                partition by user_id, event_id order by doubt, play_rank, cost, play_played_at, play_id
+            ) as place_for_event,
+            row_number() over (
+                partition by user_id, play_id, source_id, origin order by cost, played_at, event_id
+            ) as place_for_play
+        from {{ open }} as candidate
+    ) as ranked
+    where
+        ranked.place_for_event = 1
+        and ranked.place_for_play = 1
+        and not exists (
+            select from {{ open }} as own
+            where own.user_id = ranked.user_id and own.event_id = ranked.play_id
+        )
+{%- endmacro %}
+
+{# What a round leaves: an event confirms one play, a play takes one event of each source, and what confirms takes none. #}
+{% macro still_open(open, pairs) -%}
+    select candidate.*
+    from {{ open }} as candidate
+    where
+        not exists (
+            select from {{ pairs }} as pair
             where pair.user_id = candidate.user_id and pair.event_id = candidate.event_id
         )
         and not exists (
-            select from {{ earlier }} as pair
-            where pair.user_id = candidate.user_id and pair.play_id = candidate.play_id
+            select from {{ pairs }} as pair
+            where pair.user_id = candidate.user_id and pair.event_id = candidate.play_id
         )
-        {%- endfor %}
-    ) as ranked
-    where place_for_event = 1 and place_for_play = 1
+        and not exists (
+            select from {{ pairs }} as pair
+            where
+                pair.user_id = candidate.user_id
+                and pair.play_id = candidate.play_id
+                and pair.source_id = candidate.source_id
+                and pair.origin = candidate.origin
+        )
 {%- endmacro %}

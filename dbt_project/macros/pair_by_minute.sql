@@ -11,6 +11,8 @@
         account.content_id,
         extended.event_id as play_id,
         extended.played_at as play_played_at,
+        account.source_id,
+        extended.source_id as play_source_id,
         '{{ decision }}' as decision
     from (
         select *, row_number() over (

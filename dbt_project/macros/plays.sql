@@ -3,24 +3,33 @@
   megabytes.
 #}
 
-{# When a play began: as long before played_at as it was heard; NULL where nobody knows how long. #}
-{% macro began(play) -%}
-    ({{ play }}.played_at - {{ play }}.ms_played * interval '1 millisecond')
+{#
+  When a play began: as long before played_at as it was heard, NULL where nobody knows how long; where the source tells the
+  start, played_at.
+#}
+{% macro began(played_at, ms_played, tells_start) -%}
+    ({{ played_at }} - case when {{ tells_start }} then 0 else {{ ms_played }} end * interval '1 millisecond')
 {%- endmacro %}
 
-{# The bits of `flags`: whether the play counts, and of each of these whether it is known and whether it is so. #}
+{#
+  The bits of `flags`: whether the play counts, of each of these whether it is known and whether it is so, and whether
+  played_at is its start.
+#}
 {% macro flagged() -%}
     {{ return({'shuffle': (2, 4), 'skipped': (8, 16), 'offline': (32, 64), 'incognito': (128, 256)}) }}
 {%- endmacro %}
 
-{% macro packed_flags(play, is_counted) -%}
+{% macro packed_flags(play, is_counted, tells_start) -%}
     (
         case when {{ is_counted }} then 1 else 0 end
+        + case when {{ tells_start }} then {{ tells_start_bit() }} else 0 end
         {%- for name, bits in flagged().items() %}
         + case {{ play }}.{{ name }} when true then {{ bits[0] + bits[1] }} when false then {{ bits[0] }} else 0 end
         {%- endfor %}
     )::smallint
 {%- endmacro %}
+
+{% macro tells_start_bit() -%} 512 {%- endmacro %}
 
 {% macro flag(play, name) -%}
     {%- set bits = flagged()[name] -%}
@@ -51,11 +60,13 @@ select
     play.user_id,
     play.play_id,
     play.played_at,
-    {{ began('play') }} as started_at,
+    {{ began('play.played_at', 'play.ms_played', '(play.flags & ' ~ tells_start_bit() ~ ') <> 0') }} as started_at,
     play.local_date,
     play.local_hour,
-    case when play.ms_played is not null then play.local_date - coalesce(play.started_days_before, 0) end
-        as started_local_date,
+    case
+        when play.ms_played is not null or (play.flags & {{ tells_start_bit() }}) <> 0
+            then play.local_date - coalesce(play.started_days_before, 0)
+    end as started_local_date,
     (play.flags & 1) <> 0 as is_counted,
     play.ms_played,
     play.content_id,

@@ -15,7 +15,7 @@ matched as (
     from {{ of_days(ref('int_plays__matched')) }} as event
 ),
 
--- Polled plays that an archive row confirms, and those rows.
+-- Polled plays and scrobbles that report a play of a source that knows better, and those plays.
 confirming as (
     select pair.*
     from {{ of_days(ref('int_plays__paired')) }} as pair
@@ -24,6 +24,29 @@ confirming as (
 confirmed as (
     select pair.*
     from {{ of_days(ref('int_plays__paired'), time_column='play_played_at') }} as pair
+    where pair.source_id {{ sources_that("clock = 'learnt'") }}
+),
+
+-- What scrobblers say of a play of another source, the one that knows best first.
+scrobbled as (
+    select
+        pair.user_id,
+        pair.play_played_at,
+        pair.play_id,
+        (array_agg(pair.content_id order by sources.rank, pair.origin) filter (where pair.content_id is not null))[1]
+            as content_id,
+        (array_agg(pair.ms_played order by sources.rank, pair.origin) filter (where pair.ms_played is not null))[1]
+            as ms_played,
+        bool_or(sources.reports_counted) as reports_counted,
+        array_to_string(array(
+            select told.source from {{ ref('stg_raw__sources') }} as told
+            where told.source_id = any(array_agg(pair.source_id))
+            order by told.rank
+        ), ', ') as sources
+    from {{ of_days(ref('int_plays__paired'), time_column='play_played_at') }} as pair
+    inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = pair.source_id
+    where pair.source_id {{ sources_that("clock = 'start'") }}
+    group by pair.user_id, pair.play_played_at, pair.play_id
 ),
 
 -- Polled plays that a later poll reported differently: part of whatever the first one is part of.
@@ -46,17 +69,19 @@ again as (
 select
     events.played_at,
     events.event_id,
-    coalesce(again.play_id, confirming.play_id, matched.play_id, events.event_id) as play_id,
+    coalesce(again.play_id, confirming.play_id, standing.play_id, matched.play_id, events.event_id) as play_id,
     events.offline_at,
     events.user_id,
     events.content_id,
-    -- A row that names nothing is named by the account data or the polled play that reports it too.
-    coalesce(matched.play_content_id, events.content_id, confirmed.content_id) as play_content_id,
+    -- A row that names nothing is named by the account data, the polled play or the scrobble that reports it too.
+    coalesce(matched.play_content_id, events.content_id, confirmed.content_id, scrobbled.content_id) as play_content_id,
     events.ms_played,
+    coalesce(events.ms_played, scrobbled.ms_played) as play_ms_played,
+    coalesce(confirmed.decision is not null or scrobbled.reports_counted, false) as is_reported,
     events.context_id,
     events.source_id,
     events.occurrence,
-    coalesce(matched.is_canonical, confirming.play_id is null and again.play_id is null) as is_canonical,
+    coalesce(matched.is_canonical, true) and confirming.play_id is null and again.play_id is null as is_canonical,
     events.shuffle,
     events.skipped,
     events.offline,
@@ -64,11 +89,10 @@ select
     case
         when again.decision is not null then again.decision
         when confirming.decision is not null then confirming.decision
-        when confirmed.decision is not null then 'confirmed'
+        when confirmed.decision is not null or scrobbled.play_id is not null then 'confirmed'
         else coalesce(matched.decision, 'alone')
     end as decision,
-    nullif(concat_ws(', ', matched.confirmed_by, case when confirmed.decision is not null then 'spotify_api' end), '')
-        as confirmed_by
+    nullif(concat_ws(', ', matched.confirmed_by, polled.source, scrobbled.sources), '') as confirmed_by
 from events
 left join matched
     on
@@ -85,6 +109,18 @@ left join confirmed
         confirmed.user_id = events.user_id
         and confirmed.play_played_at = events.played_at
         and confirmed.play_id = events.event_id
+left join {{ ref('stg_raw__sources') }} as polled on polled.source_id = confirmed.source_id
+left join scrobbled
+    on
+        scrobbled.user_id = events.user_id
+        and scrobbled.play_played_at = events.played_at
+        and scrobbled.play_id = events.event_id
+-- What another archive told of the same moment is part of whatever stands for it.
+left join confirming as standing
+    on
+        standing.user_id = matched.user_id
+        and standing.played_at = matched.played_at
+        and standing.event_id = matched.play_id
 left join again
     on
         again.user_id = events.user_id

@@ -1,4 +1,5 @@
--- Both sides of every confirmed polled play are in the resolution as one play, and the archive's row stands for it. For
+-- Both sides of every polled play and scrobble that another source knows too are in the resolution as one play, and the row
+-- of the source that knows best stands for it. For
 -- the listeners of the last mart run, excluding listeners with newer data.
 select
     pair.user_id,
@@ -6,6 +7,7 @@ select
     pair.event_id
 from {{ last_touched_users() }} as touched
 inner join {{ ref('int_plays__paired') }} as pair on pair.user_id = touched.user_id
+inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = pair.source_id
 left join {{ ref('int_plays__resolved') }} as polled
     on polled.user_id = pair.user_id and polled.played_at = pair.played_at and polled.event_id = pair.event_id
 left join {{ ref('int_plays__resolved') }} as archived
@@ -17,7 +19,8 @@ where
     (
         (polled.play_id, polled.is_canonical, polled.decision) is distinct from (pair.play_id, false, pair.decision)
         or (archived.play_id, archived.is_canonical) is distinct from (pair.play_id, true)
-        or archived.confirmed_by not like '%spotify_api'
+        or archived.confirmed_by is null
+        or not sources.source = any(string_to_array(archived.confirmed_by, ', '))
     )
     and touched.user_id not in (select user_id from {{ source('ops', 'changed_days') }})
     and touched.user_id not in (select user_id from {{ source('ops', 'changed_users') }})

@@ -1,5 +1,5 @@
--- A play of several events has one canonical event, at most one event of each archive, and of polling only events of one
--- second. For the listeners of the last mart run, excluding listeners with newer data.
+-- A play of several events has one canonical event, at most one event of each archive, and of what a service or a player
+-- reports live only events of one second. For the listeners of the last mart run, excluding listeners with newer data.
 with collapsed as materialized (
     select resolved.user_id, resolved.play_id
     from {{ last_touched_users() }} as touched
@@ -19,6 +19,8 @@ events as materialized (
         event.played_at,
         event.event_id,
         event.source_id,
+        sources.arrives = 'archive' as is_archived,
+        {{ origin('sources', 'contexts') }} as origin,
         event.batch_id
     from collapsed
     inner join {{ ref('int_plays__resolved') }} as resolved
@@ -28,10 +30,12 @@ events as materialized (
             event.user_id = resolved.user_id
             and event.played_at = resolved.played_at
             and event.event_id = resolved.event_id
+    inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = event.source_id
+    left join {{ ref('stg_raw__contexts') }} as contexts on contexts.context_id = event.context_id
 ),
 
 archive_events as (
-    select * from events where source_id <> 3
+    select * from events where is_archived
 ),
 
 held as (
@@ -50,10 +54,13 @@ union
 select user_id, play_id
 from events
 group by user_id, play_id
-having
-    count(*) filter (where is_canonical) <> 1
-    or max(played_at) filter (where source_id = 3) - min(played_at) filter (where source_id = 3)
-    >= greatest(count(*) filter (where source_id = 3) - 1, 1) * interval '1 second'
+having count(*) filter (where is_canonical) <> 1
+union
+select user_id, play_id
+from events
+where not is_archived
+group by user_id, play_id, source_id, origin
+having count(*) > 1 and max(played_at) - min(played_at) >= (count(*) - 1) * interval '1 second'
 union
 select matched.user_id, matched.play_id
 from {{ last_touched_users() }} as touched

@@ -1,4 +1,4 @@
-"""Polled plays and archive rows into raw, for tests: short ways to say what happened, and what was made of it.
+"""Polled plays, archive rows and scrobbles into raw, for tests: short ways to say what happened, and what was made of it.
 
 Belongs here: rows by hand. Not here: expectations.
 """
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 API, EXTENDED, ACCOUNT = 3, 1, 2
+LASTFM, LISTENBRAINZ, LOG, PUSHED, LASTFM_MINUTES = 4, 5, 8, 11, 12
 
 
 def at(text: str) -> datetime:
@@ -53,6 +54,27 @@ class Person:
             " context_id, offline, incognito, source_id, batch_id) values (%s, %s, %s, %s, %s, %s, %s, %s, 1, 1)",
             *values,
         )
+
+    def scrobbled(
+        self,
+        *starts: str | datetime,
+        source: int = LASTFM,
+        song: int | None = None,
+        player: str = "",
+        ms_played: int | None = None,
+        batch: int = 5,
+    ) -> None:
+        """Scrobbles, each by the start of its play; `player` is what sent them."""
+        for start in starts:
+            values = (
+                self.user, at(start) if isinstance(start, str) else start, song or self.song, ms_played,
+                self.context(player) if player else None, source, batch,
+            )  # fmt: skip
+            self.marts.sql(
+                "insert into raw.listening_events (user_id, played_at, content_id, ms_played, context_id, source_id,"
+                " batch_id) values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
+                *values,
+            )
 
     def context(self, platform: str) -> int:
         if platform not in self.contexts:

@@ -1,8 +1,8 @@
 -- depends_on: {{ ref('int_plays__candidates') }}
 {{ config(
-    meta={'slices': 'api_users', 'slice_keys': ['user_id'], 'order_by': 'user_id, platform',
+    meta={'slices': 'api_users', 'slice_keys': ['user_id'], 'order_by': 'user_id, source_id, platform',
           'marks': 'days_of_changed_clocks', 'matches_again': true},
-    indexes=[{'columns': ['user_id', 'platform'], 'unique': true}],
+    indexes=[{'columns': ['user_id', 'source_id', 'platform'], 'unique': true}],
 ) }}
 
 with votes as (
@@ -15,35 +15,61 @@ with votes as (
 
 -- The user's plays on whatever device, for rows that do not name theirs or one that has not voted yet.
 ballots as (
-    select user_id, platform, clock, offset_s, votes from votes where platform <> ''
+    select user_id, source_id, platform, clock, offset_s, votes from votes where platform <> ''
     union all
-    select user_id, '', clock, offset_s, votes from votes
+    select user_id, source_id, '', clock, offset_s, votes from votes
 ),
 
 offsets as (
-    select user_id, platform, clock, offset_s, sum(votes) as votes
+    select user_id, source_id, platform, clock, offset_s, sum(votes) as votes
     from ballots
-    group by user_id, platform, clock, offset_s
+    group by user_id, source_id, platform, clock, offset_s
 ),
 
--- The median: the first offset with which half of the clock's votes are reached.
+-- Most clocks are off by seconds, and all of their votes lie close together. Of one that is off by hours there are also
+-- votes of plays that were heard twice: those count that agree within a minute.
+agreeing as (
+    select
+        *,
+        sum(votes) over (
+            partition by user_id, source_id, platform, clock
+            order by offset_s range between 60 preceding and 60 following
+        ) as votes_near,
+        sum(votes) over (partition by user_id, source_id, platform, clock) as clock_votes,
+        sum(votes) over (partition by user_id, source_id, platform) as all_votes
+    from offsets
+),
+
+peaks as (
+    select *, first_value(offset_s) over (
+        partition by user_id, source_id, platform, clock order by votes_near desc, abs(offset_s), offset_s
+    ) as peak_s
+    from agreeing
+),
+
+-- The median of those: the first offset with which half of them are reached.
 reaching as (
     select
         *,
-        sum(votes) over (partition by user_id, platform, clock order by offset_s) as reached,
-        sum(votes) over (partition by user_id, platform, clock) as clock_votes,
-        sum(votes) over (partition by user_id, platform) as all_votes
-    from offsets
+        sum(votes) over (partition by user_id, source_id, platform, clock order by offset_s) as reached,
+        sum(votes) over (partition by user_id, source_id, platform, clock) as peak_votes
+    from peaks
+    where abs(offset_s - peak_s) <= 60
 )
 
-select distinct on (user_id, platform)
+select distinct on (user_id, source_id, platform)
     user_id,
+    source_id,
     platform,
     clock,
-    offset_s,
+    -- An hour of error is believed when several plays tell the same.
+    case
+        when abs(offset_s) <= 60 or (peak_votes >= {{ var('votes_of_hours') }} and peak_votes * 4 >= clock_votes) then offset_s
+        else 0
+    end as offset_s,
     clock_votes::int as votes,
     (all_votes - clock_votes)::int as other_votes
 from reaching
-where reached * 2 >= clock_votes
+where reached * 2 >= peak_votes
 -- 'end' before 'start' where both have as many.
-order by user_id, platform, clock_votes desc, clock, offset_s
+order by user_id, source_id, platform, clock_votes desc, clock, offset_s

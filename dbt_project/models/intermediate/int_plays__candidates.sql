@@ -16,12 +16,13 @@ with polled as materialized (
         event.played_at,
         event.event_id,
         event.content_id,
+        event.source_id as polled_source_id,
         contents.song,
         floor(extract(epoch from event.played_at) / {{ span_s }})::int as span
     from {{ in_api_days(ref('stg_raw__listening_events')) }} as event
     left join {{ ref('stg_raw__contents') }} as contents on contents.content_id = event.content_id
     where
-        event.source_id = 3
+        event.source_id {{ sources_that("clock = 'learnt'") }}
         and not exists (
             select from {{ ref('int_plays__polled_again') }} as again
             where again.user_id = event.user_id and again.played_at = event.played_at and again.event_id = event.event_id
@@ -29,14 +30,28 @@ with polled as materialized (
 ),
 
 archived as materialized (
-    {{ timed_near_api_days() }}
-    {%- if not is_incremental() %}
-    where timed.user_id in (select user_id from polled)
-    {%- endif %}
+    select *
+    from ({{ timed_near_api_days(users='polled') }}) as timed
+    -- Spotify's list of recent plays has no private ones.
+    where not is_private
 ),
 
 in_spans as (
-    select archived.*, span.span
+    select
+        archived.user_id,
+        archived.played_at,
+        archived.event_id,
+        archived.source_id,
+        archived.platform,
+        archived.song,
+        archived.is_long,
+        archived.half_open,
+        archived.start_at,
+        archived.end_at,
+        archived.sound_end_at,
+        archived.earliest_at,
+        archived.latest_at,
+        span.span
     from archived
     cross join lateral generate_series(
         floor(extract(epoch from archived.earliest_at - {{ longest_delay() }}) / {{ span_s }})::int,
@@ -45,7 +60,8 @@ in_spans as (
 ),
 
 candidates as (
-    select polled.played_at as polled_at, polled.event_id as polled_id, polled.content_id, archived.*
+    select
+        polled.played_at as polled_at, polled.event_id as polled_id, polled.content_id, polled.polled_source_id, archived.*
     from polled
     inner join in_spans as archived
         on archived.user_id = polled.user_id and archived.span = polled.span and archived.song = polled.song
@@ -54,7 +70,7 @@ candidates as (
         and polled.played_at <= archived.latest_at + {{ longest_delay() }}
     union all
     -- A row of a removed track says when, but not what.
-    select polled.played_at, polled.event_id, polled.content_id, archived.*
+    select polled.played_at, polled.event_id, polled.content_id, polled.polled_source_id, archived.*
     from polled
     inner join in_spans as archived
         on archived.user_id = polled.user_id and archived.span = polled.span and archived.song is null
@@ -78,24 +94,55 @@ ranked as (
         order by least(abs(after_end_s), abs(after_start_s), abs(after_sound_s)), played_at, event_id
     ) as place
     from measured
-)
+),
+
+{{ scrobble_candidates() }}
 
 select
     user_id,
     polled_at as played_at,
     polled_id as event_id,
     content_id,
+    polled_source_id as source_id,
+    '' as origin,
+    null::int as ms_played,
     event_id as play_id,
     played_at as play_played_at,
     source_id as play_source_id,
     platform,
+    platform as play_platform,
     song is not null as is_named,
+    true as is_same_artist,
     is_long,
     extract(epoch from half_open)::float8 as half_open_s,
     after_end_s,
     after_start_s,
-    after_sound_s
+    after_sound_s,
+    null::float8 as length_s
 from ranked
 -- One track on loop all day: whatever is further off than so many of its plays is another of them. Short ones are
 -- counted by themselves, so that skips never crowd out a long play.
 where place <= {{ var('most_candidates') }}
+union all
+select
+    user_id,
+    played_at,
+    event_id,
+    content_id,
+    source_id,
+    origin,
+    ms_played,
+    play_id,
+    play_played_at,
+    play_source_id,
+    platform,
+    play_platform,
+    is_named,
+    is_same_artist,
+    is_long,
+    half_open_s,
+    after_end_s,
+    after_start_s,
+    after_sound_s,
+    length_s
+from scrobble_candidates

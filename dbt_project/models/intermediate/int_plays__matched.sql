@@ -28,7 +28,7 @@ account_events as materialized (
     from events as event
     left join {{ ref('stg_raw__contents') }} as content on content.content_id = event.content_id
     where
-        event.source_id = 2
+        event.source_id {{ sources_that("clock = 'end' and precision_ms >= 60000") }}
         and event.ms_played is not null
         and not exists (
             select from retold where retold.user_id = event.user_id and retold.event_id = event.event_id
@@ -56,7 +56,7 @@ candidates as materialized (
             and event.ms_played = minute.ms_played
     left join {{ ref('stg_raw__contents') }} as content on content.content_id = event.content_id
     where
-        event.source_id = 1
+        event.source_id {{ sources_that("clock = 'end' and precision_ms < 60000") }}
         and not exists (
             select from retold where retold.user_id = event.user_id and retold.event_id = event.event_id
         )
@@ -124,16 +124,20 @@ by_duration_alone as materialized (
 
 pairs as materialized (
     {%- for pairing in ['by_names', 'by_title', 'by_episode', 'by_show', 'by_artist', 'by_duration_alone'] %}
-    select user_id, played_at, event_id, content_id, play_id, play_played_at, null::int as play_content_id, decision
+    select
+        user_id, played_at, event_id, content_id, play_id, play_played_at, null::int as play_content_id, decision,
+        source_id, play_source_id
     from {{ pairing }}
     union all
     {%- endfor %}
-    select user_id, played_at, event_id, content_id, play_id, play_played_at, content_id, decision
+    select
+        user_id, played_at, event_id, content_id, play_id, play_played_at, content_id, decision,
+        source_id, play_source_id
     from by_duration
 ),
 
 members as materialized (
-    select *, 2::smallint as source_id, 1::smallint as play_source_id from pairs
+    select * from pairs
     union all
     select
         retold.user_id,
@@ -145,7 +149,7 @@ members as materialized (
         null,
         retold.decision,
         retold.source_id,
-        case when pairs.play_id is null then retold.source_id else 1::smallint end
+        coalesce(pairs.play_source_id, retold.source_id)
     from retold
     left join pairs on pairs.user_id = retold.user_id and pairs.event_id = retold.play_id
 )

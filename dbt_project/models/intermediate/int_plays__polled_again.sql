@@ -8,26 +8,35 @@
 ) }}
 
 with polled as (
-    select user_id, played_at, event_id, content_id, batch_id
+    select
+        event.user_id,
+        event.played_at,
+        event.event_id,
+        event.content_id,
+        event.batch_id,
+        event.source_id,
+        {{ origin('sources', 'contexts') }} as origin
     from {{ in_api_days(ref('stg_raw__listening_events'), margin_hours=1) }} as event
-    where source_id = 3
+    inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = event.source_id
+    left join {{ ref('stg_raw__contexts') }} as contexts on contexts.context_id = event.context_id
+    where event.source_id {{ sources_that("arrives <> 'archive'") }}
 ),
 
--- Stretches of events without a second between one and the next, whatever the songs: nearly all have one event.
+-- Stretches of one source's events without a second between one and the next, whatever the songs: nearly all have one event.
 stepped as (
     select
         *,
-        played_at - lag(played_at) over (partition by user_id order by played_at, event_id) < interval '1 second' as is_near
+        played_at - lag(played_at) over (partition by user_id, source_id, origin order by played_at, event_id) < interval '1 second' as is_near
     from polled
 ),
 
 stretches as (
-    select *, count(*) filter (where is_near is not true) over (partition by user_id order by played_at, event_id) as stretch
+    select *, count(*) filter (where is_near is not true) over (partition by user_id, source_id, origin order by played_at, event_id) as stretch
     from stepped
 ),
 
 near as (
-    select *, count(*) over (partition by user_id, stretch) as events
+    select *, count(*) over (partition by user_id, source_id, origin, stretch) as events
     from stretches
 ),
 
@@ -42,7 +51,7 @@ named as materialized (
 recorded as (
     select *, case
         when isrc is null then song
-        else first_value(song) over (partition by user_id, stretch, upper(isrc) order by song)
+        else first_value(song) over (partition by user_id, source_id, origin, stretch, upper(isrc) order by song)
     end as song_of_recording
     from named
 ),
@@ -50,7 +59,7 @@ recorded as (
 songs as (
     select
         *,
-        first_value(song_of_recording) over (partition by user_id, stretch, song order by song_of_recording) as one_song
+        first_value(song_of_recording) over (partition by user_id, source_id, origin, stretch, song order by song_of_recording) as one_song
     from recorded
 ),
 
@@ -58,7 +67,7 @@ songs as (
 repeated as (
     select
         *,
-        played_at - lag(played_at) over (partition by user_id, stretch, one_song order by played_at, event_id)
+        played_at - lag(played_at) over (partition by user_id, source_id, origin, stretch, one_song order by played_at, event_id)
         < interval '1 second' as is_same
     from songs
 ),
@@ -67,7 +76,7 @@ plays as (
     select
         *,
         count(*) filter (where is_same is not true) over (
-            partition by user_id, stretch, one_song order by played_at, event_id
+            partition by user_id, source_id, origin, stretch, one_song order by played_at, event_id
         ) as play_no
     from repeated
 ),
@@ -79,7 +88,7 @@ grouped as materialized (
         first_value(event_id) over first_polled as play_id,
         first_value(played_at) over first_polled as play_played_at
     from plays
-    window first_polled as (partition by user_id, stretch, one_song, play_no order by batch_id, played_at, event_id)
+    window first_polled as (partition by user_id, source_id, origin, stretch, one_song, play_no order by batch_id, played_at, event_id)
 ),
 
 -- A track that was removed between two polls has no name in one of them.
@@ -92,6 +101,8 @@ found_again as (
     inner join grouped as named
         on
             named.user_id = nameless.user_id
+            and named.source_id = nameless.source_id
+            and named.origin = nameless.origin
             and named.stretch = nameless.stretch
             and named.song is not null
             and named.played_at - nameless.played_at > interval '-1 second'

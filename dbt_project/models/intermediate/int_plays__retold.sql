@@ -12,7 +12,7 @@
 with recursive events as not materialized (
     select event.*
     from {{ in_run_days(ref('stg_raw__listening_events')) }} as event
-    where event.source_id in (1, 2)
+    where event.source_id {{ sources_that("arrives = 'archive'") }}
 ),
 
 -- From here on nothing is joined with more than one row: right after a first import the planner knows nothing of the
@@ -38,11 +38,15 @@ told as (
         contents.creator,
         contents.match_title,
         {{ artist_or_show('contents') }} as artist_or_show,
+        sources.precision_ms < 60000 as tells_seconds,
+        -- Scrobblers correct names long after.
+        case when sources.clock = 'start' then {{ coarse_title('contents.title') }} end as coarse_title,
         -- How well an event knows what was heard: an episode or a chapter, a track (until 2024 maybe an episode), nothing.
         case when contents.song is null then 3 when contents.kind = 'track' then 2 else 1 end as knows,
         -- When there are too many events, compare only those of the same song.
         case when event.events_of_moment > {{ most }} then contents.song end as song_in_crowd
     from shared as event
+    inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = event.source_id
     left join {{ ref('stg_raw__contents') }} as contents on contents.content_id = event.content_id
     cross join lateral (
         select {{ archives_of_event('event', 'holder') }} as archives, coalesce(max(holder.export_no), 0) as last_export_no
@@ -71,7 +75,9 @@ groups as (
         array_agg(song order by {{ place }}) as songs,
         array_agg(kind order by {{ place }}) as kinds,
         array_agg(match_title order by {{ place }}) as titles,
-        array_agg(artist_or_show order by {{ place }}) as artists
+        array_agg(artist_or_show order by {{ place }}) as artists,
+        array_agg(coarse_title order by {{ place }}) as coarse_titles,
+        bool_and(tells_seconds) as tells_seconds
     from told
     group by user_id, source_id, played_at, ms_played, song_in_crowd
     having count(*) between 2 and {{ most }}
@@ -95,11 +101,12 @@ linked as (
                 case
                     when groups.content_ids[earlier] is not distinct from groups.content_ids[later] then null
                     when groups.songs[earlier] = groups.songs[later] then 1
+                    when groups.coarse_titles[earlier] = groups.coarse_titles[later] then 2
                     -- A removed track. Account data have minutes, in which skips of 0 ms are many.
                     when
                         groups.knows[earlier] < 3 and groups.knows[later] = 3
-                        and (groups.source_id = 1 or groups.ms_played > 0) then 5
-                    when groups.source_id <> 2 or groups.knows[later] = 3 then null
+                        and (groups.tells_seconds or groups.ms_played > 0) then 5
+                    when groups.tells_seconds or groups.knows[later] = 3 then null
                     -- Until 2024 account data listed episodes as tracks, the show as artist.
                     when
                         groups.knows[earlier] = 1 and groups.knows[later] = 2
@@ -140,6 +147,8 @@ united as (
         united.kinds,
         united.titles,
         united.artists,
+        united.coarse_titles,
+        united.tells_seconds,
         united.earlier_places,
         united.later_places,
         united.excluded_earlier,

@@ -8,18 +8,17 @@ with plays as (
         event.played_at - event.offline_at - coalesce(event.ms_played, 0) * interval '1 millisecond' as silent,
         -- Spotify's list of recent plays has few that are shorter, and a play of unknown length may be long.
         coalesce(event.ms_played >= {{ var('api_from_ms') }}, true) as is_long,
-        -- In the middle of what cut times leave open: account data cut to the minute, extended history to the second.
-        case event.source_id when 2 then interval '30 seconds' else interval '500 milliseconds' end as half_open
+        -- In the middle of what cut times leave open.
+        sources.precision_ms * interval '500 microseconds' as half_open
     from {{ ref('stg_raw__listening_events') }} as event
+    inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = event.source_id
     left join {{ ref('int_plays__matched') }} as matched
         on
             matched.user_id = event.user_id
             and matched.played_at = event.played_at
             and matched.event_id = event.event_id
     where
-        event.source_id in (1, 2)
-        -- Spotify's list of recent plays has no private ones.
-        and event.incognito is not true
+        event.source_id {{ sources_that("clock = 'end'") }}
         and matched.is_canonical is not false
 ),
 
@@ -44,7 +43,9 @@ select
     ended.played_at,
     ended.event_id,
     contents.song,
+    ended.play_content_id as content_id,
     ended.source_id,
+    ended.incognito is true as is_private,
     coalesce(contexts.platform, '') as platform,
     ended.is_long,
     ended.offline,

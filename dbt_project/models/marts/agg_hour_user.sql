@@ -13,7 +13,11 @@ users as (
 ),
 
 placed as (
-    select plays.*, users.time_zone, coalesce(plays.ms_played >= {{ var('spread_from_ms') }}, false) as is_spread
+    select
+        plays.*,
+        users.time_zone,
+        -- Where only the start is told, nothing lies before it.
+        coalesce(plays.ms_played >= {{ var('spread_from_ms') }} and plays.started_at < plays.played_at, false) as is_spread
     from plays
     inner join users on users.user_id = plays.user_id
     where plays.user_id not in (select user_id from {{ source('ops', 'held_back_users') }})

@@ -31,7 +31,8 @@ plays as (
     select
         event.play_id,
         event.user_id,
-        event.ms_played,
+        event.play_ms_played,
+        event.is_reported,
         event.context_id,
         event.source_id,
         event.shuffle,
@@ -74,7 +75,7 @@ select
     plays.played_at,
     plays.play_id,
     plays.user_id,
-    plays.ms_played,
+    plays.play_ms_played as ms_played,
     contents.content_id,
     contents.artist_id,
     contents.album_id,
@@ -82,11 +83,17 @@ select
     (plays.played_at at time zone users.time_zone)::date as local_date,
     extract(hour from plays.played_at at time zone users.time_zone)::smallint as local_hour,
     plays.source_id,
-    {{ packed_flags('plays', is_counted('plays.ms_played', 'contents.duration_ms', 'sources.reports_counted')) }} as flags,
+    {{ packed_flags(
+        'plays',
+        is_counted=is_counted(
+            'plays.play_ms_played', 'contents.duration_ms', '(sources.reports_counted or plays.is_reported)'
+        ),
+        tells_start="sources.clock = 'start'"
+    ) }} as flags,
     coalesce(contents.kind, 'unknown') as kind,
     nullif(
         (plays.played_at at time zone users.time_zone)::date
-        - ({{ began('plays') }} at time zone users.time_zone)::date,
+        - ({{ began('plays.played_at', 'plays.play_ms_played', "sources.clock = 'start'") }} at time zone users.time_zone)::date,
         0
     )::smallint as started_days_before,
     plays.confirmed_by,

@@ -5,5 +5,6 @@ select
     arrives,
     clock,
     precision_ms,
-    reports_counted
+    reports_counted,
+    may_be_off_s
 from {{ source('raw', 'sources') }}

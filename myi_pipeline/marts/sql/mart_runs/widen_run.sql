@@ -1,5 +1,5 @@
--- Every day with a polled play of a changed content that an archive may confirm: such a play stands under the archive's
--- content.
+-- Every day with a polled play or a scrobble of a changed content that another source may know too: such a play stands
+-- under the other's content.
 insert into ops.mart_run_days (run_id, user_id, utc_day)
 select %(run_id)s::bigint, p.user_id, (p.played_at at time zone 'UTC')::date
 from ops.mart_run_contents as r
@@ -11,9 +11,9 @@ where r.run_id = %(run_id)s
 group by 2, 3
 on conflict do nothing;
 
--- The days whose polled plays are matched again: those near a day of the run, where matching may have shifted in a row of
--- plays (two days: see int_plays__candidates and int_plays__paired), and those near a play that an archive of the run's
--- days puts at a later sync. As raw has them, and as the run before has matched them.
+-- The days whose polled plays and scrobbles are matched again: those near a day of the run, where matching may have shifted
+-- in a row of plays (two days for polls, three for scrobbles: see macros/reach.sql), and those near a play that an archive of
+-- the run's days puts at a later sync. As raw has them, and as the run before has matched them.
 insert into ops.mart_run_api_days (run_id, user_id, utc_day)
 with spans as materialized (
     select
@@ -64,7 +64,7 @@ synced as materialized (
     ) as candidate
 ),
 
-near as materialized (
+centres as materialized (
     select user_id, span_start - interval '48 hours' as span_start, span_end + interval '48 hours' as span_end
     from spans
     union
@@ -73,6 +73,23 @@ near as materialized (
         (heard_at at time zone 'UTC')::date::timestamp at time zone 'UTC' - interval '24 hours',
         (heard_at at time zone 'UTC')::date::timestamp at time zone 'UTC' + interval '72 hours'
     from synced
+),
+
+near as materialized (
+    select
+        centres.user_id,
+        centres.span_start - reach.further as span_start,
+        centres.span_end + reach.further as span_end,
+        reach.source_ids
+    from centres
+    cross join (
+        select
+            case clock when 'start' then interval '48 hours' else interval '0' end as further,
+            array_agg(source_id) as source_ids
+        from raw.sources
+        where clock <> 'end'
+        group by 1
+    ) as reach
 )
 
 select %(run_id)s::bigint, near.user_id, (polled.played_at at time zone 'UTC')::date
@@ -84,11 +101,15 @@ cross join lateral (
         user_id = near.user_id
         and played_at >= near.span_start
         and played_at < near.span_end
-        and source_id = 3
+        and source_id = any(near.source_ids)
     union all
     select played_at
     from intermediate.int_plays__candidates
-    where user_id = near.user_id and played_at >= near.span_start and played_at < near.span_end
+    where
+        user_id = near.user_id
+        and played_at >= near.span_start
+        and played_at < near.span_end
+        and source_id = any(near.source_ids)
     offset 0
 ) as polled
 group by 2, 3

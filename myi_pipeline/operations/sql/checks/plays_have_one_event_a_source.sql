@@ -1,4 +1,4 @@
--- No play holds two rows of one archive; of polling it may hold several, of one second.
+-- No play holds two rows of one archive; of what a service or a player reports live it may hold several, of one second.
 with estimate as (
     select greatest(sum(child.reltuples), 1) as events
     from pg_inherits as link
@@ -37,7 +37,9 @@ events as (
         event.content_id,
         event.ms_played,
         event.occurrence,
-        event.batch_id
+        event.batch_id,
+        source.arrives = 'archive' as is_archived,
+        case when source.arrives = 'pushed' then coalesce(context.platform, '') else '' end as origin
     from collapsed
     inner join intermediate.int_plays__resolved as resolved
         on
@@ -52,6 +54,8 @@ events as (
             and event.content_id is not distinct from resolved.content_id
             and event.ms_played is not distinct from resolved.ms_played
             and event.occurrence = resolved.occurrence
+    inner join raw.sources as source on source.source_id = event.source_id
+    left join raw.contexts as context on context.context_id = event.context_id
 ),
 
 noted as (
@@ -83,7 +87,7 @@ held as (
     select user_id, play_id, source_id, batch_id, 0
     from events
     where
-        source_id <> 3
+        is_archived
         -- If one archive has several exports, each is noted.
         and not exists (
             select from noted
@@ -106,9 +110,9 @@ broken as (
     union
     select user_id, play_id
     from events
-    where source_id = 3
-    group by user_id, play_id
-    having max(played_at) - min(played_at) >= (count(*) - 1) * interval '1 second'
+    where not is_archived
+    group by user_id, play_id, source_id, origin
+    having count(*) > 1 and max(played_at) - min(played_at) >= (count(*) - 1) * interval '1 second'
 )
 
 select (select count(*) from sampled), (select count(*) from broken)

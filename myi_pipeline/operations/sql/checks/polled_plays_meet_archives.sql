@@ -26,12 +26,12 @@ covered as (
         from intermediate.int_plays__resolved as event
         where
             event.user_id = sampled.user_id
-            and event.source_id = 3
+            and event.source_id in (select source_id from raw.sources where clock = 'learnt')
             and exists (
                 select from raw.covered_spans as span
                 where
                     span.user_id = sampled.user_id
-                    and span.source_id = 1
+                    and span.source_id in (select source_id from raw.sources where clock = 'end' and precision_ms < 60000)
                     and span.kind = 'music'
                     and event.played_at between span.covered_from and span.covered_to - interval '72 hours'
             )

@@ -1,0 +1,221 @@
+{#
+  The part of int_plays__candidates that is about scrobbles: CTEs that end in `scrobble_candidates`. A scrobble tells when a
+  play began. What it may report again is known to somebody who knows better: an archive that tells its end, a poll, or
+  another scrobbler. For listeners without scrobbles nothing is read.
+#}
+{% macro scrobble_candidates() -%}
+{#- Half a day and more: as far as a clock may be off, and the longest play. #}
+{%- set margin_hours = 18 %}
+{#- How far a pause or a poll of unknown length reaches. #}
+{%- set unknown_length = "interval '15 minutes'" %}
+scrobbles as materialized (
+    select
+        event.user_id,
+        event.played_at,
+        event.event_id,
+        event.content_id,
+        event.ms_played,
+        event.source_id,
+        sources.rank,
+        sources.may_be_off_s,
+        coalesce(contexts.platform, '') as platform,
+        {{ origin('sources', 'contexts') }} as origin,
+        sources.precision_ms * interval '500 microseconds' as half_open,
+        event.played_at + sources.precision_ms * interval '500 microseconds' as start_at
+    from {{ in_api_days(ref('stg_raw__listening_events'), margin_hours=margin_hours) }} as event
+    inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = event.source_id
+    left join {{ ref('stg_raw__contexts') }} as contexts on contexts.context_id = event.context_id
+    where
+        event.source_id {{ sources_that("clock = 'start'") }}
+        and not exists (
+            select from {{ ref('int_plays__polled_again') }} as again
+            where again.user_id = event.user_id and again.played_at = event.played_at and again.event_id = event.event_id
+        )
+        and not exists (
+            select from {{ ref('int_plays__matched') }} as retold
+            where
+                retold.user_id = event.user_id
+                and retold.played_at = event.played_at
+                and retold.event_id = event.event_id
+                and not retold.is_canonical
+        )
+),
+
+anchors as materialized (
+    select
+        user_id, played_at, event_id, content_id, source_id, '' as platform, '' as origin, is_long, half_open, start_at, end_at,
+        null::interval as length, earliest_at, latest_at
+    from ({{ timed_near_api_days(margin_hours=margin_hours, users='scrobbles') }}) as timed
+    union all
+    -- A poll says when a play began or when it ended: which of the two, and how much later, is learnt.
+    select
+        event.user_id, event.played_at, event.event_id, event.content_id, event.source_id, '', '', true, interval '0',
+        event.played_at - contents.duration_ms * interval '1 millisecond',
+        event.played_at,
+        contents.duration_ms * interval '1 millisecond',
+        event.played_at
+        - least(
+            coalesce(contents.duration_ms * interval '1 millisecond', {{ unknown_length }}) + {{ longest_pause() }},
+            {{ longest_play() }}
+        ),
+        event.played_at
+    from {{ in_api_days(ref('stg_raw__listening_events'), margin_hours=margin_hours, users='scrobbles') }} as event
+    left join {{ ref('stg_raw__contents') }} as contents on contents.content_id = event.content_id
+    where
+        event.source_id {{ sources_that("clock = 'learnt'") }}
+        and not exists (
+            select from {{ ref('int_plays__polled_again') }} as again
+            where again.user_id = event.user_id and again.played_at = event.played_at and again.event_id = event.event_id
+        )
+    union all
+    select
+        user_id, played_at, event_id, content_id, source_id, platform, origin, true, half_open, start_at, null, null, start_at,
+        start_at
+    from scrobbles
+),
+
+names as materialized (
+    select
+        contents.content_id,
+        {{ coarse_title('contents.title') }} as title,
+        {{ coarse_artist('contents.creator') }} as artist
+    from {{ ref('stg_raw__contents') }} as contents
+    where contents.content_id in (select content_id from anchors)
+),
+
+named_scrobbles as materialized (
+    select scrobble.*, names.title, names.artist
+    from scrobbles as scrobble
+    inner join names on names.content_id = scrobble.content_id
+    {%- if is_incremental() %}
+    inner join {{ api_days() }} as api_day
+        on api_day.user_id = scrobble.user_id and api_day.utc_day = (scrobble.played_at at time zone 'UTC')::date
+    {%- endif %}
+),
+
+named_anchors as materialized (
+    select anchor.*, names.title, names.artist, sources.rank
+    from anchors as anchor
+    inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = anchor.source_id
+    left join names on names.content_id = anchor.content_id
+),
+
+{#- Titles are looked up in spans; a clock that may be off by hours looks further. #}
+{%- for reach, span_s, far_s, condition in [
+    ('near', 10800, 150, 'scrobble.may_be_off_s <= 60'), ('far', 57600, 50520, 'scrobble.may_be_off_s > 60')
+] %}
+
+{{ reach }}_meetings as (
+    select
+        scrobble.played_at as scrobbled_at,
+        scrobble.event_id as scrobble_id,
+        scrobble.content_id as scrobbled_id,
+        scrobble.source_id as scrobble_source_id,
+        scrobble.ms_played,
+        scrobble.platform as scrobble_platform,
+        scrobble.origin as scrobble_origin,
+        scrobble.artist as scrobble_artist,
+        scrobble.may_be_off_s,
+        scrobble.half_open as scrobble_half_open,
+        scrobble.start_at as scrobble_start_at,
+        anchor.*
+    from named_scrobbles as scrobble
+    inner join (
+        select anchor.*, span.span
+        from named_anchors as anchor
+        cross join lateral generate_series(
+            floor(extract(epoch from anchor.earliest_at - interval '{{ far_s }} seconds') / {{ span_s }})::int,
+            floor(extract(epoch from anchor.latest_at + interval '{{ far_s }} seconds') / {{ span_s }})::int
+        ) as span (span)
+    ) as anchor
+        on
+            anchor.user_id = scrobble.user_id
+            and anchor.span = floor(extract(epoch from scrobble.start_at) / {{ span_s }})::int
+            and anchor.title = scrobble.title
+    where
+        {{ condition }}
+        and (anchor.rank, anchor.origin) < (scrobble.rank, scrobble.origin)
+        and scrobble.start_at
+        >= anchor.earliest_at - scrobble.half_open - anchor.half_open - scrobble.may_be_off_s * interval '1 second'
+        - {{ longest_delay() }}
+        and scrobble.start_at
+        <= anchor.latest_at + scrobble.half_open + anchor.half_open + scrobble.may_be_off_s * interval '1 second'
+        + {{ longest_delay() }}
+),
+{%- endfor %}
+
+-- A row of a removed track says when, but not what.
+nameless_meetings as (
+    select
+        scrobble.played_at as scrobbled_at,
+        scrobble.event_id as scrobble_id,
+        scrobble.content_id as scrobbled_id,
+        scrobble.source_id as scrobble_source_id,
+        scrobble.ms_played,
+        scrobble.platform as scrobble_platform,
+        scrobble.origin as scrobble_origin,
+        scrobble.artist as scrobble_artist,
+        scrobble.may_be_off_s,
+        scrobble.half_open as scrobble_half_open,
+        scrobble.start_at as scrobble_start_at,
+        anchor.*
+    from named_scrobbles as scrobble
+    inner join (
+        select anchor.*, span.span
+        from named_anchors as anchor
+        cross join lateral generate_series(
+            floor(extract(epoch from anchor.start_at - {{ longest_delay() }}) / 10800)::int,
+            floor(extract(epoch from anchor.start_at + {{ longest_delay() }}) / 10800)::int
+        ) as span (span)
+        where anchor.content_id is null
+    ) as anchor
+        on
+            anchor.user_id = scrobble.user_id
+            and anchor.span = floor(extract(epoch from scrobble.start_at) / 10800)::int
+    where
+        scrobble.may_be_off_s <= 60
+        and scrobble.start_at between anchor.start_at - {{ longest_delay() }} and anchor.start_at + {{ longest_delay() }}
+),
+
+meetings as (
+    select * from near_meetings
+    union all
+    select * from far_meetings
+    union all
+    select * from nameless_meetings
+),
+
+ranked_meetings as (
+    select *, row_number() over (
+        partition by user_id, scrobble_id, source_id, origin, is_long
+        order by abs(extract(epoch from scrobble_start_at - coalesce(start_at, end_at))), played_at, event_id
+    ) as place
+    from meetings
+),
+
+scrobble_candidates as (
+    select
+        user_id,
+        scrobbled_at as played_at,
+        scrobble_id as event_id,
+        scrobbled_id as content_id,
+        scrobble_source_id as source_id,
+        scrobble_origin as origin,
+        ms_played,
+        event_id as play_id,
+        played_at as play_played_at,
+        source_id as play_source_id,
+        scrobble_platform as platform,
+        platform as play_platform,
+        content_id is not null as is_named,
+        coalesce(starts_with(scrobble_artist, artist) or starts_with(artist, scrobble_artist), true) as is_same_artist,
+        is_long,
+        extract(epoch from half_open + scrobble_half_open)::float8 as half_open_s,
+        extract(epoch from scrobble_start_at - end_at)::float8 as after_end_s,
+        extract(epoch from scrobble_start_at - start_at)::float8 as after_start_s,
+        null::float8 as after_sound_s,
+        extract(epoch from length)::float8 as length_s
+    from ranked_meetings
+    where place <= case when may_be_off_s <= 60 then {{ var('most_candidates') }} else {{ var('most_far_candidates') }} end
+)
+{%- endmacro %}
