@@ -123,5 +123,34 @@
         select user_id from {{ run_users() }} as run_user
         union
         select user_id from {{ source('ops', 'touched_dates') }}
+        union
+        select user_id from {{ source('ops', 'touched_recordings') }}
     )
+{%- endmacro %}
+
+{# The slices of agg_period_recordings_stored: the periods of touched tracks, and of recordings that have other tracks now. #}
+{% macro touched_recordings() -%}
+    select touched.user_id, touched.recording_id, period.period_start
+    from (
+        select distinct
+            user_id,
+            year_start,
+            -- Looked up one by one: a run touches few of many tracks.
+            coalesce(
+                (
+                    select decided.recording_id from {{ source('ops', 'user_recordings') }} as decided
+                    where decided.user_id = entity.user_id and decided.content_id = entity.entity_id
+                ),
+                (
+                    select resolved.recording_id from {{ source('ops', 'content_recordings') }} as resolved
+                    where resolved.content_id = entity.entity_id
+                ),
+                entity_id
+            ) as recording_id
+        from {{ source('ops', 'touched_entities') }} as entity
+        where entity_kind = {{ entity_kind_number('track') }}
+    ) as touched
+    cross join lateral (values (touched.year_start), ({{ beginning() }})) as period (period_start)
+    union
+    select user_id, recording_id, period_start from {{ source('ops', 'touched_recordings') }}
 {%- endmacro %}

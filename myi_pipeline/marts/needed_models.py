@@ -16,13 +16,14 @@ from myi_pipeline.marts.parsed_project import Contents, DataTest, Model
 @dataclass(frozen=True)
 class Touched:
     """What a run has when it opens. `api_days`: days whose polled plays are matched again; `keys`: what fct_plays has
-    collected in a run that did not close."""
+    collected in a run that did not close; `recordings`: that any has other tracks than before."""
 
     days: bool
     api_days: bool
     contents: bool
     users: bool
     keys: bool
+    recordings: bool
 
 
 # What a model's slices follow from, by the macro that its meta names. Matching polled plays again adds days of plays,
@@ -45,7 +46,8 @@ FOLLOWS_FROM: Mapping[str, frozenset[str]] = {
     "touched_users": _KEYS,
     "touched_firsts": _KEYS,
     "touched_session_spans": _KEYS,
-    "touched_listeners": _KEYS | {"users"},
+    "touched_recordings": _KEYS | {"recordings"},
+    "touched_listeners": _KEYS | {"users", "recordings"},
 }
 
 

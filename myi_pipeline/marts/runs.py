@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from psycopg import errors
 
+from myi_pipeline.catalogue.recordings import resolve_recordings
 from myi_pipeline.errors import BadInput, Busy, Fenced
 from myi_pipeline.marts.needed_models import Touched, needed_models
 from myi_pipeline.marts.parsed_project import Contents
@@ -221,6 +222,8 @@ def open_mart_run(
         for part in ("rebuild_run",) if reason else ("expand_run", "widen_run"):
             for statement in load_statements(f"marts/mart_runs/{part}"):
                 connection.execute(statement, arguments)
+        # Adds what moved, of which nothing follows beyond its own rows: plays know tracks alone.
+        resolve_recordings(connection, run_id=run_id, whole=reason is not None)
         if held_back_users(connection):
             for statement in load_statements("marts/mart_runs/hold_back"):
                 connection.execute(statement, arguments)

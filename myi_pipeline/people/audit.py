@@ -39,6 +39,8 @@ class Event(StrEnum):
     LINK_REFUSED = "link_refused"
     SPOTIFY_CONNECTED = "spotify_connected"
     SPOTIFY_DISCONNECTED = "spotify_disconnected"
+    RECORDING_DECIDED = "recording_decided"
+    RECORDING_TAKEN_BACK = "recording_taken_back"
     USER_ADDED = "user_added"
     USER_REMOVED = "user_removed"
     CORRECTED = "corrected"

@@ -1,6 +1,7 @@
 {{ config(
     meta={'slices': 'run_tracks', 'slice_keys': ['track_id']},
-    indexes=[{'columns': ['track_id'], 'unique': true}, {'columns': ['artist_id']}, {'columns': ['album_id']}],
+    indexes=[{'columns': ['track_id'], 'unique': true}, {'columns': ['artist_id']}, {'columns': ['album_id']},
+             {'columns': ['recording_id']}],
 ) }}
 
 with contents as (
@@ -13,6 +14,10 @@ artists as (
 
 albums as (
     select * from {{ ref('stg_raw__albums') }}
+),
+
+resolved as (
+    select * from {{ ref('int_recordings__resolved') }}
 )
 
 select
@@ -24,11 +29,15 @@ select
     contents.title as name,
     artists.name as artist_name,
     albums.name as album_name,
-    contents.isrc
+    contents.isrc,
+    coalesce(resolved.recording_id, contents.content_id) as recording_id,
+    resolved.confidence as recording_confidence,
+    resolved.reason as recording_reason
 from contents
 {% if is_incremental() %}
 inner join {{ run_contents() }} as run_content on run_content.content_id = contents.content_id
 {% endif %}
 left join artists on artists.artist_id = contents.artist_id
 left join albums on albums.album_id = contents.album_id
+left join resolved on resolved.content_id = contents.content_id
 where contents.canonical_id = contents.content_id and contents.kind = 'track'

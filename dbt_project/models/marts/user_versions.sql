@@ -2,8 +2,8 @@
 {% for mart in [
     'dim_users', 'dim_contents', 'dim_contexts', 'dim_date', 'dim_shows', 'dim_tracks', 'dim_artists', 'dim_albums',
     'dim_album_tracks', 'agg_clock_user', 'agg_period_user', 'agg_period_tracks', 'agg_period_artists', 'agg_period_albums',
-    'agg_period_shows', 'agg_streaks', 'fct_first_plays', 'fct_sessions', 'fct_coverage_gaps', 'fct_covered_spans',
-    'fct_top_ranks', 'fct_hidden_plays', 'search_names',
+    'agg_period_shows', 'agg_period_recordings', 'dim_recordings', 'bridge_user_recordings', 'agg_streaks', 'fct_first_plays',
+    'fct_sessions', 'fct_coverage_gaps', 'fct_covered_spans', 'fct_top_ranks', 'fct_hidden_plays', 'search_names',
 ] %}
 -- depends_on: {{ ref(mart) }}
 {%- endfor %}

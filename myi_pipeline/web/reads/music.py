@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 from myi_pipeline.web.reads.clock import HourRow
 from myi_pipeline.web.reads.database import Marts, load_sql
-from myi_pipeline.web.reads.top import Entity
+from myi_pipeline.web.reads.top import Entity, Listed
 
 # A rank beyond this says nothing, and counting further would take longer than reading the page.
 LAST_RANK = 1_000
@@ -171,13 +171,13 @@ async def entity_rank(marts: Marts, entity: Entity, id: int, row: PeriodRow) -> 
 
 
 async def most_heard_of(
-    marts: Marts, entity: Entity, id: int, *, limit: int, most_albums: int
+    marts: Marts, entity: Entity, id: int, *, by: Listed = "recording", limit: int, most_albums: int
 ) -> tuple[list[MostHeardRow], list[MostHeardRow]]:
-    """The tracks of an artist or album, and the albums of an artist, of all time."""
-    if entity == "track":
+    """The recordings or tracks of an artist or album, and the albums of an artist, of all time."""
+    if entity in ("track", "recording"):
         return [], []
     rows = await marts.fetch(
-        MostHeardRow, load_sql("most_heard_of"), entity=entity, id=id, limit=limit, most_albums=most_albums
+        MostHeardRow, load_sql("most_heard_of", by=by), entity=entity, id=id, limit=limit, most_albums=most_albums
     )
     return [row for row in rows if row.kind == "track"], [row for row in rows if row.kind == "album"]
 

@@ -1,4 +1,4 @@
-"""Top lists: the tracks, artists or albums of a period, or of any span of days.
+"""Top lists: the tracks, recordings, artists or albums of a period, or of any span of days.
 
 A year and all of time are read in the order of an index. Any other span adds up rows: those of its whole years, and the
 plays of the days left over, which for a week or a month are all that there is.
@@ -15,8 +15,10 @@ from myi_pipeline.web.reads.cursors import FIRST_PAGE, MOST_BIGINT, MOST_INT, Af
 from myi_pipeline.web.reads.database import Marts, load_sql
 from myi_pipeline.web.reads.spans import Period, last_day_of, parts_of
 
-Entity = Literal["track", "artist", "album"]
+Entity = Literal["track", "artist", "album", "recording"]
 By = Literal["plays", "time"]
+# What a list of songs counts: recordings, or the single tracks that they are known by.
+Listed = Literal["recording", "track"]
 
 # Imports refuse plays before 2006, and those more than a day ahead.
 OLDEST = date(2006, 1, 1)
@@ -60,11 +62,15 @@ class TopAlbumRow(_TopRow):
 
 
 TopRow = TopTrackRow | TopArtistRow | TopAlbumRow
-_ROWS: Mapping[Entity, type[TopRow]] = {"track": TopTrackRow, "artist": TopArtistRow, "album": TopAlbumRow}
+# A recording has the number of one of its tracks, and is listed as that one.
+_ROWS: Mapping[Entity, type[TopRow]] = {
+    "track": TopTrackRow, "recording": TopTrackRow, "artist": TopArtistRow, "album": TopAlbumRow,
+}  # fmt: skip
 
 
 def top_order(entity: Entity) -> Order:
-    return Order({"counted_plays": MOST_INT, "ms_played": MOST_BIGINT, f"{entity}_id": 0})
+    shown = "track" if entity == "recording" else entity
+    return Order({"counted_plays": MOST_INT, "ms_played": MOST_BIGINT, f"{shown}_id": 0})
 
 
 async def top_of_period(

@@ -6,6 +6,7 @@ select
     or exists (select from ops.changed_users where user_id not in (select user_id from ops.held_back_users))
     or exists (select from ops.touched_dates)
     or exists (select from ops.touched_entities)
+    or exists (select from ops.touched_recordings)
     or exists (select from ops.mart_run_days)
     or exists (select from ops.mart_run_contents)
     or exists (select from ops.mart_run_users)

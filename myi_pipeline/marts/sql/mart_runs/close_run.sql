@@ -16,6 +16,8 @@ delete from ops.touched_dates;
 
 delete from ops.touched_entities;
 
+delete from ops.touched_recordings;
+
 delete from ops.mart_run_changes where run_id = %(run_id)s;
 
 delete from ops.mart_run_days where run_id = %(run_id)s;

@@ -6,4 +6,5 @@ select
     exists (select from ops.mart_run_contents where run_id = %(run_id)s),
     exists (select from ops.mart_run_users where run_id = %(run_id)s),
     exists (select from ops.touched_dates) or exists (select from ops.touched_entities),
+    exists (select from ops.touched_recordings),
     (select described is distinct from %(described)s from ops.mart_state)

@@ -1,12 +1,13 @@
 -- What was heard of each track, artist or album in some days: whole years from their rows, the days at both ends from
 -- plays. The order of years comes from the index of top lists alone, a tenth of the pages that its rows lie on.
-{%- set id = entity ~ '_id' %}
-{%- set source_id = 'content_id' if entity == 'track' else id %}
+{%- set id = 'track_id' if entity == 'recording' else entity ~ '_id' %}
+{%- set key = entity ~ '_id' %}
+{%- set source_id = 'content_id' if id == 'track_id' else id %}
 with whole as (
     select * from unnest(%(years)s::date[]) as given (year_start)
 ),
 
-odd_days as materialized (
+{{ 'odd_tracks' if entity == 'recording' else 'odd_days' }} as materialized (
     select
         {{ id }},
         count(*)::int as plays,
@@ -32,6 +33,22 @@ odd_days as materialized (
     group by {{ id }}
 ),
 
+{%- if entity == 'recording' %}
+
+-- By track first: a few hundred are looked up, and not every play.
+odd_days as materialized (
+    select
+        {% include 'recording_of_track.sql' %} as track_id,
+        sum(plays)::int as plays,
+        sum(counted_plays)::int as counted_plays,
+        sum(ms_played) as ms_played,
+        min(first_played_at) as first_played_at,
+        max(last_played_at) as last_played_at
+    from odd_tracks as heard
+    group by 1
+),
+{%- endif %}
+
 heard as (
     select
         {{ id }},
@@ -42,7 +59,7 @@ heard as (
         select part.*
         from whole
         cross join lateral (
-            select {{ id }}, counted_plays, ms_played
+            select {{ key }} as {{ id }}, counted_plays, ms_played
             from marts.agg_period_{{ entity }}s_stored
             where user_id = %(user_id)s and period_start = whole.year_start
             offset 0

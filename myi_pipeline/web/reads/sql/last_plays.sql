@@ -1,5 +1,5 @@
 -- The newest plays of a track, an artist or an album. An album has no index of its own: the newest of each of its tracks
--- are looked up. One of the three branches runs.
+-- are looked up. One of the branches runs.
 select
     play.played_at,
     play.ms_played,
@@ -16,6 +16,23 @@ from (
         from marts.fct_plays
         where %(entity)s = 'track' and content_id = %(id)s and user_id = %(user_id)s
         order by played_at desc, play_id desc
+        limit %(limit)s
+    )
+    union all
+    (
+        select newest.*
+        from (
+            {% include 'tracks_of_recording.sql' %}
+        ) as of_it
+        cross join lateral (
+            select *
+            from marts.fct_plays
+            where content_id = of_it.track_id and user_id = %(user_id)s
+            order by played_at desc, play_id desc
+            limit %(limit)s
+        ) as newest
+        where %(entity)s = 'recording'
+        order by newest.played_at desc, newest.play_id desc
         limit %(limit)s
     )
     union all

@@ -50,9 +50,25 @@ from (
             of_track.ms_played,
             album.picture_sha256 as picture
         from (
+            {%- if by == 'recording' %}
+            -- Of each recording the track that was heard most stands for what is on this page.
+            select
+                (array_agg(track_id order by counted_plays desc, ms_played desc, track_id))[1] as track_id,
+                (array_agg(album_id order by counted_plays desc, ms_played desc, track_id))[1] as album_id,
+                (array_agg(name order by counted_plays desc, ms_played desc, track_id))[1] as name,
+                (array_agg(artist_id order by counted_plays desc, ms_played desc, track_id))[1] as artist_id,
+                (array_agg(artist_name order by counted_plays desc, ms_played desc, track_id))[1] as artist_name,
+                sum(plays)::int as plays,
+                sum(counted_plays)::int as counted_plays,
+                sum(ms_played)::bigint as ms_played
+            from heard
+            group by {% include 'recording_of_track.sql' %}
+            order by 7 desc, 8 desc, 1
+            {%- else %}
             select *
             from heard
             order by counted_plays desc, ms_played desc, track_id
+            {%- endif %}
             limit %(limit)s
         ) as of_track
         left join marts.dim_albums as album on album.album_id = of_track.album_id

@@ -1,6 +1,7 @@
 -- The tracks, artists or albums of any span of days. What is added up holds no more than an order needs; the rest is read
 -- for those that are shown.
-{%- set id = entity ~ '_id' %}
+{%- set id = 'track_id' if entity == 'recording' else entity ~ '_id' %}
+{%- set key = entity ~ '_id' %}
 {%- set is_by_time = by|default('plays') == 'time' %}
 {%- set order = ('ms_played desc, counted_plays desc, ' if is_by_time else 'counted_plays desc, ms_played desc, ') ~ id %}
 {% include 'heard_in_range.sql' %}
@@ -28,11 +29,11 @@ details as (
     from shown
     cross join whole
     cross join lateral (
-        select {{ id }}, plays, first_played_at, last_played_at
+        select {{ key }} as {{ id }}, plays, first_played_at, last_played_at
         from marts.agg_period_{{ entity }}s_stored
         where
             user_id = %(user_id)s
-            and {{ id }} = shown.{{ id }}
+            and {{ key }} = shown.{{ id }}
             and period_start = whole.year_start
         offset 0
     ) as part

@@ -1,0 +1,126 @@
+"""Which of many tracks are one recording: pairs that may be compared, and groups without a contradiction.
+
+What comes out follows from the set of tracks alone, not from the order in which they came: pairs are taken by their
+confidence, then by the tracks' own keys. Two tracks are never in one group when they were decided to be different or
+other versions; a track that fits two groups which exclude each other is left alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from myi_pipeline.catalogue.matching.titles import without_article
+from myi_pipeline.catalogue.matching.verdicts import Class, Parsed, Reason, Verdict, decide
+
+# Of so many tracks that share a block none are compared by it: a title such as "Intro", an ISRC that a label printed on
+# everything. Those that share a narrower block still are.
+MOST_IN_BLOCK = 100
+_SHORTEST_WITH_TYPO = 8
+_TYPO_LETTERS = 4
+_MOST_ARTISTS = 3
+_CLASHES = frozenset({Class.DIFFERENT, Class.SAME_SONG_OTHER_VERSION})
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A track in its group: how surely it belongs there, and by what."""
+
+    confidence: float
+    reason: Reason
+
+
+def blocks_of(track: Parsed) -> tuple[int, ...]:
+    """Numbers (of 32 bits, signed) that two tracks must share one of to be compared; two that are one recording do."""
+    if track.kind != "track" or not track.title.name:
+        return ()
+    name = track.letters
+    keys = [f"artist/{artist}/{name}" for artist in track.artists[:_MOST_ARTISTS]]
+    if len(name) >= 4:
+        keys.append(f"title/{name}")
+    whole = f"{track.title.name}{track.title.subtitle}".replace(" ", "")
+    if whole != name:
+        keys.append(f"title/{whole}")
+        keys += [f"artist/{artist}/{whole}" for artist in track.artists[:1]]
+    if track.isrc:
+        keys.append(f"isrc/{track.isrc}")
+    keys += [f"mbid/{mbid}" for mbid in sorted(track.mbids)]
+    if len(name) >= _SHORTEST_WITH_TYPO and track.artists:
+        artist = without_article(track.artists[0])
+        keys += [f"start/{artist}/{name[:_TYPO_LETTERS]}", f"end/{artist}/{name[-_TYPO_LETTERS:]}"]
+    return tuple(sorted({_number(key) for key in keys}))
+
+
+def _number(key: str) -> int:
+    return int.from_bytes(blake2b(key.encode(), digest_size=4).digest(), "big", signed=True)
+
+
+class Decisions:
+    """Verdicts on pairs, each worked out once."""
+
+    def __init__(self, tracks: Mapping[int, Parsed]) -> None:
+        self._tracks = tracks
+        self._known: dict[tuple[int, int], Verdict] = {}
+
+    def of(self, a: int, b: int) -> Verdict:
+        pair = (a, b) if a < b else (b, a)
+        found = self._known.get(pair)
+        if found is None:
+            found = self._known[pair] = decide(self._tracks[pair[0]], self._tracks[pair[1]])
+        return found
+
+
+def group(
+    ids: Iterable[int], pairs: Iterable[tuple[int, int]], *, decisions: Decisions, order: Callable[[int], object]
+) -> list[dict[int, Member]]:
+    """The groups of one connected set of tracks. `pairs` are those that were decided to be the same; `order` is a key
+    that does not follow from when a track came."""
+    cluster: dict[int, int] = {id: id for id in ids}
+    members: dict[int, list[int]] = {id: [id] for id in cluster}
+    strength: dict[int, Member] = {}
+    by_confidence: dict[float, list[tuple[int, int]]] = defaultdict(list)
+    for a, b in pairs:
+        by_confidence[decisions.of(a, b).confidence].append((a, b))
+
+    def clash(one: int, other: int) -> bool:
+        return any(decisions.of(a, b).verdict in _CLASHES for a in members[one] for b in members[other])
+
+    def pair_key(pair: tuple[int, int]) -> Sequence[object]:
+        return sorted((order(pair[0]), order(pair[1])))  # type: ignore[type-var]
+
+    for confidence in sorted(by_confidence, reverse=True):
+        found = sorted(by_confidence[confidence], key=pair_key)
+        doubtful = _between_two(found, cluster, clash)
+        for a, b in found:
+            one, other = cluster[a], cluster[b]
+            if one == other or one in doubtful or other in doubtful or clash(one, other):
+                continue
+            reason = decisions.of(a, b).reason
+            for id in (a, b):
+                strength.setdefault(id, Member(confidence, reason))
+            for id in members[other]:
+                cluster[id] = one
+            members[one] += members.pop(other)
+            # What was doubtful was so as the cluster that it was.
+            doubtful.discard(other)
+    return [{id: strength.get(id, Member(1.0, Reason.ALONE)) for id in each} for each in members.values()]
+
+
+def _between_two(
+    pairs: Iterable[tuple[int, int]], cluster: Mapping[int, int], clash: Callable[[int, int], bool]
+) -> set[int]:
+    """Clusters that would go with two others which exclude each other."""
+    beside: dict[int, set[int]] = defaultdict(set)
+    for a, b in pairs:
+        one, other = cluster[a], cluster[b]
+        if one != other and not clash(one, other):
+            beside[one].add(other)
+            beside[other].add(one)
+    doubtful = set()
+    for each, others in beside.items():
+        rest = sorted(others)
+        if any(clash(x, y) for n, x in enumerate(rest) for y in rest[n + 1 :]):
+            doubtful.add(each)
+    return doubtful

@@ -1,0 +1,286 @@
+"""Two tracks: one recording, one song in two versions, two songs, or nobody knows.
+
+The field's rule is MusicBrainz': a remaster is the same recording; live, remix, edit, acoustic, instrumental, mono and
+re-recorded are recordings of their own (https://musicbrainz.org/doc/Style/Recording). Codes help and never decide
+alone: one recording has several ISRCs (regions, reissues), so that two of them refute nothing; and one ISRC is now and
+then printed on two recordings, so that an equal one counts only where names and lengths go together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from myi_pipeline.catalogue.matching.titles import Title, album_name, fold, is_sampler, names_of, parse_title
+
+
+class Class(StrEnum):
+    SAME_RECORDING = "same_recording"
+    SAME_SONG_OTHER_VERSION = "same_song_other_version"
+    DIFFERENT = "different"
+    UNSURE = "unsure"
+
+
+class Reason(StrEnum):
+    """Why. Stored: never change one's meaning."""
+
+    ALONE = "alone"
+    SAME_ISRC = "same_isrc"
+    SAME_MBID = "same_mbid"
+    NAMES_AND_LENGTH = "names_and_length"
+    NAMES_AND_ALBUM = "names_and_album"
+    NAMES = "names"
+    ANOTHER_LABEL = "another_label"
+    SUBTITLE = "subtitle"
+    TYPO = "typo"
+    SAMPLER = "sampler"
+    KINDS_DIFFER = "kinds_differ"
+    TITLES_DIFFER = "titles_differ"
+    ARTISTS_DIFFER = "artists_differ"
+    VERSIONS_DIFFER = "versions_differ"
+    LENGTHS_DIFFER = "lengths_differ"
+    LENGTHS_UNKNOWN = "lengths_unknown"
+    COMMON_TITLE = "common_title"
+    CODE_MISUSED = "code_misused"
+    NO_NAMES = "no_names"
+
+
+@dataclass(frozen=True)
+class Track:
+    """What a source says. `artists` in the order of the credit, or one credit such as "A, B & C"; `duration_ms` in
+    milliseconds; `mbids` are MusicBrainz' recordings. None or empty where it says nothing."""
+
+    title: str | None
+    artists: Sequence[str]
+    album: str | None = None
+    duration_ms: int | None = None
+    isrc: str | None = None
+    mbids: frozenset[str] = frozenset()
+    kind: str = "track"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A track as it is compared; see parse()."""
+
+    kind: str
+    title: Title
+    artists: tuple[str, ...]
+    credit: str
+    is_sampler: bool
+    album: str
+    duration_ms: int | None
+    isrc: str | None
+    mbids: frozenset[str]
+    is_common: bool
+    letters: str = field(compare=False, default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`confidence` from 0 to 1 that the class is right."""
+
+    verdict: Class
+    confidence: float
+    reason: Reason
+
+    @property
+    def is_same(self) -> bool:
+        return self.verdict is Class.SAME_RECORDING
+
+
+# Titles that one artist gives to several things.
+_COMMON = frozenset(
+    "intro outro interlude skit untitled prelude overture theme reprise introduction finale epilogue prologue"
+    " opening ending instrumental hidden silence home".split()
+)
+_COMMON_START = ("track ", "part ", "pt ", "chapter ", "kapitel ", "teil ", "bonus ", "untitled ", "interlude ", "skit ")
+# Lengths of one recording differ by the pauses and fades of its releases.
+_EQUAL_MS, _CLOSE_MS, _FAR_MS, _CODE_MS = 2_000, 5_000, 10_000, 10_000
+_SHORT_MS = 60_000
+_SHORTEST_WITH_TYPO = 8
+_LONG_WORD = 7
+
+
+def parse(track: Track) -> Parsed:
+    credit = ", ".join(track.artists)
+    title = parse_title(track.title or "")
+    artists = names_of(credit) if credit else ()
+    is_common = (
+        title.name in _COMMON or title.name.startswith(_COMMON_START) or (title.name + " ").isdigit() or title.name.isdigit()
+    )
+    return Parsed(
+        track.kind, title, artists, fold(credit) if credit else "", is_sampler(credit),
+        album_name(track.album) if track.album else "", track.duration_ms, track.isrc and track.isrc.upper(),
+        track.mbids, is_common, title.name.replace(" ", ""),
+    )  # fmt: skip
+
+
+def compare(one: Track, other: Track) -> Verdict:
+    """Whether two tracks are one recording. Symmetric."""
+    return decide(parse(one), parse(other))
+
+
+def decide(one: Parsed, other: Parsed) -> Verdict:
+    """The same of tracks that are parsed already."""
+    if one.kind != other.kind or one.kind != "track":
+        return Verdict(Class.DIFFERENT, 1.0, Reason.KINDS_DIFFER)
+    if not (one.title.name and other.title.name):
+        return Verdict(Class.UNSURE, 0.0, Reason.NO_NAMES)
+    has_code = bool(one.isrc and one.isrc == other.isrc), bool(one.mbids & other.mbids)
+    title = _titles(one, other)
+    artists = _artists(one, other)
+    apart = None
+    if one.duration_ms is not None and other.duration_ms is not None:
+        apart = abs(one.duration_ms - other.duration_ms)
+    if title == "no" or artists == "no" or (title == "typo" and artists == "typo"):
+        reason = Reason.TITLES_DIFFER if title == "no" else Reason.ARTISTS_DIFFER
+        if any(has_code):
+            return Verdict(Class.UNSURE, 0.5, Reason.CODE_MISUSED)
+        return Verdict(Class.DIFFERENT, 0.95, reason)
+    versions = _versions(one, other, apart)
+    if versions == "no":
+        return Verdict(Class.SAME_SONG_OTHER_VERSION, 0.95, Reason.VERSIONS_DIFFER)
+    if any(has_code):
+        if apart is not None and apart > _CODE_MS:
+            return Verdict(Class.UNSURE, 0.5, Reason.CODE_MISUSED)
+        if versions == "perhaps" and apart is None and not has_code[1]:
+            return Verdict(Class.UNSURE, 0.5, Reason.VERSIONS_DIFFER)
+        return Verdict(Class.SAME_RECORDING, 0.99, Reason.SAME_MBID if has_code[1] else Reason.SAME_ISRC)
+    return _by_names(one, other, apart=apart, title=title, artists=artists, versions=versions)
+
+
+def _by_names(one: Parsed, other: Parsed, *, apart: int | None, title: str, artists: str, versions: str) -> Verdict:
+    if artists == "partly":
+        return Verdict(Class.UNSURE, 0.4, Reason.ARTISTS_DIFFER)
+    is_one_album = bool(one.album) and one.album == other.album
+    if apart is not None:
+        shortest = min(one.duration_ms or 0, other.duration_ms or 0)
+        close = _EQUAL_MS if shortest < _SHORT_MS else _CLOSE_MS
+        if apart > _FAR_MS:
+            return Verdict(Class.SAME_SONG_OTHER_VERSION, 0.9, Reason.LENGTHS_DIFFER)
+        if apart > close:
+            return Verdict(Class.UNSURE, 0.5, Reason.LENGTHS_DIFFER)
+    is_equal = apart is not None and apart <= _EQUAL_MS
+    if artists == "sampler":
+        if apart is not None and apart <= _EQUAL_MS // 2 and title == "yes" and versions == "yes" and _is_telling(one):
+            return Verdict(Class.SAME_RECORDING, 0.8, Reason.SAMPLER)
+        return Verdict(Class.UNSURE, 0.4, Reason.ARTISTS_DIFFER)
+    if one.is_common and not (is_one_album or (apart is not None and apart <= _EQUAL_MS // 2)):
+        return Verdict(Class.UNSURE, 0.5, Reason.COMMON_TITLE)
+    if versions == "perhaps" and not is_equal:
+        return Verdict(Class.SAME_SONG_OTHER_VERSION, 0.6, Reason.VERSIONS_DIFFER)
+    if title == "typo" or artists == "typo":
+        if is_equal or (apart is None and title == "typo" and _is_surely_typo(one.title.name, other.title.name)):
+            return Verdict(Class.SAME_RECORDING, 0.85 if is_equal else 0.8, Reason.TYPO)
+        return Verdict(Class.UNSURE, 0.5, Reason.TYPO)
+    if title == "subtitle":
+        if is_equal:
+            return Verdict(Class.SAME_RECORDING, 0.85, Reason.SUBTITLE)
+        return Verdict(Class.UNSURE, 0.5, Reason.SUBTITLE)
+    if versions == "perhaps":
+        return Verdict(Class.SAME_RECORDING, 0.85, Reason.ANOTHER_LABEL)
+    if apart is not None:
+        return Verdict(Class.SAME_RECORDING, 0.97 if is_equal else 0.9, Reason.NAMES_AND_LENGTH)
+    if is_one_album:
+        return Verdict(Class.SAME_RECORDING, 0.9, Reason.NAMES_AND_ALBUM)
+    return Verdict(Class.SAME_RECORDING, 0.8, Reason.NAMES)
+
+
+def _titles(one: Parsed, other: Parsed) -> str:
+    """yes, subtitle (one has more in brackets), typo, no."""
+    a, b = one.title, other.title
+    if a.name == b.name or one.letters == other.letters:
+        if a.subtitle == b.subtitle:
+            return "yes"
+        if a.numbers != b.numbers:
+            return "no"
+        return "no" if a.subtitle and b.subtitle and not _is_typo(a.subtitle, b.subtitle) else "subtitle"
+    if a.numbers != b.numbers:
+        return "no"
+    whole_a, whole_b = f"{a.name} {a.subtitle}".strip(), f"{b.name} {b.subtitle}".strip()
+    # "Song (Of Us)" and "Song of us".
+    if whole_a.replace(" ", "") == whole_b.replace(" ", ""):
+        return "yes"
+    return "typo" if a.subtitle == b.subtitle and _is_typo(a.name, b.name) else "no"
+
+
+def _artists(one: Parsed, other: Parsed) -> str:
+    """yes, typo, partly, sampler (one names none), no."""
+    if one.credit == other.credit:
+        return "yes" if one.credit and not one.is_sampler else "sampler" if one.is_sampler else "no"
+    if one.is_sampler or other.is_sampler:
+        return "sampler"
+    first, second = frozenset(one.artists), frozenset(other.artists)
+    if not (first and second):
+        return "no"
+    # Whoever is featured in the title is named in the credit elsewhere.
+    if first <= second | other.title.featured and second <= first | one.title.featured:
+        return "yes"
+    if first <= second or second <= first:
+        return "yes" if one.artists[0] in second or other.artists[0] in first else "partly"
+    if first & second:
+        return "partly"
+    a, b = one.artists[0], other.artists[0]
+    if min(len(a), len(b)) >= 6 and a.split()[-1][:1] == b.split()[-1][:1] and within(a, b, 1):
+        return "typo"
+    return "no"
+
+
+def _versions(one: Parsed, other: Parsed, apart: int | None) -> str:
+    """yes; perhaps: one says less than the other; no."""
+    a, b = dict(one.title.versions), dict(other.title.versions)
+    if a.keys() != b.keys():
+        return "no"
+    answer = "yes"
+    for kind, detail in a.items():
+        mine, theirs = set(detail.split()), set(b[kind].split())
+        if mine != theirs:
+            if not (mine <= theirs or theirs <= mine):
+                return "no"
+            answer = "perhaps"
+    if one.title.soft != other.title.soft:
+        answer = "perhaps"
+    if one.title.featured and other.title.featured and not one.title.featured & other.title.featured:
+        return "no"
+    return answer
+
+
+def _is_telling(one: Parsed) -> bool:
+    """A name that hardly two songs have."""
+    return not one.is_common and len(one.letters) >= _SHORTEST_WITH_TYPO and " " in one.title.name
+
+
+def _is_typo(a: str, b: str) -> bool:
+    """One letter more, less, other or exchanged, in one word of at least four letters, in a name of at least eight."""
+    if min(len(a), len(b)) < _SHORTEST_WITH_TYPO or abs(len(a) - len(b)) > 1:
+        return False
+    words_a, words_b = a.split(), b.split()
+    if len(words_a) != len(words_b):
+        return False
+    differing = [(x, y) for x, y in zip(words_a, words_b, strict=True) if x != y]
+    if len(differing) != 1:
+        return False
+    x, y = differing[0]
+    return min(len(x), len(y)) >= 4 and x.isalpha() and y.isalpha() and within(x, y, 1)
+
+
+def _is_surely_typo(a: str, b: str) -> bool:
+    """Where no length helps: inside a long word, not at its end, where words are inflected."""
+    x, y = next((x, y) for x, y in zip(a.split(), b.split(), strict=False) if x != y)
+    return min(len(x), len(y)) >= _LONG_WORD and x[0] == y[0] and x[-2:] == y[-2:]
+
+
+def within(a: str, b: str, most: int) -> bool:
+    """Whether one becomes the other by `most` letters inserted, deleted, replaced or exchanged with the next."""
+    if a == b:
+        return True
+    if abs(len(a) - len(b)) > most or most == 0:
+        return False
+    start = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    a, b = a[start:], b[start:]
+    tries = [(a[1:], b), (a, b[1:]), (a[1:], b[1:])]
+    if len(a) > 1 and len(b) > 1 and a[0] == b[1] and a[1] == b[0]:
+        tries.append((a[2:], b[2:]))
+    return any(within(x, y, most - 1) for x, y in tries)

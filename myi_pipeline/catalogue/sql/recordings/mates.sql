@@ -1,0 +1,5 @@
+-- What is in one recording with any of these.
+select distinct mates.content_id
+from ops.content_recordings as its
+inner join ops.content_recordings as mates on mates.recording_id = its.recording_id
+where its.content_id = any(%(ids)s::int[])
