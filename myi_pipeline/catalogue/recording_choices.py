@@ -44,7 +44,9 @@ def decided_recordings(decisions: Sequence[Decision], ruled: Mapping[int, Ruled]
     known = [
         each
         for each in decisions
-        if each.content_id in ruled and (each.other_id is None or each.other_id in ruled) and each.other_id != each.content_id
+        if each.content_id in ruled
+        and (each.other_id is None or each.other_id in ruled)
+        and each.other_id != each.content_id
     ]
     apart: dict[int, int] = {}
     for each in known:

@@ -4,8 +4,8 @@ The rules compare two tracks by edit distances and words, which SQL cannot do we
 share a block with it. Measured: all pairs of a library of 60,000 tracks take seconds in Python and lie in one process,
 where dbt would need a model for each block; and what a poll brings touches a handful of blocks.
 
-What is stored is a function of all tracks and decisions: a track that changed is compared again with its neighbours, and
-so is every track that was in one recording with it, and theirs, until nothing is connected any more. So a refresh of a
+What is stored is a function of all tracks and decisions: a track that changed is compared again with its neighbours,
+and so is every track that was in one recording with it, and theirs, until nothing is connected any more. So a refresh of a
 few plays and a rebuild come to the same (matching/grouping.py).
 """
 
@@ -39,10 +39,10 @@ class Resolved:
 
 
 def resolve_recordings(connection: Connection, *, run_id: int, whole: bool) -> Resolved:
-    """Bring ops.content_recordings and ops.user_recordings up to date with raw; inside the transaction that opens a run.
+    """Bring ops.content_recordings and ops.user_recordings up to date with raw, in the transaction that opens a run.
 
-    Looks at the contents of the run; with `whole`, or under other rules than the last time, at all of them. What moved is
-    added to the run.
+    Looks at the contents of the run; with `whole`, or under other rules than the last time, at all of them. What moved
+    is added to the run.
     """
     changed = _ids(connection, "select content_id from ops.mart_run_contents where run_id = %s", (run_id,))
     rules = rules_fingerprint()
@@ -52,7 +52,8 @@ def resolve_recordings(connection: Connection, *, run_id: int, whole: bool) -> R
     if is_whole:
         compared, changes = _resolve_all(connection)
         connection.execute(
-            "insert into ops.recording_rules (rules) values (%s) on conflict (is_single) do update set rules = excluded.rules",
+            "insert into ops.recording_rules (rules) values (%s)"
+            " on conflict (is_single) do update set rules = excluded.rules",
             (rules,),
         )
     elif changed:
@@ -169,7 +170,7 @@ def _resolve_some(connection: Connection, changed: Sequence[int]) -> tuple[int, 
 
 
 def _store_blocks(connection: Connection, library: _Library, changed: Sequence[int]) -> set[int]:
-    """Put the changed tracks into their blocks. Returns the tracks of blocks that have become too full, or no longer are."""
+    """Put the changed tracks into their blocks. Returns the tracks of blocks that are too full now or were before."""
     known = connection.execute(
         "select block, content_id from ops.content_blocks where content_id = any(%s)", (list(changed),)
     ).fetchall()

@@ -28,7 +28,7 @@ Word = Literal["same", "apart"]
 
 @dataclass(frozen=True, kw_only=True)
 class MadeDecision:
-    """`same`: the two tracks are one song. `apart`: the track is none of those that it stood with; `other_id` is None."""
+    """`same`: the two tracks are one song. `apart`: the track is none of those it stood with; `other_id` is None."""
 
     decision_id: int
     decision: Word
@@ -48,7 +48,9 @@ def decide(
 ) -> MadeDecision:
     """Say it. The caller has made sure that the user knows both tracks. Raises BadInput."""
     if (decision == "same") != (other_track_id is not None) or track_id == other_track_id:
-        raise BadInput("two different tracks are the same song, or one stands apart", rule="same: two tracks; apart: one")
+        raise BadInput(
+            "two different tracks are the same song, or one stands apart", rule="same: two tracks; apart: one"
+        )
     with _as_user(connection, user_id):
         count = connection.execute("select count(*) from app.recording_decisions").fetchone()
         assert count is not None

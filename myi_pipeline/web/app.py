@@ -25,6 +25,7 @@ from myi_pipeline.web.api.openapi import describe_app
 from myi_pipeline.web.api.routes import account, figures, health, imports, live, plays, search, top
 from myi_pipeline.web.api.routes import corrections as correction_routes
 from myi_pipeline.web.api.routes import music as music_routes
+from myi_pipeline.web.api.routes import recordings as recording_routes
 from myi_pipeline.web.dashboard import account as account_page
 from myi_pipeline.web.dashboard import (
     corrections,
@@ -37,6 +38,7 @@ from myi_pipeline.web.dashboard import (
     on_this_day,
     overview,
     pages,
+    recordings,
     search_page,
     sessions,
     shows,
@@ -67,8 +69,8 @@ from myi_pipeline.web.uploads import FORM_BYTES, UploadWorkers
 
 _WORTH_COMPRESSING_BYTES = 1_024
 _PAGES = (
-    overview, live_page, top_lists, music, covers, shows, years, stories, insights, on_this_day, history, search_page,
-    sessions, corrections, coverage, import_stages, imports_page, account_page,
+    overview, live_page, top_lists, music, recordings, covers, shows, years, stories, insights, on_this_day, history,
+    search_page, sessions, corrections, coverage, import_stages, imports_page, account_page,
 )  # fmt: skip
 UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
 
@@ -94,7 +96,7 @@ def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
     """The whole site. Opens connections when it starts and closes them when it ends."""
     site = _site(settings, warehouse)
     app = _app(site, title="MYI", version=__version__, openapi_url="/v1/openapi.json")
-    for group in (figures, top, plays, search, music_routes, live, imports, correction_routes, account):
+    for group in (figures, top, plays, search, music_routes, recording_routes, live, imports, correction_routes, account):
         app.include_router(group.router)
     if settings.metrics_port is None:
         app.include_router(health.router)

@@ -111,7 +111,14 @@ def test_the_application_sees_and_writes_the_decisions_of_one_user_alone(marts: 
             )
 
 
-TITLES = ("Song of Songs", "Song of Songss", "Song of Songs (Live)", "Songs of Song", "Other", "Other - Remastered 2001")
+TITLES = (
+    "Song of Songs",
+    "Song of Songss",
+    "Song of Songs (Live)",
+    "Songs of Song",
+    "Other",
+    "Other - Remastered 2001",
+)
 LENGTHS = (None, 100_000, 103_000, 106_000, 109_000, 140_000)
 
 
@@ -179,9 +186,12 @@ class Catalogue:
 
 
 def stored(connection: Any) -> list[tuple[Any, ...]]:
-    return connection.execute(  # type: ignore[no-any-return]
-        "select content_id, recording_id, confidence, reason from ops.content_recordings order by 1"
-    ).fetchall() + connection.execute("select block, content_id from ops.content_blocks order by 1, 2").fetchall()
+    return (
+        connection.execute(  # type: ignore[no-any-return]
+            "select content_id, recording_id, confidence, reason from ops.content_recordings order by 1"
+        ).fetchall()
+        + connection.execute("select block, content_id from ops.content_blocks order by 1, 2").fetchall()
+    )
 
 
 def differs_from_whole(marts: Any) -> list[Any]:

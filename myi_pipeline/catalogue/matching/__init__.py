@@ -1,1 +1,1 @@
-"""Whether two tracks are one recording, by what sources say of them: pure functions, for every capability that must know."""
+"""Whether two tracks are one recording, by what sources say of them: pure functions, for whoever must know."""

@@ -27,7 +27,8 @@ _MARKS = re.compile(r"\s*[/;,]\s*|\s+[-–—]\s+")
 _FEATURING = re.compile(r"^(?:feat|ft|featuring|with|con)\b\.?\s+(.+)$", re.IGNORECASE)
 _BARE_FEATURING = re.compile(r"\s+(?:feat|ft|featuring)\b\.?\s+(.+)$", re.IGNORECASE)
 _JOINTS = re.compile(
-    r"\s*(?:,|;|/|&|\+|\bfeat\b\.?|\bft\b\.?|\bfeaturing\b|\band\b|\bund\b|\bet\b|\by\b|\bvs\b\.?|\bx\b)\s*", re.IGNORECASE
+    r"\s*(?:,|;|/|&|\+|\bfeat\b\.?|\bft\b\.?|\bfeaturing\b|\band\b|\bund\b|\bet\b|\by\b|\bvs\b\.?|\bx\b)\s*",
+    re.IGNORECASE,
 )
 _ARTICLE = re.compile(r"^(?:the|a|an|die|der|das|los|las|les|le|la)\s+(?=\w)")
 _REMASTERED = re.compile(r"\bre-?master(?:ed|ing|isé|izado|izada|isiert)?\b", re.IGNORECASE)
@@ -53,13 +54,19 @@ _HARD: Mapping[str, str] = {
 # Another cut, or only another label of the same one: the length tells.
 _SOFT: Mapping[str, str] = {"edit": "edit", "radio": "edit", "single": "edit", "short": "edit", "edited": "edit"}
 # Say nothing of the recording.
-_NEUTRAL = frozenset(
-    "original album version stereo remaster remastered bonus track deluxe edition explicit from soundtrack ost audio"
-    " official video lyrics lyric anniversary digital digitally hd hq main studio full length".split()
-)
+_NEUTRAL = frozenset({
+    "original", "album", "version", "stereo", "remaster", "remastered", "bonus", "track", "deluxe", "edition",
+    "explicit", "from", "soundtrack", "ost", "audio", "official", "video", "lyrics", "lyric", "anniversary",
+    "digital", "digitally", "hd", "hq", "main", "studio", "full", "length",
+})  # fmt: skip
 # What a version's detail is compared without.
-_EMPTY = frozenset("the a an at in on from of for by and with recorded version bbc de en ao la le edit".split())
-_SAMPLERS = frozenset({"various artists", "various", "va", "verschiedene interpreten", "artistes varies", "varios artistas"})
+_EMPTY = frozenset({
+    "the", "a", "an", "at", "in", "on", "from", "of", "for", "by", "and", "with", "recorded", "version", "bbc",
+    "de", "en", "ao", "la", "le", "edit",
+})  # fmt: skip
+_SAMPLERS = frozenset(
+    {"various artists", "various", "va", "verschiedene interpreten", "artistes varies", "varios artistas"}
+)
 
 
 @dataclass(frozen=True)
@@ -153,8 +160,11 @@ class _Found:
 
     def read_marks(self, text: str) -> bool:
         """Take in one mark or several; False when the text, or a part of it, is none."""
-        parts = [part for part in _MARKS.split(text.strip()) if part] if not _FEATURING.match(text.strip()) else [text]
-        return all([self.read(part) for part in parts])
+        if _FEATURING.match(text.strip()):
+            return self.read(text)
+        # Every part is read, whatever the first one is.
+        found = [self.read(part) for part in _MARKS.split(text.strip()) if part]
+        return all(found)
 
     def read(self, text: str) -> bool:
         """Take in one mark; False when the text is none."""

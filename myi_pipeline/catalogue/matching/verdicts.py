@@ -91,11 +91,23 @@ class Verdict:
 
 
 # Titles that one artist gives to several things.
-_COMMON = frozenset(
-    "intro outro interlude skit untitled prelude overture theme reprise introduction finale epilogue prologue"
-    " opening ending instrumental hidden silence home".split()
+_COMMON = frozenset({
+    "intro", "outro", "interlude", "skit", "untitled", "prelude", "overture", "theme", "reprise",
+    "introduction", "finale", "epilogue", "prologue", "opening", "ending", "instrumental", "hidden", "silence",
+    "home",
+})  # fmt: skip
+_COMMON_START = (
+    "track ",
+    "part ",
+    "pt ",
+    "chapter ",
+    "kapitel ",
+    "teil ",
+    "bonus ",
+    "untitled ",
+    "interlude ",
+    "skit ",
 )
-_COMMON_START = ("track ", "part ", "pt ", "chapter ", "kapitel ", "teil ", "bonus ", "untitled ", "interlude ", "skit ")
 # Lengths of one recording differ by the pauses and fades of its releases.
 _EQUAL_MS, _CLOSE_MS, _FAR_MS, _CODE_MS = 2_000, 5_000, 10_000, 10_000
 _SHORT_MS = 60_000
@@ -108,7 +120,10 @@ def parse(track: Track) -> Parsed:
     title = parse_title(track.title or "")
     artists = names_of(credit) if credit else ()
     is_common = (
-        title.name in _COMMON or title.name.startswith(_COMMON_START) or (title.name + " ").isdigit() or title.name.isdigit()
+        title.name in _COMMON
+        or title.name.startswith(_COMMON_START)
+        or (title.name + " ").isdigit()
+        or title.name.isdigit()
     )
     return Parsed(
         track.kind, title, artists, fold(credit) if credit else "", is_sampler(credit),

@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from myi_pipeline.web.problems import one_of
 from myi_pipeline.web.reads.cursors import LONGEST, MOST_INT
 from myi_pipeline.web.reads.spans import BEGINNING, END, FIRST_DAY, LAST_DAY, Period, moment, zone_of
+from myi_pipeline.web.reads.top import Listed
 from myi_pipeline.web.security.identity import CurrentUser
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
@@ -122,6 +123,11 @@ Id = Annotated[
     BeforeValidator(_number(1, MOST_INT)),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_INT, "examples": [271]}),
 ]
+ListedOf = Annotated[
+    Any,
+    BeforeValidator(_choice(Listed)),
+    WithJsonSchema({"type": "string", "enum": list(Listed), "examples": ["recording"]}),
+]
 PeriodOf = Annotated[
     Any,
     BeforeValidator(_choice(Period)),
@@ -154,6 +160,12 @@ _Zone = Annotated[
         }
     ),
 ]
+
+
+COUNTED_BY = (
+    "`recording` counts one song as one, under whichever of its tracks it was heard; it has the number of one of them."
+    " `track` counts each track by itself."
+)
 
 
 def wrong(place: str, message: str) -> RequestValidationError:

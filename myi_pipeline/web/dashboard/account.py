@@ -273,6 +273,12 @@ def audit_text(row: AuditRow) -> str:
             return f"The token “{detail.get('name', '')}” was made"
         case Event.TOKEN_REVOKED:
             return f"The token “{detail.get('name', '')}” was revoked"
+        case Event.RECORDING_DECIDED if detail.get("decision") == "same":
+            return f"Tracks {detail.get('track')} and {detail.get('other')} were said to be one song"
+        case Event.RECORDING_DECIDED:
+            return f"Track {detail.get('track')} was said to stand by itself"
+        case Event.RECORDING_TAKEN_BACK:
+            return "A decision about a song was taken back"
         case Event.WRONG_CREDENTIAL:
             return "A token that has ended was shown"
         case Event.COMMAND if "operator" in detail:

@@ -14,8 +14,9 @@ from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
 from myi_pipeline.web.dashboard.charts import MonthSum, calendar_of, clock_of, every_month, months_back
-from myi_pipeline.web.dashboard.inputs import id_in_path, missing
+from myi_pipeline.web.dashboard.inputs import choice_of, id_in_path, missing
 from myi_pipeline.web.dashboard.pages import show_marts
+from myi_pipeline.web.dashboard.recordings import REASONS, decisions_of, read_song
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.coverage import evident_gaps
 from myi_pipeline.web.reads.database import Marts
@@ -33,7 +34,7 @@ from myi_pipeline.web.reads.ranks import TERMS, RankRow, Term, ranks_of_entity
 from myi_pipeline.web.reads.spans import LAST_DAY, Period, period_start, today_in, zone_of
 from myi_pipeline.web.reads.summary import EVERYTHING, sums_of
 from myi_pipeline.web.reads.timeline import BucketRow, timeline
-from myi_pipeline.web.reads.top import Entity
+from myi_pipeline.web.reads.top import Entity, Listed
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site, TheSite
 
@@ -63,32 +64,38 @@ async def album(request: Request, person: Person, site: TheSite, album_id: str) 
 
 
 async def _show(request: Request, person: Visitor, site: Site, entity: Entity, text: str) -> HTMLResponse:
-    id = id_in_path(text, what=entity)
+    asked_id = id_in_path(text, what=entity)
+    by = choice_of(request, "by", tuple(Listed)) or Listed.RECORDING
+    is_song = entity == "track" and by is Listed.RECORDING
+    read_as: Entity = "recording" if is_song else entity
+    decisions = await decisions_of(site, person) if entity == "track" else ()
     asked_year = request.query_params.get("year", "")
     today = today_in(person.time_zone)
 
     async def build(marts: Marts) -> Mapping[str, object]:
-        rows = await entity_years(marts, entity, id)
+        song = await read_song(marts, request, asked_id, decisions) if entity == "track" else None
+        id = song.recording_id if song is not None and is_song else asked_id
+        rows = await entity_years(marts, read_as, id)
         whole = _row(rows, Period.ALL, today)
         if whole is None:
             raise missing(f"You have not heard this {entity}.")
         year = _row(rows, Period.YEAR, today)
         this_year = period_start(Period.YEAR, today)
         in_all, in_year = await sums_of(marts, EVERYTHING, ("year", this_year, LAST_DAY))
-        tracks, albums = await most_heard_of(marts, entity, id, limit=_TOP, most_albums=_MOST_ALBUMS)
+        tracks, albums = await most_heard_of(marts, entity, id, by=by, limit=_TOP, most_albums=_MOST_ALBUMS)
         years = _years(rows, await timeline(marts, grain="year"))
         last_day = whole.last_played_at.astimezone(zone_of(person.time_zone)).date()
         shown = int(asked_year) if asked_year in {f"{each.year}" for each in years} else last_day.year
-        heard = await entity_days(marts, entity, id, year=shown)
+        heard = await entity_days(marts, read_as, id, year=shown)
         months = _months(heard.months, today)
         return {
-            "names": await entity_names(marts, entity, id),
+            "names": await entity_names(marts, entity, asked_id),
             "whole": whole,
             "year": year,
             "in_all": in_all,
             "in_year": in_year,
-            "rank": await entity_rank(marts, entity, id, whole),
-            "rank_of_year": await entity_rank(marts, entity, id, year) if year else None,
+            "rank": await entity_rank(marts, read_as, id, whole),
+            "rank_of_year": await entity_rank(marts, read_as, id, year) if year else None,
             "months": months,
             "best": max(months, key=lambda each: (each.counted_plays, each.ms_played)),
             "absence": heard.absence,
@@ -101,13 +108,15 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
             "clock": clock_of(heard.hours),
             "tracks": tracks,
             "albums": albums,
-            "ranks": await _spotify_ranks(marts, entity, id),
-            "plays": await last_plays_of(marts, entity, id, limit=_LAST_PLAYS),
+            "ranks": await _spotify_ranks(marts, entity, asked_id),
+            "plays": await last_plays_of(marts, read_as, id, limit=_LAST_PLAYS),
             "gaps": await evident_gaps(marts),
+            "song": song,
         }
 
     return await show_marts(
-        request, person, site, "music.html", build, entity=entity, id=id, today=today, few=_TOP
+        request, person, site, "music.html", build,
+        entity=entity, id=asked_id, is_song=is_song, reasons=REASONS, today=today, few=_TOP,
     )  # fmt: skip
 
 

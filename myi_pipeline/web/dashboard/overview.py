@@ -81,7 +81,7 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "plays": await last_plays(marts),
             "top_period": period.value,
             "top_artists": await top_of_period(marts, "artist", period=period, start=start, limit=_TOP),
-            "top_tracks": await top_of_period(marts, "track", period=period, start=start, limit=_TOP),
+            "top_tracks": await top_of_period(marts, "recording", period=period, start=start, limit=_TOP),
             "years_ago": await years_ago(marts, today),
             "most_years_ago": _YEARS_AGO,
             "known": completeness(gaps, last_heard=by_name["all"].last_heard, zone=zone_of(person.time_zone)),

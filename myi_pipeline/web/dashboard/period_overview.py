@@ -148,6 +148,7 @@ async def _calendar(marts: Marts, first: date, today: date) -> object:
 
 async def _list(marts: Marts, entity: Entity, span: Span, before: Span | None, by: By) -> TopList:
     rows: Sequence[TopRow]
+    shown, entity = entity, "recording" if entity == "track" else entity
     if by == "time":
         rows = await top_by_time(marts, entity, first_day=span.first, last_day=span.last, limit=_TOP)
     elif span.period is not None:
@@ -156,14 +157,14 @@ async def _list(marts: Marts, entity: Entity, span: Span, before: Span | None, b
         rows = await top_of_range(marts, entity, first_day=span.first, last_day=span.last, limit=_TOP)
     is_quick = span.period is Period.YEAR or span.last - span.first <= _LONGEST_COMPARED
     if before is None or not rows or not is_quick:
-        return TopList(entity, rows, None)
-    ids = {int(getattr(row, f"{entity}_id")): row.rank for row in rows}
+        return TopList(shown, rows, None)
+    ids = {int(getattr(row, f"{shown}_id")): row.rank for row in rows}
     places = await places_in_range(marts, entity, list(ids), first_day=before.first, last_day=before.last, by=by)
     moves = {
         place.id: _move(ids[place.id], place.rank, is_new=(place.first_local_date or span.first) >= span.first)
         for place in places
     }
-    return TopList(entity, rows, moves)
+    return TopList(shown, rows, moves)
 
 
 def _move(rank: int, before: int | None, *, is_new: bool) -> Move:

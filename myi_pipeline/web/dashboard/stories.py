@@ -214,7 +214,7 @@ async def _facts(
         before=before,
         change=_change(asked, whole, before, history_from),
         artists=await top_of_period(marts, "artist", period=asked.period, start=asked.first, limit=_TOP),
-        tracks=await top_of_period(marts, "track", period=asked.period, start=asked.first, limit=_TOP),
+        tracks=await top_of_period(marts, "recording", period=asked.period, start=asked.first, limit=_TOP),
         busiest=busiest,
         busiest_track=busiest_day.track_name,
         streak=await longest_streak_within(marts, first_day=asked.first, last_day=asked.end),

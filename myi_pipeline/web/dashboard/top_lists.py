@@ -21,7 +21,7 @@ from myi_pipeline.web.reads.cursors import After, BadCursor
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.spans import Period, period_start, today_in, zone_of
 from myi_pipeline.web.reads.summary import heard_span, sums_of
-from myi_pipeline.web.reads.top import OLDEST, Entity, TopRow, top_of_period, top_of_range, top_order
+from myi_pipeline.web.reads.top import OLDEST, Entity, Listed, TopRow, top_of_period, top_of_range, top_order
 from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
@@ -36,10 +36,21 @@ class AskedList:
 
     what: str
     span: Span
+    by: Listed = Listed.RECORDING
 
     @property
     def entity(self) -> Entity:
+        shown = self.shown
+        return self.by.value if shown == "track" else shown
+
+    @property
+    def shown(self) -> Entity:
+        """What a row leads to; a recording is shown as one of its tracks."""
         return _ENTITIES[self.what]
+
+    @property
+    def _how(self) -> dict[str, str]:
+        return {"by": self.by.value} if self.by is not Listed.RECORDING and self.shown == "track" else {}
 
     @property
     def period(self) -> Period | None:
@@ -58,14 +69,22 @@ class AskedList:
         return self.span.label
 
     def address(self, **changes: str) -> str:
-        return f"/top?{urlencode({'what': self.what, **self.span.query, **changes})}"
+        return f"/top?{urlencode({'what': self.what, **self.span.query, **self._how, **changes})}"
 
     def of_period(self, period: Period, at: date | None = None) -> str:
         """The same list of the period that holds `at`; without it, that holds today."""
-        wanted = {"what": self.what, "period": period.value}
+        wanted = {"what": self.what, "period": period.value, **self._how}
         if at is not None and period is not Period.ALL:
             wanted["date"] = period_start(period, at).isoformat()
         return f"/top?{urlencode(wanted)}"
+
+    @property
+    def ways(self) -> list[tuple[str, str, bool]]:
+        """The same list by recordings and by single tracks; none where there is no choice."""
+        if self.shown != "track":
+            return []
+        named = {Listed.RECORDING: "Songs", Listed.TRACK: "Single tracks"}
+        return [(self.address(by=by.value), name, by is self.by) for by, name in named.items()]
 
 
 @router.get("/top")
@@ -78,7 +97,7 @@ async def top_lists(request: Request, person: Person, site: TheSite) -> HTMLResp
     except Problem as problem:
         # Said in the form, which keeps what was typed, above the whole list.
         asked, mistake = AskedList("tracks", Span.of(Period.ALL, today)), problem.detail
-    purpose = f"{person.user_id} /top {asked.what} {asked.period} {asked.first} {asked.last}"
+    purpose = f"{person.user_id} /top {asked.what} {asked.by.value} {asked.period} {asked.first} {asked.last}"
     after, most = _after(site, purpose, cursor_of(request) if mistake is None else None)
 
     async def build(marts: Marts) -> Mapping[str, object]:
@@ -118,7 +137,8 @@ async def top_lists(request: Request, person: Person, site: TheSite) -> HTMLResp
 
 def _asked(request: Request, today: date) -> AskedList:
     what = choice_of(request, "what", tuple(_ENTITIES)) or "tracks"
-    return AskedList(what, asked_span(request, today))
+    by = choice_of(request, "by", tuple(Listed)) or Listed.RECORDING
+    return AskedList(what, asked_span(request, today), by)
 
 
 def _after(site: Site, purpose: str, cursor: str | None) -> tuple[After, int]:

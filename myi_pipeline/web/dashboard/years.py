@@ -95,7 +95,7 @@ async def one_year(request: Request, person: Person, site: TheSite, year: str) -
             "busiest": max(days, key=lambda row: (row.ms_played, row.plays)),
             "streak": await longest_streak_within(marts, first_day=first, last_day=end),
             "top_artists": await top_of_period(marts, "artist", period=Period.YEAR, start=first, limit=_TOP),
-            "top_tracks": await top_of_period(marts, "track", period=Period.YEAR, start=first, limit=_TOP),
+            "top_tracks": await top_of_period(marts, "recording", period=Period.YEAR, start=first, limit=_TOP),
             "top_albums": await top_of_period(marts, "album", period=Period.YEAR, start=first, limit=_TOP),
             "new_artists": await new_artists(marts, first, limit=_TOP),
             "gaps": [spelt(*span) for span in missing_spans if span is not None],

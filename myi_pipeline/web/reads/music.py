@@ -1,4 +1,4 @@
-"""One track, artist or album: its names and picture, how much of it was heard, and what of it most.
+"""One track, recording, artist or album: its names and picture, how much of it was heard, and what of it most.
 
 What this user never played has no periods and no picture, whether the catalogue knows it or not.
 """
@@ -171,13 +171,13 @@ async def entity_rank(marts: Marts, entity: Entity, id: int, row: PeriodRow) -> 
 
 
 async def most_heard_of(
-    marts: Marts, entity: Entity, id: int, *, by: Listed = "recording", limit: int, most_albums: int
+    marts: Marts, entity: Entity, id: int, *, by: Listed = Listed.RECORDING, limit: int, most_albums: int
 ) -> tuple[list[MostHeardRow], list[MostHeardRow]]:
     """The recordings or tracks of an artist or album, and the albums of an artist, of all time."""
     if entity in ("track", "recording"):
         return [], []
     rows = await marts.fetch(
-        MostHeardRow, load_sql("most_heard_of", by=by), entity=entity, id=id, limit=limit, most_albums=most_albums
+        MostHeardRow, load_sql("most_heard_of", by=by.value), entity=entity, id=id, limit=limit, most_albums=most_albums
     )
     return [row for row in rows if row.kind == "track"], [row for row in rows if row.kind == "album"]
 

@@ -13,8 +13,8 @@ from myi_pipeline.web.reads.database import Marts, load_sql
 
 @dataclass(frozen=True)
 class RecordingTrackRow:
-    """One track of a recording. `reason` is the code of the rule that put it there, or `decided`; `confidence` from 0 to
-    1, None where a person decided."""
+    """One track of a recording. `reason` is the code of the rule that put it there, or `decided`; `confidence` from 0
+    to 1, None where a person decided."""
 
     recording_id: int
     track_id: int

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any, Literal
 
 from myi_pipeline.web.reads.cursors import FIRST_PAGE, MOST_BIGINT, MOST_INT, After, Order
@@ -17,11 +18,16 @@ from myi_pipeline.web.reads.spans import Period, last_day_of, parts_of
 
 Entity = Literal["track", "artist", "album", "recording"]
 By = Literal["plays", "time"]
-# What a list of songs counts: recordings, or the single tracks that they are known by.
-Listed = Literal["recording", "track"]
 
 # Imports refuse plays before 2006, and those more than a day ahead.
 OLDEST = date(2006, 1, 1)
+
+
+class Listed(StrEnum):
+    """What songs are counted by: recordings, or each of the tracks under which they were heard."""
+
+    RECORDING = "recording"
+    TRACK = "track"
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class TokenMade(Token):
     token: str = Field(description="Keep it: it is not shown again.", examples=["myi_" + "A" * 43])
 
 
-def _no_truth(value: object) -> object:
+def no_truth(value: object) -> object:
     """Python counts true as 1; JSON Schema does not."""
     if isinstance(value, bool):
         raise ValueError("must be a whole number")
@@ -106,7 +106,7 @@ class TokenWish(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME, examples=["notebook"])
-    days: Annotated[int | None, BeforeValidator(_no_truth)] = Field(
+    days: Annotated[int | None, BeforeValidator(no_truth)] = Field(
         default=None, ge=1, le=LONGEST_TOKEN_DAYS, description="Days until it ends; None: a year.", examples=[90]
     )
 

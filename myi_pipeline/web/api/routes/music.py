@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import Album, Artist, Month, Play, Track
-from myi_pipeline.web.api.parameters import Id
+from myi_pipeline.web.api.parameters import COUNTED_BY, Id, ListedOf
 from myi_pipeline.web.api.routes.reading import Fields, fields_of, problems, responses, serve_document
 from myi_pipeline.web.pictures import serve_picture
 from myi_pipeline.web.problems import Problem
@@ -19,8 +19,9 @@ from myi_pipeline.web.reads.cursors import FIRST_PAGE
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.music import NamesRow, entity_names, entity_periods, entity_rank
 from myi_pipeline.web.reads.plays import plays
+from myi_pipeline.web.reads.recordings import recording_of, tracks_of_recording
 from myi_pipeline.web.reads.spans import Period
-from myi_pipeline.web.reads.top import Entity
+from myi_pipeline.web.reads.top import Entity, Listed
 from myi_pipeline.web.security.identity import CurrentUser
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site, TheSite
@@ -52,9 +53,15 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
     responses=responses(_404=_NONE),
     summary="One track",
 )
-async def track(request: Request, visitor: CurrentUser, site: TheSite, track_id: EntityId) -> Response:
+async def track(
+    request: Request,
+    visitor: CurrentUser,
+    site: TheSite,
+    track_id: EntityId,
+    by: Annotated[ListedOf, Query(description=COUNTED_BY)] = Listed.TRACK,
+) -> Response:
     """What you heard of it, in all and by month, and when last."""
-    return await _serve(request, visitor, site, "track", track_id)
+    return await _serve(request, visitor, site, by.value, track_id)
 
 
 @router.get(
@@ -103,14 +110,20 @@ async def album_cover(request: Request, visitor: CurrentUser, site: TheSite, alb
 
 
 async def _serve(request: Request, visitor: Visitor, site: Site, entity: Entity, id: int) -> Response:
+    shown: Entity = "track" if entity == "recording" else entity
+
     async def build(marts: Marts) -> Fields:
-        rows = await entity_periods(marts, entity, id)
+        number = await recording_of(marts, id) or id if entity == "recording" else id
+        rows = await entity_periods(marts, entity, number)
         whole = next((row for row in rows if row.period == Period.ALL), None)
         if whole is None:
-            raise Problem(404, "not-found", f"You have not played this {entity}.")
-        names = await entity_names(marts, entity, id)
+            raise Problem(404, "not-found", f"You have not played this {shown}.")
+        names = await entity_names(marts, shown, number)
         newest = await plays(
             marts,
+            content_ids=[row.track_id for row in await tracks_of_recording(marts, number)]
+            if entity == "recording"
+            else None,
             content_id=id if entity == "track" else None,
             artist_id=id if entity == "artist" else None,
             album_id=id if entity == "album" else None,
@@ -118,18 +131,18 @@ async def _serve(request: Request, visitor: Visitor, site: Site, entity: Entity,
             limit=_LAST_PLAYS,
         )
         return {
-            "kind": entity,
-            "id": id,
-            **_names(entity, names),
+            "kind": shown,
+            "id": number,
+            **_names(shown, names),
             "plays": whole.plays,
             "counted_plays": whole.counted_plays,
             "ms_played": whole.ms_played,
-            "rank": await entity_rank(marts, entity, id, whole),
+            "rank": await entity_rank(marts, entity, number, whole),
             "first_played_at": whole.first_played_at,
             "last_played_at": whole.last_played_at,
             "months": fields_of(Month, [row for row in rows if row.period == Period.MONTH]),
             "last_plays": fields_of(Play, newest),
-            "cover": _cover(site, entity, id, names),
+            "cover": _cover(site, shown, number, names),
         }
 
     return await serve_document(request, visitor, site, build)

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import Answer, TopAlbum, TopAlbums, TopArtist, TopArtists, TopTrack, TopTracks
-from myi_pipeline.web.api.parameters import Day, DaysOf, PageOf, PeriodOf, wrong
+from myi_pipeline.web.api.parameters import COUNTED_BY, Day, DaysOf, ListedOf, PageOf, PeriodOf, wrong
 from myi_pipeline.web.api.routes.reading import Fields, Listing, responses, serve_list
 from myi_pipeline.web.reads.cursors import After
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.spans import LAST_DAY, Period, last_day_of, period_start, today_in
-from myi_pipeline.web.reads.top import OLDEST, Entity, TopRow, top_of_period, top_of_range, top_order
+from myi_pipeline.web.reads.top import OLDEST, Entity, Listed, TopRow, top_of_period, top_of_range, top_order
 from myi_pipeline.web.security.identity import CurrentUser
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site, TheSite
@@ -102,9 +102,16 @@ async def _serve(
     responses=responses(is_list=True),
     summary="Your top tracks",
 )
-async def top_tracks(request: Request, visitor: CurrentUser, site: TheSite, page: PageOf, days: TopDaysOf) -> Response:
+async def top_tracks(
+    request: Request,
+    visitor: CurrentUser,
+    site: TheSite,
+    page: PageOf,
+    days: TopDaysOf,
+    by: Annotated[ListedOf, Query(description=COUNTED_BY)] = Listed.TRACK,
+) -> Response:
     """By counted plays, then by time heard, of a week, month, year, of all time, or of any days `from` and `to`."""
-    return await _serve(request, visitor, site, days, entity="track", item=TopTrack, page=page)
+    return await _serve(request, visitor, site, days, entity=by.value, item=TopTrack, page=page)
 
 
 @router.get(
