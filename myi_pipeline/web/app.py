@@ -96,7 +96,9 @@ def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
     """The whole site. Opens connections when it starts and closes them when it ends."""
     site = _site(settings, warehouse)
     app = _app(site, title="MYI", version=__version__, openapi_url="/v1/openapi.json")
-    for group in (figures, top, plays, search, music_routes, recording_routes, live, imports, correction_routes, account):
+    for group in (
+        figures, top, plays, search, music_routes, recording_routes, live, imports, correction_routes, account,
+    ):  # fmt: skip
         app.include_router(group.router)
     if settings.metrics_port is None:
         app.include_router(health.router)
