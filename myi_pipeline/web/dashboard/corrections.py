@@ -18,7 +18,7 @@ from myi_pipeline.errors import BadInput
 from myi_pipeline.people import corrections as rules
 from myi_pipeline.people.corrections import ACTIONS, KINDS, LONGEST_NOTE, Correction, Described, Wish
 from myi_pipeline.web.dashboard.formats import moment as shown
-from myi_pipeline.web.dashboard.inputs import form_of, missing, number_in_path, wrong
+from myi_pipeline.web.dashboard.inputs import LONGEST_TEXT, form_of, missing, number_in_path, text_of, wrong
 from myi_pipeline.web.dashboard.pages import show, show_marts
 from myi_pipeline.web.dashboard.paging import place_of
 from myi_pipeline.web.dashboard.signed_in import CorrectionsForm, Person
@@ -27,6 +27,7 @@ from myi_pipeline.web.reads.cursors import MOST_BIGINT, MOST_INT
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.music import entity_names
 from myi_pipeline.web.reads.plays import PLAYS
+from myi_pipeline.web.reads.search import search
 from myi_pipeline.web.reads.spans import moment, zone_of
 from myi_pipeline.web.security.client_address import client_address
 from myi_pipeline.web.security.visitors import Visitor
@@ -47,6 +48,7 @@ _NUMBER = re.compile(r"\d{1,10}\Z", re.ASCII)
 _FIRST, _LAST = date(1990, 1, 1), date(2200, 12, 31)
 _HIDDEN_A_PAGE = 60
 # The fields that say which plays are meant, as addresses and forms have them.
+_TRACKS = 10
 _FIELDS = ("play", "at", "from", "to", "from_at", "until_at", "artist", "source", "kind")
 DONE = {
     "made": "That is done. The figures follow within a minute or two.",
@@ -77,7 +79,7 @@ async def hidden(request: Request, person: Person, site: TheSite) -> HTMLRespons
 @router.get("/corrections/new")
 async def new_correction(request: Request, person: Person, site: TheSite) -> HTMLResponse:
     """What it would reach. Fields: a play (`play`, `at`), days (`from`, `to`), moments (`from_at`, `until_at`),
-    `artist`, `source`, `kind`."""
+    `artist`, `source`, `kind`; `q` looks for the track that was really played."""
     typed = {name: request.query_params.get(name, "").strip() for name in _FIELDS}
     try:
         described = _described(typed, person)
@@ -85,7 +87,7 @@ async def new_correction(request: Request, person: Person, site: TheSite) -> HTM
         await site.pools.in_thread(rules.check_source, described.source)
     except BadInput as error:
         raise wrong(f"{str(error).capitalize()}.") from None
-    return await _new_page(request, person, site, described, typed)
+    return await _new_page(request, person, site, described, {**typed, "q": text_of(request, "q")})
 
 
 @router.post("/corrections")
@@ -152,12 +154,14 @@ async def _new_page(
         reached = await reached_by(marts, described)
         # What this user never played has no name here.
         names = await _names(marts, [described]) if reached.plays else {}
-        return {"reached": reached, "words": words_of(described, zone, names)}
+        words = typed.get("q", "")
+        tracks = await search(marts, words, kinds=("track",), limit=_TRACKS) if words else []
+        return {"tracks": tracks, "reached": reached, "words": words_of(described, zone, names)}
 
     answer = await show_marts(
         request, person, site, "correction.html", build,
         described=described, typed=typed, mistake=mistake,
-        actions=ACTIONS, kinds=KINDS, sources=sources, longest_note=LONGEST_NOTE,
+        longest_text=LONGEST_TEXT, kinds=KINDS, sources=sources, longest_note=LONGEST_NOTE,
         kept_fields=[(name, typed[name]) for name in _FIELDS if typed.get(name)],
     )  # fmt: skip
     if mistake is not None:
@@ -204,7 +208,8 @@ def deed_of(correction: Correction, names: Names) -> str:
         parts.append(f"moved by {shift_text(correction.shift_s)}")
     if correction.to_content_id is not None:
         parts.append(f"counted as “{names.get(('track', correction.to_content_id)) or 'another track'}”")
-    return " and ".join(parts).capitalize()
+    words = " and ".join(parts)
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def shift_text(shift_s: int) -> str:

@@ -28,7 +28,7 @@ def send(browser: Browser, path: str, *, as_: str = "ada", **form: str) -> httpx
 
 def hidden_fields(page: Any) -> dict[str, str]:
     """What the form that does it sends along."""
-    (form,) = [form for form in page.main.all("form") if form.attributes["action"] == "/corrections"]
+    form = page.main.one("form", id="deed")
     return {each.attributes["name"]: each.attributes["value"] for each in form.all("input", type="hidden")}
 
 
@@ -57,6 +57,26 @@ def test_a_play_is_hidden_from_its_row_and_shown_again(browser: Browser, filled:
     assert send(browser, undo).status_code == 404
     assert filled.sql("select undone_at is not null from app.corrections") == [(True,)]
     assert "A correction was undone" in browser.page("/account").text
+
+
+def test_a_play_is_counted_as_another_track_that_was_played_too(browser: Browser, filled: Filled) -> None:
+    ((track, name),) = filled.read(
+        "select t.track_id, t.name from marts.dim_tracks as t inner join marts.agg_period_tracks as p"
+        " on p.track_id = t.track_id where p.user_id = %s and p.period = 'all' and t.name ~ '^[a-zA-Z ]{6,}$'"
+        " order by p.plays desc limit 1",
+        filled.users["ada"],
+    )
+    link = browser.page("/history").links("/corrections/new?play=")[-1]
+    page = browser.page(f"{link}&q={name}")
+    check_form(page)
+    (form,) = [form for form in page.main.all("form") if form.all("input", name="to_content")]
+    assert str(track) in [each.attributes["value"] for each in form.all("input", name="to_content")]
+    assert "is called that" in browser.page(f"{link}&q=xyzzyxyzzy").text
+    sent = {**hidden_fields(page), "action": "correct", "to_content": str(track)}
+    assert send(browser, "/corrections", **sent).status_code == 303
+    assert f"Counted as “{name}”" in browser.page("/corrections").text
+    unknown = {**sent, "play": "", "at": "", "from": "2022-01-01", "to_content": "2000000000"}
+    assert "only what you have played" in send(browser, "/corrections", as_="bob", **unknown).text.lower()
 
 
 def test_a_session_and_an_artist_lead_to_a_preview_of_all_of_their_plays(browser: Browser, filled: Filled) -> None:

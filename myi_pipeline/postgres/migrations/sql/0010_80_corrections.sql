@@ -139,7 +139,13 @@ begin
     end if;
     -- Only what the user has played: nothing is said of what others have, and it stays in the catalogue with its plays.
     if new.to_content_id is not null and not exists (
-        select from raw.listening_events as e where e.user_id = new.user_id and e.content_id = new.to_content_id
+        select from raw.listening_events as e
+        where
+            e.user_id = new.user_id
+            and (
+                e.content_id = new.to_content_id
+                or e.content_id in (select a.content_id from raw.content_aliases as a where a.canonical_id = new.to_content_id)
+            )
     ) then
         raise exception using
             errcode = 'MYI03',
