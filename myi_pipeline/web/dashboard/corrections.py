@@ -77,10 +77,12 @@ async def hidden(request: Request, person: Person, site: TheSite) -> HTMLRespons
 
 
 @router.get("/corrections/new")
-async def new_correction(request: Request, person: Person, site: TheSite) -> HTMLResponse:
+async def new_correction(request: Request, person: Person, site: TheSite) -> Response:
     """What it would reach. Fields: a play (`play`, `at`), days (`from`, `to`), moments (`from_at`, `until_at`),
     `artist`, `source`, `kind`; `q` looks for the track that was really played."""
     typed = {name: request.query_params.get(name, "").strip() for name in _FIELDS}
+    if not any(typed.values()):
+        return RedirectResponse("/corrections", 303)
     try:
         described = _described(typed, person)
         rules.check_described(described)

@@ -23,7 +23,7 @@ from tests.integration.dashboard.conftest import LOGIN, Browser, Dora, check_for
 from tests.integration.reads.conftest import Api, Filled
 from tests.searching import files_below
 
-PATHS = ("/history", "/sessions", "/coverage", "/imports", "/account")
+PATHS = ("/history", "/sessions", "/corrections", "/coverage", "/imports", "/account")
 PLAYS = """
 select to_char(p.played_at at time zone 'Europe/Berlin', 'HH24:MI'), p.content_id
 from marts.fct_plays as p
@@ -329,7 +329,7 @@ def test_a_file_name_in_the_form_is_no_path_and_no_markup(dora: Dora) -> None:
 POSTS = (
     "/imports", "/imports/1/delete-file", "/account/time-zone", "/account/look", "/account/poll",
     "/account/pause", "/account/resume", "/account/disconnect", "/account/sign-ins/1/end", "/account/tokens",
-    "/account/tokens/1/revoke",
+    "/account/tokens/1/revoke", "/corrections", "/corrections/1/undo",
 )  # fmt: skip
 
 

@@ -126,11 +126,15 @@ def ada(filled: Filled, api: Api, tmp_path_factory: pytest.TempPathFactory) -> I
         token = client.post("/v1/me/tokens", json={"name": f"{MARK}: token"}).json()
         taken = client.post("/v1/me/imports", params={"name": f"{MARK}.zip"}, content=archive)
         assert taken.status_code == 202, taken.text
+        correction = client.post(
+            "/v1/me/corrections", json={"kind": "track", "action": "hide", "note": f"{MARK}: note"}
+        )
         sign_ins = client.get("/v1/me/sign-ins").json()["sign_ins"]
         values = {
             "import_id": taken.json()["import_id"],
             "session_id": next(each["session_id"] for each in sign_ins if each["is_this"]),
             "token_id": token["token_id"],
+            "correction_id": correction.json()["id"],
         }
         for name, (mart, column, _) in ENTITIES.items():
             query = ONLY_HERS.format(mart=mart, column=column)
@@ -176,6 +180,10 @@ def parameters(operation: dict[str, Any]) -> set[str]:
     return {each["name"] for each in operation.get("parameters", [])}
 
 
+# Bob has no Spotify account to poll.
+_GOOD = {"importArchive": 202, "makeToken": 201, "correctPlays": 201, "pollNow": 409}
+
+
 def attempts(victim: Victim, operation_id: str) -> Iterator[tuple[str, dict[str, Any], int]]:
     """Path, query, and the status that a browser of somebody else must get, for everything that ada has."""
     _, path, operation = OPERATIONS[operation_id]
@@ -185,8 +193,7 @@ def attempts(victim: Victim, operation_id: str) -> Iterator[tuple[str, dict[str,
     if in_path:
         yield path.format(**victim.values), {}, 404
     elif not any(each["in"] == "query" and each["required"] for each in operation.get("parameters", [])):
-        # Bob has no Spotify account to poll.
-        yield path, {}, {"importArchive": 202, "makeToken": 201, "pollNow": 409}.get(operation_id, 200)
+        yield path, {}, _GOOD.get(operation_id, 200)
     for name in named - in_path - {"cursor"}:
         yield path, {name: victim.values[name], **ENTITIES[name][2]}, 200
     cursor = victim.cursor(path) if "cursor" in named else None
@@ -203,6 +210,8 @@ def test_nothing_of_another_user_is_in_any_answer(
     # Ada's own archive, byte for byte: whoever hands it in must not meet her import.
     bodies: dict[str, dict[str, Any]] = {
         "makeToken": {"json": {"name": "bob's own"}},
+        "correctPlays": {"json": {"kind": "track", "action": "hide"}},
+        "previewCorrection": {"json": {"kind": "track"}},
         "importArchive": {"content": ada.archive},
     }
     body = bodies.get(operation_id, {})
@@ -222,7 +231,7 @@ def test_nothing_of_another_user_is_in_any_answer(
 def test_what_is_refused_to_others_is_there_for_its_owner(ada: Victim) -> None:
     """Else the test above would pass with numbers that nobody has."""
     assert len(ada.marks) > 4_000
-    for path in ("/v1/me/imports", "/v1/me/tokens", "/v1/me/sign-ins"):
+    for path in ("/v1/me/imports", "/v1/me/tokens", "/v1/me/sign-ins", "/v1/me/corrections"):
         assert any(MARK in text for text in texts(ada.client.get(path).json())), path
     tried: set[str] = set()
     for operation_id, (method, _, _) in OPERATIONS.items():
