@@ -2,6 +2,7 @@
 -- depends_on: {{ ref('stg_raw__contents') }}
 -- depends_on: {{ ref('int_plays__resolved') }}
 -- depends_on: {{ ref('stg_raw__listening_events') }}
+-- depends_on: {{ ref('stg_raw__sources') }}
 -- depends_on: {{ ref('int_plays__matched') }}
 -- depends_on: {{ ref('int_plays__paired') }}
 -- depends_on: {{ ref('int_plays__polled_again') }}
