@@ -87,7 +87,7 @@ def test_a_song_is_the_same_however_it_is_spelt(marts: Any) -> None:
     for day, (title, creator, theirs, their_creator) in enumerate(SPELLINGS, 10):
         ada.archived(f"{day} 10:03:00", song=marts.add_content(title, creator, uri=f"spotify:track:{day}"))
         ada.scrobbled(f"{day} 10:00:02", song=marts.add_content(theirs, their_creator))
-        ada.scrobbled(f"{day} 10:00:01", song=marts.add_content("Another", creator))
+        ada.scrobbled(f"{day} 10:00:01", song=marts.add_content(f"Another {day}", creator))
     marts.refreshed()
     assert [play[1:3] for play in ada.plays()] == [
         ("lastfm_export", None), ("extended_history", "lastfm_export"),

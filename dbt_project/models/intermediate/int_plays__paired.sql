@@ -61,21 +61,14 @@ placed as (
 measured as (
     select
         *,
-        greatest(
-            abs(case clock when 'end' then coalesce(behind_end_s, behind_start_s) else behind_start_s end - offset_s)
-            - half_open_s,
-            0
-        ) as by_clock_s,
-        greatest(
-            least(
-                abs(case clock when 'end' then behind_start_s else behind_end_s end),
-                abs(after_sound_s - offset_s),
-                -- A clock that was put forward or back for the summer.
-                case when is_far then abs(abs(behind_start_s - offset_s) - 3600) end
-            )
-            - half_open_s,
-            0
-        ) as otherwise_s,
+        abs(case clock when 'end' then coalesce(behind_end_s, behind_start_s) else behind_start_s end - offset_s)
+            as off_clock_s,
+        least(
+            abs(case clock when 'end' then behind_start_s else behind_end_s end),
+            abs(after_sound_s - offset_s),
+            -- A clock that was put forward or back for the summer.
+            case when is_far then abs(abs(behind_start_s - offset_s) - 3600) end
+        ) as off_otherwise_s,
         case
             when not is_scrobble then true
             when not is_same_artist then false
@@ -87,6 +80,15 @@ measured as (
     from placed
 ),
 
+-- What cut times leave open is no distance; what nobody knows is not near.
+cut as (
+    select
+        *,
+        case when off_clock_s > half_open_s then off_clock_s - half_open_s else 0 * off_clock_s end as by_clock_s,
+        case when off_otherwise_s > half_open_s then off_otherwise_s - half_open_s else 0 * off_otherwise_s end as otherwise_s
+    from measured
+),
+
 decided as (
     select
         *,
@@ -96,7 +98,7 @@ decided as (
             when by_clock_s <= {{ var('nameless_tolerance_s') }} and not is_named then 'unknown_content_by_time'
             when is_named and is_within then 'confirms_within_play'
         end as decision
-    from measured
+    from cut
 ),
 
 -- A better reason always wins; among equal reasons the nearer time. Spotify lists short plays now and then: one that
