@@ -1,4 +1,4 @@
-"""Random histories of one true listening, polled and archived piece by piece, and what people do to it.
+"""Random histories of one true listening, polled, archived and scrobbled piece by piece, and what people do to it.
 
 Belongs here: what may happen to raw. Not here: what the marts must then say.
 Two short songs on repeat around three midnights, so that nearly every polled play has several rows that it might be.
@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 import psycopg
 
 from myi_pipeline.postgres.connections import Role
-from tests.dbt.polled import Person
+from tests.dbt.polled import LASTFM, LASTFM_MINUTES, LISTENBRAINZ, LOG, PUSHED, Person
 
 FIRST = datetime(2024, 3, 1, 23, 52, tzinfo=UTC)
 PLATFORMS = ("phone", "speaker")
+# What a scrobbler's clock adds, in seconds; the log's device was never set.
+SCROBBLERS = {LASTFM: 1, LISTENBRAINZ: 4, LOG: 7203, PUSHED: 0, LASTFM_MINUTES: 1}
 
 
 class Heard(NamedTuple):
@@ -44,6 +46,11 @@ class RandomPolls:
         self.other_id = marts.add_content("Known by another id", uri="spotify:track:other")
         self.again_id = marts.add_content("Song of ada", uri="spotify:track:again", album="Again")
         self.by_name = marts.add_content("Song of bob")
+        # As scrobblers spell them.
+        self.scrobbled = {
+            self.people[0].song: marts.add_content("Song of Ada (Remastered)"),
+            self.other_id: marts.add_content("Known by another id", "Artist feat. Another"),
+        }
         # Which clock each device of each person really has.
         self.clocks = {(p.user, name): self.random.choice(["end", "start"]) for p in self.people for name in PLATFORMS}
         self.plays = {person.user: self._listening(person) for person in self.people}
@@ -110,6 +117,28 @@ class RandomPolls:
                 batch,
             )
 
+    def scrobble(self) -> None:
+        """Anything from one play to a whole export; nothing that was heard for less than 20 s."""
+        person, plays = self.some()
+        source = self.random.choice(list(SCROBBLERS))
+        player = {PUSHED: self.random.choice(["Navidrome", "Jellyfin"]), LOG: "Rockbox"}.get(source, "")
+        batch, told = self.random.choice([5, 6]), self.random.choice([None, None, 31_000])
+        for play in plays:
+            if play.heard_s >= 20:
+                start = play.began + timedelta(seconds=SCROBBLERS[source])
+                if source == LASTFM_MINUTES:
+                    start = start.replace(second=0)
+                song = self.scrobbled.get(play.song, play.song)
+                person.scrobbled(start, source=source, song=song, player=player, batch=batch, ms_played=told)
+
+    def rename(self) -> None:
+        """A scrobbler corrects what it calls a song."""
+        self.marts.sql(
+            "update raw.contents set title = %s where content_id = %s",
+            self.random.choice(["Song of Ada (Remastered)", "Song of Ada", "Something else"]),
+            self.random.choice(list(self.scrobbled.values())),
+        )
+
     def account_data(self) -> None:
         person, plays = self.some()
         for play in plays:
@@ -130,7 +159,7 @@ class RandomPolls:
         self.marts.sql(
             "delete from raw.listening_events where user_id = %s and source_id = any(%s)"
             " and hashtext(played_at::text || %s) %% 3 = 0",
-            person.user, self.random.choice([[1], [3], [1, 2, 3]]), str(self.random.random()),
+            person.user, self.random.choice([[1], [3], [1, 2, 3], [4, 5, 8], [11, 12]]), str(self.random.random()),
         )  # fmt: skip
 
     def alias(self) -> None:
@@ -154,8 +183,8 @@ class RandomPolls:
         )  # fmt: skip
 
     def steps(self) -> list[Callable[[], None]]:
-        return [self.poll] * 3 + [self.archive] * 3 + [self.teach] * 2 + [
-            self.poll_late, self.account_data, self.remove, self.alias, self.correct, self.correct,
+        return [self.poll] * 3 + [self.archive] * 3 + [self.scrobble] * 4 + [self.teach] * 2 + [
+            self.poll_late, self.account_data, self.remove, self.alias, self.rename, self.correct, self.correct,
         ]  # fmt: skip
 
     def step(self) -> None:

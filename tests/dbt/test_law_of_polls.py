@@ -1,4 +1,4 @@
-"""The law with polled plays: after any history of polls, imports, aliases and clocks they equal a rebuild."""
+"""The law with polled plays and scrobbles: after any history of polls, imports, aliases and clocks they equal a rebuild."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from myi_pipeline.marts import runs
 from myi_pipeline.postgres.connections import Role
-from tests.dbt.polled import Person, at
+from myi_pipeline.postgres.sql_files import load_sql
+from tests.dbt.polled import LOG, Person, at
 from tests.dbt.random_polls import RandomPolls
 
 
@@ -20,7 +21,9 @@ def test_incremental_marts_equal_a_rebuild(marts: Any) -> None:
         history.step()
     verified = marts.verify()
     assert verified.is_good, verified
-    assert marts.sql("select count(*) > 0 from intermediate.int_plays__paired") == [(True,)]
+    matched = "select count(*) > 0, count(distinct source_id) > 3 from intermediate.int_plays__paired"
+    assert marts.sql(matched) == [(True, True)]
+    assert plays_with_two_events_of_a_source(marts) == 0
 
 
 @pytest.mark.long
@@ -32,6 +35,12 @@ def test_incremental_marts_equal_a_rebuild_after_long_histories(marts: Any, seed
         history.step()
         verified = marts.verify()
         assert verified.is_good, verified
+        assert plays_with_two_events_of_a_source(marts) == 0
+
+
+def plays_with_two_events_of_a_source(marts: Any) -> int:
+    check = load_sql("operations/checks/plays_have_one_event_a_source").replace("%(events)s", "1e9")
+    return int(marts.sql(check)[0][1])
 
 
 def a_clock_turns(marts: Any) -> None:
@@ -56,6 +65,25 @@ def a_sync_comes_late(marts: Any) -> None:
     ada.polled("05 10:03:00.5")
     marts.refreshed()
     ada.archived("09 18:00:00", began="05 10:00:00", offline=True)
+
+
+def a_scrobble_lies_before_midnight(marts: Any) -> None:
+    ada = Person(marts)
+    ada.scrobbled("01 23:58:00")
+    marts.refreshed()
+    ada.archived("02 00:01:00")
+
+
+def a_log_turns_out_to_be_off_by_hours(marts: Any) -> None:
+    ada = Person(marts)
+    for day in ("05", "06"):
+        ada.scrobbled(f"{day} 10:00:00")
+        ada.scrobbled(f"{day} 12:00:00", source=LOG)
+    marts.refreshed()
+    for day in range(11, 16):
+        song = marts.add_content(f"Song {day}")
+        ada.scrobbled(f"{day} 10:00:00", song=song)
+        ada.scrobbled(f"{day} 12:00:00", song=song, source=LOG)
 
 
 @contextmanager
@@ -94,6 +122,8 @@ def slices_are_not_widened(marts: Any) -> Iterator[None]:
         pytest.param(days_are_not_marked, a_group_reaches_over_midnight, marks=pytest.mark.long),
         pytest.param(slices_are_not_widened, a_group_reaches_over_midnight, marks=pytest.mark.long),
         (slices_are_not_widened, a_sync_comes_late),
+        (slices_are_not_widened, a_scrobble_lies_before_midnight),
+        (days_are_not_marked, a_log_turns_out_to_be_off_by_hours),
     ],
 )
 def test_broken_runs_that_look_at_too_few_days_are_found_out(

@@ -5,6 +5,7 @@
 -- depends_on: {{ ref('int_plays__matched') }}
 -- depends_on: {{ ref('int_plays__paired') }}
 -- depends_on: {{ ref('int_plays__polled_again') }}
+-- depends_on: {{ ref('stg_raw__sources') }}
 {{ config(
     meta={'slices': 'run_days', 'order_by': 'user_id, played_at, play_id', 'touches': true, 'moves': true},
     indexes=[
