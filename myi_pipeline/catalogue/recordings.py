@@ -5,8 +5,8 @@ share a block with it. Measured: all pairs of a library of 60,000 tracks take se
 where dbt would need a model for each block; and what a poll brings touches a handful of blocks.
 
 What is stored is a function of all tracks and decisions: a track that changed is compared again with its neighbours,
-and so is every track that was in one recording with it, and theirs, until nothing is connected any more. So a refresh of a
-few plays and a rebuild come to the same (matching/grouping.py).
+and so is every track that was in one recording with it, and theirs, until nothing is connected any more. So a refresh
+of a few plays and a rebuild come to the same (matching/grouping.py).
 """
 
 from __future__ import annotations

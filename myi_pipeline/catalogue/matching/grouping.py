@@ -18,8 +18,9 @@ from myi_pipeline.catalogue.matching.verdicts import Class, Parsed, Reason, Verd
 # Of so many tracks that share a block none are compared by it: a title such as "Intro", an ISRC that a label printed on
 # everything. Those that share a narrower block still are.
 MOST_IN_BLOCK = 100
-_SHORTEST_WITH_TYPO = 8
-_TYPO_LETTERS = 4
+# One slip leaves the first or the last letters of a name as they are.
+_SHORTEST_WITH_TYPO = 6
+_TYPO_LETTERS = 3
 _MOST_ARTISTS = 3
 _CLASHES = frozenset({Class.DIFFERENT, Class.SAME_SONG_OTHER_VERSION})
 
@@ -57,6 +58,11 @@ def _number(key: str) -> int:
     return int.from_bytes(blake2b(key.encode(), digest_size=4).digest(), "big", signed=True)
 
 
+def _is_clash(verdict: Verdict) -> bool:
+    # Where lengths leave two tracks in doubt, a third one between them does not make them one.
+    return verdict.verdict in _CLASHES or (not verdict.is_same and verdict.reason is Reason.LENGTHS_DIFFER)
+
+
 class Decisions:
     """Verdicts on pairs, each worked out once."""
 
@@ -85,7 +91,7 @@ def group(
         by_confidence[decisions.of(a, b).confidence].append((a, b))
 
     def clash(one: int, other: int) -> bool:
-        return any(decisions.of(a, b).verdict in _CLASHES for a in members[one] for b in members[other])
+        return any(_is_clash(decisions.of(a, b)) for a in members[one] for b in members[other])
 
     def pair_key(pair: tuple[int, int]) -> Sequence[object]:
         return sorted((order(pair[0]), order(pair[1])))  # type: ignore[type-var]

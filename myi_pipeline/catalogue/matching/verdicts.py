@@ -94,7 +94,6 @@ class Verdict:
 _COMMON = frozenset({
     "intro", "outro", "interlude", "skit", "untitled", "prelude", "overture", "theme", "reprise",
     "introduction", "finale", "epilogue", "prologue", "opening", "ending", "instrumental", "hidden", "silence",
-    "home",
 })  # fmt: skip
 _COMMON_START = (
     "track ",
@@ -109,9 +108,11 @@ _COMMON_START = (
     "skit ",
 )
 # Lengths of one recording differ by the pauses and fades of its releases.
-_EQUAL_MS, _CLOSE_MS, _FAR_MS, _CODE_MS = 2_000, 5_000, 10_000, 10_000
+# Many sources cut them to whole seconds: so far apart are lengths that say the same.
+_SAME_MS, _EQUAL_MS, _CLOSE_MS, _FAR_MS, _CODE_MS = 1_000, 2_000, 5_000, 10_000, 10_000
 _SHORT_MS = 60_000
-_SHORTEST_WITH_TYPO = 8
+# Letters of a name in which a slip is told from another name: by its length and album, by its length, unseen.
+_SHORTEST_WITH_TYPO, _SHORTEST_UNSEEN = 6, 8
 _LONG_WORD = 7
 
 
@@ -149,7 +150,7 @@ def decide(one: Parsed, other: Parsed) -> Verdict:
     apart = None
     if one.duration_ms is not None and other.duration_ms is not None:
         apart = abs(one.duration_ms - other.duration_ms)
-    if title == "no" or artists == "no" or (title == "typo" and artists == "typo"):
+    if title == "no" or artists == "no" or (title in ("typo", "short typo") and artists == "typo"):
         reason = Reason.TITLES_DIFFER if title == "no" else Reason.ARTISTS_DIFFER
         if any(has_code):
             return Verdict(Class.UNSURE, 0.5, Reason.CODE_MISUSED)
@@ -178,24 +179,26 @@ def _by_names(one: Parsed, other: Parsed, *, apart: int | None, title: str, arti
         if apart > close:
             return Verdict(Class.UNSURE, 0.5, Reason.LENGTHS_DIFFER)
     is_equal = apart is not None and apart <= _EQUAL_MS
+    is_the_same = apart is not None and apart <= _SAME_MS
     if artists == "sampler":
-        if apart is not None and apart <= _EQUAL_MS // 2 and title == "yes" and versions == "yes" and _is_telling(one):
+        if is_equal and title == "yes" and versions == "yes" and _is_telling(one):
             return Verdict(Class.SAME_RECORDING, 0.8, Reason.SAMPLER)
         return Verdict(Class.UNSURE, 0.4, Reason.ARTISTS_DIFFER)
-    if one.is_common and not (is_one_album or (apart is not None and apart <= _EQUAL_MS // 2)):
+    if one.is_common and not (is_one_album or is_the_same):
         return Verdict(Class.UNSURE, 0.5, Reason.COMMON_TITLE)
-    if versions == "perhaps" and not is_equal:
+    if versions == "perhaps" and not (is_equal or (is_one_album and apart is None)):
         return Verdict(Class.SAME_SONG_OTHER_VERSION, 0.6, Reason.VERSIONS_DIFFER)
-    if title == "typo" or artists == "typo":
-        if is_equal or (apart is None and title == "typo" and _is_surely_typo(one.title.name, other.title.name)):
+    if title in ("typo", "short typo") or artists == "typo":
+        if _is_slip_of_one(one, other, apart, title=title, is_one_album=is_one_album):
             return Verdict(Class.SAME_RECORDING, 0.85 if is_equal else 0.8, Reason.TYPO)
-        return Verdict(Class.UNSURE, 0.5, Reason.TYPO)
+        # Two names that differ by a letter, of two lengths, are more often two songs.
+        return Verdict(Class.UNSURE if apart is None else Class.DIFFERENT, 0.5, Reason.TYPO)
     if title == "subtitle":
         if is_equal:
             return Verdict(Class.SAME_RECORDING, 0.85, Reason.SUBTITLE)
         return Verdict(Class.UNSURE, 0.5, Reason.SUBTITLE)
     if versions == "perhaps":
-        return Verdict(Class.SAME_RECORDING, 0.85, Reason.ANOTHER_LABEL)
+        return Verdict(Class.SAME_RECORDING, 0.85 if is_the_same else 0.75, Reason.ANOTHER_LABEL)
     if apart is not None:
         return Verdict(Class.SAME_RECORDING, 0.97 if is_equal else 0.9, Reason.NAMES_AND_LENGTH)
     if is_one_album:
@@ -203,22 +206,32 @@ def _by_names(one: Parsed, other: Parsed, *, apart: int | None, title: str, arti
     return Verdict(Class.SAME_RECORDING, 0.8, Reason.NAMES)
 
 
+def _is_slip_of_one(one: Parsed, other: Parsed, apart: int | None, *, title: str, is_one_album: bool) -> bool:
+    """Whether what differs in a title or an artist is a slip: by length and album, or unseen by where it is."""
+    is_long = min(len(one.letters), len(other.letters)) >= _SHORTEST_UNSEEN
+    if apart is None:
+        return title == "typo" and is_long and _is_surely_typo(one.title.name, other.title.name)
+    if apart <= _SAME_MS and (is_one_album or title == "short typo"):
+        return True
+    return apart <= _EQUAL_MS and title != "short typo" and (is_long or title == "yes")
+
+
 def _titles(one: Parsed, other: Parsed) -> str:
-    """yes, subtitle (one has more in brackets), typo, no."""
+    """yes, subtitle (one has more in brackets), typo, short typo, no."""
     a, b = one.title, other.title
     if a.name == b.name or one.letters == other.letters:
         if a.subtitle == b.subtitle:
             return "yes"
         if a.numbers != b.numbers:
             return "no"
-        return "no" if a.subtitle and b.subtitle and not _is_typo(a.subtitle, b.subtitle) else "subtitle"
+        return "no" if a.subtitle and b.subtitle and _slip(a.subtitle, b.subtitle) == "no" else "subtitle"
     if a.numbers != b.numbers:
         return "no"
     whole_a, whole_b = f"{a.name} {a.subtitle}".strip(), f"{b.name} {b.subtitle}".strip()
     # "Song (Of Us)" and "Song of us".
     if whole_a.replace(" ", "") == whole_b.replace(" ", ""):
         return "yes"
-    return "typo" if a.subtitle == b.subtitle and _is_typo(a.name, b.name) else "no"
+    return _slip(a.name, b.name) if a.subtitle == b.subtitle else "no"
 
 
 def _artists(one: Parsed, other: Parsed) -> str:
@@ -252,33 +265,44 @@ def _versions(one: Parsed, other: Parsed, apart: int | None) -> str:
     for kind, detail in a.items():
         mine, theirs = set(detail.split()), set(b[kind].split())
         if mine != theirs:
-            if not (mine <= theirs or theirs <= mine):
+            if not (mine <= theirs or theirs <= mine or _is_slip(detail, b[kind])):
                 return "no"
             answer = "perhaps"
     if one.title.soft != other.title.soft:
         answer = "perhaps"
-    if one.title.featured and other.title.featured and not one.title.featured & other.title.featured:
+    mine, theirs = one.title.featured, other.title.featured
+    if mine and theirs and not (mine & theirs or any(_is_slip(x, y) for x in mine for y in theirs)):
         return "no"
     return answer
 
 
 def _is_telling(one: Parsed) -> bool:
     """A name that hardly two songs have."""
-    return not one.is_common and len(one.letters) >= _SHORTEST_WITH_TYPO and " " in one.title.name
+    return not one.is_common and len(one.letters) >= _SHORTEST_UNSEEN
 
 
-def _is_typo(a: str, b: str) -> bool:
-    """One letter more, less, other or exchanged, in one word of at least four letters, in a name of at least eight."""
+def _slip(a: str, b: str) -> str:
+    """typo: one letter more, less, other or exchanged, in one word of at least four letters, in a name of at least six;
+    short typo: the same in a shorter word; no."""
     if min(len(a), len(b)) < _SHORTEST_WITH_TYPO or abs(len(a) - len(b)) > 1:
-        return False
+        return "no"
     words_a, words_b = a.split(), b.split()
     if len(words_a) != len(words_b):
-        return False
+        return "no"
     differing = [(x, y) for x, y in zip(words_a, words_b, strict=True) if x != y]
     if len(differing) != 1:
-        return False
+        return "no"
     x, y = differing[0]
-    return min(len(x), len(y)) >= 4 and x.isalpha() and y.isalpha() and within(x, y, 1)
+    if f"{x}s" == y or f"{y}s" == x:
+        return "no"
+    if not (x.isalpha() and y.isalpha() and within(x, y, 1)):
+        return "no"
+    return "typo" if min(len(x), len(y)) >= 4 else "short typo" if min(len(a), len(b)) >= _SHORTEST_UNSEEN else "no"
+
+
+def _is_slip(a: str, b: str) -> bool:
+    """A slip in the name of a place or a remixer."""
+    return min(len(a), len(b)) >= 5 and within(a, b, 1)
 
 
 def _is_surely_typo(a: str, b: str) -> bool:
