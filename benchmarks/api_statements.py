@@ -56,15 +56,19 @@ def _listing(name: str, path: str, sql: bytes, order: Order, /, **values: Any) -
 
 
 def _top(entity: Entity, period: Period, start: date) -> Read:
-    path = f"top/{entity}s?period={period}&date={start}"
+    path = f"{_listed(entity)}period={period}&date={start}"
     sql, values = load_sql("top_of_period", entity=entity), {"period_start": start}
     if period in (Period.WEEK, Period.MONTH):
         sql, values = load_sql("top_of_range", entity=entity), range_values(start, last_day_of(period, start))
     return _listing(f"top/{entity}s, {period}", path, sql, top_order(entity), seen=0, **values)
 
 
+def _listed(entity: Entity) -> str:
+    return "top/tracks?by=recording&" if entity == "recording" else f"top/{entity}s?"
+
+
 def _top_of_range(entity: Entity) -> Read:
-    path = f"top/{entity}s?from={RANGE[0]}&to={RANGE[1]}"
+    path = f"{_listed(entity)}from={RANGE[0]}&to={RANGE[1]}"
     values = range_values(*RANGE)
     sql = load_sql("top_of_range", entity=entity)
     return replace(_listing(f"top/{entity}s, range", path, sql, top_order(entity), seen=0, **values), is_range=True)
@@ -94,9 +98,11 @@ def reads(*, artist_id: int) -> list[Read]:
         _listing("sessions", "sessions", load_sql("sessions"), SESSIONS, **EVERYTHING),
         _listing("firsts", "firsts?kind=track", load_sql("firsts"), FIRSTS, kind="track", **EVERYTHING),
         _top("track", Period.ALL, START_OF_ALL),
+        _top("recording", Period.ALL, START_OF_ALL),
         _top("artist", Period.YEAR, date(2023, 1, 1)),
         _top("track", Period.WEEK, date(2023, 5, 1)),
         _top("track", Period.MONTH, date(2023, 5, 1)),
+        _top("recording", Period.MONTH, date(2023, 5, 1)),
         _top("album", Period.MONTH, date(2023, 5, 1)),
         _listing("timeline, days", "timeline?grain=day", timeline, BUCKETS, grain="day", **DAYS),
         _listing("timeline, weeks", "timeline?grain=week", timeline, BUCKETS, grain="week", **DAYS),
@@ -111,6 +117,7 @@ def reads(*, artist_id: int) -> list[Read]:
         _read("ranks", "ranks?kind=artist", "ranks_on_day", **ranks),
         _beside(_read("coverage", "coverage", "summary", **whole), _read("", "", "coverage_gaps")),
         _top_of_range("track"),
+        _top_of_range("recording"),
         _top_of_range("artist"),
         _top_of_range("album"),
     ]

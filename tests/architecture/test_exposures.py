@@ -35,11 +35,16 @@ def read_by(paths: list[Path]) -> set[str]:
 
 
 def spelt_out(path: Path) -> list[str]:
-    """A statement's part that is written once for tracks, artists and albums, as each of the three."""
-    text = path.read_text(encoding="utf-8")
-    if "{{ entity }}" not in text:
-        return [text]
-    return [text.replace("{{ entity }}", entity) for entity in ("track", "artist", "album")]
+    """A statement's part that is written once for tracks, recordings, artists and albums, as each of them; a recording
+    is `shown` as one of its tracks."""
+    texts = [path.read_text(encoding="utf-8")]
+    for name, values in {
+        "entity": ("track", "recording", "artist", "album"),
+        "shown": ("track", "artist", "album"),
+    }.items():
+        holder = f"{{{{ {name} }}}}"
+        texts = [text.replace(holder, value) for text in texts for value in (values if holder in text else ("",))]
+    return texts
 
 
 def test_the_exposures_name_marts_that_exist_each_once() -> None:

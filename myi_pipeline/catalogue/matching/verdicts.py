@@ -293,7 +293,8 @@ def _slip(a: str, b: str) -> str:
     if len(differing) != 1:
         return "no"
     x, y = differing[0]
-    if f"{x}s" == y or f"{y}s" == x:
+    # Girl and Girls, Jane and June, Night and Light: other words more often than slips.
+    if f"{x}s" == y or f"{y}s" == x or (len(x) == len(y) and sorted(x) != sorted(y) and (len(x) < 5 or x[0] != y[0])):
         return "no"
     if not (x.isalpha() and y.isalpha() and within(x, y, 1)):
         return "no"

@@ -14,6 +14,7 @@ from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.search import KINDS, SearchRow
 from myi_pipeline.web.reads.search import search as read_search
+from myi_pipeline.web.reads.top import Listed
 from myi_pipeline.web.site import TheSite
 
 router = APIRouter()
@@ -30,7 +31,7 @@ async def search(request: Request, person: Person, site: TheSite) -> HTMLRespons
 
     async def build(marts: Marts) -> Mapping[str, object]:
         # One more says that there are more.
-        rows = await read_search(marts, typed, kinds=kinds, limit=limit + 1) if typed else []
+        rows = await read_search(marts, typed, kinds=kinds, by=Listed.RECORDING, limit=limit + 1) if typed else []
         groups: dict[str, list[SearchRow]] = {each: [] for each in kinds}
         for row in rows:
             groups[row.kind].append(row)

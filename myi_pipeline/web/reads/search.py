@@ -13,6 +13,7 @@ from typing import Literal
 
 from myi_pipeline.web.reads.database import Marts, load_sql
 from myi_pipeline.web.reads.spelling import Words
+from myi_pipeline.web.reads.top import Listed
 
 Kind = Literal["artist", "album", "track", "show", "episode"]
 KINDS: tuple[Kind, ...] = ("artist", "album", "track", "show", "episode")
@@ -93,12 +94,15 @@ async def words_of(marts: Marts, typed: str) -> Words:
     return Words(row.folded)
 
 
-async def search(marts: Marts, typed: str, *, kinds: Sequence[Kind] = KINDS, limit: int) -> list[SearchRow]:
-    """At most `limit` of each kind, kind by kind: the best match first, then what was heard most."""
+async def search(
+    marts: Marts, typed: str, *, kinds: Sequence[Kind] = KINDS, by: Listed = Listed.TRACK, limit: int
+) -> list[SearchRow]:
+    """At most `limit` of each kind, kind by kind: the best match first, then what was heard most. By recording a song
+    comes once, as that of its tracks which fits best."""
     words = await words_of(marts, typed)
     if not words.each:
         return []
-    hits = await _hits(marts, words, kinds, limit)
+    hits = await _hits(marts, words, kinds, by, limit)
     similar: list[_Hit] = []
     if not any(hit.match <= _GOOD for hit in hits):
         similar = await _similar_hits(marts, words, kinds, limit)
@@ -126,13 +130,13 @@ async def find_contents(marts: Marts, words: Words, *, limit: int) -> list[int] 
     return [row.id for row, _ in await _similar(marts, words) if row.kind != "artist"][:limit]
 
 
-async def _hits(marts: Marts, words: Words, kinds: Sequence[Kind], limit: int) -> list[_Hit]:
+async def _hits(marts: Marts, words: Words, kinds: Sequence[Kind], by: Listed, limit: int) -> list[_Hit]:
     bounds = {"most": MOST_FOUND, "most_walked": MOST_WALKED, "enough": ENOUGH, "limit": limit}
     hits: list[_Hit] = []
     if "artist" in kinds:
         hits += await marts.fetch(_Hit, load_sql("search_artists"), **words.values(), **bounds)
     if set(kinds) - {"artist"}:
-        hits += await marts.fetch(_Hit, load_sql("search_contents"), **words.values(), **bounds)
+        hits += await marts.fetch(_Hit, load_sql("search_contents", by=by.value), **words.values(), **bounds)
     return [hit for hit in hits if hit.kind in kinds]
 
 

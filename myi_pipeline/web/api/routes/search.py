@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import SearchItem, SearchResults
-from myi_pipeline.web.api.parameters import Limit, Text
+from myi_pipeline.web.api.parameters import COUNTED_BY, Limit, ListedOf, Text
 from myi_pipeline.web.api.routes.reading import Fields, fields_of, responses, serve_document
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.search import KINDS
 from myi_pipeline.web.reads.search import search as read_search
+from myi_pipeline.web.reads.top import Listed
 from myi_pipeline.web.security.identity import CurrentUser
 from myi_pipeline.web.site import TheSite
 
@@ -34,13 +35,14 @@ async def search(
     kind: Annotated[
         Literal["artist", "album", "track", "show", "episode", "all"], Query(description="Only of this kind.")
     ] = "all",
+    by: Annotated[ListedOf, Query(description=COUNTED_BY)] = Listed.TRACK,
     limit: Annotated[Limit, Query(description="Most items of each kind.")] = 10,
 ) -> Response:
     """Case, accents and punctuation make no difference; names that differ by a slip are found where no other name
     begins with the words. The best match comes first, then what you heard most."""
 
     async def build(marts: Marts) -> Fields:
-        rows = await read_search(marts, q, kinds=KINDS if kind == "all" else (kind,), limit=limit)
+        rows = await read_search(marts, q, kinds=KINDS if kind == "all" else (kind,), by=by, limit=limit)
         return {"data": fields_of(SearchItem, rows)}
 
     return await serve_document(request, visitor, site, build, table_of=SearchItem)

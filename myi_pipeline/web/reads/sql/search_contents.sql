@@ -80,6 +80,39 @@ spoken as materialized (
     where {{ search.holds('found.search_text') }}
 )
 
+{%- if by == 'recording' %}
+(
+    -- A song once, as the track that fits best; what was heard of it is that of all its tracks.
+    select
+        'track' as kind,
+        song.track_id as id,
+        song.match,
+        sum.plays,
+        sum.counted_plays,
+        sum.ms_played
+    from (
+        select distinct on (recording_id) recording_id, track_id, match
+        from (
+            select
+                {% include 'recording_of_track.sql' %} as recording_id,
+                heard.track_id,
+                heard.counted_plays,
+                heard.ms_played,
+                {{ search.match("split_part(heard.search_text, ' / ', 1)") }} as match
+            from (select *, entity_id as track_id from tracks) as heard
+        ) as found_track
+        order by recording_id, match, counted_plays desc, ms_played desc, track_id
+    ) as song
+    cross join lateral (
+        select plays, counted_plays, ms_played
+        from marts.agg_period_recordings_stored
+        where user_id = %(user_id)s and recording_id = song.recording_id and period_start = date '1970-01-01'
+        offset 0
+    ) as sum
+    order by song.match, sum.counted_plays desc, sum.ms_played desc, id
+    limit %(limit)s
+)
+{%- else %}
 (
     select
         'track' as kind,
@@ -92,6 +125,7 @@ spoken as materialized (
     order by match, counted_plays desc, ms_played desc, id
     limit %(limit)s
 )
+{%- endif %}
 union all
 (
     select 'album', albums.album_id, albums.match, sum.plays, sum.counted_plays, sum.ms_played
