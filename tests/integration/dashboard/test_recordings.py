@@ -1,4 +1,4 @@
-"""One song counted as one, in lists, on pages and in the API; and what a person says about it, which others do not see."""
+"""One song counted as one, in lists, on pages and in the API; and what a person says about it, unseen by others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ insert into marts.agg_period_recordings_stored (
     ms_played, first_played_at, last_played_at, user_id, period_start, recording_id, plays, counted_plays
 )
 select
-    sum(ms_played), min(first_played_at), max(last_played_at), user_id, period_start, {one}, sum(plays), sum(counted_plays)
+    sum(ms_played), min(first_played_at), max(last_played_at), user_id, period_start, {one}, sum(plays),
+    sum(counted_plays)
 from marts.agg_period_tracks_stored where track_id in ({one}, {other}) group by user_id, period_start
 """
 PART = """
@@ -63,7 +64,6 @@ def test_a_list_by_recordings_adds_up_what_a_list_by_tracks_shows_apart(api: Api
     single, song = api.read(f"/v1/me/tracks/{other}"), api.read(f"/v1/me/tracks/{other}", by="recording")
     assert (single["id"], song["id"]) == (other, one)
     assert song["plays"] == single["plays"] + api.read(f"/v1/me/tracks/{one}")["plays"]
-    assert song["plays"] == sum(listed(api, by="recording", **{"from": "2006-01-01"})[one] for _ in range(1))
     rows = api.read(f"/v1/me/tracks/{other}/recording")["data"]
     assert {row["track_id"] for row in rows} == {one, other}
     assert api.get(f"/v1/me/tracks/{other}", by="song").status_code == 422
@@ -78,7 +78,7 @@ def test_pages_show_songs_and_single_tracks_on_request(browser: Browser, pair: t
     song, single = browser.page(f"/tracks/{other}"), browser.page(f"/tracks/{other}", by="track")
     assert song.tiles() != single.tiles()
     assert song.tiles() == browser.page(f"/tracks/{one}").tiles()
-    assert "same recording code" in song.text()
+    assert "same recording code" in song.text
 
 
 def test_a_person_says_what_is_one_song_and_takes_it_back_and_others_see_nothing_of_it(
@@ -88,7 +88,7 @@ def test_a_person_says_what_is_one_song_and_takes_it_back_and_others_see_nothing
     ada = browser.clients["ada"]
     assert ada.post(f"/tracks/{one}/apart", data={"track": str(other)}).status_code == 303
     page = browser.page(f"/tracks/{one}")
-    assert "You said on" in page.text()
+    assert "You said on" in page.text
     # The next refresh is asked for.
     assert filled.sql("select 1 from ops.changed_users where user_id = %s", filled.users["ada"])
     (number,) = filled.sql("select decision_id from app.recording_decisions")[0]
@@ -97,7 +97,7 @@ def test_a_person_says_what_is_one_song_and_takes_it_back_and_others_see_nothing
     assert bob.post(f"/tracks/{one}/take-back", data={"decision": str(number)}).status_code == 404
     assert ada.post(f"/tracks/{one}/take-back", data={"decision": str(number)}).status_code == 303
     assert filled.sql("select 1 from app.recording_decisions") == []
-    assert "A decision about a song was taken back" in browser.page("/account").text()
+    assert "A decision about a song was taken back" in browser.page("/account").text
 
 
 def test_nobody_decides_about_what_they_never_heard(browser: Browser, filled: Filled, pair: tuple[int, int]) -> None:

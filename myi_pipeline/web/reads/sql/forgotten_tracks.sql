@@ -1,4 +1,4 @@
--- Tracks that were heard often and not since a day, most heard first: down the list of all time, of which the first two
+-- Songs that were heard often and not since a day, most heard first: down the list of all time, of which the first two
 -- thousand are enough to be called favourites.
 select
     heard.track_id,
@@ -12,10 +12,10 @@ select
 from (
     select *
     from (
-        select track_id, counted_plays, ms_played, last_played_at
-        from marts.agg_period_tracks_stored
+        select recording_id as track_id, counted_plays, ms_played, last_played_at
+        from marts.agg_period_recordings_stored
         where user_id = %(user_id)s and period_start = date '1970-01-01'
-        order by counted_plays desc, ms_played desc, track_id
+        order by counted_plays desc, ms_played desc, recording_id
         limit 2000
     ) as favourite
     where last_played_at < %(before)s and counted_plays >= %(at_least)s
