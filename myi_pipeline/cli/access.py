@@ -35,22 +35,36 @@ def make(
     operate: Annotated[
         bool, typer.Option("--operate", help="Also valid for Dagster's pages, with all that an operator may do.")
     ] = False,
+    submit_listens: Annotated[
+        bool,
+        typer.Option("--submit-listens", help="For a scrobbler: it submits listens, and reads nothing else."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an access token that reads a user's listening history over the API."""
+    """Make an access token: it reads a user's listening history over the API, or submits listens."""
     from myi_pipeline.people import manage_access, manage_users
     from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
+    if operate and submit_listens:
+        raise BadInput("a token is for one thing: --operate or --submit-listens", place="--submit-listens")
     with warehouse(session) as opened, opened.connect(Role.APP, autocommit=True) as connection:
         user = manage_users.get_user(connection, user_key=key)
         if operate and not user.is_operator:
             raise BadInput(f"{key} is not an operator: myi user set {key} --operator", place="--operate")
-        made = manage_access.make_token(connection, user_id=user.user_id, name=name, days=days, may_operate=operate)
+        scope = manage_access.TokenScope.READ
+        if operate:
+            scope = manage_access.TokenScope.OPERATE
+        elif submit_listens:
+            scope = manage_access.TokenScope.SUBMIT_LISTENS
+        made = manage_access.make_token(connection, user_id=user.user_id, name=name, days=days, scope=scope)
 
     def render(console: Console) -> None:
         console.print(made.token, soft_wrap=True)
-        session.output.note("It is shown this once. Send it as: Authorization: Bearer TOKEN")
+        if submit_listens:
+            session.output.note(f"It is shown this once. The scrobbler's address: {session.settings.site_url}")
+        else:
+            session.output.note("It is shown this once. Send it as: Authorization: Bearer TOKEN")
 
     session.output.result(made, render)
 

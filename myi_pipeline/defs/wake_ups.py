@@ -38,8 +38,9 @@ from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.polling.pace import slot_of
 from myi_pipeline.polling.poll_store import due_users
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
-from myi_pipeline.postgres.wake_ups import CHANNEL, Wake
+from myi_pipeline.postgres.wake_ups import CHANNEL, Wake, wake
 from myi_pipeline.settings import Settings
+from myi_pipeline.submissions.drain import drain
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ _SHARE_OF_LOOKS = 0.005
 _UPLOADS_SETTLE_S = 4 * SETTLE_S
 _REFRESH_JOB = "refresh_marts"
 _TIDY_EVERY_S, _FIRST_TIDY_S = 600.0, 60.0
+_SUBMISSIONS_AT_ONCE = 100
 _PAUSE_AFTER_FAILURE_S, _LONGEST_PAUSE_S = 5.0, 60.0
 _END_S = 5.0
 
@@ -178,6 +180,7 @@ def _listen(settings: Settings, warehouse: Warehouse, instance: DagsterInstance,
         tidied_at = time.monotonic() - _TIDY_EVERY_S + _FIRST_TIDY_S
         while not stop.is_set():
             wishes.look(connection)
+            load_listens(connection)
             wake_ups.look(connection)
             if time.monotonic() - tidied_at >= _TIDY_EVERY_S:
                 tidied_at = time.monotonic()
@@ -189,6 +192,15 @@ def _listen(settings: Settings, warehouse: Warehouse, instance: DagsterInstance,
                     wake_ups.note(notification.payload)
                 if heard:
                     break
+
+
+def load_listens(connection: Connection) -> None:
+    """What players have submitted: at most so many requests between two looks at the rest."""
+    drained = drain(connection, most=_SUBMISSIONS_AT_ONCE)
+    if drained.requests or drained.put_off:
+        log.info("listens_loaded", requests=drained.requests, loaded=drained.loaded, put_off=drained.put_off)
+    if drained.requests + drained.put_off == _SUBMISSIONS_AT_ONCE:
+        wake(connection, Wake.LISTENS)
 
 
 def give_memory_back() -> None:

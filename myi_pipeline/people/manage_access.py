@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from psycopg.rows import class_row
 
@@ -26,6 +27,14 @@ LONGEST_TOKEN_DAYS = 3_650
 TOKEN_DAYS = 365
 LINK_LIFE = timedelta(hours=24)
 _RANDOM_BYTES = 32
+
+
+class TokenScope(StrEnum):
+    """What a token is for. `operate` reads too; `listens:write` submits listens and does nothing else."""
+
+    READ = "read"
+    OPERATE = "operate"
+    SUBMIT_LISTENS = "listens:write"
 
 
 class LinkUsed(Gone):
@@ -158,12 +167,13 @@ def make_token(
     user_id: int,
     name: str,
     days: int | None = None,
-    may_operate: bool = False,
+    scope: TokenScope = TokenScope.READ,
     address: str | None = None,
 ) -> NewToken:
-    """A token that reads this user's marts for so many days; without a number, for a year. Raises BadInput.
+    """A token of this user for so many days; without a number, for a year. Raises BadInput.
 
-    With `may_operate` it does what its user may do in Dagster's pages, as long as that is an operator.
+    It reads the user's marts, unless the scope says otherwise; one that may operate does what its user may do in
+    Dagster's pages, as long as that is an operator.
     """
     wanted = name.strip()
     if not wanted or len(wanted) > LONGEST_NAME or not wanted.isprintable():
@@ -172,12 +182,11 @@ def make_token(
         raise BadInput(f"a token lives 1 to {LONGEST_TOKEN_DAYS} days", place="days", rule="1 to 3650")
     token = TOKEN_PREFIX + new_secret()
     lives = TOKEN_DAYS if days is None else days
-    scope = "operate" if may_operate else "read"
-    values = {"user_id": user_id, "hash": hashed(token), "name": wanted, "days": lives, "scope": scope}
+    values = {"user_id": user_id, "hash": hashed(token), "name": wanted, "days": lives, "scope": scope.value}
     with connection.transaction(), connection.cursor(row_factory=class_row(AccessToken)) as cursor:
         made = cursor.execute(load_sql("people/access/make_token"), values).fetchone()
         assert made is not None
-        detail = {"token_id": made.token_id, "name": wanted, "days": lives, "scope": scope}
+        detail = {"token_id": made.token_id, "name": wanted, "days": lives, "scope": scope.value}
         audit.record(connection, Event.TOKEN_MADE, user_id=user_id, address=address, detail=detail)
     return NewToken(token, made)
 

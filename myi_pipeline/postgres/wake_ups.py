@@ -14,13 +14,15 @@ CHANNEL = "myi_wake"
 
 
 class Wake(StrEnum):
-    """Who should look, by the name of the sensor; `live`: somebody asks for a poll or for what is playing."""
+    """Who should look, by the name of the sensor; `live`: somebody asks for a poll or for what is
+    playing; `listens`: a player has submitted some."""
 
     CHANGES = "changes"
     USERS = "users"
     UPLOADS = "uploads"
     POLLS = "polls"
     LIVE = "live"
+    LISTENS = "listens"
 
 
 def wake(connection: Connection, *whom: Wake) -> None:

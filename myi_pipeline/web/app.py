@@ -22,7 +22,7 @@ from myi_pipeline.postgres.local_keys import local_key
 from myi_pipeline.settings import Settings
 from myi_pipeline.web import problems
 from myi_pipeline.web.api.openapi import describe_app
-from myi_pipeline.web.api.routes import account, figures, health, imports, live, plays, search, top
+from myi_pipeline.web.api.routes import account, figures, health, imports, listenbrainz, live, plays, search, top
 from myi_pipeline.web.api.routes import corrections as correction_routes
 from myi_pipeline.web.api.routes import music as music_routes
 from myi_pipeline.web.api.routes import recordings as recording_routes
@@ -102,6 +102,7 @@ def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
         app.include_router(group.router)
     if settings.metrics_port is None:
         app.include_router(health.router)
+    app.include_router(listenbrainz.make_router(), include_in_schema=False)
     app.include_router(sign_in.make_router(settings))
     for page in _PAGES:
         app.include_router(page.router, include_in_schema=False)
@@ -159,9 +160,8 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     app.add_middleware(ErrorBoundaryMiddleware)
     app.add_middleware(MethodsMiddleware)
     most = settings.api_max_upload_bytes
-    app.add_middleware(
-        BodyLimitMiddleware, larger={UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES}, as_page=pages.as_page
-    )
+    larger = {UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES, **listenbrainz.LARGER_BODIES}
+    app.add_middleware(BodyLimitMiddleware, larger=larger, as_page=pages.as_page)
     if settings.cors_origin_list:
         app.add_middleware(
             CORSMiddleware,

@@ -78,9 +78,9 @@ class ProblemDocument(BaseModel):
     errors: list[ProblemField] | None = Field(default=None, description="With `invalid-request`: each wrong value.")
 
 
-def answer(problem: Problem) -> JSONResponse:
-    """The problem as a response."""
-    document = {
+def answer(problem: Problem, *, path: str = "") -> JSONResponse:
+    """The problem as a response to a request for this path."""
+    document: dict[str, Any] = {
         "type": f"urn:myi:problem:{problem.kind}",
         "title": HTTPStatus(problem.status_code).phrase,
         "status": problem.status_code,
@@ -88,7 +88,25 @@ def answer(problem: Problem) -> JSONResponse:
         "instance": f"urn:myi:request:{correlation_id()}",
         **problem.more,
     }
-    return JSONResponse(document, status_code=problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
+    if not speaks_listenbrainz(path):
+        return JSONResponse(document, status_code=problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
+    # Navidrome goes by `code` alone: it takes an error without one for success, sends again after 500 and 503, and drops
+    # the listen after any other. Jellyfin's plugin waits as long as its own header says.
+    code = 503 if problem.status_code in _MAY_WORK_LATER else problem.status_code
+    document |= {"code": code, "error": document["detail"]}
+    headers = dict(problem.headers or {})
+    if problem.status_code == 429:
+        headers["X-RateLimit-Reset-In"] = headers.get("Retry-After", str(_RETRY_AFTER_S))
+    return JSONResponse(document, status_code=problem.status_code, headers=headers)
+
+
+_MAY_WORK_LATER = frozenset({421, 429, 504, 507})
+_LISTENBRAINZ = re.compile(r"/?(/apis/listenbrainz)?/1(/|\Z)")
+
+
+def speaks_listenbrainz(path: str) -> bool:
+    """Whether what is below this path is ListenBrainz' API, whose errors have its own form."""
+    return _LISTENBRAINZ.match(path) is not None
 
 
 def unavailable(detail: str) -> Problem:
@@ -229,7 +247,7 @@ def install(app: FastAPI, *, as_page: AsPage = never_as_page) -> None:
             log.warning("request_not_served", reason=type(error).__name__)
         elif problem.status_code == 404 and not isinstance(error, Problem) and request.url.path.startswith("/v1/"):
             problem = Problem(404, "not-found", "The API has no such address; /v1/openapi.json lists those it has.")
-        return await as_page(request, problem) or answer(problem)
+        return await as_page(request, problem) or answer(problem, path=request.scope["path"])
 
     for kind in (RequestValidationError, HTTPException, MyiError, psycopg.Error):
         app.add_exception_handler(kind, handle)

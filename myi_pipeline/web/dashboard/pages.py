@@ -24,7 +24,7 @@ from myi_pipeline.web.dashboard.looks import current
 from myi_pipeline.web.dashboard.periods import kept_query
 from myi_pipeline.web.dashboard.plots import plot
 from myi_pipeline.web.dashboard.polling_news import spotify_trouble
-from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.problems import Problem, speaks_listenbrainz
 from myi_pipeline.web.reads.database import DatabaseGone, Marts, MartsMissing
 from myi_pipeline.web.reads.standing import find_standing
 from myi_pipeline.web.reads.summary import heard_span
@@ -166,7 +166,8 @@ def install(app: FastAPI) -> None:
 
 async def as_page(request: Request, problem: Problem) -> HTMLResponse | None:
     """A page when a browser asks for one, except below `/v1`, which always answers in one way."""
-    if not wants_page(request) or request.url.path.startswith("/v1/"):
+    path = request.scope["path"]
+    if not wants_page(request) or path.startswith("/v1/") or speaks_listenbrainz(path):
         return None
     return problem_page(request, problem, await _signed_in(request, problem))
 

@@ -35,7 +35,7 @@ class BodyLimitMiddleware:
         # A superscript two is a digit too, and a thousand digits are no number that Python reads.
         if not (declared.isascii() and declared.isdigit()) or len(declared) > 18 or int(declared) > most:
             problem = _too_large(most)
-            shown = await self._as_page(Request(scope), problem) or answer(problem)
+            shown = await self._as_page(Request(scope), problem) or answer(problem, path=scope["path"])
             await shown(scope, receive, send)
             return
         received = 0

@@ -36,4 +36,4 @@ class ErrorBoundaryMiddleware:
                 log.error("request_failed", exc_info=error)
             elif problem.status_code == 503:
                 log.warning("request_not_served", reason=type(error).__name__)
-            await answer(problem)(scope, receive, send)
+            await answer(problem, path=scope["path"])(scope, receive, send)

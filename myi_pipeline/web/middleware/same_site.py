@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from myi_pipeline.settings import Settings
-from myi_pipeline.web.problems import Problem, answer
+from myi_pipeline.web.problems import Problem, answer, speaks_listenbrainz
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -39,7 +39,7 @@ class SameSiteMiddleware:
         if scope["type"] == "http":
             problem = self._problem(scope)
             if problem is not None:
-                await answer(problem)(scope, receive, send)
+                await answer(problem, path=scope["path"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -63,5 +63,8 @@ class SameSiteMiddleware:
 def _is_program(path: str, headers: Headers) -> bool:
     """Whether a program shows a token. Without a cookie a foreign page has nothing to abuse, and the route says what is
     wrong: that the token only reads."""
+    # There no cookie is ever looked at; extensions of browsers submit what is heard on other sites.
+    if speaks_listenbrainz(path):
+        return "authorization" in headers
     is_browser = any(name in headers for name in ("cookie", "origin", "sec-fetch-site"))
     return path.startswith("/v1/") and "authorization" in headers and not is_browser

@@ -220,6 +220,10 @@ class Pools:
         """One row of what the role `app` may see. Raises DatabaseGone."""
         return next(iter(await self._ask(self._access, sql, parameters)), None)
 
+    async def ask_access_for_rows(self, sql: bytes, parameters: dict[str, object]) -> list[tuple[Any, ...]]:
+        """All rows of what the role `app` may see. Raises DatabaseGone."""
+        return await self._ask(self._access, sql, parameters)
+
     async def ask_monitor(self, sql: bytes) -> list[tuple[Any, ...]]:
         """Rows of the views for metrics. Raises DatabaseGone."""
         return await self._ask(self._monitor, sql, {})

@@ -1,6 +1,6 @@
 """Who asks: recognising a session cookie or an access token, as dependencies of routes.
 
-Invariants: an access token only reads. A wrong credential is counted against guessing, and learns nothing about why it
+Invariants: an access token reads, or submits listens, and does nothing else. A wrong credential is counted against guessing, and learns nothing about why it
 is wrong; a valid one is served, whatever else came from the same address.
 """
 
@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from myi_pipeline.people.manage_access import hashed
+from myi_pipeline.people.manage_access import TokenScope, hashed
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.database import load_sql
 from myi_pipeline.web.security import cookies
@@ -37,8 +37,15 @@ async def find_visitor(request: Request, site: Site) -> Visitor | None:
 async def _find(request: Request, site: Site) -> Visitor | None:
     token = _bearer(request)
     shown = token if token is not None else cookies.read_session(request, site.settings)
-    if not shown:
-        return None
+    return await _recognise(request, site, shown, is_program=token is not None) if shown else None
+
+
+async def find_token_holder(request: Request, site: Site, token: str) -> Visitor | None:
+    """Whose access token this is, whatever its scope, or None. Raises Problem 429."""
+    return await _recognise(request, site, token, is_program=True)
+
+
+async def _recognise(request: Request, site: Site, shown: str, *, is_program: bool) -> Visitor | None:
     key = hashed(shown)
     visitor = site.visitors.find(key)
     if visitor is not None:
@@ -46,14 +53,14 @@ async def _find(request: Request, site: Site) -> Visitor | None:
     # What is good is served whatever else came from the same address: 256 random bits are not guessed, and a limit that
     # is looked at first would let anybody behind the same router lock everybody out.
     begun = site.visitors.begin()
-    visitor = await _look_up(site, shown, key, is_program=token is not None)
+    visitor = await _look_up(site, shown, key, is_program=is_program)
     if visitor is not None:
         site.visitors.remember(key, visitor, begun)
         return visitor
     ended = await site.pools.ask_access(load_sql("access/find_ended"), {"hash": key})
     if ended is None or ended[1] == "token":
         address = client_address(request, site.settings.trusted_networks)
-        what = "token" if token is not None else "session"
+        what = "token" if is_program else "session"
         await note_guess(site, address, what, user_id=ended[0] if ended is not None else None)
     return None
 
@@ -79,6 +86,13 @@ async def current_user(request: Request, site: TheSite) -> Visitor:
     visitor = await find_visitor(request, site)
     if visitor is None:
         raise Problem(401, "not-signed-in", _stranger(request), headers=_CHALLENGE)
+    if visitor.scope == TokenScope.SUBMIT_LISTENS:
+        raise Problem(
+            403,
+            "write-only-token",
+            f"This access token has the scope '{visitor.scope}', which only submits listens: to read, make one with the"
+            f" scope '{TokenScope.READ}'.",
+        )
     if visitor.token_id is not None and request.method not in _SAFE_METHODS:
         raise Problem(
             403,

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi.routing import APIRoute
 
 from myi_pipeline.people import manage_access, manage_users
+from myi_pipeline.people.manage_access import TokenScope
 from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
 from myi_pipeline.simulator.live import AppSpec, Simulator, SimulatorSpec, mixed_listeners, running_simulator
@@ -73,10 +74,10 @@ class RunningSite:
         with self.warehouse.connect(Role.APP, autocommit=True) as connection:
             return manage_access.begin_session(connection, user_id=user_id, method="link", device="test")
 
-    def token(self, key: str = "ana", *, days: int | None = None) -> str:
+    def token(self, key: str = "ana", *, days: int | None = None, scope: TokenScope = TokenScope.READ) -> str:
         user_id = self.user(key)
         with self.warehouse.connect(Role.APP, autocommit=True) as connection:
-            return manage_access.make_token(connection, user_id=user_id, name="test", days=days).token
+            return manage_access.make_token(connection, user_id=user_id, name="test", days=days, scope=scope).token
 
     def visitor(self, **headers: str) -> httpx.Client:
         """A browser or program that nobody knows."""

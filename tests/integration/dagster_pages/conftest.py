@@ -59,7 +59,8 @@ class Pages:
 
     def token(self, user_id: int, *, may_operate: bool) -> str:
         with self.warehouse.connect(Role.APP, autocommit=True) as connection:
-            made = manage_access.make_token(connection, user_id=user_id, name="test", may_operate=may_operate)
+            scope = manage_access.TokenScope.OPERATE if may_operate else manage_access.TokenScope.READ
+            made = manage_access.make_token(connection, user_id=user_id, name="test", scope=scope)
             return made.token
 
     def client(self, **headers: str) -> httpx.Client:

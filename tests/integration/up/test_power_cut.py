@@ -21,7 +21,7 @@ import pytest
 from myi_pipeline.operations.checks import runs_have_processes
 from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.operations.run_workers import LAUNCH_TAG
-from myi_pipeline.people.manage_access import make_token
+from myi_pipeline.people.manage_access import TokenScope, make_token
 from myi_pipeline.people.manage_users import add_user, set_user
 from myi_pipeline.postgres.connections import Role, compose_url, parse_url
 from myi_pipeline.settings import Settings
@@ -213,7 +213,7 @@ def test_after_a_power_cut_backfills_go_on_to_their_end(setup: Setup) -> None:
             with warehouse.connect(Role.OWNER, autocommit=True) as connection:
                 user = set_user(connection, user_key="ben", is_operator=True)
             with warehouse.connect(Role.APP, autocommit=True) as connection:
-                token = make_token(connection, user_id=user.user_id, name="test", may_operate=True).token
+                token = make_token(connection, user_id=user.user_id, name="test", scope=TokenScope.OPERATE).token
         begun: list[str] = []
 
         def is_begun(*users: str) -> bool:

@@ -1,0 +1,1 @@
+"""Listens that players and scrobblers push: understanding them, taking them in, and bringing them to raw."""

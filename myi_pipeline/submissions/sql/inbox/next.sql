@@ -1,0 +1,6 @@
+-- The one that has waited longest, of those whose turn has come.
+select submission_id, user_id, client, listens
+from ops.listen_inbox
+where next_try_at <= now() and submission_id > %(after_id)s
+order by submission_id
+limit 1
