@@ -1,5 +1,5 @@
 """The daily chores of the warehouse: partitions ahead of time, rows and plays that have become due, abandoned imports,
-and pruning (quarantine, request counts, the log of polls, ended sign-ins, the audit log).
+and pruning (quarantine, request counts, the logs of polls and submissions, ended sign-ins, the audit log).
 
 Each chore can be repeated at any time and removes no play. Dagster's own records are pruned in defs/maintenance.
 """
@@ -20,11 +20,12 @@ from myi_pipeline.polling.due_plays import bring_in_due_plays
 from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.postgres.sql_files import load_sql
 from myi_pipeline.providers import quota_ledger
+from myi_pipeline.submissions import drain as submissions
 
 # This month and the next three: a machine that sleeps through a season still finds its partition.
 MONTHS_AHEAD = 3
 # At 10,000 users the log of polls grows by 200,000 rows a day. Nothing is computed from it.
-POLLS_KEPT = timedelta(days=90)
+POLLS_KEPT = SUBMISSIONS_KEPT = timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ def maintain(
         now = datetime.combine(today, time(), UTC)
         quota_ledger.prune(connection, now=now)
         polls = poll_store.prune(connection, before=now - POLLS_KEPT)
+        # Where no daemon hears of them.
+        submissions.drain(connection)
+        removed += submissions.prune(
+            connection, before=now - SUBMISSIONS_KEPT, refused_before=now - timedelta(days=quarantine_days)
+        )
         audit.prune(connection)
     with closing(warehouse.connect(Role.APP, autocommit=True, application_name="myi maintenance")) as connection:
         manage_access.prune_ended(connection, idle_days=session_idle_days, longest_days=session_days)

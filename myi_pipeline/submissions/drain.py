@@ -134,9 +134,7 @@ def _insert(connection: Connection, waiting: _Waiting, plays: Sequence[tuple[Lis
     return connection.execute(load_sql("submissions/inbox/insert_plays"), values).rowcount
 
 
-def _intern(
-    connection: Connection, plays: Sequence[tuple[Listen, Content | None]], *, batch_id: int
-) -> dict[str, int]:
+def _intern(connection: Connection, plays: Sequence[tuple[Listen, Content | None]], *, batch_id: int) -> dict[str, int]:
     """Content key -> content_id. Nothing is locked where none of it is news."""
     told = [(content, listen.played_at) for listen, content in plays if content is not None]
     if not told:

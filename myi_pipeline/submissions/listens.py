@@ -1,10 +1,10 @@
 """What a scrobbler submits, in ListenBrainz' form, and which of its listens are plays.
 
 The form is that of `POST /1/submit-listens`: https://listenbrainz.readthedocs.io/en/latest/users/json.html and
-listenbrainz-server's `webserver/views/api_tools.py`, whose limits are these too. Two things are done otherwise, so that
-nothing good is lost. ListenBrainz refuses a whole request for one bad listen; here that listen alone is refused, because
-Pano Scrobbler and Jellyfin's plugin send the same batch again and again until it is taken. And a field that ListenBrainz
-checks but a play does not need, such as a length or an id, is left out where it cannot be read.
+listenbrainz-server's `webserver/views/api_tools.py`, whose limits are these too. Two things are done otherwise, so
+that nothing good is lost. ListenBrainz refuses a whole request for one bad listen; here that listen alone is refused,
+because Pano Scrobbler and Jellyfin's plugin send the same batch again and again until it is taken. And a field that
+ListenBrainz checks but a play does not need, such as a length or an id, is left out where it cannot be read.
 
 A listen that is refused has one of these codes: `not_an_object`, `too_large`, `missing_timestamp`, `bad_timestamp`,
 `too_early`, `in_the_future`, `missing_name`. All text can be stored by Postgres.
@@ -146,9 +146,7 @@ def read_submission(body: bytes, *, now: datetime) -> Submission:
             listens.append(_listen(index, row, is_playing=listen_type == "playing_now", now=now))
         except BadRow as bad:
             refused.append(quarantined(index, row, bad))
-    return Submission(
-        listen_type=cast(ListenType, listen_type), listens=tuple(listens), refused=tuple(refused)
-    )
+    return Submission(listen_type=cast(ListenType, listen_type), listens=tuple(listens), refused=tuple(refused))
 
 
 def plays_until(listen: Listen, *, now: datetime) -> datetime:

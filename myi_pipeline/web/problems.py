@@ -90,8 +90,8 @@ def answer(problem: Problem, *, path: str = "") -> JSONResponse:
     }
     if not speaks_listenbrainz(path):
         return JSONResponse(document, status_code=problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
-    # Navidrome goes by `code` alone: it takes an error without one for success, sends again after 500 and 503, and drops
-    # the listen after any other. Jellyfin's plugin waits as long as its own header says.
+    # Navidrome goes by `code` alone: it takes an error without one for success, sends again after 500 and 503, and
+    # drops the listen after any other. Jellyfin's plugin waits as long as its own header says.
     code = 503 if problem.status_code in _MAY_WORK_LATER else problem.status_code
     document |= {"code": code, "error": document["detail"]}
     headers = dict(problem.headers or {})

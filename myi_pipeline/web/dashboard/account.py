@@ -20,7 +20,7 @@ from myi_pipeline.errors import BadInput
 from myi_pipeline.people import manage_access
 from myi_pipeline.people.audit import AuditRow, Event, list_audit
 from myi_pipeline.people.logins import disconnect_user, pause_user, resume_user
-from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS, TOKEN_DAYS, NewToken
+from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS, TOKEN_DAYS, NewToken, TokenScope
 from myi_pipeline.people.manage_users import set_user
 from myi_pipeline.polling.obstacles import ask_for_poll, polling_outlook
 from myi_pipeline.web.dashboard.inputs import form_of, number_in_path
@@ -36,7 +36,9 @@ from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
-_AUDIT_ROWS = 30
+_AUDIT_ROWS, _REFUSED_ROWS = 30, 10
+_SUBMISSIONS = b"select * from ops.submissions_of(%(user_id)s)"
+_REFUSED = b"select * from ops.refused_of(%(user_id)s, %(most)s)"
 
 # What a form did, by the word with which it leads back here.
 DONE = {
@@ -93,6 +95,10 @@ async def account_page(
         "sign_ins": [(each, device_name(each.device), each.session_id == person.session_id) for each in sign_ins],
         "tokens": await site.pools.in_thread(manage_access.list_tokens, user_id=person.user_id),
         "new_token": new_token,
+        "site_url": settings.site_url,
+        "submits": TokenScope.SUBMIT_LISTENS,
+        "scrobblers": await site.pools.ask_access_for_rows(_SUBMISSIONS, {"user_id": person.user_id}),
+        "refused": await site.pools.ask_access_for_rows(_REFUSED, {"user_id": person.user_id, "most": _REFUSED_ROWS}),
         "audit": [(row, audit_text(row)) for row in await _audit(site, person)],
         "token_days": TOKEN_DAYS,
         "longest_name": LONGEST_NAME,
@@ -215,6 +221,7 @@ async def make_token(request: Request, person: AccountForm, site: TheSite) -> Re
             user_id=person.user_id,
             name=form.get("name", ""),
             days=int(days) if days is not None else None,
+            scope=_scope(form.get("scope")),
             address=_address(request, site),
         )
     except BadInput as error:
@@ -229,6 +236,12 @@ async def revoke_token(token_id: str, request: Request, person: AccountForm, sit
         manage_access.revoke_token, token_id=number, user_id=person.user_id, address=_address(request, site)
     )
     return _ended(site, found, "revoked")
+
+
+def _scope(chosen: str | None) -> TokenScope:
+    if chosen in (None, TokenScope.READ, TokenScope.SUBMIT_LISTENS):
+        return TokenScope(chosen or TokenScope.READ)
+    raise BadInput("a token made here reads, or submits listens", place="scope")
 
 
 def _address(request: Request, site: TheSite) -> str:

@@ -29,7 +29,7 @@ from myi_pipeline.web.streams import STREAM_HEADERS, EventStream, event
 router = APIRouter()
 
 LAST_PLAYS = 5
-_LOOK_EVERY_S = 3.0
+_LOOK_EVERY_S, _LOOK_AT_PLAYERS_EVERY_S = 3.0, 9.0
 # Proxies close what is silent for a minute; a browser opens a stream that ended again by itself.
 _SIGN_OF_LIFE_S, _LONGEST_S = 15.0, 600.0
 
@@ -49,6 +49,7 @@ async def live(request: Request, person: Person, site: TheSite) -> Response:
 async def _events(request: Request, site: Site, person: Visitor) -> AsyncIterator[bytes]:
     began = heard = time.monotonic()
     number, version, ask_at = 0, None, 0.0
+    told: tuple[object, ...] = ()
     while time.monotonic() - began < _LONGEST_S:
         try:
             # After a sign-out no more events are sent.
@@ -56,9 +57,12 @@ async def _events(request: Request, site: Site, person: Visitor) -> AsyncIterato
                 return
             if time.monotonic() >= ask_at:
                 playing = as_document(await read_now_playing(site, person.user_id), datetime.now(UTC))
-                ask_at = time.monotonic() + playing.ask_again_s
-                number, heard = number + 1, time.monotonic()
-                yield event("now", playing.model_dump(), number=number)
+                # A scrobbler may tell something before Spotify is worth asking again.
+                ask_at = time.monotonic() + min(playing.ask_again_s, _LOOK_AT_PLAYERS_EVERY_S)
+                if (playing.read_at, playing.state, playing.reason) != told:
+                    told = (playing.read_at, playing.state, playing.reason)
+                    number, heard = number + 1, time.monotonic()
+                    yield event("now", playing.model_dump(), number=number)
             newest, rows = await _newer_plays(site, person, version)
             if newest != version:
                 number, heard, version = number + 1, time.monotonic(), newest

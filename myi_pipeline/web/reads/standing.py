@@ -13,7 +13,8 @@ _MANY_DAYS = 8
 @dataclass(frozen=True)
 class Standing:
     """`import_id` is the newest import, None without any; one that waits for the person's word is none.
-    `is_zone_chosen`: the person, or somebody for them, set the time zone."""
+    `is_zone_chosen`: the person, or somebody for them, set the time zone. `has_scrobbler`: a token that submits listens
+    was used within a month."""
 
     is_zone_chosen: bool
     login_status: str
@@ -21,10 +22,16 @@ class Standing:
     import_id: int | None
     archive_name: str | None
     import_status: str | None
+    has_scrobbler: bool = False
 
     @property
     def is_connected(self) -> bool:
         return self.login_status == "active"
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether anybody could say what is playing now."""
+        return self.is_connected or self.has_scrobbler
 
     @property
     def is_importing(self) -> bool:

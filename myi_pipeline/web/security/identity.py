@@ -1,7 +1,7 @@
 """Who asks: recognising a session cookie or an access token, as dependencies of routes.
 
-Invariants: an access token reads, or submits listens, and does nothing else. A wrong credential is counted against guessing, and learns nothing about why it
-is wrong; a valid one is served, whatever else came from the same address.
+Invariants: an access token reads, or submits listens, and does nothing else. A wrong credential is counted against
+guessing, and learns nothing about why it is wrong; a valid one is served, whatever else came from the same address.
 """
 
 from __future__ import annotations

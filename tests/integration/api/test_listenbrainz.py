@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import random
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -126,7 +130,7 @@ def test_a_listen_of_which_only_something_else_is_wrong_is_a_play(site: RunningS
     info |= {"duration_ms": -1, "recording_mbid": "none", "isrc": 7, "tags": 3, "artist_names": {"a": 1}}
     info |= {"spotify_id": "https://open.spotify.com/album/4vLYewWIvqHfKtJDk8c8tq", "duration_played": "nan"}
     body["payload"][0]["listened_at"] = str(body["payload"][0]["listened_at"])
-    answer = scrobbler(site).post(SUBMIT, content=__import__("json").dumps(body))
+    answer = scrobbler(site).post(SUBMIT, content=json.dumps(body))
     assert answer.status_code == 200
     load(site)
     ((_, title, _, uri, _, ms_played, duration_ms, isrc, mbid),) = events(site)
@@ -177,7 +181,8 @@ def test_a_token_that_reads_submits_nothing_and_one_that_submits_reads_nothing(s
     reader = site.visitor(authorization=f"Token {site.token()}")
     refused = submit(reader, navidrome())
     assert (refused.status_code, refused.json()["code"]) == (401, 401)
-    assert "'read'" in refused.json()["error"] and "'listens:write'" in refused.json()["error"]
+    assert "'read'" in refused.json()["error"]
+    assert "'listens:write'" in refused.json()["error"]
     valid = reader.get(VALIDATE).json()
     assert (valid["valid"], "listens:write" in valid["message"]) == (False, True)
     assert site.sql(WAITING) == [(0,)]
@@ -288,9 +293,43 @@ def test_two_clients_and_two_loaders_at_once_leave_each_listen_once(site: Runnin
         assert (len(rows), sum(row[1] for row in rows)) == (requests, 40)
 
 
-def test_an_inbox_that_nothing_empties_takes_no_more_and_says_to_come_again(
-    site: RunningSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# A request is loaded by some twenty statements where it brings new names, by ten where it does not.
+STEPS = 25
+
+
+def test_killed_anywhere_between_the_answer_and_raw_every_listen_is_there_once(site: RunningSite) -> None:
+    client, dice, times = scrobbler(site), random.Random(7), [moment(2_000 - number) for number in range(60)]
+    killed = sent = 0
+    while killed < 12:
+        batch = times[5 * (sent % 12) : 5 * (sent % 12) + 5]
+        assert submit(client, pano(*batch, 1)).status_code == 200
+        sent += 1
+        url = site.warehouse.url(Role.INGEST)
+        command = [sys.executable, "-m", "tests.integration.api.drain_process", str(dice.randint(1, STEPS))]
+        ended = subprocess.run(command, input=url, text=True, capture_output=True, timeout=60, check=False)
+        assert ended.returncode in (0, -9), ended.stderr
+        killed += ended.returncode == -9
+        rows = site.sql(COUNTS, site.user())
+        assert len(events(site)) == sum(row[1] for row in rows)
+        assert len(rows) + site.sql(WAITING)[0][0] == sent
+    load(site)
+    rows = site.sql(COUNTS, site.user())
+    assert (len(rows), sum(row[0] for row in rows)) == (sent, 6 * sent)
+    assert len(events(site)) == 5 * min(sent, 12)
+    assert site.sql("select reason, times from ops.refused_listens") == [("too_early", sent)]
+
+
+def test_a_request_that_cannot_be_loaded_holds_no_other_one_up(site: RunningSite) -> None:
+    client = scrobbler(site)
+    submit(client, pano(moment(20)))
+    site.sql("update ops.listen_inbox set listens = '[{\"title\": 1}]'")
+    submit(client, pano(moment(10)))
+    assert load(site) == Drained(requests=1, loaded=1, put_off=1)
+    assert site.sql("select tries, last_error, next_try_at > now() from ops.listen_inbox") == [(1, "TypeError", True)]
+    assert load(site) == Drained()
+
+
+def test_an_inbox_that_nothing_empties_takes_no_more_and_says_to_come_again(site: RunningSite) -> None:
     client = scrobbler(site)
     body = pano(*[moment(number) for number in range(100, 200)])
     size = len(str(body))

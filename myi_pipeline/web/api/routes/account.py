@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
 from myi_pipeline.people import manage_access
-from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS
+from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS, TokenScope
 from myi_pipeline.web.answers import CSV, accept_list, untagged_list
 from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.api.models import Answer
@@ -72,7 +72,10 @@ class Token(Answer):
     id: int = Field(examples=[7])
     token_id: int = Field(description="The same as `id`.", examples=[7])
     name: str = Field(examples=["notebook"])
-    scope: str = Field(description="`read`; `operate` uses Dagster's pages too.", examples=["read"])
+    scope: str = Field(
+        description="`read`; `operate` uses Dagster's pages too; `listens:write` submits listens and reads nothing.",
+        examples=["read"],
+    )
     created_at: datetime = Field(examples=_AT)
     expires_at: datetime | None = Field(
         description="None: until revoked, as tokens of older versions were.", examples=_AT
@@ -108,6 +111,9 @@ class TokenWish(BaseModel):
     name: str = Field(min_length=1, max_length=LONGEST_NAME, examples=["notebook"])
     days: Annotated[int | None, BeforeValidator(no_truth)] = Field(
         default=None, ge=1, le=LONGEST_TOKEN_DAYS, description="Days until it ends; None: a year.", examples=[90]
+    )
+    scope: Literal["read", "listens:write"] = Field(
+        default="read", description="`read`, or `listens:write` for a scrobbler.", examples=["listens:write"]
     )
 
 
@@ -147,10 +153,15 @@ async def list_tokens(request: Request, person: CurrentPerson, site: TheSite) ->
 
 @router.post("/tokens", operation_id="makeToken", status_code=201, responses=problem_responses(400, 413, 422))
 async def make_token(wish: TokenWish, request: Request, person: CurrentPerson, site: TheSite) -> TokenMade:
-    """A new access token, which only reads. The answer shows it, and nothing else ever does."""
+    """A new access token, which only reads, or only submits listens. The answer alone ever shows it."""
     address = client_address(request, site.settings.trusted_networks)
     made = await site.pools.in_thread(
-        manage_access.make_token, user_id=person.user_id, name=wish.name, days=wish.days, address=address
+        manage_access.make_token,
+        user_id=person.user_id,
+        name=wish.name,
+        days=wish.days,
+        scope=TokenScope(wish.scope),
+        address=address,
     )
     (about,) = fields_of(Token, [made.about])
     return TokenMade(**about, token=made.token)

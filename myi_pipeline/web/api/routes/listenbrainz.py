@@ -1,13 +1,13 @@
 """ListenBrainz' API, as far as scrobblers use it: a player that can submit to ListenBrainz can submit here.
 
 https://listenbrainz.readthedocs.io/en/latest/users/api/core.html, with the answers of listenbrainz-server's
-`webserver/views/api.py`. It is served at `/1/...` and at `/apis/listenbrainz/1/...`, as Maloja and Koito serve it. What
-clients do, by their source:
+`webserver/views/api.py`. It is served at `/1/...` and at `/apis/listenbrainz/1/...`, as Maloja and Koito serve it.
+What clients do, by their source:
 
 - Navidrome (`adapters/listenbrainz/client.go`) has the `/1/` in its base address, sends `Token ...`, one listen at a
   time, and goes by `code` in the answer's body.
-- Jellyfin's plugin (`BaseApiClient.cs`, `HttpClient.cs`) adds `/1/`, sends `token ...` and batches of up to 100, and has
-  its token in the body too: bodies are never kept. It sends again after 500, 502, 503, 504, 507 and 429.
+- Jellyfin's plugin (`BaseApiClient.cs`, `HttpClient.cs`) adds `/1/`, sends `token ...` and batches of up to 100, and
+  has its token in the body too: bodies are never kept. It sends again after 500, 502, 503, 504, 507 and 429.
 - multi-scrobbler (`ListenbrainzApiClient.ts`) adds `/1/`, sends again after all but 400, 401 and 403, and before each
   scrobble asks for `listens` of the time around it; without an answer it scrobbles nothing.
 - Pano Scrobbler (`ListenBrainz.kt`, `PendingScrobblesWorker.kt`) adds `1/`, and sends batches of up to 50 as `import`,
@@ -121,7 +121,7 @@ async def _accept(site: Site, holder: Visitor, submission: Submission) -> None:
 
 
 async def validate_token(request: Request, site: TheSite) -> Response:
-    """Whether the token submits listens. One of another scope is not valid here: with it everything would be refused."""
+    """Whether the token submits listens. One of another scope is not valid here: everything would be refused."""
     token = _shown_token(request) or request.query_params.get("token")
     if not token:
         raise Problem(400, "bad-submission", "You need to provide an Authorization token.")

@@ -25,12 +25,13 @@ router = APIRouter(route_class=ContractRoute, prefix="/v1/me", tags=["live"])
 _LOOK_EVERY_S, _PATIENCE_S = 0.1, 2.5
 # A wish that waits for longer is heard by nobody.
 _UNHEARD_AFTER = timedelta(seconds=5)
+_TOLD_AGAIN_S = 15
 _NOBODY = "nobody asks Spotify for this now: `myi up` does, while it runs"
 _AT = [datetime.fromisoformat("2024-03-09T21:14:07Z")]
 
 
 class NowPlaying(BaseModel):
-    """What Spotify says is playing. It is not a play and is kept nowhere."""
+    """What Spotify or a player says is playing. It is not a play and is kept nowhere."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -47,7 +48,12 @@ class NowPlaying(BaseModel):
     uri: str | None = Field(default=None, examples=["spotify:track:0aWMVrwxPNYkKmFthzmpRi"])
     duration_ms: int | None = Field(default=None, examples=[337_000])
     progress_ms: int | None = Field(default=None, description="As of `read_at`.", examples=[61_000])
-    read_at: datetime | None = Field(default=None, description="When Spotify was asked.", examples=_AT)
+    player: str | None = Field(
+        default=None, description="The player that told it; null where Spotify was asked.", examples=["Navidrome"]
+    )
+    read_at: datetime | None = Field(
+        default=None, description="When Spotify was asked, or the player told it.", examples=_AT
+    )
     ask_again_s: int = Field(description="Nothing new is known before so many seconds.", ge=1, examples=[15])
     reason: str | None = Field(
         default=None, description="Why it is unknown.", examples=["the sign-in to Spotify has ended"]
@@ -68,7 +74,7 @@ class PollAsked(BaseModel):
     summary="What you are listening to now",
 )
 async def now_playing(visitor: CurrentUser, site: TheSite, response: Response) -> NowPlaying:
-    """Asked of Spotify at most twice a minute, however often this is read."""
+    """Asked of Spotify at most twice a minute, however often this is read, unless a scrobbler tells it."""
     response.headers["Cache-Control"] = "no-store"
     return as_document(await read_now_playing(site, visitor.user_id), datetime.now(UTC))
 
@@ -127,6 +133,9 @@ def as_document(found: Reading, now: datetime) -> NowPlaying:
     if not found.is_fresh(now) or found.answer is None or found.fresh_until is None:
         return NowPlaying(state="unknown", reason=_NOBODY, ask_again_s=60)
     left_s = (found.fresh_until - now).total_seconds()
+    if found.answer.get("player") is not None:
+        # It stays true until the track ends, unless the player tells of another one before.
+        left_s = min(left_s, _TOLD_AGAIN_S)
     told = NowPlaying(**found.answer, read_at=found.read_at, ask_again_s=min(max(1, round(left_s + 0.5)), 3600))
     artist_name = told.artists[0] if told.artists else None
     return told.model_copy(update={"name": told.title, "artist_name": artist_name, "album_name": told.album})

@@ -21,7 +21,7 @@ if (live) {
     const names = { ad: "An advertisement", episode: "An episode" };
     place.hidden = !["playing", "paused"].includes(told.state);
     word.textContent = told.state === "paused" ? "Paused" : "Playing now";
-    const title = told.title ?? names[told.kind] ?? "Something that Spotify does not name";
+    const title = told.title ?? names[told.kind] ?? "Something that has no name here";
     what.textContent = told.artists.length ? `${title} – ${told.artists.join(", ")}` : title;
     bar.hidden = !told.duration_ms || told.progress_ms === null;
     progress();

@@ -5,7 +5,15 @@ select
     ops.days_to_count(%(user_id)s, %(at_most)s) as days_to_count,
     import.import_id,
     import.archive_name,
-    import.status as import_status
+    import.status as import_status,
+    exists (
+        select from app.access_tokens as token
+        where
+            token.user_id = person.user_id
+            and token.scope = 'listens:write'
+            and token.revoked_at is null
+            and token.last_used_at > now() - interval '30 days'
+    ) as has_scrobbler
 from app.users as person
 left join app.credentials as login on login.user_id = person.user_id
 left join lateral (
