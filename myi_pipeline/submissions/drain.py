@@ -6,7 +6,7 @@ loaded now is put off and holds no other one up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -42,8 +42,7 @@ class Drained:
 class _Waiting:
     submission_id: int
     user_id: int
-    client: str | None
-    listens: Sequence[Listen]
+    documents: Sequence[Mapping[str, Any]]
 
 
 def drain(connection: Connection, *, most: int | None = None) -> Drained:
@@ -81,19 +80,17 @@ def prune(connection: Connection, *, before: datetime, refused_before: datetime)
 
 def _next(connection: Connection, after_id: int) -> _Waiting | None:
     row = connection.execute(load_sql("submissions/inbox/next"), {"after_id": after_id}).fetchone()
-    if row is None:
-        return None
-    submission_id, user_id, client, listens = row
-    return _Waiting(submission_id, user_id, client, [listen_of(document) for document in listens])
+    return _Waiting(*row) if row is not None else None
 
 
 def _load(connection: Connection, waiting: _Waiting) -> int | None:
     """How many plays were new; None when another process has it."""
+    listens = [listen_of(document) for document in waiting.documents]
     # In short transactions of their own: see the module.
-    ensure_partitions(connection, {listen.played_at.date() for listen in waiting.listens})
-    contents = [listen.content() for listen in waiting.listens]
+    ensure_partitions(connection, {listen.played_at.date() for listen in listens})
     plays: dict[tuple[datetime, str | None, int | None], tuple[Listen, Content | None]] = {}
-    for listen, content in zip(waiting.listens, contents, strict=True):
+    for listen in listens:
+        content = listen.content()
         plays.setdefault((listen.played_at, content.key if content else None, listen.ms_played), (listen, content))
 
     def transaction() -> int | None:
@@ -106,7 +103,7 @@ def _load(connection: Connection, waiting: _Waiting) -> int | None:
             counts = {
                 "loaded": loaded,
                 "present": len(plays) - loaded,
-                "identical": len(waiting.listens) - len(plays),
+                "identical": len(listens) - len(plays),
             }
             connection.execute(load_sql("submissions/inbox/finish"), {**taken, **counts})
             if loaded:

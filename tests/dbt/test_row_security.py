@@ -255,14 +255,17 @@ def test_no_role_that_serves_people_can_become_more_than_it_is(built: Marts) -> 
     serving = [built.warehouse.role_name(role) for role in (Role.API, Role.APP, Role.MONITOR, Role.ANALYST)]
     assert built.sql(POWERS, serving) == []
     for name in serving:
-        # A person's wishes (for a poll, for what is playing, for top lists), how many days wait to be counted and
-        # what an archive waits for take the user as an argument, from an interface that knows who asks. A picture
+        # A person's wishes (for a poll, for what is playing, for top lists), how many days wait to be counted, what
+        # an archive waits for, and what a player submits (of which counts come back, and what was refused) take the
+        # user as an argument, from an interface that knows who asks. A picture
         # takes its own digest, which only the marts hold, for the role that sees one user's plays. Whether an archive
         # is another user's is answered with yes or no, to anyone who has the archive.
         doors = {
             ("ops.poll_sooner",), ("ops.polling_of",), ("ops.picture_content",), ("app.is_anothers_archive",),
             ("app.are_anothers_rows",), ("ops.poll_now",), ("ops.now_playing_of",), ("ops.wish",),
             ("ops.days_to_count",), ("ops.import_queue_of",), ("ops.want_top_lists",),
+            ("ops.accept_listens",), ("ops.tell_playing",), ("ops.count_submitted",), ("ops.submissions_of",),
+            ("ops.refused_of",), ("ops.note_latest_import",), ("ops.latest_import_of",),
         }  # fmt: skip
         may = doors if name == built.warehouse.role_name(Role.APP) else set()
         assert set(built.sql(CALLABLE, name, name)) == may, name

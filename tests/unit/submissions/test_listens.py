@@ -149,7 +149,7 @@ _LISTEN = st.fixed_dictionaries(
 def test_every_listen_is_understood_or_refused_and_survives_the_inbox(payload: list[Any]) -> None:
     body = json.dumps({"listen_type": "import", "payload": payload}).encode()
     found = read_submission(body, now=NOW)
-    indexes = [each.row_index for each in (*found.listens, *found.refused)]
+    indexes = [listen.row_index for listen in found.listens] + [row.row_index for row in found.refused]
     assert sorted(indexes) == list(range(len(payload)))
     for listen in found.listens:
         stored = json.dumps(listen.document(), ensure_ascii=False)

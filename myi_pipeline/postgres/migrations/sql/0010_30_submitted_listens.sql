@@ -126,23 +126,6 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 comment on function ops.tell_playing(int, timestamptz, timestamptz, jsonb) is 'A player says what is playing.';
 
-create function ops.submitted_of(owner_id int, after_at timestamptz, before_at timestamptz, most int)
-returns table (
-    played_at timestamptz, title text, creator text, collection text, uri text, isrc text, recording_mbid uuid,
-    duration_ms int, platform text
-)
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select e.played_at, c.title, c.creator, c.collection, c.uri, c.isrc, c.recording_mbid, c.duration_ms, x.platform
-    from raw.listening_events as e
-    inner join raw.contents as c on c.content_id = e.content_id
-    left join raw.contexts as x on x.context_id = e.context_id
-    where e.user_id = owner_id and e.source_id = 11 and e.played_at > after_at and e.played_at < before_at
-    order by e.played_at desc, e.content_id
-    limit most
-$$;
-comment on function ops.submitted_of(int, timestamptz, timestamptz, int) is
-'What players have submitted for one user, the newest first: a scrobbler asks what it has sent already.';
-
 create function ops.count_submitted(owner_id int) returns bigint
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select count(*) from raw.listening_events as e where e.user_id = owner_id and e.source_id = 11
@@ -202,7 +185,6 @@ revoke all on function
     ops.note_latest_import(int, bigint),
     ops.latest_import_of(int),
     ops.tell_playing(int, timestamptz, timestamptz, jsonb),
-    ops.submitted_of(int, timestamptz, timestamptz, int),
     ops.count_submitted(int),
     ops.submissions_of(int),
     ops.refused_of(int, int)
@@ -212,7 +194,6 @@ grant execute on function
     ops.note_latest_import(int, bigint),
     ops.latest_import_of(int),
     ops.tell_playing(int, timestamptz, timestamptz, jsonb),
-    ops.submitted_of(int, timestamptz, timestamptz, int),
     ops.count_submitted(int),
     ops.submissions_of(int),
     ops.refused_of(int, int)

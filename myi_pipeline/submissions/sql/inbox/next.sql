@@ -1,5 +1,5 @@
 -- The one that has waited longest, of those whose turn has come.
-select submission_id, user_id, client, listens
+select submission_id, user_id, listens
 from ops.listen_inbox
 where next_try_at <= now() and submission_id > %(after_id)s
 order by submission_id

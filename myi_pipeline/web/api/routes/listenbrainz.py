@@ -32,6 +32,8 @@ from myi_pipeline.polling.now_playing import NOW_PLAYING_OF, Reading
 from myi_pipeline.submissions import inbox
 from myi_pipeline.submissions.listens import MOST_BYTES, BadSubmission, Submission, read_submission
 from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.reads.database import Marts, MartsMissing, MartsOutdated
+from myi_pipeline.web.reads.submitted import USUAL_SPAN, SubmittedRow, submitted
 from myi_pipeline.web.security.identity import find_token_holder
 from myi_pipeline.web.security.rate_limits import Tier
 from myi_pipeline.web.security.visitors import Visitor
@@ -46,7 +48,6 @@ _LARGE_BYTES: Final = 64 * 1024
 _USUAL_LISTENS, _MOST_LISTENS = 25, 1_000
 _EARLIEST, _LATEST = 0, 253_402_300_799
 _RETRY_AFTER_S = 60
-_SUBMITTED_OF = b"select * from ops.submitted_of(%(user_id)s, %(after)s, %(before)s, %(most)s)"
 _COUNT = b"select ops.count_submitted(%(user_id)s)"
 _LATEST_IMPORT = b"select ops.latest_import_of(%(user_id)s)"
 _NOTE_IMPORT = b"select ops.note_latest_import(%(user_id)s, %(seconds)s)"
@@ -141,17 +142,22 @@ async def listen_count(user_name: str, holder: Holder, site: TheSite) -> Respons
 
 
 async def listens(user_name: str, request: Request, holder: Holder, site: TheSite) -> Response:
-    """What was submitted, the newest first, as it is known here."""
+    """What was submitted, the newest first, as the marts have it; of 90 days unless a beginning is asked for."""
     _require_own(user_name, holder)
     most = min(_seconds(request, "count", _USUAL_LISTENS), _MOST_LISTENS)
-    values = {
-        "user_id": holder.user_id,
-        "after": datetime.fromtimestamp(_seconds(request, "min_ts", _EARLIEST), UTC),
-        "before": datetime.fromtimestamp(_seconds(request, "max_ts", _LATEST), UTC),
-        "most": most,
-    }
-    rows = await site.pools.ask_access_for_rows(_SUBMITTED_OF, values)
-    found = [_as_listen(holder.user_key, *row) for row in rows]
+    to_s = _seconds(request, "max_ts", int(datetime.now(UTC).timestamp()) + 86_400)
+    from_s = _seconds(request, "min_ts", max(0, to_s - int(USUAL_SPAN.total_seconds())))
+
+    async def read(marts: Marts) -> list[SubmittedRow]:
+        window = {"after_at": datetime.fromtimestamp(from_s, UTC), "before_at": datetime.fromtimestamp(to_s, UTC)}
+        return await submitted(marts, **window, limit=most)
+
+    try:
+        rows = await site.pools.read(holder.user_id, read)
+    except (MartsMissing, MartsOutdated):
+        # Until they are built nothing is known; without an answer multi-scrobbler would send nothing.
+        rows = []
+    found = [_as_listen(holder.user_key, row) for row in rows]
     times = [each["listened_at"] for each in found]
     payload = {
         "count": len(found),
@@ -172,9 +178,8 @@ async def playing_now(user_name: str, holder: Holder, site: TheSite) -> Response
     # Spotify's answers name no player.
     if reading is not None and reading.is_fresh(datetime.now(UTC)) and reading.answer and "player" in reading.answer:
         told = reading.answer
-        track = _track(
-            told["title"], told["artists"][0], told["album"], duration_ms=told["duration_ms"], client=told["player"]
-        )
+        info = {"duration_ms": told["duration_ms"], "submission_client": told["player"]}
+        track = _track(told["title"], told["artists"][0], told["album"], **info)
         found = [{"playing_now": True, "track_metadata": track}]
     payload = {"count": len(found), "user_id": holder.user_key, "playing_now": True, "listens": found}
     return JSONResponse({"payload": payload})
@@ -245,32 +250,16 @@ def _seconds(request: Request, name: str, default: int) -> int:
     return int(given)
 
 
-def _as_listen(
-    user_key: str,
-    played_at: datetime,
-    title: str | None,
-    creator: str | None,
-    collection: str | None,
-    uri: str | None,
-    isrc: str | None,
-    recording_mbid: object,
-    duration_ms: int | None,
-    platform: str | None,
-) -> dict[str, Any]:
-    spotify = uri.rpartition(":")[2] if uri is not None else None
-    track = _track(
-        title, creator, collection, duration_ms=duration_ms, client=platform, isrc=isrc,
-        recording_mbid=str(recording_mbid) if recording_mbid is not None else None,
-        spotify_id=f"https://open.spotify.com/track/{spotify}" if spotify else None,
-    )  # fmt: skip
-    return {"listened_at": int(played_at.timestamp()), "user_name": user_key, "track_metadata": track}
+def _as_listen(user_key: str, row: SubmittedRow) -> dict[str, Any]:
+    info = {"spotify_id": f"https://open.spotify.com/track/{row.uri.rpartition(':')[2]}"} if row.uri else {}
+    track = _track(row.title, row.creator, row.collection, **info)
+    return {"listened_at": int(row.played_at.timestamp()), "user_name": user_key, "track_metadata": track}
 
 
-def _track(title: str | None, artist: str | None, album: str | None, *, client: str | None, **info: Any) -> Any:
-    told = {"submission_client": client, **info}
+def _track(title: str | None, artist: str | None, album: str | None, **info: Any) -> dict[str, Any]:
     return {
         "track_name": title or "",
         "artist_name": artist or "",
         **({"release_name": album} if album else {}),
-        "additional_info": {name: value for name, value in told.items() if value is not None},
+        "additional_info": {name: value for name, value in info.items() if value is not None},
     }

@@ -1,0 +1,93 @@
+"""From a player's request to the pages: over HTTP, through the inbox, raw and the marts, each listener apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from myi_pipeline.people import manage_access
+from myi_pipeline.people.manage_access import TokenScope
+from myi_pipeline.postgres.connections import Role
+from myi_pipeline.submissions.drain import drain
+from tests.dbt.conftest import Marts
+from tests.integration.api.conftest import RunningSite, site_maker
+from tests.integration.api.scrobblers import moment, multi_scrobbler, navidrome, pano, submit
+
+
+@pytest.fixture
+def site(marts: Marts, tmp_path: Path) -> Iterator[RunningSite]:
+    with site_maker(marts.warehouse, tmp_path / "home") as make:
+        yield make()
+
+
+def scrobbler(site: RunningSite, key: str) -> httpx.Client:
+    return site.visitor(authorization=f"Token {site.token(key, scope=TokenScope.SUBMIT_LISTENS)}")
+
+
+def test_a_submitted_listen_is_a_play_of_its_listener_on_every_page(marts: Marts, site: RunningSite) -> None:
+    ana, ben, at = scrobbler(site, "ana"), scrobbler(site, "ben"), moment()
+    told = navidrome(at=at)
+    told["payload"][0]["track_metadata"]["additional_info"]["duration_played"] = 200
+    for body in (told, multi_scrobbler(at=at + 400)):
+        assert submit(ana, body).status_code == 200
+    assert submit(ben, pano(at + 5)).status_code == 200
+    with marts.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        assert drain(connection).loaded == 3
+    marts.refreshed()
+
+    plays = site.program("ana").get("/v1/me/plays").json()["data"]
+    assert [(each["title"], each["source"], each["is_counted"], each["ms_played"]) for each in plays] == [
+        ("So What", "submitted_listens", True, None),
+        ("Blue in Green", "submitted_listens", True, 200_000),
+    ]
+    assert plays[0]["uri"] == "spotify:track:4vLYewWIvqHfKtJDk8c8tq"
+    page = site.browser("ana").get("/").text
+    assert "So What" in page
+    assert "Turiya" not in page
+    history = site.browser("ana").get("/history").text
+    assert "scrobbler" in history
+    account = site.browser("ana").get("/account").text
+    assert "WebPlayer / multi-scrobbler" in account
+    assert "Pano Scrobbler" not in account
+
+    listens = ana.get("/1/user/ana/listens", params={"count": 100}).json()["payload"]
+    assert [each["listened_at"] for each in listens["listens"]] == [at + 400, at]
+    assert listens["listens"][0]["track_metadata"]["additional_info"]["spotify_id"].endswith("4vLYewWIvqHfKtJDk8c8tq")
+    window = {"min_ts": at, "max_ts": at + 401}
+    assert ana.get("/1/user/ana/listens", params=window).json()["payload"]["count"] == 1
+    assert ben.get("/1/user/ben/listens").json()["payload"]["listens"][0]["track_metadata"] == {
+        "track_name": "Turiya 0", "artist_name": "Alice Coltrane", "additional_info": {},
+    }  # fmt: skip
+    assert ben.get("/1/user/ana/listens").status_code == 404
+    assert marts.verify().is_good
+
+
+def test_what_spotify_calls_a_track_stands_against_what_a_scrobbler_calls_it(marts: Marts, site: RunningSite) -> None:
+    uri = "spotify:track:4vLYewWIvqHfKtJDk8c8tq"
+    marts.add_content("So What - Legacy Edition", "Miles Davis", uri=uri)
+    submit(scrobbler(site, "ana"), multi_scrobbler())
+    with marts.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        drain(connection)
+    assert marts.sql("select title, duration_ms from raw.contents where uri = %s", uri) == [
+        ("So What - Legacy Edition", 545_000)
+    ]
+
+
+def test_a_token_made_on_the_page_is_shown_with_the_address_and_submits(marts: Marts, site: RunningSite) -> None:
+    browser = site.browser("ana")
+    made = browser.post("/account/tokens", data={"name": "phone", "days": "30", "scope": "listens:write"})
+    assert made.status_code == 200
+    assert f"{site.url}/1/" in made.text
+    token = made.text.split('<code class="secret">')[1].split("<")[0]
+    assert submit(site.visitor(authorization=f"Token {token}"), navidrome()).status_code == 200
+    assert browser.post("/account/tokens", data={"name": "x", "scope": "operate"}).status_code == 422
+    assert browser.post("/v1/me/tokens", json={"name": "x", "scope": "operate"}).status_code == 422
+    assert (
+        browser.post("/v1/me/tokens", json={"name": "x", "scope": "listens:write"}).json()["scope"] == "listens:write"
+    )
+    with marts.warehouse.connect(Role.APP, autocommit=True) as connection:
+        scopes = {each.scope for each in manage_access.list_tokens(connection)}
+    assert scopes == {"listens:write"}
