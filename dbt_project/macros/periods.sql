@@ -29,7 +29,7 @@
     ('all', {{ beginning() }}, date 'infinity')
 {%- endmacro %}
 
-{# The first local date that a play can have: loading refuses what is older than 2006 in UTC, which is a day earlier in the west. #}
+{# The first local date that a play can have: loading refuses what is older than October 2002 in UTC, which is a day earlier in the west. #}
 {% macro first_date() -%}
-    date '2005-12-31'
+    date '2002-09-30'
 {%- endmacro %}

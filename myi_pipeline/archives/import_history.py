@@ -29,11 +29,12 @@ from myi_pipeline.archives.files import HistoryArchive, Limits, open_history
 from myi_pipeline.archives.import_log import ImportRun
 from myi_pipeline.archives.loading import load_staged, loading_connection
 from myi_pipeline.archives.read_files import FileReading, read_files
+from myi_pipeline.archives.time_zones import choose_zone, zone_note
 from myi_pipeline.catalogue.event_partitions import ensure_partitions
 from myi_pipeline.catalogue.plays import QuarantinedRow
 from myi_pipeline.catalogue.staging import StagingTables
 from myi_pipeline.errors import BrokenFile, MyiError, Permanent
-from myi_pipeline.people.manage_users import find_user_id
+from myi_pipeline.people.manage_users import check_time_zone, find_user_id
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 
 _HEARTBEAT_EVERY_S = 1.0
@@ -52,13 +53,15 @@ def import_history(
     correlation_id: str | None = None,
     run_id: str | None = None,
     is_confirmed: bool = False,
+    time_zone: str | None = None,
     check_disk: Callable[[], None] = lambda: None,
     dry_run: bool = False,
     readers: int = 1,
 ) -> ImportResult:
-    """Import one archive (a ZIP, a folder, or JSON files that belong together) for one user.
+    """Import one archive (a ZIP, a folder, or single files that belong together) for one user.
 
     `readers` is the most processes that may read it at once; more than one needs a caller without threads.
+    `time_zone` is where the player was of a log that does not say it; the user's zone unless it is told.
     `is_confirmed`: the archive belongs to this user although another one has it. `check_disk` is called before the
     import and during it; it raises DiskFull when there is too little room, and what is loaded by then stays. With
     `dry_run` every row is read and checked, and nothing is written; that needs no database.
@@ -69,11 +72,14 @@ def import_history(
     """
     with open_history(paths, limits=limits, hash_account=hash_account) as archive:
         if dry_run:
+            if time_zone is not None:
+                archive.time_zone = check_time_zone(time_zone)
             return _dry_run(archive, user_key=user_key, on_progress=on_progress)
         check_disk()
         with closing(loading_connection(warehouse)) as connection:
             user_id = find_user_id(connection, user_key=user_key)
             with import_log.archive_lock(connection, user_id=user_id, sha256=archive.sha256, wait_s=_LOCK_WAIT_S):
+                zone = choose_zone(connection, archive, user_id=user_id, time_zone=time_zone)
                 is_asked = not is_confirmed and owners.is_asked_about(
                     connection, user_id=user_id, sha256=archive.sha256
                 )
@@ -89,6 +95,8 @@ def import_history(
                     correlation_id=correlation_id,
                     run_id=run_id,
                     is_confirmed=is_confirmed,
+                    time_zone=zone,
+                    zoned_sources=[int(file.source) for file in archive.files_without_zone],
                 )
                 try:
                     steps = _ImportSteps(warehouse, connection, archive, run, on_progress, readers, check_disk)
@@ -142,7 +150,7 @@ def _dry_run(archive: HistoryArchive, *, user_key: str, on_progress: ProgressLis
         files=tuple(results),
         skipped_members=tuple(archive.skipped),
         unknown_keys=dict(unknown_keys),
-        warnings=(),
+        warnings=tuple(note for note in (zone_note(archive),) if note),
         seconds={"reading": time.perf_counter() - started},
     )
 
@@ -300,7 +308,7 @@ class _ImportSteps:
         return result
 
     def _warnings(self, hashes: frozenset[bytes]) -> tuple[str, ...]:
-        warnings: list[str] = []
+        warnings = [note for note in (zone_note(self._archive),) if note]
         if len(hashes) > 1:
             warnings.append(f"the archive holds rows of {len(hashes)} different Spotify user names")
         if hashes:

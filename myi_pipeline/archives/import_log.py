@@ -79,11 +79,14 @@ def begin(
     correlation_id: str | None,
     run_id: str | None = None,
     is_confirmed: bool = False,
+    time_zone: str | None = None,
+    zoned_sources: Sequence[int] = (),
 ) -> ImportRun:
     """Start an attempt: the archive's row, with counters at zero, and no quarantine of an earlier attempt. The
     quarantine of a completed attempt is kept aside until `finish`.
 
-    `contents` are the play files by size and CRC-32, `rows` some of what they hold. Raises NotConfirmed, with the
+    `contents` are the play files by size and CRC-32, `rows` some of what they hold. `time_zone` is what the files of
+    `zoned_sources` are read with; plays that they brought in another zone go. Raises NotConfirmed, with the
     archive's row waiting for it, when another user has imported this archive, one of its files or most of these rows
     and no one has confirmed that it belongs here as well.
     """
@@ -97,6 +100,8 @@ def begin(
         "correlation_id": correlation_id,
         "run_id": run_id,
         "confirmation": "given" if is_confirmed else None,
+        "time_zone": time_zone,
+        "zoned_sources": list(zoned_sources),
     }
     refusal = NotConfirmed(other_owner_message(archive_name), place=archive_name, rule="an archive of one user")
     with connection.transaction():
@@ -104,6 +109,9 @@ def begin(
         begins = is_confirmed or may_begin(
             connection, ArchiveFingerprint(sha256=sha256, members=members, rows=rows), user_id=user_id
         )
+        if begins and time_zone is not None:
+            for name in ("drop_holders_of_other_zone", "drop_plays_of_other_zone"):
+                connection.execute(load_sql(f"archives/imports/{name}"), values)
         statement = "archives/imports/begin_import" if begins else "archives/imports/wait_for_confirmation"
         row = connection.execute(load_sql(statement), values | {"error": str(refusal)}).fetchone()
         assert row is not None

@@ -34,7 +34,7 @@ class SampledRow(NamedTuple):
 
     source: int
     played_at: datetime
-    ms_played: int
+    ms_played: int | None
     content_key: str
 
 
@@ -109,8 +109,8 @@ def _sample_file(
         for number, item in enumerate(islice(archive.read(file), most)):
             if number % 1_000 == 999 and is_over():
                 return
-            # Skips of 0 ms come many in a second.
-            if isinstance(item, PlayRecord) and item.content is not None and item.ms_played:
+            # Skips of 0 ms come many in a second; scrobbles tell no length, and come one by one.
+            if isinstance(item, PlayRecord) and item.content is not None and item.ms_played != 0:
                 kept.add(SampledRow(file.source, item.played_at, item.ms_played, item.content.key))
     except BrokenFile:
         return

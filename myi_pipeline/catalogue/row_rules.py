@@ -5,6 +5,8 @@ A row that cannot be a play raises BadRow with one of these reason codes, and go
 - `not_an_object`, `nested`: the row is no JSON object, or is nested too deeply
 - `missing_timestamp`, `bad_timestamp`, `too_early`, `in_the_future`: its time
 - `bad_ms_played`, `bad_type`, `text_too_long`: a value (archives/files/fields.py and rows.py)
+- `now_playing`, `missing_names`: a scrobble that is not over, or does not say what it is (archives/files/scrobbles.py)
+- `not_json`, `bad_columns`, `bad_text`: a line of a text file that is no row (archives/files/text_rows.py)
 - `bad_item`: an item of a poll that is not what Spotify documents
 
 Rows of archives land in ops.quarantine, items of polls in ops.polls.refused. All text that leaves this module can be
@@ -16,14 +18,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from myi_pipeline.catalogue.plays import QuarantinedRow
+from myi_pipeline.catalogue.plays import QuarantinedRow, Source
+from myi_pipeline.catalogue.sources import TRAITS, SourceTraits
 
-# Spotify was not open to anyone before; also the oldest month that gets a partition.
-EARLIEST: Final = datetime(2006, 1, 1, tzinfo=UTC)
 ONE_DAY: Final = timedelta(days=1)
 # The reason of a row that may be a play later, when its time has come.
 IN_THE_FUTURE: Final = "in_the_future"
@@ -33,6 +34,7 @@ MAX_KEPT_BYTES: Final = 4_096
 # A real row takes a kilobyte; a larger one is not kept until its time comes.
 _MAX_WHOLE_BYTES: Final = 16_384
 _MAX_DEPTH: Final = 3
+_MAX_WHOLE_DEPTH: Final = 4
 _NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -53,10 +55,12 @@ def latest_believed(now: datetime) -> datetime:
     return now + ONE_DAY
 
 
-def check_played_at(played_at: datetime, *, latest: datetime, key: str) -> None:
-    """Raises BadRow unless EARLIEST <= played_at < latest; `key` is what the source calls the time."""
-    if played_at < EARLIEST:
-        raise BadRow("too_early", f"{key} is before 2006, when there was no Spotify yet.")
+def check_played_at(
+    played_at: datetime, *, latest: datetime, key: str, traits: SourceTraits = TRAITS[Source.EXTENDED_HISTORY]
+) -> None:
+    """Raises BadRow unless the source's earliest <= played_at < latest; `key` is what the source calls the time."""
+    if played_at < traits.earliest:
+        raise BadRow("too_early", f"{key} is before {traits.why_earliest}.")
     if played_at >= latest:
         raise BadRow(IN_THE_FUTURE, f"{key} is more than a day in the future.", due_at=played_at)
 
@@ -111,14 +115,36 @@ def _kept(value: object, *, max_text: int, max_items: int, depth: int) -> object
 
 def _whole(row: object) -> dict[str, object] | None:
     """All of a row but its personal fields, so that it can be read again; None if it does not look like a play."""
-    if not isinstance(row, dict) or any(isinstance(value, dict | list) for value in row.values()):
+    if not isinstance(row, dict):
         return None
-    values = {
-        storable_text(str(key)): _scalar(value)
-        for key, value in row.items()
+    try:
+        values = {
+            storable_text(str(key)): _whole_value(value, depth=0)
+            for key, value in row.items()
+            if str(key).casefold() not in PERSONAL_KEYS
+        }
+    except _TooNested:
+        return None
+    return values if len(json.dumps(values)) <= _MAX_WHOLE_BYTES else None
+
+
+class _TooNested(Exception):
+    """No play is nested so deeply."""
+
+
+def _whole_value(value: object, *, depth: int) -> object:
+    if not isinstance(value, dict | list):
+        return _scalar(value)
+    # A listen of ListenBrainz' names its artists four levels down.
+    if depth == _MAX_WHOLE_DEPTH:
+        raise _TooNested
+    if isinstance(value, list):
+        return [_whole_value(entry, depth=depth + 1) for entry in value]
+    return {
+        storable_text(str(key)): _whole_value(entry, depth=depth + 1)
+        for key, entry in value.items()
         if str(key).casefold() not in PERSONAL_KEYS
     }
-    return values if len(json.dumps(values)) <= _MAX_WHOLE_BYTES else None
 
 
 def _scalar(value: object) -> object:

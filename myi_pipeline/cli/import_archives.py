@@ -95,7 +95,9 @@ def archives_of(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
 def import_command(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH...", exists=True, help="ZIPs, folders or JSON files as Spotify gave them."),
+        typer.Argument(
+            metavar="PATH...", exists=True, help="ZIPs, folders or single files, as they were given to you."
+        ),
     ],
     user: Annotated[str, typer.Option("--user", metavar="KEY", help="Whose listening history it is.")],
     create: Annotated[bool, typer.Option("--create", help="Add the user when there is none of that key.")] = False,
@@ -103,10 +105,19 @@ def import_command(
     yes: Annotated[
         bool, typer.Option("--yes", help="The archive belongs to this user, although another user has it.")
     ] = False,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            "--time-zone",
+            metavar="ZONE",
+            help="Where the player was of a .scrobbler.log that does not say it; the user's zone unless given.",
+        ),
+    ] = None,
     no_refresh: Annotated[bool, typer.Option("--no-refresh", help="Leave the marts for a later refresh.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Import listening-history archives. Several JSON files are taken together as one archive."""
+    """Import listening histories: Spotify's archives, exports of Last.fm, ListenBrainz, Maloja and Koito (ZIP, CSV or
+    JSON), and .scrobbler.log files. Several single files are taken together as one archive."""
     session = open_session(as_json=as_json)
     outcome = _Outcome()
     way: Sequence[str] = ()
@@ -115,7 +126,7 @@ def import_command(
         if not (create and dry_run):
             _need_user(session, opened, user, create=create)
         for archive in archives_of(paths):
-            _import_one(session, opened, archive, user=user, dry_run=dry_run, yes=yes, outcome=outcome)
+            _import_one(session, opened, archive, user=user, dry_run=dry_run, yes=yes, zone=time_zone, outcome=outcome)
         if outcome.results and not dry_run:
             _follow_up(session, opened, user, dbt=dbt, outcome=outcome)
             way = way_in(session, opened, user_key=user)
@@ -151,6 +162,7 @@ def _import_one(
     user: str,
     dry_run: bool,
     yes: bool,
+    zone: str | None,
     outcome: _Outcome,
 ) -> None:
     from myi_pipeline.archives.import_history import import_history
@@ -170,6 +182,7 @@ def _import_one(
                 on_progress=listener,
                 correlation_id=correlation_id(),
                 is_confirmed=yes,
+                time_zone=zone,
                 check_disk=disk_guard(session.settings).check,
                 dry_run=dry_run,
                 readers=READERS,

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,7 +36,19 @@ _WORKERS = 2
 MOST_A_USER = 2
 # Between bytes of an upload: even a phone in a tunnel sends something within a minute.
 LONGEST_SILENCE_S = 60.0
-Receive = Callable[[Request, Incoming], Awaitable[str]]
+# The longest name of a zone has 32 characters.
+_LONGEST_FIELD = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request says of its file: its name, and where the player was of a log that does not say it."""
+
+    name: str
+    time_zone: str | None = None
+
+
+Receive = Callable[[Request, Incoming], Awaitable[Sent]]
 T = TypeVar("T")
 
 
@@ -80,15 +93,21 @@ class UploadWorkers:
 
 
 async def receive_upload(request: Request, site: Site, visitor: Visitor, receive: Receive) -> TakenUpload:
-    """Take what `receive` writes into the file, under the name that it returns. Raises Problem and BadInput."""
+    """Take what `receive` writes into the file, as what it returns. Raises Problem and BadInput."""
     user_id, user_key = visitor.user_id, visitor.user_key
     with site.uploads.held(user_id):
         try:
             with incoming(site.settings, user_key=user_key, most_bytes=_most_bytes(request)) as upload:
-                name = await receive(request, upload)
+                sent = await receive(request, upload)
                 if upload.file.tell() == 0:
                     raise Problem(422, "invalid-request", "The request contains no file: send the archive as it is.")
-                judge = partial(judge_upload, upload, settings=site.settings, name=name)
+                judge = partial(
+                    judge_upload,
+                    upload,
+                    settings=site.settings,
+                    name=sent.name,
+                    time_zone=sent.time_zone or visitor.time_zone,
+                )
                 judged = await site.uploads.work(user_id, judge)
                 return await site.pools.in_thread(take_upload, judged=judged, user_id=user_id, user_key=user_key)
         except OverQuota as error:
@@ -105,15 +124,15 @@ def _most_bytes(request: Request) -> int:
     return int(declared) if declared.isdigit() else 0
 
 
-async def whole_body(request: Request, upload: Incoming, *, name: str) -> str:
+async def whole_body(request: Request, upload: Incoming, *, name: str, time_zone: str | None) -> Sent:
     """The body is the file."""
     async for piece in _pieces(_chunks(request)):
         await run_in_threadpool(upload.write, piece)
-    return name
+    return Sent(name, time_zone)
 
 
-async def form_file(request: Request, upload: Incoming, *, field: str) -> str:
-    """The body is a browser's form, with one file in `field`; returns the name that it has there."""
+async def form_file(request: Request, upload: Incoming, *, field: str) -> Sent:
+    """The body is a browser's form, with one file in `field`, and perhaps a field `time_zone`."""
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise _no_form()
@@ -125,11 +144,11 @@ async def form_file(request: Request, upload: Incoming, *, field: str) -> str:
         await run_in_threadpool(upload.write, piece)
     if not form.is_whole:
         raise _no_form()
-    return form.file_name
+    return Sent(form.file_name, form.time_zone)
 
 
 class _Form:
-    """The parts of a form as they come by: the bytes of one file pass, everything else is dropped."""
+    """The parts of a form as they come by: the bytes of one file pass, a zone is kept, everything else is dropped."""
 
     def __init__(self, boundary: bytes, field: bytes) -> None:
         self.file_name = "archive"
@@ -137,7 +156,8 @@ class _Form:
         self._field = field
         self._passed = bytearray()
         self._header, self._value, self._disposition = bytearray(), bytearray(), b""
-        self._is_file = self._was_file = False
+        self._is_file = self._was_file = self._is_zone = False
+        self._zone = bytearray()
         self._parser = MultipartParser(
             boundary,
             {
@@ -150,6 +170,11 @@ class _Form:
                 "on_end": self._end,
             },
         )
+
+    @property
+    def time_zone(self) -> str | None:
+        """What the form says in its field of that name; None if that is nothing."""
+        return self._zone.decode("utf-8", "replace").strip() or None
 
     async def contents(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The file's bytes. Raises Problem when this is no form."""
@@ -172,6 +197,7 @@ class _Form:
 
     def _end_headers(self) -> None:
         _, options = parse_options_header(self._disposition)
+        self._is_zone = options.get(b"name") == b"time_zone"
         self._is_file = options.get(b"name") == self._field and b"filename" in options
         if self._is_file and self._was_file:
             raise Problem(422, "invalid-request", "Hand in one archive at a time.")
@@ -182,6 +208,8 @@ class _Form:
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
             self._passed += data[start:end]
+        elif self._is_zone and len(self._zone) < _LONGEST_FIELD:
+            self._zone += data[start : min(end, start + _LONGEST_FIELD)]
 
     def _end(self) -> None:
         self.is_whole = True

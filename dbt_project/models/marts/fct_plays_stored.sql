@@ -15,6 +15,8 @@
     ],
     post_hook="{{ index_moved_plays() }}",
 ) }}
+{#- A player's log has lines of what was skipped. -#}
+{%- set reports_counted = '((sources.reports_counted and plays.skipped is not true) or plays.is_reported)' %}
 
 with events as (
     {%- if is_incremental() %}
@@ -86,9 +88,7 @@ select
     plays.source_id,
     {{ packed_flags(
         'plays',
-        is_counted=is_counted(
-            'plays.play_ms_played', 'contents.duration_ms', '(sources.reports_counted or plays.is_reported)'
-        ),
+        is_counted=is_counted('plays.play_ms_played', 'contents.duration_ms', reports_counted),
         tells_start="sources.clock = 'start'"
     ) }} as flags,
     coalesce(contents.kind, 'unknown') as kind,

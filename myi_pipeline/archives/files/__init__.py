@@ -2,11 +2,13 @@
 comes out as PlayRecords and QuarantinedRows, however it was handed over."""
 
 from myi_pipeline.archives.files.archive import FileContent, HistoryArchive, HistoryFile, open_history
-from myi_pipeline.archives.files.kinds import FileKind, export_numbers
+from myi_pipeline.archives.files.formats import FORMATS, IMPORT_KINDS, FileReader, export_numbers, read_rows
+from myi_pipeline.archives.files.kinds import FileKind
 from myi_pipeline.archives.files.members import Limits
-from myi_pipeline.archives.files.rows import FileReader, read_rows
 
 __all__ = [
+    "FORMATS",
+    "IMPORT_KINDS",
     "FileContent",
     "FileKind",
     "FileReader",

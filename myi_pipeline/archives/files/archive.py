@@ -1,4 +1,4 @@
-"""From a path to the play files behind it: a ZIP, a folder, or JSON files.
+"""From a path to the play files behind it: a ZIP, a folder, or single files.
 
 Nothing is yielded from an archive that is unsafe or of the wrong kind. A ZIP is opened exactly once, so that what was
 checked is what is read.
@@ -13,24 +13,28 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from myi_pipeline.archives.files import kinds
-from myi_pipeline.archives.files.json_rows import JsonRows
+from myi_pipeline.archives.files.formats import (
+    FORMATS,
+    READ_SUFFIXES,
+    FileReader,
+    export_numbers,
+    format_by_content,
+    kind_by_name,
+)
 from myi_pipeline.archives.files.kinds import FileKind
 from myi_pipeline.archives.files.members import Limits, Member, folder_files, single_file
-from myi_pipeline.archives.files.rows import FileReader, KnownNames
+from myi_pipeline.archives.files.rows import KnownNames
 from myi_pipeline.archives.files.zip_files import ZIP_MARKS, ZipMember, open_zip
 from myi_pipeline.catalogue.plays import Source
+from myi_pipeline.catalogue.sources import TRAITS
 from myi_pipeline.errors import BadInput, BrokenFile, UnsafeArchive, WrongPackage
 
 _HASH_BYTES: Final = 1024 * 1024
-_SNIFFED_ROWS: Final = 10
-# Enough for ten rows of any kind, and for one that is much longer than others.
-_SNIFFED_CHUNKS: Final = 8
 _MAX_SNIFFED_FILES: Final = 200
 
 
@@ -85,17 +89,19 @@ class HistoryArchive:
         # One moment for all files, so that rows of one second are all believed or all refused.
         self._read_at = now()
         self._known = KnownNames()
+        # Where the player was whose times name no zone: known once it is known whose archive this is.
+        self.time_zone = "UTC"
         plays, others = _play_files(found, limits)
         plays, contents, copies = _without_copies(plays, hash_all=found.sha256 is None)
         self._members = [member for member, _ in plays]
         self.name: str = found.name
-        export_nos = kinds.export_numbers([(member.name, kind) for member, kind in plays])
+        export_nos = export_numbers([(member.name, kind) for member, kind in plays])
         self.files: tuple[HistoryFile, ...] = tuple(
             HistoryFile(
                 file_no=number,
                 name=member.name,
                 kind=kind,
-                source=kind.source,
+                source=FORMATS[kind].source,
                 size=member.size,
                 export_no=export_nos[number],
             )
@@ -107,7 +113,7 @@ class HistoryArchive:
 
     @property
     def kind(self) -> str:
-        """`extended_history`, `account_history`, or `mixed`."""
+        """The name of the source of all its files, as raw.sources has it, or `mixed`."""
         sources = {file.source for file in self.files}
         return sources.pop().name.lower() if len(sources) == 1 else "mixed"
 
@@ -115,12 +121,18 @@ class HistoryArchive:
         """The rows of one of `files`, from its start."""
         return FileReader(
             self._members[file.file_no],
-            source=file.source,
+            kind=file.kind,
             limits=self._limits,
             hash_account=self._hash_account,
             now=self._read_at,
             known=self._known,
+            time_zone=self.time_zone,
         )
+
+    @property
+    def files_without_zone(self) -> tuple[HistoryFile, ...]:
+        """Files whose times are those of a player that does not say where it was: `time_zone` is taken for them."""
+        return tuple(file for file in self.files if FORMATS[file.kind].needs_time_zone)
 
     def close(self) -> None:
         """Close what is open; readers of a ZIP end with it."""
@@ -142,7 +154,7 @@ def open_history(
     hash_account: Callable[[str], bytes],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> HistoryArchive:
-    """Open a ZIP, a folder, a JSON file, or several JSON files, and find the play files in it.
+    """Open a ZIP, a folder, a file, or several files, and find the play files in it.
 
     `hash_account` turns a user name into a keyed hash; `now` decides what lies in the future. The sha256 of a ZIP is
     that of its bytes; that of a folder or of files is taken over the sorted sha256 of each play file's content, so
@@ -178,7 +190,7 @@ def _find(paths: list[Path], resources: ExitStack, limits: Limits) -> _Found:
     for file in singles:
         if kinds.is_archive(file.name):
             what = "import archives one at a time" if len(singles) > 1 else "unpack it: only ZIP archives are read"
-            raise BadInput(f"{file.name}: {what}.", place=file.name, rule="one ZIP, one folder, or JSON files")
+            raise BadInput(f"{file.name}: {what}.", place=file.name, rule="one ZIP, one folder, or single files")
     name = singles[0].name if len(singles) == 1 else f"{singles[0].name} and {len(singles) - 1} more"
     return _Found(name, list(singles), [], None, named=True)
 
@@ -196,20 +208,23 @@ def _play_files(found: _Found, limits: Limits) -> tuple[list[tuple[Member, FileK
     """Play files in natural order, and the names of the others. Raises WrongPackage when there is no play file."""
     plays: list[tuple[Member, FileKind]] = []
     others: list[str] = []
-    by_name = [(member, kinds.kind_by_name(member.name)) for member in found.members]
+    by_name = [(member, kind_by_name(member.name)) for member in found.members]
     # Names decide where they say something, the content where they do not.
     trusts_names = not found.named and any(kind for _, kind in by_name)
     may_sniff = _MAX_SNIFFED_FILES
     why = ""
     for member, name_kind in sorted(by_name, key=lambda found: kinds.natural_key(found[0].name)):
         kind = name_kind
-        is_json = member.name.lower().endswith(".json") and not (trusts_names and kinds.is_other_file(member.name))
-        if kind is None and may_sniff and (found.named or is_json):
+        may_hold_plays = member.name.lower().endswith(READ_SUFFIXES) and not (
+            trusts_names and kinds.is_other_file(member.name)
+        )
+        if kind is None and may_sniff and (found.named or may_hold_plays):
             may_sniff -= 1
             kind, problem = _kind_by_content(member, limits)
             why = why or problem
-            # A copy of a row of account data looks like another row: beside files of known names it would count twice.
-            if trusts_names and kind is not None and kind.source is Source.ACCOUNT_HISTORY:
+            # Where times are cut to minutes a copy of a row looks like another row: beside files that bear the names of
+            # their format it would count twice.
+            if trusts_names and kind is not None and _needs_its_name(kind):
                 kind = None
         if kind is None:
             others.append(member.name)
@@ -222,6 +237,10 @@ def _play_files(found: _Found, limits: Limits) -> tuple[list[tuple[Member, FileK
         raise WrongPackage(f"{found.name}: {what} {kinds.WANTED}", place=found.name, rule=kinds.WANTED)
     _check_plays(found, plays, limits)
     return plays, others
+
+
+def _needs_its_name(kind: FileKind) -> bool:
+    return FORMATS[kind].names is not None and TRAITS[FORMATS[kind].source].cuts_to_minutes
 
 
 def _check_plays(found: _Found, plays: list[tuple[Member, FileKind]], limits: Limits) -> None:
@@ -251,16 +270,8 @@ def _kind_by_content(member: Member, limits: Limits) -> tuple[FileKind | None, s
     """What the first rows say, and what is wrong with a file that has none."""
     if isinstance(member, ZipMember) and not member.can_be_unpacked:
         return None, ""
-    rows: list[object] = []
-    source = JsonRows(islice(member.chunks(), _SNIFFED_CHUNKS), place=member.name, max_row_bytes=limits.max_row_bytes)
-    try:
-        for batch in source:
-            rows += batch[:_SNIFFED_ROWS]
-    except BrokenFile as error:
-        # Broken before the end of what was taken, where it is cut off on purpose.
-        if not rows and error.offset < source.bytes_read:
-            return None, str(error)
-    return kinds.kind_by_rows(rows[:_SNIFFED_ROWS]), ""
+    found, problem = format_by_content(member, limits)
+    return (found.kind if found is not None else None), problem
 
 
 def _without_copies(

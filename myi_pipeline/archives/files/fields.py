@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from myi_pipeline.archives.files.json_rows import TooDeep
-from myi_pipeline.catalogue.row_rules import EARLIEST, ONE_DAY, BadRow, storable_text
+from myi_pipeline.catalogue.plays import Source
+from myi_pipeline.catalogue.row_rules import ONE_DAY, BadRow, storable_text
+from myi_pipeline.catalogue.sources import TRAITS
 
 MAX_MS_PLAYED: Final = 2_147_483_647
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,8 +33,19 @@ _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 _MAX_DIGITS: Final = 40
 
 
+@dataclass(frozen=True, slots=True)
+class NoRow:
+    """Stands for what a text file holds where a row should be: why it is none, and what is there."""
+
+    reason: str
+    detail: str
+    found: object
+
+
 def not_an_object(row: object) -> BadRow:
     """The error for a row that is no JSON object, or that was too deep to be read as one."""
+    if isinstance(row, NoRow):
+        return BadRow(row.reason, row.detail)
     if isinstance(row, TooDeep):
         return BadRow("nested", "The row is nested deeper than any play.")
     return BadRow("not_an_object", f"A row must be an object, not {type_name(row)}.")
@@ -112,7 +126,7 @@ def parse_offline_at(value: object, *, key: str, played_at: datetime) -> datetim
             moment = _EPOCH + timedelta(seconds=int(number))
     except OverflowError:
         return None
-    return moment if EARLIEST <= moment <= played_at + ONE_DAY else None
+    return moment if TRAITS[Source.EXTENDED_HISTORY].earliest <= moment <= played_at + ONE_DAY else None
 
 
 def _number(value: object) -> Decimal | None:

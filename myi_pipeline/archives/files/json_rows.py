@@ -24,6 +24,11 @@ _MARGIN: Final = 16
 _HEAD_BYTES: Final = 4
 _WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
+# A member of the object around the list, up to its value.
+_MEMBER: Final = re.compile(
+    r'[ \t\r\n]*+,?+[ \t\r\n]*+"((?:[^"\\]++|\\.)*+)"[ \t\r\n]*+:[ \t\r\n]*+(?=[^ \t\r\n])', re.DOTALL
+)
+_OBJECT_END: Final = re.compile(r"[ \t\r\n]*\}")
 _SEPARATOR: Final = re.compile(r"[ \t\r\n]*([,\]])[ \t\r\n]*")
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}"]', re.DOTALL)
 
@@ -44,29 +49,36 @@ def _fraction(text: str) -> object:
         return float(text)
 
 
-_DECODER: Final = JSONDecoder(parse_int=_integer, parse_float=_fraction)
+DECODER: Final = JSONDecoder(parse_int=_integer, parse_float=_fraction)
 
 
 class _Expect(Enum):
     LIST = auto()
+    MEMBER = auto()
     FIRST = auto()
     ROW = auto()
     SEPARATOR = auto()
+    OBJECT_END = auto()
     END = auto()
 
 
 class JsonRows:
     """Yields lists of rows with exact numbers (int, Decimal). `chunks` may cut the bytes anywhere.
 
+    The list is all that the file holds, or with `in_member` the member of that name of the object that it holds.
+
     Raises BrokenFile (with the byte offset in the unpacked file) after all rows before the break have been yielded.
     `bytes_read` counts what was taken from `chunks` so far.
     """
 
-    def __init__(self, chunks: Iterable[bytes], *, place: str, max_row_bytes: int) -> None:
+    def __init__(
+        self, chunks: Iterable[bytes], *, place: str, max_row_bytes: int, in_member: str | None = None
+    ) -> None:
         self.bytes_read = 0
         self._chunks = chunks
         self._place = place
         self._max_row = max_row_bytes
+        self._in_member = in_member
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
         self._expect = _Expect.LIST
         self._text = ""
@@ -76,7 +88,7 @@ class JsonRows:
         self._problem: tuple[int, str, bool] | None = None
 
     def __iter__(self) -> Iterator[list[object]]:
-        for chunk in _with_whole_head(self._chunks):
+        for chunk in with_whole_head(self._chunks):
             broken = self._decode(chunk, final=False)
             if broken is None and len(self._text) < self._enough:
                 self._check()
@@ -117,7 +129,7 @@ class JsonRows:
         """Every row that is complete in the text at hand; what stops the parser goes to `_problem`."""
         rows: list[object] = []
         self._problem = None
-        if self._expect in (_Expect.LIST, _Expect.FIRST):
+        if self._expect in (_Expect.LIST, _Expect.MEMBER, _Expect.FIRST):
             self._open()
         while self._expect in (_Expect.ROW, _Expect.SEPARATOR):
             try:
@@ -134,6 +146,8 @@ class JsonRows:
                     break
                 rows.append(TooDeep())
                 self._position, self._expect = end, _Expect.SEPARATOR
+        if self._expect is _Expect.OBJECT_END:
+            self._close_object()
         if self._expect is _Expect.END and self._skip_space() < len(self._text):
             self._stuck(self._position, "goes on after the end of its list")
         return rows
@@ -142,9 +156,10 @@ class JsonRows:
         """The hot loop: one call of the decoder and one match a row. Ends where the text ends."""
         # The separator before may have been the last thing in its buffer, with its space in this one.
         text, position, expect = self._text, self._skip_space(), self._expect
-        decode, separate, append = _DECODER.raw_decode, _SEPARATOR.match, rows.append
+        over = _Expect.END if self._in_member is None else _Expect.OBJECT_END
+        decode, separate, append = DECODER.raw_decode, _SEPARATOR.match, rows.append
         try:
-            while expect is not _Expect.END:
+            while expect is not over:
                 if expect is _Expect.SEPARATOR:
                     end = position
                     found = separate(text, end)
@@ -161,7 +176,7 @@ class JsonRows:
                     )
                     break
                 position = found.end()
-                expect = _Expect.END if found[1] == "]" else _Expect.ROW
+                expect = over if found[1] == "]" else _Expect.ROW
         finally:
             self._position, self._expect = position, expect
 
@@ -171,16 +186,63 @@ class JsonRows:
                 self._position = 1
             if self._skip_space() == len(self._text):
                 return
-            if self._text[self._position] != "[":
+            if self._text[self._position] != ("[" if self._in_member is None else "{"):
                 self._stuck(self._position, "does not hold a list of rows", certain=True)
                 return
             self._position += 1
-            self._expect = _Expect.FIRST
+            self._expect = _Expect.FIRST if self._in_member is None else _Expect.MEMBER
+        if self._expect is _Expect.MEMBER:
+            self._find_list()
+            if self._expect is _Expect.MEMBER:
+                return
         if self._skip_space() < len(self._text):
             self._expect = _Expect.ROW
             if self._text[self._position] == "]":
                 self._position += 1
-                self._expect = _Expect.END
+                self._expect = _Expect.END if self._in_member is None else _Expect.OBJECT_END
+
+    def _find_list(self) -> None:
+        """Skip the members of the object before the list."""
+        while (member := self._take_member()) is not None:
+            if member[1] == self._in_member and self._text[member.end()] == "[":
+                self._position, self._expect = member.end() + 1, _Expect.FIRST
+                return
+            if not self._skip_value(member.end()):
+                return
+        if _OBJECT_END.match(self._text, self._position):
+            self._stuck(self._position, f'does not hold a list named "{self._in_member}"', certain=True)
+
+    def _close_object(self) -> None:
+        """Skip the members of the object after the list, and its end."""
+        while (member := self._take_member()) is not None:
+            if not self._skip_value(member.end()):
+                return
+        if end := _OBJECT_END.match(self._text, self._position):
+            self._position, self._expect = end.end(), _Expect.END
+
+    def _take_member(self) -> re.Match[str] | None:
+        found = _MEMBER.match(self._text, self._position)
+        if found is None:
+            self._stuck(_skip_space(self._text, self._position), "is not valid JSON here: a name or the end is missing")
+        return found
+
+    def _skip_value(self, start: int) -> bool:
+        """Whether the value at `start` is whole; if so, the position is after it."""
+        try:
+            _, end = DECODER.raw_decode(self._text, start)
+        except JSONDecodeError as error:
+            is_cut_off = error.msg.startswith("Unterminated string")
+            self._stuck(len(self._text) if is_cut_off else error.pos, f"is not valid JSON here: {error.msg}")
+            return False
+        except RecursionError:
+            self._stuck(start, "holds a value that is nested too deeply", certain=True)
+            return False
+        # A number may go on in the next buffer.
+        if _skip_space(self._text, end) == len(self._text):
+            self._stuck(len(self._text), "ends in the middle of a value")
+            return False
+        self._position = end
+        return True
 
     def _skip_space(self) -> int:
         self._position = _skip_space(self._text, self._position)
@@ -214,7 +276,7 @@ class JsonRows:
         )
 
 
-def _with_whole_head(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def with_whole_head(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes, the first _HEAD_BYTES of them together, since they reveal the encoding."""
     head = b""
     for chunk in chunks:

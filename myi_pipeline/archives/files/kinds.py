@@ -6,21 +6,19 @@ Every name that Spotify gives to the files of its packages is here. Neither the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
-from myi_pipeline.catalogue.plays import Source
-
 WANTED: Final = (
-    "MYI reads Spotify's extended streaming history (endsong_N.json, Streaming_History_Audio_....json) or the "
-    "streaming history of its account data (StreamingHistory....json), as the ZIP that Spotify sent, its folder, "
-    "or its JSON files."
+    "MYI reads Spotify's extended streaming history (endsong_N.json, Streaming_History_Audio_....json), the streaming "
+    "history of its account data (StreamingHistory....json), scrobbles from Last.fm (CSV or JSON), the exports of "
+    "ListenBrainz, Maloja and Koito, and .scrobbler.log files: as the ZIP that was sent, its folder, or the files in it."
 )
 
 
 class FileKind(StrEnum):
-    """One kind of play file; the values are stored with each import."""
+    """One kind of play file; the values are stored with each import. What each is: FORMATS in formats.py."""
 
     ENDSONG = "endsong"
     EXTENDED_AUDIO = "extended_audio"
@@ -29,26 +27,21 @@ class FileKind(StrEnum):
     ACCOUNT_MUSIC = "account_music"
     ACCOUNT_PODCAST = "account_podcast"
     ACCOUNT_AUDIOBOOK = "account_audiobook"
+    LASTFM_MINUTES = "lastfm_minutes"
+    LASTFM_TABLE = "lastfm_table"
+    LASTFM_TABLE_MINUTES = "lastfm_table_minutes"
+    LASTFM_TRACKS = "lastfm_tracks"
+    LASTFM_PAGES = "lastfm_pages"
+    LASTFM_STATS = "lastfm_stats"
+    LISTENBRAINZ = "listenbrainz"
+    LISTENBRAINZ_LIST = "listenbrainz_list"
+    MALOJA = "maloja"
+    MALOJA_API = "maloja_api"
+    KOITO = "koito"
+    SCROBBLER_LOG = "scrobbler_log"
+    SCROBBLER_LOG_LOCAL = "scrobbler_log_local"
 
-    @property
-    def source(self) -> Source:
-        """Who reported the plays of such a file."""
-        return Source.ACCOUNT_HISTORY if self.value.startswith("account") else Source.EXTENDED_HISTORY
 
-
-# The end of each name is left open: browsers and people add " (1)", "_copy" and the like.
-_NAMES: Final = [
-    (re.compile(pattern + r"(?![a-z]).*\.json", re.IGNORECASE | re.DOTALL), kind)
-    for pattern, kind in (
-        (r"endsong", FileKind.ENDSONG),
-        (r"streaming_history_audio", FileKind.EXTENDED_AUDIO),
-        (r"streaming_history_video", FileKind.EXTENDED_VIDEO),
-        (r"streaminghistory_music", FileKind.ACCOUNT_MUSIC),
-        (r"streaminghistory_podcast", FileKind.ACCOUNT_PODCAST),
-        (r"streaminghistory_audiobook", FileKind.ACCOUNT_AUDIOBOOK),
-        (r"streaminghistory(?!_[a-z])", FileKind.ACCOUNT),
-    )
-]
 _ACCOUNT_FILES: Final = re.compile(
     r"(playlist\d*|yourlibrary|userdata|follow|payments|identity|identifiers|inferences|searchqueries|marquee|"
     r"usercustomer|yoursoundcapsule|familyplan|duonewfamily)\.json",
@@ -69,55 +62,13 @@ def base_name(path: str) -> str:
     return path.rsplit("/", 1)[-1]
 
 
-def kind_by_name(path: str) -> FileKind | None:
-    """What a file holds by its base name; None when the name says nothing."""
-    name = base_name(path)
-    return next((kind for pattern, kind in _NAMES if pattern.fullmatch(name)), None)
-
-
-def kind_by_rows(rows: Iterable[object]) -> FileKind | None:
-    """What a file holds by its first rows; for a file whose name says nothing."""
-    for row in rows:
-        if not isinstance(row, dict):
-            continue
-        if "ts" in row and ("ms_played" in row or "spotify_track_uri" in row or "master_metadata_track_name" in row):
-            return FileKind.EXTENDED_AUDIO
-        if "endTime" in row and "msPlayed" in row:
-            if "trackName" in row or "artistName" in row:
-                return FileKind.ACCOUNT_MUSIC
-            if "episodeName" in row or "podcastName" in row:
-                return FileKind.ACCOUNT_PODCAST
-            if "chapterName" in row or "audiobookName" in row:
-                return FileKind.ACCOUNT_AUDIOBOOK
-    return None
-
-
 _NUMBERED: Final = re.compile(
     r"(?:endsong|streaming_?history(?:_[a-z]+)?)((?:_20[0-9]{2}(?:-20[0-9]{2})?)?)(?:_?([0-9]{1,4}))?(?![0-9]).*",
     re.IGNORECASE | re.DOTALL,
 )
-# Names of one kind of history that no single export has together.
-_ERAS: Final = (
-    ({FileKind.ENDSONG}, {FileKind.EXTENDED_AUDIO, FileKind.EXTENDED_VIDEO}),
-    ({FileKind.ACCOUNT}, {FileKind.ACCOUNT_MUSIC, FileKind.ACCOUNT_PODCAST, FileKind.ACCOUNT_AUDIOBOOK}),
-)
 
 
-def export_numbers(files: Sequence[tuple[str, FileKind]]) -> list[int]:
-    """The export that each play file is from: 0 for all of them, or 1, 2, ... if their names show two exports together.
-
-    No export has two files of one kind and number, or names of two eras. With two exports nothing says which file is
-    from which, so each is taken for an export of its own: a history is cut into files by time, and the files of one
-    export have no row in common.
-    """
-    places = [(kind, *_place_in_series(name)) for name, kind in files]
-    kinds = {kind for _, kind in files}
-    if len(set(places)) == len(places) and not any(kinds & older and kinds & newer for older, newer in _ERAS):
-        return [0] * len(files)
-    return list(range(1, len(files) + 1))
-
-
-def _place_in_series(path: str) -> tuple[str, str]:
+def place_in_series(path: str) -> tuple[str, str]:
     """A file's number, or the years in its name where it has none; both empty where the name says nothing."""
     found = _NUMBERED.fullmatch(base_name(path))
     if found is None:

@@ -1,6 +1,6 @@
 """What every way of handing over a history has in common: named members that can be streamed, within limits.
 
-Members on disk are read here: a folder, or single JSON files. Symbolic links inside a folder are never followed, and a
+Members on disk are read here: a folder, or single files. Symbolic links inside a folder are never followed, and a
 file that changes between opening and reading breaks.
 """
 

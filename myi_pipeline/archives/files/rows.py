@@ -6,14 +6,13 @@ and public fixtures.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote_plus
 
 from myi_pipeline.archives.files.fields import (
+    NoRow,
     Tally,
     clean_text,
     not_an_object,
@@ -22,9 +21,7 @@ from myi_pipeline.archives.files.fields import (
     parse_offline_at,
     parse_timestamp,
 )
-from myi_pipeline.archives.files.json_rows import JsonRows, TooDeep
-from myi_pipeline.archives.files.kinds import FileKind
-from myi_pipeline.archives.files.members import Limits, Member
+from myi_pipeline.archives.files.json_rows import TooDeep
 from myi_pipeline.catalogue.plays import (
     Content,
     ContentKind,
@@ -79,6 +76,13 @@ ACCOUNT_KEYS: Final = PERSONAL_KEYS.union(_ALL_ACCOUNT_NAMES, ("endTime", "msPla
 MAX_CACHED: Final = 12_000
 
 
+def kept_of(row: object) -> object:
+    """What quarantine shows of a row."""
+    if isinstance(row, NoRow):
+        return row.found
+    return None if isinstance(row, TooDeep) else row
+
+
 class KnownNames:
     """Contents and contexts by the raw values that name them. They repeat, so each is cleaned, checked and keyed once.
     Bounded, and good for all files of an archive."""
@@ -86,11 +90,13 @@ class KnownNames:
     def __init__(self) -> None:
         self.contents: dict[tuple[object, ...], Content | None] = {}
         self.contexts: dict[tuple[object, ...], Context | None] = {}
+        self.scrobbled: dict[tuple[object, ...], Content] = {}
 
 
 class RowReader:
     """Turns parsed rows of one kind of file into records. `now` decides what lies in the future."""
 
+    source: Source
     known_keys: frozenset[str]
 
     def __init__(self, *, now: datetime, max_chars: int, tally: Tally, known: KnownNames | None = None) -> None:
@@ -113,7 +119,7 @@ class RowReader:
                     self._tally.note_username(username)
                 results.append(self._record(index, row))
             except BadRow as bad:
-                results.append(quarantined(index, None if isinstance(row, TooDeep) else row, bad))
+                results.append(quarantined(index, kept_of(row), bad))
         return results
 
     def _record(self, index: int, row: dict[str, object]) -> PlayRecord:
@@ -130,10 +136,19 @@ class RowReader:
             self._tally.count_unreadable(key)
             return None
 
+    def _keep(self, cache: dict[tuple[object, ...], _T], values: tuple[object, ...], made: _T) -> None:
+        # What cannot be read is counted in each row; and as keys, 1 and true are one.
+        if not all(value is None or (type(value) is str and len(value) <= self._max_chars) for value in values):
+            return
+        if len(cache) >= MAX_CACHED:
+            cache.clear()
+        cache[values] = made
+
 
 class ExtendedRows(RowReader):
     """Rows of endsong, Streaming_History_Audio and Streaming_History_Video files."""
 
+    source = Source.EXTENDED_HISTORY
     known_keys = EXTENDED_KEYS
 
     def _record(self, index: int, row: dict[str, object]) -> PlayRecord:
@@ -204,14 +219,6 @@ class ExtendedRows(RowReader):
         self._keep(self._contexts, words, context)
         return context
 
-    def _keep(self, cache: dict[tuple[object, ...], _T], values: tuple[object, ...], made: _T) -> None:
-        # What cannot be read is counted in each row; and as keys, 1 and true are one.
-        if not all(value is None or (type(value) is str and len(value) <= self._max_chars) for value in values):
-            return
-        if len(cache) >= MAX_CACHED:
-            cache.clear()
-        cache[values] = made
-
 
 def content_of(text: Callable[[str], str | None]) -> Content | None:
     """What a row was about; `text` gives a key's cleaned value. None when the row names nothing at all.
@@ -257,6 +264,7 @@ def _decoded(part: str) -> str | None:
 class AccountRows(RowReader):
     """Rows of the account data's streaming history: no URI, minute precision, one year."""
 
+    source = Source.ACCOUNT_HISTORY
     known_keys = ACCOUNT_KEYS
 
     def _record(self, index: int, row: dict[str, object]) -> PlayRecord:
@@ -282,69 +290,3 @@ def _account_content(texts: dict[str, str | None]) -> Content | None:
         if title or creator or collection:
             return content_if_known(kind=kind, uri=None, title=title, creator=creator, collection=collection)
     return None
-
-
-class FileReader:
-    """One play file of an archive, row by row; iterate it once.
-
-    Raises BrokenFile when the file breaks; every row before the break has been yielded by then. All counters hold "so
-    far"; `rows_read` runs ahead of the iteration by at most one buffer, and equals the rows yielded once it has ended.
-    """
-
-    def __init__(
-        self,
-        member: Member,
-        *,
-        source: Source,
-        limits: Limits,
-        hash_account: Callable[[str], bytes],
-        now: datetime,
-        known: KnownNames,
-    ) -> None:
-        self.rows_read = 0
-        self._tally = Tally(hash_account=hash_account, max_keys=limits.max_unknown_keys)
-        self._json = JsonRows(member.chunks(), place=member.name, max_row_bytes=limits.max_row_bytes)
-        self._rows = _READERS[source](now=now, max_chars=limits.max_text_chars, tally=self._tally, known=known)
-
-    @property
-    def bytes_read(self) -> int:
-        """Unpacked bytes taken from the file."""
-        return self._json.bytes_read
-
-    @property
-    def unknown_keys(self) -> Counter[str]:
-        """How many rows had each key that no known format has; bounded, see Tally."""
-        return self._tally.unknown_keys
-
-    @property
-    def account_hashes(self) -> set[bytes]:
-        """What `hash_account` made of the user names in the file; bounded."""
-        return self._tally.account_hashes
-
-    def __iter__(self) -> Iterator[PlayRecord | QuarantinedRow]:
-        for rows in self._json:
-            first = self.rows_read
-            self.rows_read += len(rows)
-            yield from self._rows.convert(rows, first=first)
-
-
-_READERS: Final[dict[Source, type[RowReader]]] = {
-    Source.EXTENDED_HISTORY: ExtendedRows,
-    Source.ACCOUNT_HISTORY: AccountRows,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class RowResults:
-    """One result for each row, in their order."""
-
-    source: Source
-    results: list[PlayRecord | QuarantinedRow]
-
-
-def read_rows(rows: Sequence[object], *, kind: str, now: datetime, limits: Limits) -> RowResults:
-    """Read rows that were parsed and kept before, as those of a file of this kind that is read now."""
-    source = FileKind(kind).source
-    tally = Tally(hash_account=lambda _: b"", max_keys=limits.max_unknown_keys)
-    reader = _READERS[source](now=now, max_chars=limits.max_text_chars, tally=tally)
-    return RowResults(source, reader.convert(rows, first=0))

@@ -33,6 +33,7 @@ from myi_pipeline.archives.owners import (
 from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads.scan import SETTLE_S
 from myi_pipeline.errors import BadInput
+from myi_pipeline.people.manage_users import check_time_zone
 from myi_pipeline.people.uploads_folder import used_bytes
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.disk_space import DiskGuard, disk_guard
@@ -45,6 +46,9 @@ _FORGOTTEN_S = 86_400
 _LONGEST_NAME = 80
 _MIB = 1024 * 1024
 _ZIP_MAGIC = b"PK"
+# A scrobbler log begins with comments, JSON with a bracket; a table is what its name says.
+_TEXT_SUFFIXES = {b"#": ".log", b"{": ".json", b"[": ".json"}
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 
 
 class OverQuota(BadInput):
@@ -88,7 +92,7 @@ class UploadRoom:
 @dataclass(frozen=True, kw_only=True)
 class JudgedUpload:
     """A file that is an archive, still where it grew. `members` are its play files by size and CRC-32, `rows` some of
-    what they hold."""
+    what they hold; `time_zone` is where the player was of a log that does not say it, None where no file needs that."""
 
     path: Path
     sha256: bytes
@@ -97,6 +101,7 @@ class JudgedUpload:
     size: int
     members: tuple[tuple[int, int], ...]
     rows: tuple[SampledRow, ...] = ()
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,14 +133,16 @@ def incoming(settings: Settings, *, user_key: str, most_bytes: int) -> Iterator[
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def judge_upload(upload: Incoming, *, settings: Settings, name: str) -> JudgedUpload:
+def judge_upload(upload: Incoming, *, settings: Settings, name: str, time_zone: str) -> JudgedUpload:
     """Look into the file. Raises BadInput (UnsafeArchive, WrongPackage) and OSError."""
+    check_time_zone(time_zone)
     upload.file.flush()
     os.fsync(upload.file.fileno())
     # Two uploads at the same time have not counted each other.
     replace(upload.room, used=used_bytes(upload.folder.parent)).check(0)
     path = _named(upload.folder / "upload", name)
     with open_history(path, limits=archive_limits(settings), hash_account=account_hasher(settings)) as archive:
+        archive.time_zone = time_zone
         return JudgedUpload(
             path=path,
             sha256=archive.sha256,
@@ -144,6 +151,7 @@ def judge_upload(upload: Incoming, *, settings: Settings, name: str) -> JudgedUp
             size=sum(file.size for file in archive.files),
             members=identifying_members((content.size, content.crc32) for content in archive.contents),
             rows=sample_rows(archive),
+            time_zone=time_zone if archive.files_without_zone else None,
         )
 
 
@@ -155,6 +163,7 @@ def take_upload(connection: Connection, judged: JudgedUpload, *, user_id: int, u
         "archive_name": judged.archive_name,
         "kind": judged.kind,
         "bytes_total": judged.size,
+        "time_zone": judged.time_zone,
     }
     known = connection.execute(load_sql("archives/uploads/find_import"), values).fetchone()
     if known is not None and known[1] in ("completed", "completed_with_errors", "running"):
@@ -195,12 +204,20 @@ def place_suffix(sha256: str) -> str:
 def _named(file: Path, name: str) -> Path:
     """The file under a name that shows its kind, judged by its first bytes, whatever the client calls it."""
     with file.open("rb") as opened:
-        suffix = ".zip" if opened.read(2) == _ZIP_MAGIC else ".json"
+        head = opened.read(100)
+    # Of UTF-16 every other byte, and no mark.
+    start = head.lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"").lstrip()[:1]
+    if head.startswith(_ZIP_MAGIC):
+        suffix = ".zip"
+    elif name.lower().endswith(_TABLE_SUFFIXES) and start not in (b"{", b"["):
+        suffix = ".csv"
+    else:
+        suffix = _TEXT_SUFFIXES.get(start, ".json")
     return file.rename(file.with_name(safe_name(name, suffix=suffix)))
 
 
 def _put(path: Path, uploads: Path, *, suffix: str) -> Path:
-    """A ZIP among the user's files, a JSON file in a folder of its own: loose ones would be taken for one archive.
+    """A ZIP among the user's files, any other file in a folder of its own: loose ones would be taken for one archive.
 
     Returns the ZIP's or the folder's place.
     """

@@ -14,12 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from myi_pipeline.archives.files.formats import READ_SUFFIXES
 from myi_pipeline.postgres.folders import why_no_folder
 
 # Files that browsers and copying tools rename when they are done.
 UNFINISHED_SUFFIXES = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart", ".opdownload")
 # Packed in a way that is not read: whoever puts one there expects something to happen.
 _PACKED_SUFFIXES = (".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
+# One file of these is an archive by itself: nothing is cut into several of them.
+_WHOLE_SUFFIXES = (".csv", ".log")
+# Hidden files are left alone, but players hide this one.
+_PLAYERS_LOG = ".scrobbler"
 _DEEPEST = 16
 
 
@@ -59,14 +64,15 @@ def _is_text(name: str) -> bool:
 
 
 def units_of(folder: Path, user_key: str, remarks: list[str]) -> Iterator[Unit]:
-    """Each ZIP is an archive; the JSON files below one sub-folder are one; loose ones together are one.
+    """Each ZIP is an archive; the files below one sub-folder are one; loose JSON files together are one, and every other
+    loose file is one.
 
     Files of one export belong together, because rows that agree are numbered over the whole archive.
     """
     loose = Unit(user_key, None)
     for entry in entries_of(folder / user_key, remarks):
         name = f"{user_key}/{entry.name}"
-        if entry.name.startswith("."):
+        if is_hidden(entry.name):
             continue
         if _is_left_alone(entry, name, remarks):
             continue
@@ -77,10 +83,17 @@ def units_of(folder: Path, user_key: str, remarks: list[str]) -> Iterator[Unit]:
                 yield below
         elif entry.name.lower().endswith(".zip"):
             yield Unit(name, Path(entry.path), {name: Path(entry.path)})
+        elif entry.name.lower().endswith(_WHOLE_SUFFIXES):
+            yield Unit(name, Path(entry.path), {name: Path(entry.path)})
         else:
             _add(loose, folder, Path(entry.path))
     if loose.files:
         yield loose
+
+
+def is_hidden(name: str) -> bool:
+    """Whether an entry is left alone without a word."""
+    return name.startswith(".") and not (name.startswith(_PLAYERS_LOG) and name.endswith(".log"))
 
 
 def _walk(folder: Path, unit: Unit, at: Path, remarks: list[str], *, depth: int) -> Iterator[Unit]:
@@ -90,7 +103,7 @@ def _walk(folder: Path, unit: Unit, at: Path, remarks: list[str], *, depth: int)
         return
     for entry in entries_of(at, remarks):
         name = Path(entry.path).relative_to(folder).as_posix()
-        if entry.name.startswith(".") or _is_left_alone(entry, name, remarks):
+        if is_hidden(entry.name) or _is_left_alone(entry, name, remarks):
             continue
         if entry.is_dir():
             yield from _walk(folder, unit, Path(entry.path), remarks, depth=depth + 1)
@@ -115,7 +128,7 @@ def _is_left_alone(entry: os.DirEntry[str], name: str, remarks: list[str]) -> bo
 def _add(unit: Unit, folder: Path, path: Path) -> None:
     if path.name.lower().endswith(UNFINISHED_SUFFIXES):
         unit.unfinished[path.relative_to(folder).as_posix()] = path
-    elif path.name.lower().endswith(".json"):
+    elif path.name.lower().endswith(READ_SUFFIXES):
         unit.files[path.relative_to(folder).as_posix()] = path
 
 
@@ -133,7 +146,7 @@ _END_OF_ZIP, _END_OF_ZIP_BYTES, _LONGEST_COMMENT = b"PK\x05\x06", 22, 65_535
 
 @dataclass(frozen=True)
 class Upload:
-    """One archive: a ZIP, a folder, or the loose JSON files of a user's folder taken together.
+    """One archive: a ZIP, a folder, a table or log, or the loose JSON files of a user's folder taken together.
 
     `name` is its path below the uploads folder; `paths` is what the reader gets; `sha256` names the content: a ZIP's
     own (the same as in app.imports), else that of its JSON files' hashes, sorted. `seen_as` changes when it is put
@@ -405,7 +418,8 @@ def hash_of_files(hashes: Collection[str]) -> str:
 
 
 def ends_whole(path: Path) -> bool:
-    """Does the file end as a whole one would: a ZIP with its directory's end, JSON with a bracket?"""
+    """Does the file end as a whole one would: a ZIP with its directory's end, JSON with a bracket? Of tables and logs
+    nobody can tell."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -413,6 +427,8 @@ def ends_whole(path: Path) -> bool:
             tail = file.read()
     except OSError:
         return False
+    if path.suffix.lower() in _WHOLE_SUFFIXES:
+        return size > 0
     if path.suffix.lower() != ".zip":
         # In UTF-16, too: what is wrong with that is said when it is read.
         return tail.replace(b"\0", b"").rstrip()[-1:] in (b"]", b"}")

@@ -13,6 +13,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from myi_pipeline.archives.files import IMPORT_KINDS
+
 _AT = [datetime.fromisoformat("2024-03-09T21:14:07Z")]
 _DAY = [date(2024, 3, 9)]
 
@@ -376,8 +378,10 @@ class Import(Answer):
     id: int = Field(ge=1, examples=[12])
     import_id: int = Field(ge=1, description="The same as `id`.", examples=[12])
     archive_name: str = Field(examples=["my_spotify_data-3fa9c1d2.zip"])
-    kind: Literal["extended_history", "account_history", "mixed"] = Field(
-        description="`mixed` also until it has been read, or if it cannot be read."
+    kind: str = Field(
+        description="The source of its plays; `mixed` also until it has been read, or if it cannot be read.",
+        examples=["extended_history"],
+        json_schema_extra={"enum": [*IMPORT_KINDS, "mixed"]},
     )
     status: Literal["pending", "running", "completed", "completed_with_errors", "failed"] = Field(
         description="`pending` until its turn comes.", examples=["running"]

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from myi_pipeline.catalogue.sources import label_of, short_label_of
 from myi_pipeline.web.dashboard.looks import current
 
 UNKNOWN = "–"
@@ -186,5 +187,7 @@ FILTERS: dict[str, Any] = {
     "just_after": just_after,
     "initials": initials,
     "sentence": sentence,
+    "source_label": label_of,
+    "source_short": short_label_of,
     "length_of": length_of,
 }

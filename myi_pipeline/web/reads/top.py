@@ -12,6 +12,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from myi_pipeline.catalogue.sources import EARLIEST
 from myi_pipeline.web.reads.cursors import FIRST_PAGE, MOST_BIGINT, MOST_INT, After, Order
 from myi_pipeline.web.reads.database import Marts, load_sql
 from myi_pipeline.web.reads.spans import Period, last_day_of, parts_of
@@ -19,8 +20,8 @@ from myi_pipeline.web.reads.spans import Period, last_day_of, parts_of
 Entity = Literal["track", "artist", "album", "recording"]
 By = Literal["plays", "time"]
 
-# Imports refuse plays before 2006, and those more than a day ahead.
-OLDEST = date(2006, 1, 1)
+# Imports refuse plays before the earliest of any source, and those more than a day ahead.
+OLDEST = EARLIEST.date()
 
 
 class Listed(StrEnum):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from myi_pipeline.archives.files.kinds import FileKind, export_numbers, kind_by_name
+from myi_pipeline.archives.files.formats import export_numbers, kind_by_name
+from myi_pipeline.archives.files.kinds import FileKind
 
 
 def exports(*names: str) -> list[int]:

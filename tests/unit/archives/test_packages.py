@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from myi_pipeline.archives.files import FileKind, HistoryArchive, Limits, open_history
-from myi_pipeline.archives.files.kinds import kind_by_name, natural_key
+from myi_pipeline.archives.files.formats import FORMATS, kind_by_name
+from myi_pipeline.archives.files.kinds import natural_key
 from myi_pipeline.catalogue.plays import Source
 from myi_pipeline.errors import BadInput, UnsafeArchive, WrongPackage
 
@@ -45,7 +46,7 @@ def test_a_file_is_known_by_its_base_name_alone(name: str, kind: FileKind | None
 
 
 def test_only_account_files_are_of_the_account_source() -> None:
-    assert {kind for kind in FileKind if kind.source is Source.ACCOUNT_HISTORY} == {
+    assert {kind for kind in FileKind if FORMATS[kind].source is Source.ACCOUNT_HISTORY} == {
         FileKind.ACCOUNT,
         FileKind.ACCOUNT_MUSIC,
         FileKind.ACCOUNT_PODCAST,

@@ -1,10 +1,10 @@
 insert into app.imports as i (
     user_id, sha256, archive_name, kind, status, attempt, bytes_total, correlation_id, run_id, confirmation,
-    started_at, heartbeat_at
+    time_zone, started_at, heartbeat_at
 )
 values (
     %(user_id)s, %(sha256)s, %(archive_name)s, %(kind)s, 'running', 1, %(bytes_total)s, %(correlation_id)s, %(run_id)s,
-    %(confirmation)s, now(), now()
+    %(confirmation)s, %(time_zone)s, now(), now()
 )
 on conflict (user_id, sha256) do update
     set
@@ -29,6 +29,7 @@ on conflict (user_id, sha256) do update
         correlation_id = excluded.correlation_id,
         run_id = excluded.run_id,
         confirmation = coalesce(excluded.confirmation, i.confirmation),
+        time_zone = excluded.time_zone,
         asked_at = null,
         next_try_at = null,
         is_refused = false,

@@ -1,10 +1,11 @@
 -- An archive that was uploaded over the network waits for its import from here on, also if it failed before.
 insert into app.imports as i (
-    user_id, sha256, archive_name, kind, bytes_total, upload_name, waiting_since, confirmation, error
+    user_id, sha256, archive_name, kind, bytes_total, upload_name, waiting_since, confirmation, error,
+    time_zone
 )
 values (
     %(user_id)s, %(sha256)s, %(archive_name)s, %(kind)s, %(bytes_total)s, %(upload_name)s, now(), %(confirmation)s,
-    %(error)s
+    %(error)s, %(time_zone)s
 )
 on conflict (user_id, sha256) do update
     set
@@ -16,6 +17,7 @@ on conflict (user_id, sha256) do update
         asked_at = null,
         is_refused = false,
         error = excluded.error,
+        time_zone = excluded.time_zone,
         confirmation = case when i.confirmation = 'given' then i.confirmation else excluded.confirmation end
     where i.status in ('pending', 'failed')
 returning import_id

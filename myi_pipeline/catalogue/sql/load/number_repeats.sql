@@ -1,6 +1,6 @@
 -- Rows of one archive that agree in the unique key. Over the whole staged archive and by a fixed order, so that neither
--- the order of files nor chunks change a number. Rows equal in every kept field too are one play, except in account
--- data (source 2): its seconds are cut off, so two equal rows are two plays.
+-- the order of files nor chunks change a number. Rows equal in every kept field too are one play, except where times are
+-- cut to minutes, as in account data: there two equal rows are two plays.
 -- Rows of two exports in one archive (`export_nos`, by the file's number) are numbered export by export: what the second one
 -- tells again is one play, as it would be if it were an archive of its own.
 -- A row is shared if a row of another content, or of none, has its moment and length. Skips of 0 ms come many in a
@@ -20,8 +20,8 @@ select
 from (
     select
         *,
-        case when source_id = 2 then place_in_key else place_of_variant end - 1 as occurrence,
-        source_id <> 2 and place_in_variant > 1 as is_identical,
+        case when cuts_to_minutes then place_in_key else place_of_variant end - 1 as occurrence,
+        not cuts_to_minutes and place_in_variant > 1 as is_identical,
         coalesce(
             known_of_moment between 1 and rows_of_moment - 1
             or (ms_played is distinct from 0 and first_of_moment <> last_of_moment)
@@ -32,6 +32,7 @@ from (
         select
             e.row_id,
             x.source_id,
+            traits.precision_ms >= 60000 as cuts_to_minutes,
             e.played_at,
             c.content_id,
             e.ms_played,
@@ -60,6 +61,7 @@ from (
             ) as place_in_variant
         from {load}_events as e
         inner join {load}_circumstance_ids as x on x.circumstance_no = e.circumstance_no
+        inner join raw.sources as traits on traits.source_id = x.source_id
         left join {load}_content_ids as c on c.content_no = e.content_no
         left join {load}_contents as s on s.content_no = e.content_no
         cross join lateral (select coalesce((%(export_nos)s::int[])[(e.row_id >> 32) + 1], 0) as export_no) as export

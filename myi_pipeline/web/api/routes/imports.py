@@ -43,8 +43,19 @@ NameOf = Annotated[
     str,
     Query(description="What the file is called; only for people.", max_length=200),
 ]
+ZoneOf = Annotated[
+    str | None,
+    Query(
+        description="Where the player was of a log that does not say it; your own zone unless it is told.",
+        max_length=64,
+        examples=["Europe/Berlin"],
+    ),
+]
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-UPLOAD_BODY = {"required": True, "content": {"application/zip": _BINARY, "application/json": {"schema": {}}}}
+UPLOAD_BODY = {
+    "required": True,
+    "content": {"application/zip": _BINARY, "application/json": {"schema": {}}, "text/plain": _BINARY},
+}
 UPLOAD_ANSWERS = {
     202: {
         "description": "Taken; Location is the place to watch.",
@@ -128,10 +139,13 @@ async def my_import(request: Request, visitor: CurrentUser, site: TheSite, impor
     dependencies=[Depends(limited(Tier.SENSITIVE, "uploads"))],
     summary="Hand in an archive",
 )
-async def hand_in(request: Request, visitor: CurrentUser, site: TheSite, name: NameOf = "archive") -> Response:
-    """A ZIP as Spotify sends it, or one of its JSON files, as the body. It is looked at here, and imported soon after;
+async def hand_in(
+    request: Request, visitor: CurrentUser, site: TheSite, name: NameOf = "archive", time_zone: ZoneOf = None
+) -> Response:
+    """A file as the body: a ZIP as Spotify or ListenBrainz sends it, one of its JSON files, an export of Last.fm, Maloja
+    or Koito, or a `.scrobbler.log`. It is looked at here, and imported soon after;
     the answer names the place to watch. The same content again is the same import."""
-    taken = await receive_upload(request, site, visitor, partial(whole_body, name=name))
+    taken = await receive_upload(request, site, visitor, partial(whole_body, name=name, time_zone=time_zone))
     summary = await _look(site, visitor, taken.import_id)
     return _json(_fields(Import, summary), status=202, headers={"location": f"/v1/me/imports/{taken.import_id}"})
 

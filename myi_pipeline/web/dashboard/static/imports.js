@@ -9,6 +9,7 @@ const WORDS = {
   completed_with_errors: "Imported, with errors",
   failed: "Failed",
 };
+const TYPES = { zip: "application/zip", json: "application/json" };
 const number = new Intl.NumberFormat("en");
 
 const megabytes = (bytes) => `${number.format(Math.max(1, Math.round(bytes / 1e6)))} MB`;
@@ -17,8 +18,10 @@ const megabytes = (bytes) => `${number.format(Math.max(1, Math.round(bytes / 1e6
 const send = (form, file, told) => new Promise((resolve) => {
   if (file.size > Number(form.dataset.most)) return resolve({ refused: "it is larger than what is taken here." });
   const request = new XMLHttpRequest();
-  request.open("POST", `${form.dataset.upload}?name=${encodeURIComponent(file.name.slice(-200))}`);
-  request.setRequestHeader("Content-Type", file.name.toLowerCase().endsWith(".json") ? "application/json" : "application/zip");
+  const zone = form.elements.time_zone.value.trim();
+  const query = new URLSearchParams({ name: file.name.slice(-200), ...(zone && { time_zone: zone }) });
+  request.open("POST", `${form.dataset.upload}?${query}`);
+  request.setRequestHeader("Content-Type", TYPES[file.name.toLowerCase().split(".").pop()] ?? "text/plain");
   request.responseType = "json";
   request.upload.addEventListener("progress", (event) => {
     if (event.lengthComputable) told(event.loaded / event.total);
