@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -107,7 +108,7 @@ _api_list = partial(_json_member, name="list")
 class FileFormat:
     """One format. `opens` makes rows of bytes, `fits` says whether a row is one of this format, `reader` makes plays of
     rows. `names` is a pattern of paths that no other file has, None where names say nothing. `era` tells apart what no
-    export has together: two files of one `series` and two eras are two exports. `place` is a file's place in its export.
+    export has together: two files of one `series` and two eras are two exports. `place`: a file's place in its export.
     """
 
     kind: FileKind
@@ -297,11 +298,9 @@ _ANY_ZONE: Final = scrobbler_log_rows.ANY_ZONE
 
 def _head_of(member: Member) -> list[bytes]:
     head: list[bytes] = []
-    try:
+    # Reported when it is read, if what came before is of a kind that is.
+    with suppress(BrokenFile):
         head.extend(islice(member.chunks(), _SNIFFED_CHUNKS))
-    except BrokenFile:
-        # Reported when it is read, if what came before is of a kind that is.
-        pass
     return head
 
 

@@ -13,7 +13,7 @@ from typing import Final
 WANTED: Final = (
     "MYI reads Spotify's extended streaming history (endsong_N.json, Streaming_History_Audio_....json), the streaming "
     "history of its account data (StreamingHistory....json), scrobbles from Last.fm (CSV or JSON), the exports of "
-    "ListenBrainz, Maloja and Koito, and .scrobbler.log files: as the ZIP that was sent, its folder, or the files in it."
+    "ListenBrainz, Maloja and Koito, and .scrobbler.log files: as the ZIP that was sent, its folder, or its files."
 )
 
 

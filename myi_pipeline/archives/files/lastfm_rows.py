@@ -3,8 +3,8 @@
 - lastfm-to-csv by Ben Foxall (benjaminbenben.com/lastfm-to-csv): CSV without a header of artist, album, track and a
   time such as `31 Dec 2019 23:11`. Maloja and ListenBrainz' users import the same (import_scrobbles.py of
   krateng/maloja: `parse_lastfm`, UTC). Its times are cut to the minute.
-- lastfm.ghan.nl/export: CSV with the header uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid, and JSON,
-  a list of pages (`LastFMExportPage` in internal/importer/lastfm.go of gabehf/Koito).
+- lastfm.ghan.nl/export: CSV with the header uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid, and
+  JSON, a list of pages (`LastFMExportPage` in internal/importer/lastfm.go of gabehf/Koito).
 - lastfm-backup and others: the answers of user.getRecentTracks as they are, a list of tracks or of pages of tracks.
 - lastfmstats.com by felhag: JSON of `username` and `scrobbles`, each with `track`, `artist`, `album`, `albumId` and
   `date` in milliseconds; and the same as CSV with semicolons.

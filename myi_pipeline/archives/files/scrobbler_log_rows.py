@@ -2,8 +2,8 @@
 
 The format is described at the head of apps/plugins/lastfm_scrobbler.c of Rockbox: artist, album, title, number, length
 in seconds, rating, the start of the play in seconds since 1970, MusicBrainz' track id (which is the recording's by
-today's names). #TZ/UTC says that the player knew its zone; with #TZ/UNKNOWN it wrote what its clock showed, and the zone
-must be named. A line rated S was skipped before half of it was heard: a play with `skipped`, which does not count.
+today's names). #TZ/UTC says that the player knew its zone; with #TZ/UNKNOWN it wrote what its clock showed, and the
+zone must be named. A line rated S was skipped before half of it was heard: a play with `skipped`, which does not count.
 
 When clocks are put back, an hour of that clock comes twice: it is taken for the first. When they are put forward, an
 hour does not come: a player whose clock was not set shows it, and the time is taken as if the clock had stayed.

@@ -6,8 +6,8 @@ krateng/maloja); its API answers {"status": "ok", "list": [...]} with the same r
 the track and `duration` the time heard, both in seconds (import_scrobbles.py: `scrobble_duration` is Spotify's time
 heard). Older versions had no `album`, or one with `name` instead of `albumtitle`.
 
-Koito: {"version": "1", "exported_at", "user", "listens": [...]} (internal/export/export.go of gabehf/Koito), where names
-are lists of aliases of which one is primary, and `track.duration` is in seconds, 0 if it is unknown.
+Koito: {"version": "1", "exported_at", "user", "listens": [...]} (internal/export/export.go of gabehf/Koito), where
+names are lists of aliases of which one is primary, and `track.duration` is in seconds, 0 if it is unknown.
 """
 
 from __future__ import annotations

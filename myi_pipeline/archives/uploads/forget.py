@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from myi_pipeline.archives.files import open_history
+from myi_pipeline.archives.files.formats import READ_SUFFIXES
 from myi_pipeline.archives.owners import identifying_members
 from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads.plan import archive_sha256
@@ -30,7 +31,7 @@ def has_file(settings: Settings, *, user_key: str, sha256: str, upload_name: str
     """Whether the archive still lies where it was seen; looks at names only."""
     folder = settings.uploads_folder / user_key
     if upload_name == user_key:
-        return any(path.suffix.lower() == ".json" for path in folder.glob("[!.]*"))
+        return any(path.name.lower().endswith(READ_SUFFIXES) for path in folder.glob("[!.]*"))
     if upload_name is not None and os.path.lexists(settings.uploads_folder / upload_name):
         return True
     return any(folder.glob(f"[!.]*{place_suffix(sha256)}*"))

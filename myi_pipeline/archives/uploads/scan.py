@@ -64,8 +64,8 @@ def _is_text(name: str) -> bool:
 
 
 def units_of(folder: Path, user_key: str, remarks: list[str]) -> Iterator[Unit]:
-    """Each ZIP is an archive; the files below one sub-folder are one; loose JSON files together are one, and every other
-    loose file is one.
+    """Each ZIP is an archive; the files below one sub-folder are one; loose JSON files together are one, and every
+    other loose file is one.
 
     Files of one export belong together, because rows that agree are numbered over the whole archive.
     """
@@ -81,9 +81,7 @@ def units_of(folder: Path, user_key: str, remarks: list[str]) -> Iterator[Unit]:
             yield from _walk(folder, below, Path(entry.path), remarks, depth=1)
             if below.files or below.unfinished:
                 yield below
-        elif entry.name.lower().endswith(".zip"):
-            yield Unit(name, Path(entry.path), {name: Path(entry.path)})
-        elif entry.name.lower().endswith(_WHOLE_SUFFIXES):
+        elif entry.name.lower().endswith(".zip") or entry.name.lower().endswith(_WHOLE_SUFFIXES):
             yield Unit(name, Path(entry.path), {name: Path(entry.path)})
         else:
             _add(loose, folder, Path(entry.path))

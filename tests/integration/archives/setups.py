@@ -139,7 +139,8 @@ class Setup:
         for query in (
             "delete from app.users",
             "truncate ops.removals, ops.orphans restart identity",
-            "truncate raw.content_aliases, raw.contents, raw.albums, raw.artists, raw.contexts",
+            "truncate raw.content_aliases, raw.contents, raw.albums, raw.artists, raw.contexts,"
+            " app.recording_decisions",
             "truncate ops.changed_days, ops.changed_contents, ops.changed_users",
             "select ops.drop_event_partition(to_date(right(relname, 7), 'YYYY\"m\"MM')) from pg_class"
             " where relnamespace = 'raw'::regnamespace and relkind = 'r' and relname ~ '^listening_events_'",

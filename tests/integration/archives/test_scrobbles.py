@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from myi_pipeline.archives.due_rows import bring_in_due_rows
+from myi_pipeline.archives.files import Limits
 from myi_pipeline.catalogue.sources import TRAITS
+from myi_pipeline.errors import NotConfirmed
 from myi_pipeline.simulator import ArchiveSpec, build_listener
 from myi_pipeline.simulator.scrobbles import FORMS, Scrobble, scrobbled, write_scrobbles
 from tests.integration.archives.setups import SPANS, Setup
@@ -24,7 +27,8 @@ COUNTS = "select rows_read, rows_loaded, rows_present, rows_identical, rows_quar
 @pytest.fixture(scope="module")
 def scrobbles() -> list[Scrobble]:
     spec = ArchiveSpec(seed=7, first_day=date(2003, 2, 1), last_day=date(2003, 3, 31), plays=400)
-    return sorted(set(scrobbled(build_listener(spec))))
+    # No player can write a tab into its log.
+    return sorted({each for each in scrobbled(build_listener(spec)) if "\t" not in each.title})
 
 
 @pytest.mark.parametrize("form", sorted(FORMS))
@@ -95,18 +99,13 @@ def test_two_equal_scrobbles_in_a_minute_are_two_plays_and_in_a_second_one(
 def test_a_scrobble_of_tomorrows_tomorrow_comes_in_when_its_time_has_come(
     shared_setup: Setup, scrobbles: list[Scrobble], tmp_path: Path
 ) -> None:
-    from myi_pipeline.archives.due_rows import bring_in_due_rows
-    from myi_pipeline.archives.files import Limits
-
-    ahead = datetime(2099, 1, 1, tzinfo=UTC)
+    ahead = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(days=3)
     forms = ("listenbrainz", "koito", "scrobbler_log", "lastfm_pages", "lastfm_to_csv")
     for form in forms:
         told = [scrobbles[0], scrobbles[1]._replace(started_at=ahead)]
         path = write_scrobbles(tmp_path / f"{form}{_suffix(form)}", told, form=form).path
         assert shared_setup.bring(path).reasons == {"in_the_future": 1}
-    assert bring_in_due_rows(
-        shared_setup.warehouse, now=datetime(2098, 12, 31, 12, tzinfo=UTC), limits=Limits()
-    ) == len(forms)
+    assert bring_in_due_rows(shared_setup.warehouse, now=ahead, limits=Limits()) == len(forms)
     assert shared_setup.one("select count(*) from raw.listening_events where played_at = %s", ahead) == len(forms)
     assert {row[0] - sum(row[1:]) for row in shared_setup.sql(COUNTS)} == {0}
 
@@ -114,8 +113,6 @@ def test_a_scrobble_of_tomorrows_tomorrow_comes_in_when_its_time_has_come(
 def test_another_persons_scrobbles_are_asked_about_however_they_were_written(
     shared_setup: Setup, scrobbles: list[Scrobble], tmp_path: Path
 ) -> None:
-    from myi_pipeline.errors import NotConfirmed
-
     shared_setup.add_user("ben")
     shared_setup.bring(write_scrobbles(tmp_path / "pages.json", scrobbles, form="lastfm_pages").path, user="ana")
     table = write_scrobbles(tmp_path / "table.csv", scrobbles, form="lastfm_table").path

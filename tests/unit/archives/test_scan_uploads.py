@@ -232,3 +232,14 @@ def test_the_end_of_a_zip_is_found_before_a_comment_and_not_by_chance(tmp_path: 
     by_chance = put(tmp_path / "b.zip", b"PK\x05\x06" + b"x" * 200)
     assert not ends_whole(by_chance)
     assert not ends_whole(tmp_path / "missing.zip")
+
+
+def test_a_table_and_a_players_log_are_archives_of_their_own_though_the_log_is_hidden(tmp_path: Path) -> None:
+    put(tmp_path / "ana" / "scrobbles.csv", b"a,b,c,31 Dec 2019 23:11")
+    put(tmp_path / "ana" / ".scrobbler.log", b"#AUDIOSCROBBLER/1.1\n")
+    put(tmp_path / "ana" / ".other.log", b"x")
+    put(tmp_path / "ana" / "0.json")
+    put(tmp_path / "ana" / "export" / "1.jsonl", b"{}\n")
+
+    assert sorted(names(look(tmp_path))) == ["ana", "ana/.scrobbler.log", "ana/export", "ana/scrobbles.csv"]
+    assert not look(tmp_path).remarks

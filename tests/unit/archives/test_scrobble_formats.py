@@ -44,26 +44,45 @@ def listen(**told: object) -> dict[str, object]:
     return {"listened_at": 1577833860, "track_metadata": {**names, "additional_info": told}}
 
 
+TRACK = {"name": "Army of Me", "artist": {"#text": "Björk"}, "album": {"#text": "Post"}, "date": {"uts": "1577833860"}}
+STATS = {"track": "Army of Me", "artist": "Björk", "album": "Post", "albumId": "", "date": 1577833860000}
+MALOJA = {
+    "time": 1577833860,
+    "track": {"artists": ["Björk"], "title": "Army of Me", "album": {"albumtitle": "Post"}, "length": 234},
+    "duration": None,
+    "origin": "client:x",
+}
+KOITO = {
+    "listened_at": "2019-12-31T23:11:00Z",
+    "track": {"aliases": [{"alias": "Army of Me", "is_primary": True}]},
+    "album": {"aliases": [{"alias": "Post", "is_primary": True}]},
+    "artists": [{"aliases": [{"alias": "Björk", "is_primary": True}]}],
+}
+STATS_TABLE = "Artist;Album;AlbumId;Track;Date#me\nBjörk;Post;;Army of Me;1577833860000\n"
+MINUTES_TABLE = "artist,title,album,date\nBjörk,Army of Me,Post,2019-12-31 23:11\n"
+
+
 @pytest.mark.parametrize(
     ("content", "kind", "source"),
     [
         ("Björk,Post,Army of Me,31 Dec 2019 23:11\n", "lastfm_minutes", "lastfm_export_minutes"),
         ('Björk,Post,Army of Me,"31 Dec 2019, 23:11"', "lastfm_minutes", "lastfm_export_minutes"),
         (f"{HEADER}\n{GOOD}\n", "lastfm_table", "lastfm_export"),
-        ("Artist;Album;AlbumId;Track;Date#me\nBjörk;Post;;Army of Me;1577833860000\n", "lastfm_table", "lastfm_export"),
-        ("artist,title,album,date\nBjörk,Army of Me,Post,2019-12-31 23:11\n", "lastfm_table_minutes", "lastfm_export_minutes"),
-        ([{"name": "Army of Me", "artist": {"#text": "Björk"}, "album": {"#text": "Post"}, "date": {"uts": "1577833860"}}], "lastfm_tracks", "lastfm_export"),
-        ([{"track": [{"name": "Army of Me", "artist": {"name": "Björk"}, "album": {"#text": "Post"}, "date": {"uts": "1577833860"}}], "@attr": {}}], "lastfm_pages", "lastfm_export"),
-        ({"username": "x", "scrobbles": [{"track": "Army of Me", "artist": "Björk", "album": "Post", "albumId": "", "date": 1577833860000}]}, "lastfm_stats", "lastfm_export"),
+        (STATS_TABLE, "lastfm_table", "lastfm_export"),
+        (MINUTES_TABLE, "lastfm_table_minutes", "lastfm_export_minutes"),
+        ([TRACK], "lastfm_tracks", "lastfm_export"),
+        ([{"track": [TRACK | {"artist": {"name": "Björk"}}], "@attr": {}}], "lastfm_pages", "lastfm_export"),
+        ([[TRACK], [TRACK]], "lastfm_pages", "lastfm_export"),
+        ({"username": "x", "scrobbles": [STATS]}, "lastfm_stats", "lastfm_export"),
         (json.dumps(listen()) + "\n" + json.dumps(listen()) + "\n", "listenbrainz", "listenbrainz_export"),
         ([listen()], "listenbrainz_list", "listenbrainz_export"),
-        ({"maloja": {"export_time": 1}, "scrobbles": [{"time": 1577833860, "track": {"artists": ["Björk"], "title": "Army of Me", "album": {"albumtitle": "Post"}, "length": 234}, "duration": None, "origin": "client:x"}]}, "maloja", "maloja_export"),
-        ({"status": "ok", "list": [{"time": 1577833860, "track": {"artists": ["Björk"], "title": "Army of Me", "album": {"name": "Post"}}}]}, "maloja_api", "maloja_export"),
-        ({"version": "1", "user": "x", "listens": [{"listened_at": "2019-12-31T23:11:00Z", "track": {"aliases": [{"alias": "Army of Me", "is_primary": True}]}, "album": {"aliases": [{"alias": "Post", "is_primary": True}]}, "artists": [{"aliases": [{"alias": "Björk", "is_primary": True}]}]}]}, "koito", "koito_export"),
+        ({"maloja": {"export_time": 1}, "scrobbles": [MALOJA]}, "maloja", "maloja_export"),
+        ({"status": "ok", "list": [MALOJA]}, "maloja_api", "maloja_export"),
+        ({"version": "1", "user": "x", "listens": [KOITO]}, "koito", "koito_export"),
         (LOG.format(zone="UTC") + LINE + "\n", "scrobbler_log", "scrobbler_log"),
         (LOG.format(zone="UNKNOWN") + LINE + "\n", "scrobbler_log_local", "scrobbler_log"),
     ],
-)  # fmt: skip
+)
 def test_a_file_is_known_by_its_first_rows_and_says_what_was_heard(
     made: Callable[..., Path], read: Read, content: object, kind: str, source: str
 ) -> None:
@@ -89,7 +108,7 @@ def test_what_is_no_play_of_ours_is_told_what_is_read(made: Callable[..., Path],
 
 
 def test_a_table_loses_no_row_around_a_bad_one(made: Callable[..., Path], read: Read) -> None:
-    bad = {
+    bad: dict[str, str] = {
         '"1577833860","","Two","","columns"': "bad_columns",
         '"","31 Dec 2019, 23:11","No","","number","","x",""': "missing_timestamp",
         '"0","01 Jan 1970, 00:00","No","","clock","","x",""': "too_early",

@@ -13,6 +13,8 @@ on conflict (user_id, sha256) do update
         status = 'running',
         attempt = i.attempt + 1,
         completed_before = case
+            -- Its plays are gone with the other zone: nothing of what it was holds any more.
+            when i.time_zone is distinct from excluded.time_zone then null
             when i.status in ('completed', 'completed_with_errors') then to_jsonb(i) - 'completed_before'
             else i.completed_before
         end,

@@ -142,9 +142,9 @@ async def my_import(request: Request, visitor: CurrentUser, site: TheSite, impor
 async def hand_in(
     request: Request, visitor: CurrentUser, site: TheSite, name: NameOf = "archive", time_zone: ZoneOf = None
 ) -> Response:
-    """A file as the body: a ZIP as Spotify or ListenBrainz sends it, one of its JSON files, an export of Last.fm, Maloja
-    or Koito, or a `.scrobbler.log`. It is looked at here, and imported soon after;
-    the answer names the place to watch. The same content again is the same import."""
+    """A file as the body: a ZIP as Spotify or ListenBrainz sends it, one of its JSON files, an export of Last.fm,
+    Maloja or Koito, or a `.scrobbler.log`. It is looked at here, and imported soon after; the answer names the place to
+    watch. The same content again is the same import."""
     taken = await receive_upload(request, site, visitor, partial(whole_body, name=name, time_zone=time_zone))
     summary = await _look(site, visitor, taken.import_id)
     return _json(_fields(Import, summary), status=202, headers={"location": f"/v1/me/imports/{taken.import_id}"})
