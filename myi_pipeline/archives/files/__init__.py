@@ -2,13 +2,12 @@
 comes out as PlayRecords and QuarantinedRows, however it was handed over."""
 
 from myi_pipeline.archives.files.archive import FileContent, HistoryArchive, HistoryFile, open_history
-from myi_pipeline.archives.files.formats import FORMATS, IMPORT_KINDS, FileReader, export_numbers, read_rows
+from myi_pipeline.archives.files.formats import FORMATS, FileReader, export_numbers, read_rows
 from myi_pipeline.archives.files.kinds import FileKind
 from myi_pipeline.archives.files.members import Limits
 
 __all__ = [
     "FORMATS",
-    "IMPORT_KINDS",
     "FileContent",
     "FileKind",
     "FileReader",

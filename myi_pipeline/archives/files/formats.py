@@ -259,7 +259,6 @@ FORMATS: Final[dict[FileKind, FileFormat]] = {
 }
 # The names of what holds plays; other files of a folder or a ZIP are not looked into.
 READ_SUFFIXES: Final = (".json", ".jsonl", ".csv", ".log")
-IMPORT_KINDS: Final = tuple(dict.fromkeys(each.source.name.lower() for each in FORMATS.values()))
 
 
 def format_by_name(path: str) -> FileFormat | None:

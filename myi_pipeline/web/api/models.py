@@ -13,8 +13,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from myi_pipeline.archives.files import IMPORT_KINDS
-
 _AT = [datetime.fromisoformat("2024-03-09T21:14:07Z")]
 _DAY = [date(2024, 3, 9)]
 
@@ -379,9 +377,11 @@ class Import(Answer):
     import_id: int = Field(ge=1, description="The same as `id`.", examples=[12])
     archive_name: str = Field(examples=["my_spotify_data-3fa9c1d2.zip"])
     kind: str = Field(
-        description="The source of its plays; `mixed` also until it has been read, or if it cannot be read.",
+        description=(
+            "The source of its plays, such as `extended_history` or `lastfm_export`; `mixed` for several, also until it"
+            " has been read, or if it cannot be read. New versions may know more sources."
+        ),
         examples=["extended_history"],
-        json_schema_extra={"enum": [*IMPORT_KINDS, "mixed"]},
     )
     status: Literal["pending", "running", "completed", "completed_with_errors", "failed"] = Field(
         description="`pending` until its turn comes.", examples=["running"]

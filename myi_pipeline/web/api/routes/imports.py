@@ -199,7 +199,7 @@ async def _look(site: Site, visitor: Visitor, import_id: int) -> ImportSummary:
 
 
 def _fields(model: type[Answer], row: object) -> dict[str, Any]:
-    """What the contract names of a row. Its kinds are a closed list, which 'unknown' came too late for."""
+    """What the contract names of a row. Its kinds were a closed list, for which 'unknown' came too late."""
     (fields,) = fields_of(model, [row])
     return fields | {"kind": "mixed"} if fields.get("kind") == "unknown" else fields
 
