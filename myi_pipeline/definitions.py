@@ -26,6 +26,7 @@ from myi_pipeline.defs.polling import (
 from myi_pipeline.defs.refreshes import build_changes_sensor, build_daily_tests, build_hourly_refresh, build_refresh_job
 from myi_pipeline.defs.resources import Installation, has_logins, hold_server, utc_now
 from myi_pipeline.defs.runs import lost_runs_sensor
+from myi_pipeline.defs.services import poll_services_job, scrobbles, service_polls_sensor
 from myi_pipeline.defs.top_items import hourly_top_items, refresh_top_items_job, top_items
 from myi_pipeline.logs import configure_logs
 from myi_pipeline.marts.dbt_runner import dbt_manifest
@@ -45,20 +46,18 @@ def build_definitions(
     sources = build_source_specs(manifest)
     polls = with_freshness(recently_played) if has_logins else recently_played
     return dg.Definitions(
-        assets=[*sources, marts, listening_history, polls, top_items, catalogue, maintenance],
+        assets=[*sources, marts, listening_history, polls, scrobbles, top_items, catalogue, maintenance],
         asset_checks=[*ARCHIVE_CHECKS, *POLL_CHECKS, *WAREHOUSE_CHECKS],
         jobs=[
-            refresh_job, import_uploads_job, poll_users_job, check_polls_job, refresh_top_items_job,
+            refresh_job, import_uploads_job, poll_users_job, poll_services_job, check_polls_job, refresh_top_items_job,
             enrich_catalogue_job, maintenance_job,
         ],
         schedules=[
             build_hourly_refresh(refresh_job), daily_maintenance, hourly_poll_checks, hourly_top_items,
             hourly_catalogue, build_daily_tests(marts),
-        ],
-        sensors=[build_changes_sensor(refresh_job), users_sensor, uploads_sensor, polls_sensor, lost_runs_sensor],
-        executor=dg.in_process_executor,
-        resources={"installation": Installation(settings, clock=clock)},
-    )  # fmt: skip
+        ], sensors=[build_changes_sensor(refresh_job), users_sensor, uploads_sensor, polls_sensor, service_polls_sensor,
+        lost_runs_sensor], executor=dg.in_process_executor, resources={"installation": Installation(settings,
+        clock=clock)}, )  # fmt: skip
 
 
 @dg.definitions

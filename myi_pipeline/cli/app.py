@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from myi_pipeline import __version__
-from myi_pipeline.cli import access, archives, audit, catalogue, corrections, keys, users
+from myi_pipeline.cli import access, archives, audit, catalogue, corrections, keys, services, users
 from myi_pipeline.cli.demo.command import demo_command
 from myi_pipeline.cli.import_archives import import_command
 from myi_pipeline.cli.installation import doctor_command, migrate_command, psql_command
@@ -64,6 +64,7 @@ users.app.command("logins")(logins_command)
 users.app.command("pause")(pause_command)
 users.app.command("resume")(resume_command)
 users.app.command("disconnect")(disconnect_command)
+app.add_typer(services.app, name="service")
 app.add_typer(docs_app, name="docs")
 app.add_typer(top_app, name="top")
 app.add_typer(catalogue.app, name="catalogue")

@@ -214,18 +214,19 @@ def reset_circuit_command(key: Key, as_json: JsonOption = False) -> None:
 
 
 def quota_command(as_json: JsonOption = False) -> None:
-    """Show the calls of every client id in the last minute and in the last 24 hours, and what Spotify has blocked."""
+    """Show the calls of every client id in the last minute and in the last 24 hours, and what services have blocked."""
     from myi_pipeline.postgres.connections import Role
-    from myi_pipeline.providers.governor import quota_limits, show_quota
+    from myi_pipeline.providers.governor import quota_limits, service_limits, show_quota
     from myi_pipeline.providers.transport import utc_now
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
-        uses = show_quota(connection, limits=quota_limits(session.settings), now=utc_now())
+        limits, of_services = quota_limits(session.settings), service_limits(session.settings)
+        uses = show_quota(connection, limits=limits, of_services=of_services, now=utc_now())
 
     def render(console: Console) -> None:
         if not uses:
-            console.print("Spotify has not been asked for anything yet.")
+            console.print("No service has been asked for anything yet.")
             return
         rows = (
             (

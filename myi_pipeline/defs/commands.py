@@ -23,6 +23,7 @@ from myi_pipeline.defs.partitions import USERS, sync_partitions
 from myi_pipeline.defs.polling import SPOTIFY_POOL
 from myi_pipeline.defs.resources import CORRELATION_TAG, DBT_POOL, Installation, dagster_instance
 from myi_pipeline.defs.runs import end_lost_runs
+from myi_pipeline.defs.services import SERVICES_POOL
 from myi_pipeline.logs import configure_logs, start_correlation
 from myi_pipeline.settings import Settings, load_settings
 
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # Two loads of different users keep both cores of a small server busy; a third only makes them wait. Of four runs at a
 # time, two at most poll: an import and a refresh always find room.
-POOLS = {LOAD_POOL: 2, DBT_POOL: 1, SPOTIFY_POOL: 2, CATALOGUE_POOL: 1}
+POOLS = {LOAD_POOL: 2, DBT_POOL: 1, SPOTIFY_POOL: 2, SERVICES_POOL: 1, CATALOGUE_POOL: 1}
 
 
 def prepare_instance(instance: DagsterInstance, settings: Settings) -> None:

@@ -37,6 +37,7 @@ from myi_pipeline.errors import MyiError
 from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.polling.pace import slot_of
 from myi_pipeline.polling.poll_store import due_users
+from myi_pipeline.polling.scrobble_store import due_links
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.postgres.wake_ups import CHANNEL, Wake, wake
 from myi_pipeline.settings import Settings
@@ -44,7 +45,9 @@ from myi_pipeline.submissions.drain import drain
 
 log = structlog.get_logger(__name__)
 
-LOST_RUNS = "lost_runs"
+LOST_RUNS, SERVICE_POLLS = "lost_runs", "service_polls"
+# A walk through somebody's history goes on every minute.
+_SERVICES_EVERY_S = 60.0
 _LOOK_EVERY_S, _STOPS_WITHIN_S = 15.0, 2.0
 # Looking through ten thousand folders takes a tenth of a second: then it is done less often.
 _SHARE_OF_LOOKS = 0.005
@@ -127,6 +130,7 @@ class WakeUps:
         self._uploads = UploadsWatch(settings.uploads_folder, clock=monotonic)
         self._uploads_until = 0.0
         self._slot: datetime | None = None
+        self._services_at = monotonic() - _SERVICES_EVERY_S
         self._pending: set[str] = set()
         # Since when a sensor that was made due has to have been evaluated.
         self._woken: dict[str, float] = {}
@@ -143,6 +147,12 @@ class WakeUps:
             # Once in five minutes: while earlier polls wait, the same users stay due.
             self._slot = slot
             self._pending.add(Wake.POLLS)
+        # While an earlier run is not done, the same accounts stay due.
+        if self._monotonic() - self._services_at >= _SERVICES_EVERY_S and due_links(
+            connection, now=now, within=timedelta(0)
+        ):
+            self._services_at = self._monotonic()
+            self._pending.add(SERVICE_POLLS)
         if self._uploads.has_changed():
             self._uploads_until = self._monotonic() + _UPLOADS_SETTLE_S
         if self._monotonic() < self._uploads_until:

@@ -15,7 +15,7 @@ from myi_pipeline.archives.files import Limits
 from myi_pipeline.archives.loading import drop_abandoned_staging
 from myi_pipeline.catalogue.event_partitions import ensure_partitions
 from myi_pipeline.people import audit, manage_access
-from myi_pipeline.polling import poll_store
+from myi_pipeline.polling import poll_store, scrobble_store
 from myi_pipeline.polling.due_plays import bring_in_due_plays
 from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.postgres.sql_files import load_sql
@@ -76,6 +76,7 @@ def maintain(
         removed += submissions.prune(
             connection, before=now - SUBMISSIONS_KEPT, refused_before=now - timedelta(days=quarantine_days)
         )
+        polls += scrobble_store.prune(connection, before=now - POLLS_KEPT)
         audit.prune(connection)
     with closing(warehouse.connect(Role.APP, autocommit=True, application_name="myi maintenance")) as connection:
         manage_access.prune_ended(connection, idle_days=session_idle_days, longest_days=session_days)

@@ -41,6 +41,8 @@ class Event(StrEnum):
     SPOTIFY_DISCONNECTED = "spotify_disconnected"
     RECORDING_DECIDED = "recording_decided"
     RECORDING_TAKEN_BACK = "recording_taken_back"
+    SERVICE_LINKED = "service_linked"
+    SERVICE_UNLINKED = "service_unlinked"
     USER_ADDED = "user_added"
     USER_REMOVED = "user_removed"
     CORRECTED = "corrected"

@@ -1,7 +1,8 @@
-"""Whether a user may be polled, and how that is said.
+"""Whether a user may be polled, and how that is said: of Spotify and of the services that collect listening.
 
-The rule itself is the view `ops.poll_obstacles`. A person's wish brings the turn forward and nothing else: no poll runs
-despite a pause, an ended sign-in, an open circuit, a block by Spotify or the cool-down.
+The rule itself is the view `ops.poll_obstacles`, of services `ops.service_obstacles`, which has its words. A person's
+wish brings the turn forward and nothing else: no poll runs despite a pause, an ended sign-in, an open circuit, a block
+by Spotify or the cool-down.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from psycopg.rows import class_row
 
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
+from myi_pipeline.providers.scrobbles import Service
 
 
 class Obstacle(StrEnum):
@@ -49,18 +51,20 @@ class _Words(NamedTuple):
     command: str = ""
 
 
-_SIGN_IN = "sign in with: myi user login {}"
+_SIGN_IN = "sign in with: myi user login {key}"
+# {service} is a name such as Last.fm, {key} the user's, {word} what commands call the service.
+_LINK = "link it with: myi service link {key} {word} NAME"
 _WORDS = {
-    Obstacle.NOT_SIGNED_IN: _Words("Spotify is not connected", command=_SIGN_IN),
-    Obstacle.SIGN_IN_ENDED: _Words("the sign-in to Spotify has ended", "connect Spotify again", _SIGN_IN),
-    Obstacle.PAUSED: _Words("polling is paused", command="resume with: myi user resume {}"),
+    Obstacle.NOT_SIGNED_IN: _Words("{service} is not connected", command=_SIGN_IN),
+    Obstacle.SIGN_IN_ENDED: _Words("the sign-in to {service} has ended", "connect {service} again", _SIGN_IN),
+    Obstacle.PAUSED: _Words("polling is paused", command="resume with: myi user resume {key}"),
     Obstacle.NOT_ALLOWED: _Words(
-        "the sign-in does not allow MYI to read recent plays", "connect Spotify again and allow it", _SIGN_IN
+        "the sign-in does not allow MYI to read recent plays", "connect {service} again and allow it", _SIGN_IN
     ),
     Obstacle.CIRCUIT_OPEN: _Words(
-        "requests failed too often, so they are suspended for now", command="try at once with: myi circuit reset {}"
+        "requests failed too often, so they are suspended for now", command="try at once with: myi circuit reset {key}"
     ),
-    Obstacle.QUOTA_BLOCKED: _Words("Spotify has asked MYI to wait"),
+    Obstacle.QUOTA_BLOCKED: _Words("{service} has asked MYI to wait"),
     # As long as the view says: three and five minutes.
     Obstacle.JUST_POLLED: _Words("polled within the last three minutes"),
     Obstacle.COOLING_DOWN: _Words("polled within the last five minutes"),
@@ -68,14 +72,25 @@ _WORDS = {
 }
 
 
-def obstacle_sentence(obstacle: Obstacle, *, user_key: str | None = None) -> str:
+# What the words of a service that is linked by a name differ in.
+_WORDS_OF_SERVICES = {
+    Obstacle.NOT_SIGNED_IN: _Words("{service} is not linked", command=_LINK),
+    Obstacle.PAUSED: _Words("polling is paused", command="resume with: myi service resume {key} {word}"),
+    Obstacle.COOLING_DOWN: _Words("polled within the last minute"),
+}
+
+
+def obstacle_sentence(obstacle: Obstacle, *, user_key: str | None = None, service: Service | None = None) -> str:
     """Why a user is not polled and what can be done about it: by which command if `user_key` is given.
 
-    It begins in lower case and has no full stop, so that it fits a table, a log line and a page.
+    Of Spotify, or of `service`. It begins in lower case and has no full stop, so that it fits a table, a log line and a
+    page.
     """
-    words = _WORDS[obstacle]
-    remedy = words.on_page if user_key is None else words.command.format(user_key)
-    return f"{words.sentence}; {remedy}" if remedy else words.sentence
+    words = _WORDS[obstacle] if service is None else _WORDS_OF_SERVICES.get(obstacle, _WORDS[obstacle])
+    remedy = words.on_page if user_key is None else words.command
+    said = f"{words.sentence}; {remedy}" if remedy else words.sentence
+    label, word = (service.label, service.value) if service is not None else ("Spotify", "spotify")
+    return said.format(service=label, key=user_key, word=word)
 
 
 @dataclass(frozen=True)
@@ -91,13 +106,12 @@ class StandingObstacle:
         return has_begun and (self.stands_until is None or moment < self.stands_until)
 
 
-def read_obstacles(connection: Connection, *, user_id: int) -> tuple[StandingObstacle, ...]:
-    """All obstacles that a user has or had, the strongest first."""
-    rows = connection.execute(
-        "select obstacle, nullif(stands_from, '-infinity'), stands_until from ops.poll_obstacles"
-        " where user_id = %s order by rank",
-        (user_id,),
-    )
+def read_obstacles(
+    connection: Connection, *, user_id: int, service: Service | None = None
+) -> tuple[StandingObstacle, ...]:
+    """All obstacles that a user has or had at Spotify, or at `service`, the strongest first."""
+    query = load_sql("polling/polls/obstacles_of_spotify" if service is None else "polling/scrobbles/obstacles")
+    rows = connection.execute(query, {"user_id": user_id, "service": service})
     return tuple(StandingObstacle(Obstacle(name), stands_from, until) for name, stands_from, until in rows)
 
 

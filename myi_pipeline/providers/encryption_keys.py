@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ import structlog
 from myi_pipeline.errors import BadInput, Permanent
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.postgres.role_passwords import private_folder, write_private
-from myi_pipeline.providers import token_vault
+from myi_pipeline.providers import service_vault, token_vault
 from myi_pipeline.providers.envelope import Damaged, KeyRing, UnknownKey, new_key
 from myi_pipeline.settings import Settings, decode_key
 
@@ -69,14 +70,15 @@ def check_keys(settings: Settings, warehouse: Warehouse, *, role: Role = Role.IN
     """What start-up does: raises KeyMissing when a stored login is sealed with an unknown key. Makes none."""
     keys = find_keys(settings)
     with warehouse.connect(role, autocommit=True, application_name="myi keys") as connection:
-        stored = token_vault.count_by_key(connection)
+        stored = _count_logins(connection)
     missing = {key_id: count for key_id, count in stored.items() if keys is None or key_id not in keys.ids}
     if missing:
         names = ", ".join(key_id.hex() for key_id in missing)
         raise KeyMissing(
             f"{sum(missing.values())} stored logins are sealed with a key that is not here ({names}): put it back into"
             f" MYI_ENCRYPTION_KEYS, behind the others, or restore {settings.secrets_folder / FILE_NAME}; if it is lost,"
-            " disconnect those users (myi user disconnect KEY) and let them sign in again"
+            " disconnect those users (myi user disconnect KEY; myi service unlink KEY SERVICE) and let them sign in"
+            " again"
         )
     return keys
 
@@ -86,9 +88,9 @@ def key_uses(settings: Settings, warehouse: Warehouse) -> tuple[KeyUse, ...]:
     keys = find_keys(settings)
     given = {KeyRing([key]).sealing_id for key in settings.encryption_key_bytes()}
     with warehouse.connect(Role.INGEST, autocommit=True, application_name="myi keys") as connection:
-        sealed = token_vault.count_by_key(connection, with_access=True)
+        sealed = _count_logins(connection, with_access=True)
         # What is sealed with a lost key is lost only if it is a login: an access token is granted again.
-        stored = token_vault.count_by_key(connection)
+        stored = _count_logins(connection)
     here = keys.ids if keys is not None else ()
     known = tuple(
         KeyUse(key_id.hex(), "settings" if key_id in given else "file", place == 0, sealed.get(key_id, 0))
@@ -97,6 +99,12 @@ def key_uses(settings: Settings, warehouse: Warehouse) -> tuple[KeyUse, ...]:
     return known + tuple(
         KeyUse(key_id.hex(), "missing", False, count) for key_id, count in stored.items() if key_id not in here
     )
+
+
+def _count_logins(connection: Connection, *, with_access: bool = False) -> dict[bytes, int]:
+    """How many logins and secrets of linked services each key seals."""
+    logins = Counter(token_vault.count_by_key(connection, with_access=with_access))
+    return dict(logins + Counter(service_vault.count_service_keys(connection)))
 
 
 def new_key_text() -> str:
@@ -189,6 +197,19 @@ def rotate_keys(connection: Connection, keys: KeyRing, *, after_each: Callable[[
             if after_each is not None:
                 after_each(sealed)
         after = users[-1]
-    counts = token_vault.count_by_key(connection, with_access=True)
+    after = 0
+    while users := service_vault.services_sealed_otherwise(
+        connection, key_id=keys.sealing_id, after=after, limit=_USERS_A_READ
+    ):
+        for user_id in users:
+            try:
+                sealed += service_vault.seal_services_again(connection, keys, user_id=user_id)
+            except (Damaged, UnknownKey) as error:
+                log.warning("service_secret_cannot_be_opened", user_id=user_id, reason=str(error))
+                failed.append(user_id)
+            if after_each is not None:
+                after_each(sealed)
+        after = users[-1]
+    counts = _count_logins(connection, with_access=True)
     remaining = {key_id.hex(): counts.get(key_id, 0) for key_id in dict.fromkeys((*keys.ids, *counts))}
     return Rotated(sealed, keys.sealing_id.hex(), remaining, tuple(failed))

@@ -7,7 +7,7 @@ bucket's block touches no other.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,6 +26,7 @@ from myi_pipeline.providers.quota_rules import (
     is_blocked,
 )
 from myi_pipeline.providers.retries import LONGEST_SLEEP
+from myi_pipeline.providers.scrobbles import Service
 from myi_pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -47,7 +48,7 @@ def quota_limits(settings: Settings) -> QuotaLimits:
 
 
 class Governor:
-    """One client id's gate (providers.spotify.client.Gate). Safe for threads."""
+    """One client id's gate (providers.transport.Gate). Safe for threads."""
 
     def __init__(
         self,
@@ -57,8 +58,10 @@ class Governor:
         limits: QuotaLimits,
         clock: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
+        service: str = "spotify",
     ) -> None:
         self._pool = pool
+        self._service = service
         self._client_id = client_id
         self._limits = limits
         self._clock = clock
@@ -88,7 +91,7 @@ class Governor:
             self._sleep(wait.total_seconds())
 
     def blocked(self, bucket: Bucket, *, retry_after: timedelta | None, quota_exceeded: bool) -> datetime:
-        """Spotify answered 429; until when this bucket is silent now."""
+        """The service answered 429; until when this bucket is silent now."""
         with self._pool.connection() as connection:
             block = quota_ledger.block(
                 connection,
@@ -100,7 +103,7 @@ class Governor:
                 now=self._clock(),
             )
         log.warning(
-            "spotify_asks_to_wait",
+            f"{self._service}_asks_to_wait",
             client_id=self._client_id,
             bucket=bucket.value,
             until=block.blocked_until.isoformat(),
@@ -133,21 +136,40 @@ class BucketUse:
     blocks_in_a_row: int
 
 
-def show_quota(connection: Connection, *, limits: QuotaLimits, now: datetime) -> tuple[BucketUse, ...]:
-    """Every bucket of every client id that was ever used. `calls_of_minute` of a bucket, `limit` of all together."""
+def service_limits(settings: Settings) -> dict[str, QuotaLimits]:
+    """The limits of services that collect listening, by the client id of their requests; no day bounds them."""
+    a_minute = {
+        Service.LASTFM: settings.lastfm_requests_per_minute,
+        Service.LISTENBRAINZ: settings.listenbrainz_requests_per_minute,
+    }
+    return {service.client_id: QuotaLimits(requests_per_minute=most) for service, most in a_minute.items()}
+
+
+def show_quota(
+    connection: Connection,
+    *,
+    limits: QuotaLimits,
+    of_services: Mapping[str, QuotaLimits] | None = None,
+    now: datetime,
+) -> tuple[BucketUse, ...]:
+    """Every bucket of every client id that was ever used; of the services in `of_services` their one bucket.
+
+    `calls_of_minute` of a bucket, `limit` of all together.
+    """
+    of_services = of_services or {}
     return tuple(
         BucketUse(
             client_id=quota.client_id,
             bucket=bucket.value,
             calls_of_minute=quota.minute.get(bucket, 0),
-            limit_of_minute=allowance(limits, bucket),
+            limit_of_minute=allowance(of_services.get(quota.client_id, limits), bucket),
             calls_of_day=quota.day.get(bucket, 0),
             limit_of_day=_limit_of_day(bucket, limits, quota.means),
             blocked_until=block.blocked_until if block is not None and is_blocked(block, now) else None,
             blocks_in_a_row=block.in_a_row if block is not None else 0,
         )
         for quota in read_quotas(connection, limits=limits, now=now)
-        for bucket in Bucket
+        for bucket in ([Bucket.PERSONAL] if quota.client_id in of_services else Bucket)
         for block in (quota.blocks.get(bucket),)
     )
 

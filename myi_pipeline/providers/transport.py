@@ -62,12 +62,13 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer. `what` names the request for people."""
+    """A whole answer. `what` names the request for people, `service` whose answer it is."""
 
     what: str
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    service: str = "Spotify"
 
     def document(self) -> dict[str, Any]:
         """The JSON object. Raises UnexpectedAnswer when it is none."""
@@ -76,18 +77,23 @@ class Answer:
         except (ValueError, RecursionError):
             kind = self.headers.get("content-type", "").partition(";")[0][:40] or "no type"
             raise UnexpectedAnswer(
-                f"{self.what}: Spotify answered {self.status} with something other than whole JSON ({kind})"
+                f"{self.what}: {self.service} answered {self.status} with something other than whole JSON ({kind})"
             ) from None
         if not isinstance(found, dict):
-            raise UnexpectedAnswer(f"{self.what}: Spotify answered {self.status} with JSON that is not an object")
+            raise UnexpectedAnswer(
+                f"{self.what}: {self.service} answered {self.status} with JSON that is not an object"
+            )
         return found
 
     def message(self) -> str:
-        """What Spotify says about an error, for people: short, printable, without anything that may be a token."""
+        """What the service says about an error, for people: short, printable, without anything that may be a token."""
         try:
             found = json.loads(self.body)
             error = found.get("error") if isinstance(found, dict) else None
             said = error.get("message") if isinstance(error, dict) else found.get("error_description") or error
+            if not isinstance(said, str):
+                # Last.fm and ListenBrainz give a number, and a message beside it.
+                said = found.get("message") or found.get("error")
         except (ValueError, RecursionError, AttributeError):
             is_text = self.headers.get("content-type", "").startswith("text/plain")
             said = self.body[:_LONGEST_MESSAGE].decode("utf-8", "replace") if is_text else ""
@@ -172,13 +178,16 @@ def send(
     headers: Mapping[str, str] | None = None,
     params: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
+    content: bytes | None = None,
     most_bytes: int | None = None,
     is_unpacked: bool = True,
     deadline_s: float | None = None,
+    service: str = "Spotify",
 ) -> Answer:
     """Make one request and read the whole answer, as it was sent unless `is_unpacked`.
 
     The exchange takes at most `deadline_s` seconds, by default DEADLINE_S: connecting, the head and the body together.
+    `form` or `content` is what is sent; `service` is who answers, for what people read.
     Raises Transient and UnexpectedAnswer; TooLarge beyond `most_bytes`.
     """
     what = f"{method} {urlsplit(url).path}"
@@ -186,26 +195,28 @@ def send(
     longest_s = DEADLINE_S if deadline_s is None else deadline_s
 
     async def request(client: httpx.AsyncClient) -> Answer:
-        async with client.stream(method, url, headers=headers, params=params, data=form, timeout=TIMEOUT) as response:
+        async with client.stream(
+            method, url, headers=headers, params=params, data=form, content=content, timeout=TIMEOUT
+        ) as response:
             parts, size = [], 0
             async for part in response.aiter_bytes() if is_unpacked else response.aiter_raw():
                 size += len(part)
                 if size > most:
-                    raise TooLarge(f"{what}: Spotify's answer is larger than {most:,} bytes")
+                    raise TooLarge(f"{what}: {service}'s answer is larger than {most:,} bytes")
                 parts.append(part)
-            return Answer(what, response.status_code, dict(response.headers), b"".join(parts))
+            return Answer(what, response.status_code, dict(response.headers), b"".join(parts), service)
 
     try:
         return http.exchange(request, deadline_s=longest_s)
     # Never chained: the library's errors hold the request, and that holds the token.
     except TimeoutError:
-        raise Transient(f"{what}: Spotify's answer took longer than {longest_s:.0f} s") from None
+        raise Transient(f"{what}: {service}'s answer took longer than {longest_s:.0f} s") from None
     except httpx.TimeoutException:
-        raise Transient(f"{what}: Spotify did not answer in time") from None
+        raise Transient(f"{what}: {service} did not answer in time") from None
     except httpx.TransportError as error:
-        raise Transient(f"{what}: the connection to Spotify failed ({type(error).__name__})") from None
+        raise Transient(f"{what}: the connection to {service} failed ({type(error).__name__})") from None
     except httpx.HTTPError as error:
-        raise UnexpectedAnswer(f"{what}: Spotify's answer cannot be read ({type(error).__name__})") from None
+        raise UnexpectedAnswer(f"{what}: {service}'s answer cannot be read ({type(error).__name__})") from None
 
 
 def retry_after(answer: Answer, now: datetime) -> timedelta | None:

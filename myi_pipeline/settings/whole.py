@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from myi_pipeline.settings.database import DatabaseSettings
 from myi_pipeline.settings.kinds import Positive
 from myi_pipeline.settings.operations import OperationsSettings
+from myi_pipeline.settings.services import ServiceSettings
 from myi_pipeline.settings.site import SiteSettings
 from myi_pipeline.settings.spotify import SpotifySettings
 
@@ -62,7 +63,7 @@ class ArchiveSettings(BaseSettings):
 
 
 # Fields come from the last base to the first.
-class Settings(OperationsSettings, SiteSettings, ArchiveSettings, SpotifySettings, DatabaseSettings):
+class Settings(OperationsSettings, SiteSettings, ArchiveSettings, ServiceSettings, SpotifySettings, DatabaseSettings):
     """Everything a person can decide about MYI from outside. Variables are the field names in capitals after MYI_."""
 
     model_config = SettingsConfigDict(

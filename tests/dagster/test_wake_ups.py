@@ -20,7 +20,7 @@ from myi_pipeline.postgres.connections import Role
 from myi_pipeline.postgres.wake_ups import Wake
 from tests.dagster.conftest import LiveSetup, Setup
 
-NAMES = ("changes", "users", "uploads", "polls", "lost_runs")
+NAMES = ("changes", "users", "uploads", "polls", "service_polls", "lost_runs")
 
 
 def evaluated(setup: Setup, *names: str) -> None:

@@ -112,8 +112,8 @@ def build_app(spec: SimulatorSpec, clock: MovableClock, *, url: str) -> Starlett
 
 def serve(spec: SimulatorSpec, clock: MovableClock, *, port: int, ready: Callable[[str], None]) -> None:
     """Serves in this thread until it is stopped by a signal; `ready` gets the address."""
-    with _listening(port) as listening:
-        url = _url(listening)
+    with listening_on(port) as listening:
+        url = url_of(listening)
         server = _server(build_app(spec, clock, url=url))
         ready(url)
         server.run(sockets=[listening])
@@ -144,24 +144,31 @@ def running_simulator(
 
 @contextmanager
 def _in_a_thread(spec: SimulatorSpec, clock: MovableClock, port: int) -> Iterator[str]:
-    with _listening(port) as listening:
-        url = _url(listening)
-        server = _server(build_app(spec, clock, url=url))
-        thread = threading.Thread(target=server.run, args=([listening],), name="simulator", daemon=True)
-        thread.start()
-        deadline = time.monotonic() + _START_S
-        while not server.started:
-            if not thread.is_alive() or time.monotonic() > deadline:
-                raise SimulatorFailed("the simulator did not start")
-            time.sleep(0.005)
-        try:
+    with listening_on(port) as listening:
+        url = url_of(listening)
+        with served_in_a_thread(build_app(spec, clock, url=url), listening):
             yield url
-        finally:
-            server.should_exit = True
+
+
+@contextmanager
+def served_in_a_thread(app: Starlette, listening: socket.socket) -> Iterator[None]:
+    """The application answers at that socket for as long as the block lasts. Raises SimulatorFailed."""
+    server = _server(app)
+    thread = threading.Thread(target=server.run, args=([listening],), name="simulator", daemon=True)
+    thread.start()
+    deadline = time.monotonic() + _START_S
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise SimulatorFailed("the simulator did not start")
+        time.sleep(0.005)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(_STOP_S)
+        if thread.is_alive():
+            server.force_exit = True
             thread.join(_STOP_S)
-            if thread.is_alive():
-                server.force_exit = True
-                thread.join(_STOP_S)
 
 
 @contextmanager
@@ -199,8 +206,8 @@ def run_as_child(order: IO[str], answer: IO[str]) -> None:
     """The child's side: reads its orders from a line, serves until the pipe closes."""
     given = json.loads(order.readline())
     clock = MovableClock(datetime.fromisoformat(given["now"]), speed=given["speed"])
-    with _listening(given["port"]) as listening:
-        url = _url(listening)
+    with listening_on(given["port"]) as listening:
+        url = url_of(listening)
         server = _server(build_app(SimulatorSpec.model_validate(given["spec"]), clock, url=url))
 
         def stop_when_left() -> None:
@@ -232,7 +239,7 @@ def _server(app: Starlette) -> uvicorn.Server:
 
 
 @contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
+def listening_on(port: int) -> Iterator[socket.socket]:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -246,5 +253,5 @@ def _listening(port: int) -> Iterator[socket.socket]:
         listening.close()
 
 
-def _url(listening: socket.socket) -> str:
+def url_of(listening: socket.socket) -> str:
     return f"http://{HOST}:{listening.getsockname()[1]}"

@@ -1,0 +1,238 @@
+"""`myi service`: a user's accounts at Last.fm and ListenBrainz, whose listening comes by itself.
+
+No token is shown, logged or given on a command line, where other programs could see it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from myi_pipeline.cli.output import moment, number, table
+from myi_pipeline.cli.session import JsonOption, Session, UserFilter, WrongUsage, open_session, warehouse
+from myi_pipeline.cli.users import Key
+
+# typer reads the options' types when this is imported; the module imports nothing but the standard library.
+from myi_pipeline.providers.scrobbles import Service
+
+if TYPE_CHECKING:
+    from myi_pipeline.people.links import LinkedService
+    from myi_pipeline.polling.poll_scrobbles import LinkResult
+
+app = typer.Typer(
+    help="Link, list and poll accounts at Last.fm and ListenBrainz.", no_args_is_help=True, rich_markup_mode=None
+)
+
+ServiceArgument = Annotated[Service, typer.Argument(metavar="SERVICE", help="lastfm or listenbrainz.")]
+ServiceFilter = Annotated[
+    Service | None, typer.Option("--service", metavar="SERVICE", help="Only this one: lastfm or listenbrainz.")
+]
+
+
+@app.command("link")
+def link_command(
+    key: Key,
+    service: ServiceArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user name there.")],
+    token: Annotated[
+        bool,
+        typer.Option("--token", help="Ask for ListenBrainz' user token too, or read it from standard input."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Link a user's account at a service. Its whole history is read by the next polls."""
+    from myi_pipeline.people.links import link_account
+    from myi_pipeline.people.manage_users import get_user
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.open_services import open_services
+    from myi_pipeline.providers.transport import utc_now
+
+    session = open_session(as_json=as_json)
+    with (
+        warehouse(session) as opened,
+        opened.connect(Role.INGEST, autocommit=True) as connection,
+        open_services(session.settings, opened) as services,
+    ):
+        user_id = get_user(connection, user_key=key).user_id
+        account = link_account(
+            services,
+            connection,
+            user_id=user_id,
+            service=service,
+            account=name,
+            token=_read_token(session) if token else None,
+            now=utc_now(),
+        )
+    _say(
+        session,
+        {"user_key": key, "service": service.value, "account": account},
+        f"{service.label} account {account} is linked to {key}. `myi up` reads its history by itself;"
+        f" or run: myi service poll --user {key}",
+    )
+
+
+@app.command("unlink")
+def unlink_command(key: Key, service: ServiceArgument, as_json: JsonOption = False) -> None:
+    """Delete the link and its token at once. Everything that was collected stays."""
+    from myi_pipeline.people.links import unlink_account
+    from myi_pipeline.people.manage_users import get_user
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        found = unlink_account(connection, user_id=get_user(connection, user_key=key).user_id, service=service)
+    text = f"{service.label} is not linked to {key} any more." if found else f"{service.label} was not linked to {key}."
+    _say(session, {"user_key": key, "service": service.value, "was_linked": found}, text)
+
+
+@app.command("pause")
+def pause_command(key: Key, service: ServiceArgument, as_json: JsonOption = False) -> None:
+    """Ask nothing of the service for a user until `myi service resume`. Nothing is lost by it."""
+    _pause(key, service, is_paused=True, as_json=as_json)
+
+
+@app.command("resume")
+def resume_command(key: Key, service: ServiceArgument, as_json: JsonOption = False) -> None:
+    """Go on where `myi service pause` stopped."""
+    _pause(key, service, is_paused=False, as_json=as_json)
+
+
+def _pause(key: str, service: Service, *, is_paused: bool, as_json: bool) -> None:
+    from myi_pipeline.people.links import pause_account
+    from myi_pipeline.people.manage_users import get_user
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.transport import utc_now
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        user_id = get_user(connection, user_key=key).user_id
+        pause_account(connection, user_id=user_id, service=service, now=utc_now() if is_paused else None)
+    text = f"{service.label} is {'not asked' if is_paused else 'asked again'} for {key}."
+    _say(session, {"user_key": key, "service": service.value, "paused": is_paused}, text)
+
+
+@app.command("list")
+def list_command(user: UserFilter = None, as_json: JsonOption = False) -> None:
+    """List linked accounts, when each was polled, and how far back it is read."""
+    from myi_pipeline.people.links import services_of
+    from myi_pipeline.people.manage_users import get_user, list_users
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        users = list_users(connection) if user is None else (get_user(connection, user_key=user),)
+        found = [(each.user_key, link) for each in users for link in services_of(connection, user_id=each.user_id)]
+
+    def render(console: Console) -> None:
+        if not found:
+            console.print("No account is linked. Link one with: myi service link KEY SERVICE NAME")
+            return
+        rows = (
+            (
+                user_key,
+                link.service.label,
+                link.account,
+                _state(link),
+                moment(link.polled_at),
+                moment(link.due_at),
+                moment(link.newest_at),
+                link.last_error or "",
+            )
+            for user_key, link in found
+        )
+        columns = ("user", "service", "account", "state", "polled (UTC)", "next (UTC)", "last scrobble (UTC)", "")
+        console.print(table(None, columns, rows))
+
+    session.output.result({"links": [{"user_key": user_key, "link": link} for user_key, link in found]}, render)
+
+
+def _state(link: LinkedService) -> str:
+    if link.paused_at is not None:
+        return "paused"
+    if link.failures:
+        return "failing"
+    if link.reading_from is not None:
+        return f"read back to {link.reading_from:%Y-%m-%d}"
+    return "followed" if link.read_whole_at is not None else "not read yet"
+
+
+@app.command("poll")
+def poll_command(
+    user: UserFilter = None,
+    service: ServiceFilter = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Poll even if just polled; never overrides a limit that a service set.")
+    ] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Read the whole history again, from now backwards.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Poll linked accounts: of everybody, or of one user. The marts follow with the next refresh."""
+    from myi_pipeline.people.manage_users import get_user
+    from myi_pipeline.polling.poll_scrobbles import not_linked, poll_links
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened:
+        if user is not None:
+            with opened.connect(Role.INGEST, autocommit=True) as connection:
+                get_user(connection, user_key=user)
+        results = poll_links(
+            session.settings,
+            opened,
+            user_keys=None if user is None else [user],
+            service=service,
+            force=force,
+            is_whole=whole,
+            correlation_id=session.settings.correlation_id,
+        )
+
+    def render(console: Console) -> None:
+        if results:
+            _render_polls(console, results)
+        elif user is not None:
+            for each in (service,) if service is not None else tuple(Service):
+                console.print(not_linked(user, each))
+        else:
+            console.print("No account is linked. Link one with: myi service link KEY SERVICE NAME")
+
+    session.output.result({"polls": results}, render)
+    if any(each.outcome == "failed" for each in results) or (user is not None and not results):
+        raise typer.Exit(1)
+
+
+def _render_polls(console: Console, results: tuple[LinkResult, ...]) -> None:
+    rows = (
+        (
+            each.user_key,
+            each.service.label,
+            each.outcome,
+            number(each.new_plays) if each.pages else "",
+            number(each.known_plays) if each.pages else "",
+            moment(each.newest_played_at),
+            moment(each.retry_at),
+            each.reason,
+        )
+        for each in results
+    )
+    columns = ("user", "service", "outcome", ">new", ">known", "last scrobble (UTC)", "next turn (UTC)", "")
+    console.print(table(None, columns, rows))
+    if any(each.new_plays for each in results):
+        console.print("`myi refresh` brings new plays into the marts.")
+
+
+def _read_token(session: Session) -> str:
+    """Typed unseen at a terminal, else a line of standard input."""
+    if sys.stdin.isatty() and not session.output.as_json:
+        token = str(typer.prompt("ListenBrainz user token", hide_input=True, err=True))
+    else:
+        token = sys.stdin.readline()
+    if not token.strip():
+        raise WrongUsage("there was no token on standard input")
+    return token.strip()
+
+
+def _say(session: Session, document: dict[str, object], text: str) -> None:
+    session.output.result(document, lambda console: console.print(text, soft_wrap=True))

@@ -1,0 +1,131 @@
+"""Linking a user's accounts at Last.fm and ListenBrainz.
+
+Nothing is stored before the service has said that the account is there and can be read. Whoever serves people can link
+and unlink; only the role that polls can use a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from myi_pipeline.errors import BadInput, Forbidden, Gone
+from myi_pipeline.people import audit
+from myi_pipeline.people.audit import Event
+from myi_pipeline.postgres.connections import Connection
+from myi_pipeline.providers import service_vault
+from myi_pipeline.providers.open_services import Services
+from myi_pipeline.providers.scrobbles import Service
+
+LONGEST_ACCOUNT = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkedService:
+    """One linked account, as its person sees it. `reading_from`: how far back a walk through all of it has come; None
+    when none is under way.
+    """
+
+    service: Service
+    account: str
+    has_secret: bool
+    linked_at: datetime
+    paused_at: datetime | None
+    secret_ended_at: datetime | None
+    polled_at: datetime | None
+    due_at: datetime | None
+    newest_at: datetime | None
+    read_whole_at: datetime | None
+    reading_from: datetime | None
+    failures: int
+    last_error: str | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "service", Service(self.service))
+
+
+def services_of(connection: Connection, *, user_id: int) -> tuple[LinkedService, ...]:
+    """A user's linked accounts, by service."""
+    with connection.cursor(row_factory=class_row(LinkedService)) as cursor:
+        return tuple(cursor.execute("select * from ops.services_of(%s)", (user_id,)).fetchall())
+
+
+def link_account(
+    services: Services,
+    connection: Connection,
+    *,
+    user_id: int,
+    service: Service,
+    account: str,
+    token: str | None,
+    now: datetime,
+    address: str | None = None,
+) -> str:
+    """Link an account by its name; returns the name as the service writes it.
+
+    `token` is ListenBrainz' and must be this account's. Raises BadInput with what is wrong, RateLimited, Transient.
+    """
+    wanted = account.strip()
+    if not wanted or len(wanted) > LONGEST_ACCOUNT or not wanted.isprintable():
+        raise BadInput(
+            f"{service.label}: this is no user name", place="user name", rule="the name as its pages show it"
+        )
+    if token is not None and service is not Service.LISTENBRAINZ:
+        raise BadInput("only ListenBrainz has tokens; at Last.fm you allow MYI on a page of theirs", place="token")
+    try:
+        name = services.read(lambda: services.reader(service).check_account(wanted))
+    except (Gone, Forbidden) as error:
+        raise BadInput(str(error), place="user name") from None
+    if token is not None:
+        given = token.strip()
+        whose = services.read(lambda: services.listenbrainz().check_token(given))
+        if whose.casefold() != name.casefold():
+            raise BadInput(f"this token is that of {whose}, not of {name}", place="token")
+        token = given
+    store_account(
+        services, connection, user_id=user_id, service=service, account=name, secret=token, now=now, address=address
+    )
+    return name
+
+
+def store_account(
+    services: Services,
+    connection: Connection,
+    *,
+    user_id: int,
+    service: Service,
+    account: str,
+    secret: str | None,
+    now: datetime,
+    address: str | None = None,
+) -> None:
+    """Store what the service has confirmed, and say so in the audit log. Raises ServiceAccountTaken."""
+    with connection.transaction():
+        service_vault.store_link(
+            connection, services.keys, user_id=user_id, service=service, account=account, secret=secret, now=now
+        )
+        detail = {"service": service.value, "account": account, "with_secret": secret is not None}
+        audit.record(connection, Event.SERVICE_LINKED, user_id=user_id, address=address, detail=detail)
+
+
+def unlink_account(connection: Connection, *, user_id: int, service: Service, address: str | None = None) -> bool:
+    """Delete the link and its secret at once; what was collected stays. False when there was none."""
+    with connection.transaction():
+        found = service_vault.delete_link(connection, user_id=user_id, service=service)
+        if found:
+            audit.record(
+                connection,
+                Event.SERVICE_UNLINKED,
+                user_id=user_id,
+                address=address,
+                detail={"service": service.value},
+            )
+    return found
+
+
+def pause_account(connection: Connection, *, user_id: int, service: Service, now: datetime | None) -> None:
+    """Ask nothing of the service for this user from now on; None: go on. Raises BadInput without a link."""
+    if not service_vault.pause_link(connection, user_id=user_id, service=service, now=now):
+        raise BadInput(f"{service.label} is not linked", place="service")
