@@ -26,8 +26,8 @@ UNRECORDED = frozenset(
     {
         "api", "audit", "catalogue run", "catalogue status", "circuit list", "corrections list", "demo", "docs build",
         "docs serve", "doctor", "env", "imports list", "imports show", "keys list", "poll", "quarantine list",
-        "quota", "refresh", "service list", "service poll", "simulator", "token list", "top refresh", "top show", "up",
-        "user list", "user logins", "verify",
+        "quota", "refresh", "service list", "service poll", "service send-now", "simulator", "token list",
+        "top refresh", "top show", "up", "user list", "user logins", "verify",
     }
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from myi_pipeline.cli.output import moment, number, table
 from myi_pipeline.cli.session import JsonOption, Session, UserFilter, WrongUsage, open_session, warehouse
 from myi_pipeline.cli.users import Key
+from myi_pipeline.errors import BadInput
 
 # typer reads the options' types when this is imported; the module imports nothing but the standard library.
 from myi_pipeline.providers.scrobbles import Service
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from myi_pipeline.polling.poll_scrobbles import LinkResult
 
 app = typer.Typer(
-    help="Link, list and poll accounts at Last.fm and ListenBrainz.", no_args_is_help=True, rich_markup_mode=None
+    help="Link, list and poll accounts at Last.fm and ListenBrainz, and send plays on.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 ServiceArgument = Annotated[Service, typer.Argument(metavar="SERVICE", help="lastfm or listenbrainz.")]
@@ -221,6 +224,107 @@ def _render_polls(console: Console, results: tuple[LinkResult, ...]) -> None:
     console.print(table(None, columns, rows))
     if any(each.new_plays for each in results):
         console.print("`myi refresh` brings new plays into the marts.")
+
+
+@app.command("allow")
+def allow_command(key: Key, as_json: JsonOption = False) -> None:
+    """Let a person allow MYI to send plays to their Last.fm account, on a page of Last.fm's."""
+    from myi_pipeline.people.links import begin_allowing, finish_allowing
+    from myi_pipeline.people.manage_users import get_user
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.open_services import open_services
+    from myi_pipeline.providers.transport import utc_now
+
+    session = open_session(as_json=as_json)
+    settings = session.settings
+    with (
+        warehouse(session) as opened,
+        opened.connect(Role.INGEST, autocommit=True) as connection,
+        open_services(settings, opened) as services,
+    ):
+        user_id = get_user(connection, user_key=key).user_id
+        api_key = settings.lastfm_api_key.get_secret_value() if settings.lastfm_api_key is not None else ""
+        token, page = begin_allowing(services, site_url=settings.lastfm_site_url, api_key=api_key)
+        session.output.note("Open this page, sign in to Last.fm and allow MYI; then press Enter here:", page)
+        if not sys.stdin.readline():
+            raise WrongUsage("there was no Enter on standard input")
+        account = finish_allowing(services, connection, user_id=user_id, token=token, now=utc_now())
+    text = f"MYI may send plays to {account} at Last.fm. To begin: myi service send {key} lastfm"
+    _say(session, {"user_key": key, "service": "lastfm", "account": account}, text)
+
+
+@app.command("send")
+def send_command(
+    key: Key,
+    service: ServiceArgument,
+    past: Annotated[
+        bool, typer.Option("--past", help="Also the plays of before; Last.fm takes those of two weeks.")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Send nothing more; what was sent stays there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a user's plays on to a linked account from now on, once each."""
+    from myi_pipeline.onward.journal import end_wish, wish_for
+    from myi_pipeline.onward.send import no_secret
+    from myi_pipeline.people.manage_users import get_user
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers import service_vault
+    from myi_pipeline.providers.transport import utc_now
+
+    if past and stop:
+        raise WrongUsage("--past and --stop exclude each other")
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        user_id = get_user(connection, user_key=key).user_id
+        if stop:
+            was_on = end_wish(connection, user_id=user_id, service=service)
+            text = f"Nothing more of {key} is sent to {service.label}." if was_on else "Nothing was being sent."
+        else:
+            link = service_vault.find_link(connection, user_id=user_id, service=service)
+            if link is not None and not link.has_good_secret:
+                raise BadInput(no_secret(service, key), place="service")
+            wish_for(connection, user_id=user_id, service=service, with_past=past, now=utc_now())
+            text = f"Plays of {key} are sent to {service.label} from now on{', and those of before' if past else ''}."
+    _say(session, {"user_key": key, "service": service.value, "is_on": not stop, "with_past": past}, text)
+
+
+@app.command("send-now")
+def send_now_command(user: UserFilter = None, service: ServiceFilter = None, as_json: JsonOption = False) -> None:
+    """Send what waits to be sent. `myi up` does this every ten minutes."""
+    from myi_pipeline.onward.send import send_onward
+    from myi_pipeline.people.manage_users import get_user
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened:
+        if user is not None:
+            with opened.connect(Role.INGEST, autocommit=True) as connection:
+                get_user(connection, user_key=user)
+        results = send_onward(session.settings, opened, user_keys=None if user is None else [user], service=service)
+
+    def render(console: Console) -> None:
+        if not results:
+            console.print("Nobody wishes that plays are sent on. To begin: myi service send KEY SERVICE")
+            return
+        rows = (
+            (
+                each.user_key,
+                each.service.label,
+                each.outcome,
+                number(each.planned),
+                number(each.sent),
+                number(each.confirmed),
+                number(each.refused),
+                each.reason,
+            )
+            for each in results
+        )
+        columns = ("user", "service", "outcome", ">planned", ">sent", ">confirmed", ">refused", "")
+        console.print(table(None, columns, rows))
+
+    session.output.result({"sent": results}, render)
+    if any(each.outcome == "failed" for each in results):
+        raise typer.Exit(1)
 
 
 def _read_token(session: Session) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
 from psycopg.rows import class_row
 
@@ -129,3 +130,46 @@ def pause_account(connection: Connection, *, user_id: int, service: Service, now
     """Ask nothing of the service for this user from now on; None: go on. Raises BadInput without a link."""
     if not service_vault.pause_link(connection, user_id=user_id, service=service, now=now):
         raise BadInput(f"{service.label} is not linked", place="service")
+
+
+def begin_allowing(services: Services, *, site_url: str, api_key: str) -> tuple[str, str]:
+    """Last.fm's desktop way: a token, and the page on which the person allows MYI to send plays.
+
+    https://www.last.fm/api/desktopauth. Raises BadInput without an API key, Permanent without its secret.
+    """
+    token = services.read(lambda: services.lastfm().request_token())
+    return token, f"{site_url}/api/auth/?{urlencode({'api_key': api_key, 'token': token})}"
+
+
+def finish_allowing(
+    services: Services,
+    connection: Connection,
+    *,
+    user_id: int,
+    token: str,
+    now: datetime,
+    address: str | None = None,
+) -> str:
+    """The person has agreed: store the session key, and link the account; returns its name.
+
+    Raises NotAllowedYet, BadInput when another account is linked, ServiceAccountTaken.
+    """
+    linked = next((each for each in services_of(connection, user_id=user_id) if each.service is Service.LASTFM), None)
+    # Never repeated: Last.fm takes the token once.
+    name, key = services.lastfm().session(token)
+    if linked is not None and linked.account.casefold() != name.casefold():
+        raise BadInput(
+            f"{name} allowed it, and {linked.account} is linked: sign in there as {linked.account}, or unlink it first",
+            place="Last.fm account",
+        )
+    store_account(
+        services,
+        connection,
+        user_id=user_id,
+        service=Service.LASTFM,
+        account=name,
+        secret=key,
+        now=now,
+        address=address,
+    )
+    return name

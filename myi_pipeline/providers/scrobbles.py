@@ -108,9 +108,10 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the service said of one play: refused with the reason, or (None) taken."""
+    """What the service said of one play: refused with the reason, or (None) taken. `is_for_now`: later it may be."""
 
     refused: str | None = None
+    is_for_now: bool = False
 
 
 class ScrobbleWriter(Protocol):

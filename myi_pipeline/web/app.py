@@ -49,6 +49,7 @@ from myi_pipeline.web.dashboard import (
 )
 from myi_pipeline.web.dashboard import imports as imports_page
 from myi_pipeline.web.dashboard import live as live_page
+from myi_pipeline.web.dashboard import services as services_page
 from myi_pipeline.web.dashboard.assets import Assets
 from myi_pipeline.web.dashboard.looks import LookMiddleware
 from myi_pipeline.web.metrics import Metrics
@@ -70,7 +71,7 @@ from myi_pipeline.web.uploads import FORM_BYTES, UploadWorkers
 _WORTH_COMPRESSING_BYTES = 1_024
 _PAGES = (
     overview, live_page, top_lists, music, recordings, covers, shows, years, stories, insights, on_this_day, history,
-    search_page, sessions, corrections, coverage, import_stages, imports_page, account_page,
+    search_page, sessions, corrections, coverage, import_stages, imports_page, account_page, services_page,
 )  # fmt: skip
 UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
 

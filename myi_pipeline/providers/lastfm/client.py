@@ -46,6 +46,7 @@ PAGE = 200
 # https://www.last.fm/api/scrobbling: older ones are ignored.
 OLDEST_TAKEN = timedelta(days=14)
 _ONE_SECOND = timedelta(seconds=1)
+_DAILY_LIMIT = 5
 _IGNORED = {
     1: "Last.fm ignores this artist",
     2: "Last.fm ignores this track",
@@ -311,4 +312,5 @@ def _verdict(told: Mapping[str, Any]) -> Verdict:
     if code is None:
         return Verdict()
     said = read_text(ignored.get("#text")) if isinstance(ignored, dict) else None
-    return Verdict(f"{_IGNORED.get(code, said or 'Last.fm ignores it')} (code {code})")
+    reason = f"{_IGNORED.get(code, said or 'Last.fm ignores it')} (code {code})"
+    return Verdict(reason, is_for_now=code == _DAILY_LIMIT)

@@ -1,4 +1,5 @@
-"""Who may come in, Spotify, the time zone, light or dark: the page, what its forms do, and the audit log in words.
+"""Who may come in, Spotify and other services, the time zone, light or dark: the page, what its forms do, and the audit
+log in words.
 
 Each form changes what belongs to the person who sends it, and nothing else. The page shows no secret: a new token is
 shown by the answer that makes it, and by nothing else.
@@ -17,12 +18,16 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
 
 from myi_pipeline.errors import BadInput
+from myi_pipeline.onward.journal import OnwardCounts, onward_of
 from myi_pipeline.people import manage_access
 from myi_pipeline.people.audit import AuditRow, Event, list_audit
+from myi_pipeline.people.links import LinkedService, services_of
 from myi_pipeline.people.logins import disconnect_user, pause_user, resume_user
 from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS, TOKEN_DAYS, NewToken, TokenScope
 from myi_pipeline.people.manage_users import set_user
 from myi_pipeline.polling.obstacles import ask_for_poll, polling_outlook
+from myi_pipeline.providers.open_services import service_trouble
+from myi_pipeline.providers.scrobbles import Service
 from myi_pipeline.web.dashboard.inputs import form_of, number_in_path
 from myi_pipeline.web.dashboard.looks import scheme_of
 from myi_pipeline.web.dashboard.pages import local_address, show
@@ -47,6 +52,12 @@ DONE = {
     "paused": "Polling is paused. What you play meanwhile may be missing until an archive brings it.",
     "resumed": "Polling goes on; the first poll comes within five minutes.",
     "disconnected": "Spotify is disconnected and its login deleted. Your plays stay.",
+    "linked": "The account is linked. Its history comes within minutes, the newest first.",
+    "unlinked": "The account is not linked any more. Your plays stay.",
+    "service-paused": "That service is not asked until you resume. Nothing is lost by it.",
+    "service-resumed": "That service is asked again.",
+    "sending": "Plays are sent on from now on, half an hour after they began at the earliest.",
+    "sending-stopped": "Nothing more is sent. What was sent stays there.",
     "signed-out": "That browser is signed out.",
     "revoked": "That token no longer works.",
     "others-ended": "You are signed in only here now. Every other sign-in, token and link has ended.",
@@ -92,6 +103,8 @@ async def account_page(
         "now": now,
         "news": poll_news(outlook, now, person.time_zone),
         "spotify_trouble": spotify_trouble(settings),
+        "services": await _services(site, person),
+        "linkable": [each for each in Service if service_trouble(settings, each) is None],
         "sign_ins": [(each, device_name(each.device), each.session_id == person.session_id) for each in sign_ins],
         "tokens": await site.pools.in_thread(manage_access.list_tokens, user_id=person.user_id),
         "new_token": new_token,
@@ -111,6 +124,14 @@ async def account_page(
     answer = show(request, person, "account.html", values, path="/account")
     answer.status_code = 200 if trouble is None and mistake is None else 422
     return answer
+
+
+async def _services(site: Site, person: Visitor) -> list[tuple[LinkedService, OnwardCounts | None]]:
+    """Linked accounts, and how sending plays on to each stands."""
+    linked = await site.pools.in_thread(services_of, user_id=person.user_id)
+    counts = await site.pools.in_thread(onward_of, user_id=person.user_id) if linked else ()
+    by_service = {each.service: each for each in counts}
+    return [(each, by_service.get(each.service)) for each in linked]
 
 
 async def _audit(site: Site, person: Visitor) -> tuple[AuditRow, ...]:
@@ -264,6 +285,8 @@ _PLAIN: dict[str, str] = {
     Event.LINK_MADE: "A one-time link was made",
     Event.SPOTIFY_CONNECTED: "Spotify was connected",
     Event.SPOTIFY_DISCONNECTED: "Spotify was disconnected",
+    Event.SERVICE_LINKED: "An account of Last.fm or ListenBrainz was linked",
+    Event.SERVICE_UNLINKED: "An account of Last.fm or ListenBrainz was unlinked",
     Event.USER_ADDED: "The user was added",
     Event.CORRECTED: "Plays were hidden, deleted or corrected",
     Event.CORRECTION_UNDONE: "A correction was undone",
