@@ -114,7 +114,8 @@ class Sender:
                 return _result(wish, tally, "skipped", "another process is sending for this account")
             try:
                 self._send(wish, tally)
-            except RateLimited as error:
+            except (RateLimited, BadInput) as error:
+                # Nothing failed: a limit, or something that a person has to do first.
                 return _result(wish, tally, "sent" if tally["sent"] else "skipped", str(error))
             except MyiError as error:
                 log.warning("onward_failed", user=wish.user_key, service=wish.service.value, reason=str(error))

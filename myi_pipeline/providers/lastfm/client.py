@@ -223,7 +223,10 @@ def _read(listed: Mapping[str, Any], *, before: datetime | None) -> ScrobblePage
             continue
         index = len(scrobbles) + len(bad)
         read = _scrobble(index, item)
-        (scrobbles if isinstance(read, Scrobble) else bad).append(read)  # type: ignore[arg-type]
+        if isinstance(read, Scrobble):
+            scrobbles.append(read)
+        else:
+            bad.append(read)
     about = listed.get("@attr")
     pages = read_whole(about.get("totalPages")) if isinstance(about, dict) else None
     is_full = len(scrobbles) + len(bad) >= PAGE

@@ -183,12 +183,12 @@ class OnwardLinks(Links):
                 secret=self.account(service).secret, now=self.now,
             )  # fmt: skip
             wish_for(connection, user_id=user_id, service=service, with_past=with_past, now=self.now)
-        self.poll()
+        self.poll_all(force=True)
 
     def settle(self, step: timedelta = HOUR) -> None:
         """Time passes, the service is read again, and the marts follow."""
         self.wait(step)
-        self.poll()
+        self.poll_all(force=True)
         self.refresh()
 
     def send(self) -> OnwardResult:

@@ -221,7 +221,7 @@ def test_commands_link_poll_list_and_never_show_a_token(links: Links) -> None:
 
     def myi(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "myi_pipeline.cli", *arguments],
+            [sys.executable, "-c", "from myi_pipeline.cli import main; main()", *arguments],
             input=stdin, capture_output=True, text=True, env=environment, timeout=60, check=False,
         )  # fmt: skip
 
@@ -229,7 +229,7 @@ def test_commands_link_poll_list_and_never_show_a_token(links: Links) -> None:
     assert done.returncode == 0, done.stderr
     polled = myi("--debug", "service", "poll", "--user", "ana", "--json")
     assert polled.returncode == 0, polled.stderr
-    assert json.loads(polled.stdout)["polls"][0]["new_plays"] == 2
+    assert json.loads(polled.stdout)["polls"][0]["new_plays"] == 3
     listed = myi("service", "list")
     assert "followed" in listed.stdout
     everything = "".join(each.stdout + each.stderr for each in (done, polled, listed))

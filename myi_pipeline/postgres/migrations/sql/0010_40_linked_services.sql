@@ -15,7 +15,8 @@ create table app.linked_services (
 create unique index linked_services_account on app.linked_services (service, lower(account));
 comment on table app.linked_services is
 'Accounts at Last.fm and ListenBrainz, at most one of each for a user; an account belongs to one user.';
-comment on column app.linked_services.secret is 'Sealed: ListenBrainz'' token or Last.fm''s session key. Reading public listening needs none.';
+comment on column app.linked_services.secret is
+'Sealed: ListenBrainz'' token or Last.fm''s session key. Reading what is public needs none.';
 comment on column app.linked_services.secret_ended_at is 'When the service refused the secret; NULL while it is good.';
 
 grant select, insert, update, delete on app.linked_services to {ingest};
