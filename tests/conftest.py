@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 from pydantic import SecretStr
 
@@ -62,6 +63,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_servers: run on the embedded server and on an external one")
+    plain_logs()
+
+
+def plain_logs() -> None:
+    """Logs as nobody has set them up. By itself structlog draws tracebacks with every local variable: seconds each, for
+    which a site of this process keeps its visitors waiting, and twice that while lines are counted."""
+    structlog.reset_defaults()
+    *processors, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*processors, plain])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

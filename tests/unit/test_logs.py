@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from myi_pipeline import logs
+from tests.conftest import plain_logs
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
         root.removeHandler(handler)
     root.setLevel(before)
     logging.captureWarnings(False)
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def _read(stream: io.StringIO) -> list[dict[str, object]]:

@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-import structlog
 
 from myi_pipeline import logs
 from myi_pipeline.people import logins, sign_in
@@ -19,7 +18,7 @@ from myi_pipeline.providers.spotify.open_spotify import open_spotify
 from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.simulator.live import Simulator
 from myi_pipeline.web.security.cookies import MOST_SIGN_INS
-from tests.conftest import free_port
+from tests.conftest import free_port, plain_logs
 from tests.integration.api.conftest import RunningSite, SiteMaker
 from tests.integration.api.sign_ins import SIGN_INS, Place, look_at_link, make_link, use_link, who
 
@@ -324,7 +323,7 @@ def everything_said() -> Iterator[io.StringIO]:
         root.removeHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(False)
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def test_neither_code_nor_state_nor_link_is_in_a_log_line(place: Place, everything_said: io.StringIO) -> None:

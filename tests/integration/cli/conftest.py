@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import structlog
 
 from myi_pipeline import logs
 from myi_pipeline.cli import import_archives
 from myi_pipeline.cli.app import run
 from myi_pipeline.cli.dagster_processes import Report
+from tests.conftest import plain_logs
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def quiet_logs() -> Iterator[None]:
         root.removeHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(False)
-    structlog.reset_defaults()
+    plain_logs()
     logs._correlation_id.set(None)
 
 

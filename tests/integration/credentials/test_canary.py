@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import structlog
 
 from myi_pipeline import logs
 from myi_pipeline.errors import MyiError
@@ -23,6 +22,7 @@ from myi_pipeline.postgres.connections import Role
 from myi_pipeline.providers import transport
 from myi_pipeline.providers.spotify.open_spotify import Spotify
 from myi_pipeline.simulator.live import Simulator
+from tests.conftest import plain_logs
 from tests.integration.credentials.conftest import CANARY, Setup
 
 FAULTS = ("status", "html", "truncated", "empty", "wrong_shape", "cut", "reset", "lost", "bad_item")
@@ -47,7 +47,7 @@ def everything_said() -> Iterator[io.StringIO]:
         logging.getLogger(name).setLevel(logging.NOTSET)
     root.setLevel(level)
     logging.captureWarnings(False)
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def outcome(spotify: Spotify, setup: Setup, said: io.StringIO) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 
 from myi_pipeline import logs
 from myi_pipeline.cli.app import run
@@ -25,6 +24,7 @@ from myi_pipeline.operations.checks import logins_are_good
 from myi_pipeline.operations.doctor import Check, Status
 from myi_pipeline.people import logins
 from myi_pipeline.people.logins import PendingLogin
+from tests.conftest import plain_logs
 from tests.integration.credentials.conftest import CANARY, Setup, SetupMaker
 
 
@@ -70,7 +70,7 @@ def myi(
         root.removeHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(False)
-    structlog.reset_defaults()
+    plain_logs()
     logs._correlation_id.set(None)
 
 

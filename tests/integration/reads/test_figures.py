@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,7 +15,7 @@ from myi_pipeline.postgres.connections import Role
 from myi_pipeline.web.api import models
 from myi_pipeline.web.reads.database import load_sql
 from myi_pipeline.web.reads.spans import FIRST_DAY, LAST_DAY
-from tests.integration.reads.conftest import Api, Filled
+from tests.integration.reads.conftest import ZONES, Api, Filled
 
 SUMS = "sum(plays)::int, sum(counted_plays)::int, sum(ms_played)::bigint"
 
@@ -144,7 +145,7 @@ def test_streaks_name_the_longest_and_the_one_that_goes_on(api: Api, filled: Fil
     assert answer.longest is not None
     assert (answer.longest.days,) == longest
     assert answer.current is None
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    yesterday = datetime.now(ZoneInfo(ZONES["ada"])).date() - timedelta(days=1)
     filled.sql(
         "insert into marts.agg_streaks values (%s, %s, %s, 2, 5)",
         filled.users["ada"],
