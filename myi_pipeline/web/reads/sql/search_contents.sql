@@ -1,44 +1,7 @@
 -- Tracks, albums, episodes and shows that this user heard and whose names hold every word, the best match of each kind
--- first. Found by the catalogue's index of trigrams; where more names have them than `most`, the user's tracks are looked at
--- instead, the most heard first. An album is one of the tracks on it: words may be its artist's too.
+-- first. An album is one of the tracks on it: words may be its artist's too.
 {%- import 'search_match.sql' as search %}
-with found as materialized (
-    select entity_id, album_id, search_text
-    from marts.search_names
-    where kind = 'track' and (search_grams @> %(grams)s::text [] or search_grams @> %(joined_grams)s::text [])
-    limit %(most)s + 1
-),
-
-tracks as materialized (
-    select found.*, sum.plays, sum.counted_plays, sum.ms_played
-    from found
-    cross join lateral (
-        select plays, counted_plays, ms_played
-        from marts.agg_period_tracks_stored
-        where user_id = %(user_id)s and track_id = found.entity_id and period_start = date '1970-01-01'
-        offset 0
-    ) as sum
-    where (select count(*) from found) <= %(most)s and {{ search.holds('found.search_text') }}
-    union all
-    (
-        select name.*, sum.plays, sum.counted_plays, sum.ms_played
-        from (
-            select track_id, plays, counted_plays, ms_played
-            from marts.agg_period_tracks_stored
-            where user_id = %(user_id)s and period_start = date '1970-01-01'
-            order by counted_plays desc, ms_played desc, track_id
-            limit %(most_walked)s
-        ) as sum
-        cross join lateral (
-            select entity_id, album_id, search_text
-            from marts.search_names
-            where kind = 'track' and entity_id = sum.track_id
-            offset 0
-        ) as name
-        where (select count(*) from found) > %(most)s and {{ search.holds('name.search_text') }}
-        limit %(enough)s
-    )
-),
+with {{ search.heard_of('track') }},
 
 albums as (
     select
@@ -49,7 +12,7 @@ albums as (
             album_id,
             split_part(search_text, ' / ', 3) as album,
             split_part(search_text, ' / ', 2) || ' / ' || split_part(search_text, ' / ', 3) as names
-        from tracks
+        from heard
         where album_id is not null
         group by album_id, album, names
     ) as on_it
@@ -121,7 +84,7 @@ spoken as materialized (
         plays,
         counted_plays,
         ms_played
-    from tracks
+    from heard
     order by match, counted_plays desc, ms_played desc, id
     limit %(limit)s
 )
