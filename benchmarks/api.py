@@ -233,9 +233,8 @@ def months_of_one(setup: Setup, user: int, limits: Limits) -> None:
             spent: list[float] = []
             for _ in range(ROUNDS_OF_MONTHS):
                 with stopwatch(spent):
-                    connection.execute(
-                        load_sql("entity_days", entity=entity), {"user_id": user, "id": id, "year": None}, prepare=True
-                    ).fetchall()
+                    asked = {"user_id": user, "id": id, "year": None, "first_day": None, "last_day": None}
+                    connection.execute(load_sql("entity_days", entity=entity), asked, prepare=True).fetchall()
             p50 = median(spent) * 1000
             may = MAY_MONTHS_MS if entity != "album" else None
             rows.append((entity, plays, p50, may or "", limits.hold(f"months, {entity}", may is None or p50 <= may)))

@@ -1,5 +1,5 @@
 """What stands out: eras, obsessions and forgotten favourites of all time; and of one year what was on repeat, artists
-of the night, the longest sessions and the discoveries that stayed.
+of the night and of each hour, how many artists there were, the longest sessions and the discoveries that stayed.
 
 What reads plays reads those of one year, so that the page is as quick with a million plays as with a thousand.
 """
@@ -27,6 +27,9 @@ from myi_pipeline.web.reads.insights import (
     STAYED,
     CircumstanceRow,
     EraRow,
+    VarietyRow,
+    artists_by_month,
+    artists_of_hours,
     circumstances,
     decades,
     eras,
@@ -34,7 +37,7 @@ from myi_pipeline.web.reads.insights import (
     lasting_discoveries,
     late_artists,
     longest_repeats,
-    most_in_a_day,
+    most_in_a_span,
 )
 from myi_pipeline.web.reads.sessions import longest_sessions
 from myi_pipeline.web.reads.spans import moment, next_month, zone_of
@@ -83,13 +86,17 @@ async def insights(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "ever": await longest_repeats(marts, limit=_TOP),
             "forgotten": await forgotten_tracks(marts, before=before, limit=_TOP),
             "in_a_row": await longest_repeats(marts, **within, limit=_TOP),
-            "in_a_day": await most_in_a_day(marts, **within, limit=_TOP),
+            "in_a_day": await most_in_a_span(marts, "day", **within, limit=_TOP),
+            "in_a_week": await most_in_a_span(marts, "week", **within, limit=_TOP),
+            "of_hours": await artists_of_hours(marts, **within),
+            "variety": _variety(await artists_by_month(marts, **within), year, heard[1]),
             "late": await late_artists(marts, year, zone, limit=_TOP),
             "late_ms": sum(row.ms_played for row in hours if row.hour <= _LAST_LATE_HOUR),
             "all_ms": sum(row.ms_played for row in hours),
             "sessions": await longest_sessions(marts, **within, limit=_SESSIONS, tracks=_TRACKS_OF_A_SESSION),
             "stayed": await lasting_discoveries(marts, **within, limit=_TOP),
             "days_to_stay": STAYED.days,
+            "six_days": timedelta(days=6),
             "habits": habits_of(await circumstances(marts, **within)),
             "decades": await decades(marts),
             "is_first": year == years[0],
@@ -126,6 +133,13 @@ def habits_of(rows: Sequence[CircumstanceRow]) -> Habits:
         (skipped, skips_known) if skipped else None,
         (shuffled, shuffles_known) if shuffles_known else None,
     )
+
+
+def _variety(rows: Sequence[VarietyRow], year: int, last_heard: date) -> list[tuple[date, int]]:
+    """How many artists each month had, up to the last month with a play."""
+    found = {row.starts_on: row.artists for row in rows}
+    months = [date(year, number, 1) for number in range(1, 13)]
+    return [(each, found.get(each, 0)) for each in months if each <= last_heard]
 
 
 def _bounds(first: date, last: date) -> list[date]:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from myi_pipeline.web.dashboard.charts import MonthSum, calendar_of, clock_of, every_month, months_back
 from myi_pipeline.web.dashboard.inputs import choice_of, id_in_path, missing
 from myi_pipeline.web.dashboard.pages import show_marts
+from myi_pipeline.web.dashboard.periods import Span, asked_span, kept_query
 from myi_pipeline.web.dashboard.recordings import REASONS, decisions_of, read_song
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.coverage import evident_gaps
@@ -71,6 +72,7 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
     decisions = await decisions_of(site, person) if entity == "track" else ()
     asked_year = request.query_params.get("year", "")
     today = today_in(person.time_zone)
+    span = _chosen(request, today)
 
     async def build(marts: Marts) -> Mapping[str, object]:
         song = await read_song(marts, request, asked_id, decisions) if entity == "track" else None
@@ -81,12 +83,15 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
             raise missing(f"You have not heard this {entity}.")
         year = _row(rows, Period.YEAR, today)
         this_year = period_start(Period.YEAR, today)
-        in_all, in_year = await sums_of(marts, EVERYTHING, ("year", this_year, LAST_DAY))
+        days = (span.first, span.last) if span else EVERYTHING[1:]
+        in_all, in_year, in_span = await sums_of(marts, EVERYTHING, ("year", this_year, LAST_DAY), ("span", *days))
         tracks, albums = await most_heard_of(marts, entity, id, by=by, limit=_TOP, most_albums=_MOST_ALBUMS)
         years = _years(rows, await timeline(marts, grain="year"))
         last_day = whole.last_played_at.astimezone(zone_of(person.time_zone)).date()
-        shown = int(asked_year) if asked_year in {f"{each.year}" for each in years} else last_day.year
-        heard = await entity_days(marts, read_as, id, year=shown)
+        wanted = (asked_year, f"{min(span.last, today).year}" if span else "")
+        found = [each.year for text in wanted for each in years if each.is_heard and text == f"{each.year}"]
+        shown = found[0] if found else last_day.year
+        heard = await entity_days(marts, read_as, id, year=shown, span=days)
         months = _months(heard.months, today)
         return {
             "names": await entity_names(marts, entity, asked_id),
@@ -94,6 +99,8 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
             "year": year,
             "in_all": in_all,
             "in_year": in_year,
+            "in_span": in_span,
+            "within": heard.within,
             "rank": await entity_rank(marts, read_as, id, whole),
             "rank_of_year": await entity_rank(marts, read_as, id, year) if year else None,
             "months": months,
@@ -116,8 +123,16 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
 
     return await show_marts(
         request, person, site, "music.html", build,
-        entity=entity, id=asked_id, is_song=is_song, reasons=REASONS, today=today, few=_TOP,
+        entity=entity, id=asked_id, is_song=is_song, reasons=REASONS, today=today, few=_TOP, span=span,
     )  # fmt: skip
+
+
+def _chosen(request: Request, today: date) -> Span | None:
+    """The days that the overview was about, where somebody came from; a mistake in the address is no days."""
+    if not kept_query(request):
+        return None
+    span = asked_span(request, today)
+    return None if span.is_everything else span
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from myi_pipeline.web.reads.standing import find_standing
 from myi_pipeline.web.reads.streaks import streak_marks
 from myi_pipeline.web.reads.summary import sums_by_kind, usual_spans
 from myi_pipeline.web.reads.timeline import timeline
-from myi_pipeline.web.reads.top import By, top_of_period
+from myi_pipeline.web.reads.top import BYS, top_of_period
 from myi_pipeline.web.site import TheSite
 
 router = APIRouter()
@@ -36,7 +36,6 @@ _TREND_MONTHS = 24
 _TOP = 5
 # Whoever comes back after a day gets Spotify's top lists anew; nobody waits for it.
 _WANT_TOP_LISTS = b"select ops.want_top_lists(%(user_id)s, %(now)s)"
-_BYS: tuple[By, ...] = ("plays", "time")
 _YEARS_AGO = 3
 
 
@@ -47,7 +46,7 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
     mistake = None
     try:
         span = asked_span(request, today)
-        by = choice_of(request, "by", _BYS) or "plays"
+        by = choice_of(request, "ranked", BYS) or "plays"
     except Problem as problem:
         span, by, mistake = Span.of(Period.ALL, today), "plays", problem.detail
     if not span.is_everything:
@@ -55,7 +54,7 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
         async def build_period(marts: Marts) -> Mapping[str, object]:
             return await read_period(marts, span, today=today, by=by, time_zone=person.time_zone)
 
-        tabs = period_tabs(span, "/", today, **({"by": by} if by != "plays" else {}))
+        tabs = period_tabs(span, "/", today, **({"ranked": by} if by != "plays" else {}))
         return await show_marts(request, person, site, "period.html", build_period, today=today, by=by, tabs=tabs)
 
     standing = await find_standing(site.pools, person.user_id)

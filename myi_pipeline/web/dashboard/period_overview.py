@@ -32,9 +32,6 @@ _TOP = 10
 _LISTED: tuple[Entity, ...] = ("artist", "track", "album")
 # Bars of days up to here, of months beyond.
 _MOST_DAYS = 92
-# Places are compared in spans up to here and in years, which are read by an index: each other list adds up the plays of
-# both spans, 12 ms a month with a million plays.
-_LONGEST_COMPARED = timedelta(days=35)
 
 
 @dataclass(frozen=True)
@@ -155,8 +152,7 @@ async def _list(marts: Marts, entity: Entity, span: Span, before: Span | None, b
         rows = await top_of_period(marts, entity, period=span.period, start=span.first, limit=_TOP)
     else:
         rows = await top_of_range(marts, entity, first_day=span.first, last_day=span.last, limit=_TOP)
-    is_quick = span.period is Period.YEAR or span.last - span.first <= _LONGEST_COMPARED
-    if before is None or not rows or not is_quick:
+    if before is None or not rows:
         return TopList(shown, rows, None)
     ids = {int(getattr(row, f"{shown}_id")): row.rank for row in rows}
     places = await places_in_range(marts, entity, list(ids), first_day=before.first, last_day=before.last, by=by)

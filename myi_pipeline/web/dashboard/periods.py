@@ -110,7 +110,7 @@ def period_tabs(span: Span, path: str, today: date, **more: str) -> list[tuple[s
 def kept_query(request: Request) -> str:
     """What of this address the overview and the top lists go on with, as a query; empty where no period is chosen."""
     given = request.query_params
-    wanted = {name: given[name] for name in ("period", "date", "from", "to", "by") if given.get(name)}
+    wanted = {name: given[name] for name in ("period", "date", "from", "to", "ranked") if given.get(name)}
     if not wanted.keys() & {"period", "from", "to"}:
         return ""
     try:

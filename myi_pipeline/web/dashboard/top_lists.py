@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from urllib.parse import urlencode
 
@@ -17,11 +17,22 @@ from myi_pipeline.web.dashboard.periods import NAMES, Span, asked_span
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.coverage import evident_gaps
-from myi_pipeline.web.reads.cursors import After, BadCursor
+from myi_pipeline.web.reads.cursors import After, BadCursor, Order
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.spans import Period, period_start, today_in, zone_of
 from myi_pipeline.web.reads.summary import heard_span, sums_of
-from myi_pipeline.web.reads.top import OLDEST, Entity, Listed, TopRow, top_of_period, top_of_range, top_order
+from myi_pipeline.web.reads.top import (
+    BYS,
+    OLDEST,
+    By,
+    Entity,
+    Listed,
+    TopRow,
+    top_by_time,
+    top_of_period,
+    top_of_range,
+    top_order,
+)
 from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
@@ -32,11 +43,12 @@ _ENTITIES: Mapping[str, Entity] = {"tracks": "track", "artists": "artist", "albu
 
 @dataclass(frozen=True)
 class AskedList:
-    """What is listed, and of which days."""
+    """What is listed, of which days, and what ranks it."""
 
     what: str
     span: Span
     by: Listed = Listed.RECORDING
+    ranked: By = "plays"
 
     @property
     def entity(self) -> Entity:
@@ -50,7 +62,8 @@ class AskedList:
 
     @property
     def _how(self) -> dict[str, str]:
-        return {"by": self.by.value} if self.by is not Listed.RECORDING and self.shown == "track" else {}
+        by = {"by": self.by.value} if self.by is not Listed.RECORDING and self.shown == "track" else {}
+        return by | self._ranked
 
     @property
     def period(self) -> Period | None:
@@ -68,8 +81,30 @@ class AskedList:
     def label(self) -> str:
         return self.span.label
 
+    @property
+    def order(self) -> Order:
+        return top_order(self.entity, self.ranked)
+
+    @property
+    def _ranked(self) -> dict[str, str]:
+        return {} if self.ranked == "plays" else {"ranked": self.ranked}
+
+    def most_of(self, row: TopRow) -> int:
+        """What bars are drawn to, below this row."""
+        return row.ms_played if self.ranked == "time" else row.counted_plays
+
     def address(self, **changes: str) -> str:
         return f"/top?{urlencode({'what': self.what, **self.span.query, **self._how, **changes})}"
+
+    def ranked_by(self, ranked: By) -> str:
+        return replace(self, ranked=ranked).address()
+
+    @property
+    def onward(self) -> str:
+        """The query with which a row leads on: the chosen days, and how songs are counted."""
+        days = {} if self.span.is_everything else {**self.span.query, **self._ranked}
+        found = {**days, **({"by": "track"} if self.entity == "track" else {})}
+        return f"?{urlencode(found)}" if found else ""
 
     def of_period(self, period: Period, at: date | None = None) -> str:
         """The same list of the period that holds `at`; without it, that holds today."""
@@ -97,18 +132,21 @@ async def top_lists(request: Request, person: Person, site: TheSite) -> HTMLResp
     except Problem as problem:
         # Said in the form, which keeps what was typed, above the whole list.
         asked, mistake = AskedList("tracks", Span.of(Period.ALL, today)), problem.detail
-    purpose = f"{person.user_id} /top {asked.what} {asked.by.value} {asked.period} {asked.first} {asked.last}"
+    purpose = " ".join(
+        str(each)
+        for each in (person.user_id, "/top", asked.what, asked.by, asked.ranked, asked.period, asked.first, asked.last)
+    )
     after, most = _after(site, purpose, cursor_of(request) if mistake is None else None)
 
     async def build(marts: Marts) -> Mapping[str, object]:
         last = min(asked.last, today.replace(month=12, day=31))
         found = await _read(marts, asked, last, after)
         rows = found[:_ON_A_PAGE]
-        # Bars are drawn to the plays of the list's first row, which the cursor carries on to the next pages.
-        longest = most or (rows[0].counted_plays if rows else 0)
+        # Bars are drawn to the figure of the list's first row, which the cursor carries on to the next pages.
+        longest = most or (asked.most_of(rows[0]) if rows else 0)
         following = None
         if len(found) > len(rows):
-            keys = [*top_order(asked.entity).keys_of(rows[-1]), rows[-1].rank, longest]
+            keys = [*asked.order.keys_of(rows[-1]), rows[-1].rank, longest]
             following = asked.address(cursor=site.cursors.seal(purpose, keys))
         heard = await heard_span(marts)
         (whole,) = await sums_of(marts, ("whole", asked.first, asked.last))
@@ -130,6 +168,7 @@ async def top_lists(request: Request, person: Person, site: TheSite) -> HTMLResp
         asked=asked, today=today, first_page=asked.address() if after.seen else None,
         whats=[(asked.address(what=what), what.capitalize(), what == asked.what) for what in _ENTITIES],
         periods=_period_tabs(asked, today),
+        bys=[(asked.ranked_by(by), f"By {by}", by == asked.ranked) for by in BYS],
     )  # fmt: skip
     answer.status_code = 200 if mistake is None else 422
     return answer
@@ -138,11 +177,11 @@ async def top_lists(request: Request, person: Person, site: TheSite) -> HTMLResp
 def _asked(request: Request, today: date) -> AskedList:
     what = choice_of(request, "what", tuple(_ENTITIES)) or "tracks"
     by = choice_of(request, "by", tuple(Listed)) or Listed.RECORDING
-    return AskedList(what, asked_span(request, today), by)
+    return AskedList(what, asked_span(request, today), by, choice_of(request, "ranked", BYS) or "plays")
 
 
 def _after(site: Site, purpose: str, cursor: str | None) -> tuple[After, int]:
-    """Where the page begins, and the plays of the list's first row; 0 on the first page."""
+    """Where the page begins, and the figure of the list's first row; 0 on the first page."""
     if cursor is None:
         return After(), 0
     try:
@@ -154,6 +193,8 @@ def _after(site: Site, purpose: str, cursor: str | None) -> tuple[After, int]:
 
 async def _read(marts: Marts, asked: AskedList, last: date, after: After) -> Sequence[TopRow]:
     entity, limit = asked.entity, _ON_A_PAGE + 1
+    if asked.ranked == "time":
+        return await top_by_time(marts, entity, first_day=asked.first, last_day=last, after=after, limit=limit)
     if asked.period is not None:
         return await top_of_period(marts, entity, period=asked.period, start=asked.first, after=after, limit=limit)
     return await top_of_range(marts, entity, first_day=asked.first, last_day=last, after=after, limit=limit)

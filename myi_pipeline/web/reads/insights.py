@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from myi_pipeline.web.reads.database import Marts, load_sql
@@ -36,7 +37,7 @@ class _TrackRow:
 
 @dataclass(frozen=True)
 class RepeatRow(_TrackRow):
-    """How often it counted, in a row or in a day, and on which day: that on which its session began."""
+    """How often it counted, in a row, on a day or in a week, and the day on which that session or week began."""
 
     times: int
     local_date: date
@@ -57,6 +58,25 @@ class LateArtistRow:
     picture: str | None
     late_plays: int
     counted_plays: int
+
+
+@dataclass(frozen=True)
+class HourArtistRow:
+    """`counted_plays` of the `of_plays` that ended in this local hour."""
+
+    hour: int
+    artist_id: int
+    name: str | None
+    counted_plays: int
+    of_plays: int
+
+
+@dataclass(frozen=True)
+class VarietyRow:
+    """How many artists had counted plays in a month."""
+
+    starts_on: date
+    artists: int
 
 
 @dataclass(frozen=True)
@@ -127,11 +147,23 @@ async def longest_repeats(
     )
 
 
-async def most_in_a_day(marts: Marts, *, from_at: datetime, to_at: datetime, limit: int) -> list[RepeatRow]:
-    """The tracks that counted most often on one day, each once. The span begins and ends with a day."""
-    return await marts.fetch(
-        RepeatRow, load_sql("most_in_a_day"), from_at=from_at, to_at=to_at, at_least=_REPEATED, limit=limit
-    )
+async def most_in_a_span(
+    marts: Marts, grain: Literal["day", "week"], *, from_at: datetime, to_at: datetime, limit: int
+) -> list[RepeatRow]:
+    """The tracks that counted most often on one day, or in one week from Monday on, each once. The plays are those of a
+    span that begins and ends with a day."""
+    sql = load_sql("most_in_a_span", grain=grain)
+    return await marts.fetch(RepeatRow, sql, from_at=from_at, to_at=to_at, at_least=_REPEATED, limit=limit)
+
+
+async def artists_of_hours(marts: Marts, *, from_at: datetime, to_at: datetime) -> list[HourArtistRow]:
+    """For each local hour with counted plays the artist who had most of them."""
+    return await marts.fetch(HourArtistRow, load_sql("artists_of_hours"), from_at=from_at, to_at=to_at)
+
+
+async def artists_by_month(marts: Marts, *, from_at: datetime, to_at: datetime) -> list[VarietyRow]:
+    """A month without counted plays is left out."""
+    return await marts.fetch(VarietyRow, load_sql("artists_by_month"), from_at=from_at, to_at=to_at)
 
 
 async def forgotten_tracks(marts: Marts, *, before: datetime, limit: int) -> list[ForgottenRow]:

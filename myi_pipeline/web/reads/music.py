@@ -69,12 +69,14 @@ class Absence:
 @dataclass(frozen=True)
 class Days:
     """When something was heard: every month and the days of one year, in no order; the hours of the week in which plays
-    ended; the longest absence, None where it was heard on one day, or on days in a row."""
+    ended; the longest absence, None where it was heard on one day, or on days in a row; `within` a span that was asked
+    for, None where it was not heard in it."""
 
     months: Sequence[DayRow]
     days: Sequence[DayRow]
     hours: Sequence[HourRow]
     absence: Absence | None
+    within: DayRow | None
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,14 @@ async def entity_years(marts: Marts, entity: Entity, id: int) -> list[PeriodRow]
     return await marts.fetch(PeriodRow, load_sql("entity_years", entity=entity), id=id)
 
 
-async def entity_days(marts: Marts, entity: Entity, id: int, *, year: int | None) -> Days:
-    rows = await marts.fetch(_Part, load_sql("entity_days", entity=entity), id=id, year=year)
-    of_days: dict[str, list[DayRow]] = {"month": [], "day": []}
+async def entity_days(
+    marts: Marts, entity: Entity, id: int, *, year: int | None, span: tuple[date, date] | None = None
+) -> Days:
+    """`span` is a first and a last day."""
+    first, last = span or (None, None)
+    sql = load_sql("entity_days", entity=entity)
+    rows = await marts.fetch(_Part, sql, id=id, year=year, first_day=first, last_day=last)
+    of_days: dict[str, list[DayRow]] = {"month": [], "day": [], "span": []}
     hours: list[HourRow] = []
     absence = None
     for row in rows:
@@ -157,7 +164,7 @@ async def entity_days(marts: Marts, entity: Entity, id: int, *, year: int | None
             absence = Absence(row.starts_on, row.ends_on)
         elif row.starts_on is not None:
             of_days[row.part].append(DayRow(row.starts_on, *sums))
-    return Days(of_days["month"], of_days["day"], hours, absence)
+    return Days(of_days["month"], of_days["day"], hours, absence, next(iter(of_days["span"]), None))
 
 
 async def entity_rank(marts: Marts, entity: Entity, id: int, row: PeriodRow) -> int | None:

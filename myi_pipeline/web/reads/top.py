@@ -19,6 +19,7 @@ from myi_pipeline.web.reads.spans import Period, last_day_of, parts_of
 
 Entity = Literal["track", "artist", "album", "recording"]
 By = Literal["plays", "time"]
+BYS: tuple[By, ...] = ("plays", "time")
 
 # Imports refuse plays before the earliest of any source, and those more than a day ahead.
 OLDEST = EARLIEST.date()
@@ -75,9 +76,11 @@ _ROWS: Mapping[Entity, type[TopRow]] = {
 }  # fmt: skip
 
 
-def top_order(entity: Entity) -> Order:
+def top_order(entity: Entity, by: By = "plays") -> Order:
     shown = "track" if entity == "recording" else entity
-    return Order({"counted_plays": MOST_INT, "ms_played": MOST_BIGINT, f"{shown}_id": 0})
+    plays, time = ("counted_plays", MOST_INT), ("ms_played", MOST_BIGINT)
+    first, second = (time, plays) if by == "time" else (plays, time)
+    return Order({first[0]: first[1], second[0]: second[1], f"{shown}_id": 0})
 
 
 async def top_of_period(
@@ -103,11 +106,13 @@ async def top_of_range(
     )  # fmt: skip
 
 
-async def top_by_time(marts: Marts, entity: Entity, *, first_day: date, last_day: date, limit: int) -> Sequence[TopRow]:
-    """Of any days by time heard, then by counted plays; the first of them alone."""
+async def top_by_time(
+    marts: Marts, entity: Entity, *, first_day: date, last_day: date, after: After = FIRST_PAGE, limit: int
+) -> Sequence[TopRow]:
+    """Of any days by time heard, then by counted plays."""
     return await marts.fetch(
         _ROWS[entity], load_sql("top_of_range", entity=entity, by="time"),
-        **range_values(first_day, last_day), seen=0, limit=limit,
+        **range_values(first_day, last_day), seen=after.seen, limit=limit, **top_order(entity, "time").values(after),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
@@ -124,6 +125,43 @@ def test_what_was_on_repeat_in_a_year(browser: Browser, truth: list[Heard], year
     for (track, _), count in times.items():
         best[track] = max(best[track], count)
     assert numbers(page, "in-a-day") == [count for _, count in best.most_common(5) if count >= 3]
+
+
+def test_most_in_a_week_is_counted_from_monday_on(browser: Browser, truth: list[Heard]) -> None:
+    times = Counter(
+        (play.track, play.local.isocalendar()[:2]) for play in of_year(truth, 2023) if play.counts and play.track
+    )
+    best: Counter[object] = Counter()
+    for (track, _), count in times.items():
+        best[track] = max(best[track], count)
+    page = browser.page("/insights", year=2023)
+    assert numbers(page, "in-a-week") == [count for _, count in best.most_common(5) if count >= 3]
+    (first, *_) = ranking(page, "in-a-week")
+    days = httpx.URL(first.one("span", class_="much").one("a").attributes["href"]).params
+    begin, end = (date.fromisoformat(days[name]) for name in ("from", "to"))
+    assert (begin.isoweekday(), end - begin) == (1, timedelta(days=6))
+
+
+@pytest.mark.parametrize("year", [2022, 2023])
+def test_each_hour_has_the_artist_with_most_plays_in_it_and_each_month_its_artists(
+    browser: Browser, truth: list[Heard], year: int
+) -> None:
+    counted = [play for play in of_year(truth, year) if play.counts and play.artist]
+    of_hour: defaultdict[int, Counter[str | None]] = defaultdict(Counter)
+    for play in counted:
+        of_hour[play.local.hour][play.artist] += 1
+    page = browser.page("/insights", year=year)
+    (hours,) = (each for each in page.main.all("section") if each.attributes.get("aria-labelledby") == "of-hours")
+    rows = [[cell.text for cell in row.children if isinstance(cell, Element)] for row in hours.one("tbody").all("tr")]
+    assert [int(row[0][:2]) for row in rows] == sorted(of_hour)
+    for hour, artist, plays, share in rows:
+        found = of_hour[int(hour[:2])]
+        assert found[artist] == int(plays) == max(found.values())
+        assert share == f"{round(100 * found[artist] / found.total())} %"
+    (variety,) = (each for each in page.main.all("section") if each.attributes.get("aria-labelledby") == "variety")
+    by_month = [len({play.artist for play in counted if play.local.month == month}) for month in range(1, 13)]
+    shown = [int(row.all("td")[0].text) for row in variety.one("tbody").all("tr")]
+    assert shown == by_month
 
 
 def test_forgotten_favourites_were_heard_often_and_not_in_the_last_year(browser: Browser, truth: list[Heard]) -> None:

@@ -70,13 +70,13 @@ def test_a_stranger_is_sent_to_sign_in_and_then_back(browser: Browser, api: Api,
 
 
 def listed(page: Page) -> list[tuple[str, int, str]]:
-    """Address, counted plays and time of each item."""
+    """Address without the chosen period, counted plays and time of each item."""
     found = []
     for item in page.main.one("ol", class_="ranking").all("li"):
         (address, *_) = (link.attributes["href"] for link in item.one("span", class_="what").all("a"))
         much = item.one("span", class_="much")
         time = much.all("span", class_="unit")[-1].text
-        found.append((address, int(much.one("strong").text.replace(",", "")), time))
+        found.append((address.partition("?")[0], int(much.one("strong").text.replace(",", "")), time))
     return found
 
 
@@ -121,6 +121,46 @@ def test_following_more_shows_the_whole_list_once(browser: Browser, api: Api) ->
     # Bars are drawn to the first of all, also on the last page.
     widths = [float(bar.one("rect").attributes["width"]) for bar in page.main.all("svg", class_="bar")]
     assert max(widths) <= 100 * seen[-1][1] / seen[0][1] * 3 + 1
+
+
+@pytest.mark.parametrize(
+    ("entity", "query", "first", "last"),
+    [
+        ("track", {}, "2000-01-01", "2100-01-01"),
+        ("artist", {"period": "year", "date": "2023-05-03"}, "2023-01-01", "2023-12-31"),
+        ("album", {"from": "2022-11-05", "to": "2023-02-20"}, "2022-11-05", "2023-02-20"),
+    ],
+)
+def test_a_list_by_time_has_whatever_was_heard_longest_first_page_after_page(
+    browser: Browser, filled: Filled, entity: str, query: dict[str, str], first: str, last: str
+) -> None:
+    id = f"{entity}_id"
+    expected = filled.read(
+        f"select {id}::int from (select *, content_id as track_id from marts.fct_plays) as play"
+        f" where user_id = %s and kind = 'track' and {id} is not null and local_date between %s and %s"
+        f" group by {id} order by sum(ms_played) desc, sum(is_counted::int) desc, {id}",
+        filled.users["ada"], first, last,
+    )  # fmt: skip
+    page, seen = (
+        browser.page(
+            "/top", what=f"{entity}s", ranked="time", **({"by": "track"} if entity == "track" else {}), **query
+        ),
+        [],
+    )
+    check_form(page)
+    while True:
+        items = page.main.one("ol", class_="ranking").all("li")
+        seen += [item.one("span", class_="what").all("a")[0].attributes["href"] for item in items]
+        more = [link for link in page.main.all("a", class_="button") if link.text == "More"]
+        if not more:
+            break
+        page = browser.page(more[0].attributes["href"])
+        assert "ranked=time" in str(page.answer.url)
+    assert [int(httpx.URL(address).path.split("/")[2]) for address in seen] == [row[0] for row in expected]
+    assert len(seen) > 50
+    # The cursor belongs to the order.
+    cursor = httpx.URL(str(page.answer.url)).params["cursor"]
+    assert browser.get("/top", what=f"{entity}s", cursor=cursor, **query).status_code == 422
 
 
 def test_a_cursor_opens_one_list_of_one_person(browser: Browser) -> None:

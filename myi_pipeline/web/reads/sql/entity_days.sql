@@ -1,5 +1,5 @@
 -- One track, artist or album by month, by day of one year (the last in which it was heard, unless another is asked for), and
--- by hour of the week; and the longest time without it. Its plays are read once.
+-- by hour of the week; all of some days, and the longest time without it. Its plays are read once.
 with sums as materialized (
     -- Once through the plays for both. An hour of the week is one number, which is hashed faster than two columns; no play
     -- is older than 2000-01-03, a Monday.
@@ -28,6 +28,20 @@ days as materialized (
     where local_date is not null
 )
 
+-- The days that are asked for as a whole.
+select
+    'span' as part,
+    min(local_date) as starts_on,
+    null::date as ends_on,
+    null::int as weekday,
+    null::int as hour,
+    sum(plays)::int as plays,
+    sum(counted_plays)::int as counted_plays,
+    sum(ms_played)::bigint as ms_played
+from days
+where local_date between %(first_day)s::date and %(last_day)s::date
+having count(*) > 0
+union all
 select
     'month' as part,
     date_trunc('month', local_date::timestamp)::date as starts_on,

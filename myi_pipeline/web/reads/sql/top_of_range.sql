@@ -2,24 +2,22 @@
 -- for those that are shown.
 {%- set id = 'track_id' if entity == 'recording' else entity ~ '_id' %}
 {%- set key = entity ~ '_id' %}
-{%- set is_by_time = by|default('plays') == 'time' %}
-{%- set order = ('ms_played desc, counted_plays desc, ' if is_by_time else 'counted_plays desc, ms_played desc, ') ~ id %}
+{%- set figures = ('ms_played', 'counted_plays') if by|default('plays') == 'time' else ('counted_plays', 'ms_played') %}
+{%- set order = figures[0] ~ ' desc, ' ~ figures[1] ~ ' desc, ' ~ id %}
 {% include 'heard_in_range.sql' %}
 
 shown as (
     select *
     from heard
-    {%- if not is_by_time %}
     where
-        counted_plays < %(after_counted_plays)s
+        {{ figures[0] }} < %(after_{{ figures[0] }})s
         or (
-            counted_plays = %(after_counted_plays)s
+            {{ figures[0] }} = %(after_{{ figures[0] }})s
             and (
-                ms_played < %(after_ms_played)s
-                or (ms_played = %(after_ms_played)s and {{ id }} > %(after_{{ id }})s)
+                {{ figures[1] }} < %(after_{{ figures[1] }})s
+                or ({{ figures[1] }} = %(after_{{ figures[1] }})s and {{ id }} > %(after_{{ id }})s)
             )
         )
-    {%- endif %}
     order by {{ order }}
     limit %(limit)s
 ),
