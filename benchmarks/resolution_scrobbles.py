@@ -44,10 +44,7 @@ RULES: dict[str, Rule] = {
     ),
     "same track within 10 s, or its length apart": lambda one, other: (
         one.song == other.song
-        and (
-            abs(one.start_s - other.start_s) <= 10
-            or abs(abs(one.start_s - other.start_s) - one.duration_s) <= 10
-        )
+        and (abs(one.start_s - other.start_s) <= 10 or abs(abs(one.start_s - other.start_s) - one.duration_s) <= 10)
     ),
 }
 # No rule looks further.
@@ -62,7 +59,9 @@ def score_rule(rule: Rule, life: ListenerLife) -> Score:
     """The rule as its users run it: in the order of time, an event that it accepts for a play that is there is dropped."""
     kept: list[tuple[Event, int, set[int]]] = []
     merges = right = lost = first = 0
-    for event, play in sorted(zip(life.events, life.plays, strict=True), key=lambda each: (each[0].start_s, each[0][:3])):
+    for event, play in sorted(
+        zip(life.events, life.plays, strict=True), key=lambda each: (each[0].start_s, each[0][:3])
+    ):
         while first < len(kept) and kept[first][0].start_s < event.start_s - _REACH_S:
             first += 1
         near = [known for known in kept[first:] if rule(event, known[0])]

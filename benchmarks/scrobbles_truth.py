@@ -170,7 +170,9 @@ class Loader:
         *, sources: Callable[[ListenerLife], Iterable[int]] | None = None,
     ) -> None:  # fmt: skip
         """The events into raw; with `sources` those of each listener's sources alone."""
-        connection.execute(f"create temporary table incoming as select {COLUMNS} from raw.listening_events limit 0".encode())
+        connection.execute(
+            f"create temporary table incoming as select {COLUMNS} from raw.listening_events limit 0".encode()
+        )
         rows = []
         for life in lives:
             wanted = None if sources is None else set(sources(life))

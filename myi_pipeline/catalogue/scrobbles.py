@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
-from myi_pipeline.catalogue.plays import Content, ContentKind, PlayRecord, QuarantinedRow, content_if_known
+from myi_pipeline.catalogue.plays import Content, ContentKind, PlayRecord, QuarantinedRow, Source, content_if_known
 from myi_pipeline.catalogue.row_rules import BadRow, check_played_at, latest_believed, quarantined, storable_text
+from myi_pipeline.catalogue.sources import TRAITS
 from myi_pipeline.catalogue.staging import INTERN_CONTENTS
 from myi_pipeline.postgres.connections import Connection, retry_conflicts
 from myi_pipeline.postgres.sql_files import load_sql, load_statements
@@ -31,7 +32,12 @@ def scrobble_records(page: ScrobblePage, *, now: datetime) -> list[PlayRecord | 
 
 def _record(scrobble: Scrobble, now: datetime) -> PlayRecord | QuarantinedRow:
     try:
-        check_played_at(scrobble.listened_at, latest=latest_believed(now), key="the time of the scrobble")
+        check_played_at(
+            scrobble.listened_at,
+            latest=latest_believed(now),
+            key="the time of the scrobble",
+            traits=TRAITS[Source.LASTFM_API],
+        )
         names = (scrobble.title, scrobble.artist, scrobble.album)
         if any(name is not None and len(name) > _LONGEST_NAME for name in names):
             raise BadRow("text_too_long", f"A name has more than {_LONGEST_NAME:,} characters.")

@@ -17,6 +17,7 @@ import psycopg
 import structlog
 
 from myi_pipeline.catalogue.plays import normalise_name
+from myi_pipeline.catalogue.sources import EARLIEST
 from myi_pipeline.errors import AuthRevoked, BadInput, MyiError, Permanent, RateLimited
 from myi_pipeline.onward import journal
 from myi_pipeline.onward.journal import Decision, Entry, Wish
@@ -32,8 +33,6 @@ from myi_pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-# The first play that any service takes.
-_EARLIEST = datetime.fromisoformat("2006-01-01T00:00:00+00:00")
 # A run ends after so many requests; a large past goes on with the next run.
 _BATCHES_A_RUN, _PAGES_A_LOOK = 20, 10
 # A look at older plays than those of these days happens when plays of them came in: an archive of last year.
@@ -155,7 +154,7 @@ class Sender:
         asked_at = wish.polled_at or now
         until = min(asked_at, now) - SETTLES_AFTER
         # The beginning of a play that a poll reports at its end lies before it.
-        since = wish.since or _EARLIEST
+        since = wish.since or EARLIEST
         if wish.service is Service.LASTFM:
             since = max(since, now - OLDEST_TAKEN + timedelta(hours=1))
         if until <= since:

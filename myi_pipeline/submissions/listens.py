@@ -20,8 +20,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, cast
 from uuid import UUID
 
-from myi_pipeline.catalogue.plays import Content, ContentKind, Context, QuarantinedRow, content_if_known, make_context
-from myi_pipeline.catalogue.row_rules import EARLIEST, BadRow, quarantined, storable_text
+from myi_pipeline.catalogue.plays import (
+    Content,
+    ContentKind,
+    Context,
+    QuarantinedRow,
+    Source,
+    content_if_known,
+    make_context,
+)
+from myi_pipeline.catalogue.row_rules import BadRow, quarantined, storable_text
+from myi_pipeline.catalogue.sources import TRAITS
 
 ListenType = Literal["single", "import", "playing_now"]
 _LISTEN_TYPES: Final = ("single", "import", "playing_now")
@@ -194,8 +203,9 @@ def _listened_at(given: object, *, now: datetime) -> int:
     seconds = _number(given)
     if seconds is None:
         raise BadRow("bad_timestamp", "listened_at must be a whole number of seconds since 1970.")
-    if seconds < EARLIEST.timestamp():
-        raise BadRow("too_early", f"listened_at is before {EARLIEST.year}.")
+    traits = TRAITS[Source.SUBMITTED_LISTENS]
+    if seconds < traits.earliest.timestamp():
+        raise BadRow("too_early", f"listened_at is before {traits.why_earliest}.")
     if seconds >= (now + _CLOCKS_DIFFER_BY).timestamp():
         raise BadRow("in_the_future", "listened_at is more than an hour in the future.")
     return int(seconds)
