@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ import pytest
 
 from myi_pipeline.archives.files import Limits, open_history
 from myi_pipeline.postgres.connections import Role
+from myi_pipeline.simulator.scrobbles import Scrobble, write_scrobbles
 from myi_pipeline.web import uploads
 from tests.hostile import decoys
 from tests.integration.api.conftest import RunningSite, SiteMaker
@@ -239,3 +241,46 @@ def test_a_refusal_reaches_whoever_is_still_sending_a_large_archive(site: Runnin
         for body in (large, iter([large[:MIB]] * 20)):
             assert hand_in(small.browser(), body).status_code == 413
         assert hand_in(site.browser(), large).status_code == 422
+
+
+def test_exports_of_other_services_and_logs_are_taken_in_and_logs_remember_where_the_player_was(
+    site: RunningSite,
+) -> None:
+    told = [
+        Scrobble(
+            datetime(2019, 7, 1, 10, number, tzinfo=UTC), f"Track {number}", "Artist", "Album", 200_000, "spotify:x"
+        )
+        for number in range(10)
+    ]
+    browser = site.browser("eva")
+    folder = site.settings.home / "made"
+    folder.mkdir()
+    taken = {}
+    for form, name in (("lastfm_to_csv", "me.csv"), ("koito", "koito.json"), ("scrobbler_log", ".scrobbler.log")):
+        content = write_scrobbles(folder / name, told, form=form, zone="Europe/Berlin").path.read_bytes()
+        answer = browser.post(IMPORTS, params={"name": name, "time_zone": "Europe/Berlin"}, content=content)
+        assert answer.status_code == 202, answer.text
+        taken[form] = answer.json()["kind"]
+    assert taken == {
+        "lastfm_to_csv": "lastfm_export_minutes",
+        "koito": "koito_export",
+        "scrobbler_log": "scrobbler_log",
+    }
+    assert {path.rpartition(".")[2] for path in files(site, "eva")} == {"csv", "json", "log"}
+    zones = site.sql("select kind, time_zone from app.imports where time_zone is not null")
+    assert zones == [("scrobbler_log", "Europe/Berlin")]
+    wrong = browser.post(IMPORTS, params={"name": "x.log", "time_zone": "Nowhere/Else"}, content=content + b"\n")
+    assert wrong.status_code == 422
+    assert "not a time zone" in wrong.json()["detail"]
+
+
+def test_the_form_of_a_browser_without_script_says_where_the_player_was(site: RunningSite) -> None:
+    told = [Scrobble(datetime(2018, 7, 1, 10, tzinfo=UTC), "Track", "Artist", None, 200_000, "spotify:x")]
+    path = site.settings.home / "form.log"
+    content = write_scrobbles(path, told, form="scrobbler_log", zone="Asia/Tokyo").path.read_bytes()
+    answer = site.browser("fay").post(
+        "/imports", data={"time_zone": "Asia/Tokyo"}, files={"archive": (".scrobbler.log", content)}
+    )
+    assert answer.status_code == 303, answer.text
+    users = "select user_id from app.users where user_key = 'fay'"
+    assert site.sql(f"select time_zone from app.imports where user_id = ({users})") == [("Asia/Tokyo",)]
