@@ -29,7 +29,7 @@ ONE_DAY: Final = timedelta(days=1)
 # The reason of a row that may be a play later, when its time has come.
 IN_THE_FUTURE: Final = "in_the_future"
 # Never stored, in whatever kind of row and at whatever depth; compared without case.
-PERSONAL_KEYS: Final = frozenset({"ip_addr", "ip_addr_decrypted", "user_agent_decrypted", "username"})
+PERSONAL_KEYS: Final = frozenset({"ip_addr", "ip_addr_decrypted", "user_agent_decrypted", "username", "user_name"})
 MAX_KEPT_BYTES: Final = 4_096
 # A real row takes a kilobyte; a larger one is not kept until its time comes.
 _MAX_WHOLE_BYTES: Final = 16_384

@@ -115,4 +115,4 @@ def describe_wrong(names: Sequence[str]) -> str:
         return "This holds other archives but no listening history; hand over the inner archive itself."
     if len(names) == 1:
         return "This is not a listening history."
-    return f"This is not a Spotify package: none of its {len(names):,} files is a listening history."
+    return f"This is no package that MYI reads: none of its {len(names):,} files is a listening history."

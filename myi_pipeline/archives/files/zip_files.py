@@ -306,7 +306,7 @@ def _check_type(member: ZipMember, place: str) -> None:
     if member.info.flag_bits & _ENCRYPTED:
         raise _unsafe(
             place,
-            f"{member.name!r} is encrypted, as Spotify's archives never are; unpack it and hand over the folder",
+            f"{member.name!r} is encrypted, as no export is; unpack it and hand over the folder",
             "no encryption",
         )
     kind = stat.S_IFMT(member.info.external_attr >> 16)
@@ -344,7 +344,7 @@ def _unsafe(place: str, what: str, rule: str) -> UnsafeArchive:
 
 def _lying(place: str, what: str) -> UnsafeArchive:
     return UnsafeArchive(
-        f"{place}: the ZIP contradicts itself ({what}), so nothing in it is trusted. Use the ZIP as Spotify sent it.",
+        f"{place}: the ZIP contradicts itself ({what}), so nothing in it is trusted. Use the ZIP as it was sent.",
         place=place,
         rule="a consistent ZIP directory",
     )

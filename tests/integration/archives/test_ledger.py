@@ -214,7 +214,7 @@ def test_changes_of_contents_their_artists_albums_and_aliases_are_marked(setup: 
     "first, last",
     [
         ("2020-03-01", "2020-01-31"),
-        ("2005-12-31", "2006-02-01"),
+        ("2002-09-30", "2002-11-01"),
         ("2020-01-01", "in 3 years"),
         ("in 3 years", "in 3 years"),
     ],

@@ -163,7 +163,7 @@ def test_a_file_of_a_name_that_says_nothing_is_judged_by_its_rows_also_beside_na
         ({"Spotify Technical Log Information/Foo.json": []}, "technical log"),
         ({"MyData/RawCoreStream.json": [{}]}, "technical log"),
         ({"MyData/Userdata.json": {}, "MyData/Playlist1.json": {}}, "account data, but without"),
-        ({"photos/1.jpg": b"", "photos/2.jpg": b""}, "not a Spotify package: none of its 2 files"),
+        ({"photos/1.jpg": b"", "photos/2.jpg": b""}, "no package that MYI reads: none of its 2 files"),
         ({"my.json": [1, 2]}, "not a listening history"),
         ({}, "empty"),
         ({"folder/": b""}, "empty"),
