@@ -3,13 +3,15 @@
     python -m benchmarks.import_speed [--rows 200000] [--rounds 5]
 
 "load of parsed rows" starts from records in memory and ends with committed events: staging, interning, numbering,
-inserting. "whole import" starts from the ZIP. The bare COPY writes the rows that the import made, for another user:
-same partitions, same index, same ledger trigger, one transaction. Each is the median of the rounds.
+inserting. "whole import" starts from the ZIP. "Last.fm's table" is the same plays as one CSV file, which one process
+reads. The bare COPY writes the rows that the import made, for another user: same partitions, same index, same ledger
+trigger, one transaction. Each is the median of the rounds.
 """
 
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 from benchmarks.setups import Setup, arguments, make_archive, median, open_setup, print_machine, print_table, stopwatch
 from myi_pipeline.archives import import_log
@@ -19,6 +21,7 @@ from myi_pipeline.archives.reading_settings import account_hasher, archive_limit
 from myi_pipeline.catalogue.plays import PlayRecord, Source
 from myi_pipeline.catalogue.staging import StagingTables
 from myi_pipeline.postgres.connections import Role
+from myi_pipeline.simulator.scrobbles import Scrobble, write_scrobbles
 
 COLUMNS = (
     "played_at, offline_timestamp, content_id, ms_played, context_id, batch_id, source_id, occurrence, shuffle,"
@@ -62,6 +65,16 @@ def load_parsed(setup: Setup, records: list[PlayRecord], user_id: int) -> int:
     return sum(accounting.loaded for accounting in done.values())
 
 
+def table_of(setup: Setup, records: list[PlayRecord]) -> Path:
+    """The plays of which title and artist are known, as lastfm.ghan.nl would write them."""
+    named = (
+        Scrobble(each.played_at, each.content.title, each.content.creator, each.content.collection, 0, "")
+        for each in records
+        if each.content is not None and each.content.title is not None and each.content.creator is not None
+    )
+    return write_scrobbles(setup.folder / "lastfm.csv", named, form="lastfm_table").path
+
+
 def main() -> None:
     given = arguments(__doc__, rows=200_000, rounds=5)
     print_machine()
@@ -79,14 +92,18 @@ def main() -> None:
         copied: list[float] = []
         loaded: list[float] = []
         imported: list[float] = []
+        scrobbles = table_of(setup, records)
+        from_table: list[float] = []
         for number in range(given.rounds):
-            users = [setup.add_user(f"{kind}{number}") for kind in ("copy", "load", "import")]
+            users = [setup.add_user(f"{kind}{number}") for kind in ("copy", "load", "import", "table")]
             with stopwatch(copied):
                 bare_copy(setup, rows, users[0])
             with stopwatch(loaded):
                 count = load_parsed(setup, records, users[1])
             with stopwatch(imported):
                 result = setup.load(archive, f"import{number}")
+            with stopwatch(from_table):
+                told = setup.load(scrobbles, f"table{number}").accounting.read
             assert count == result.accounting.loaded == len(rows)
             for user in users:
                 setup.execute(f"delete from raw.listening_events where user_id = {user}")
@@ -111,6 +128,7 @@ def main() -> None:
                     reference / median(imported),
                     ">= 0.25",
                 ),
+                ("Last.fm's table", median(from_table), f"{told / median(from_table):,.0f}", "", ">= 50,000 rows/s"),
             ],
         )
         print_table(
