@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -15,9 +16,11 @@ from dagster._daemon.sensor import get_elapsed
 
 from myi_pipeline.archives.uploads.scan import SETTLE_S
 from myi_pipeline.defs.live_wishes import Wishes
-from myi_pipeline.defs.wake_ups import UploadsWatch, WakeUps, make_due
+from myi_pipeline.defs.wake_ups import UploadsWatch, WakeUps, load_listens, make_due
 from myi_pipeline.postgres.connections import Role
-from myi_pipeline.postgres.wake_ups import Wake
+from myi_pipeline.postgres.wake_ups import CHANNEL, Wake
+from myi_pipeline.submissions.inbox import ACCEPT, accept_values
+from myi_pipeline.submissions.listens import Listen, Submission
 from tests.dagster.conftest import LiveSetup, Setup
 
 NAMES = ("changes", "users", "uploads", "polls", "service_polls", "lost_runs")
@@ -174,3 +177,26 @@ def test_a_sensor_can_be_evaluated_at_any_moment(setup: Setup, name: str) -> Non
     """A wake-up too many costs a tick and nothing else."""
     setup.sensor(name)
     setup.sensor(name)
+
+
+def test_what_players_submit_is_loaded_at_once_and_wakes_the_refresh(setup: Setup) -> None:
+    setup.add_users("ana")
+    ((user_id,),) = setup.sql("select user_id from app.users")
+    now = datetime.now(UTC)
+    with (
+        setup.warehouse.connect(Role.INGEST, autocommit=True) as connection,
+        setup.warehouse.connect(Role.APP, autocommit=True) as site,
+    ):
+        connection.execute(f"listen {CHANNEL}".encode())
+        for number in range(3):
+            listen = Listen(
+                row_index=0, listened_at=int(now.timestamp()) - number, title="So What", artist="Miles Davis"
+            )
+            submission = Submission(listen_type="single", listens=(listen,), refused=())
+            site.execute(ACCEPT, accept_values(submission, user_id=user_id, token_id=1))
+        heard = list(connection.notifies(timeout=5, stop_after=3))
+        assert [each.payload for each in heard] == [Wake.LISTENS] * 3
+        load_listens(connection)
+        told = {each.payload for each in connection.notifies(timeout=5, stop_after=3)}
+        assert told == {Wake.CHANGES}
+        assert connection.execute("select count(*) from raw.listening_events").fetchone() == (3,)
