@@ -47,7 +47,7 @@ create table ops.submissions (
 create index submissions_user on ops.submissions (user_id, received_at);
 create index submissions_age on ops.submissions (loaded_at);
 comment on table ops.submissions is 'The log of submitted listens, one row a request; may be pruned, nothing is computed from it.';
-comment on column ops.submissions.rows_present is 'Listens that an earlier request had brought: a client repeats what it got no answer for.';
+comment on column ops.submissions.rows_present is 'Listens that an earlier request had brought: a client repeats what got no answer.';
 comment on column ops.submissions.rows_identical is 'Listens that the same request holds twice.';
 
 create table ops.refused_listens (
