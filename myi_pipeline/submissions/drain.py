@@ -8,25 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
 from psycopg.types.json import Jsonb
 
 from myi_pipeline.catalogue.event_partitions import ensure_partitions
-from myi_pipeline.catalogue.plays import Content
-from myi_pipeline.catalogue.staging import INTERN_CONTENTS
+from myi_pipeline.catalogue.plays import PlayRecord
+from myi_pipeline.catalogue.scrobbles import intern_scrobbled
 from myi_pipeline.errors import MyiError
 from myi_pipeline.postgres.connections import Connection, retry_conflicts
-from myi_pipeline.postgres.sql_files import load_sql, load_statements
+from myi_pipeline.postgres.sql_files import load_sql
 from myi_pipeline.postgres.wake_ups import Wake, wake
-from myi_pipeline.submissions.listens import Listen, listen_of
+from myi_pipeline.submissions.listens import listen_of
 
 log = structlog.get_logger(__name__)
-
-# The names of a content are those of its latest row. What a scrobbler calls a track of Spotify's yields to all others.
-_YIELDS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +82,13 @@ def _next(connection: Connection, after_id: int) -> _Waiting | None:
 
 def _load(connection: Connection, waiting: _Waiting) -> int | None:
     """How many plays were new; None when another process has it."""
-    listens = [listen_of(document) for document in waiting.documents]
+    records = [listen_of(document).record() for document in waiting.documents]
     # In short transactions of their own: see the module.
-    ensure_partitions(connection, {listen.played_at.date() for listen in listens})
-    plays: dict[tuple[datetime, str | None, int | None], tuple[Listen, Content | None]] = {}
-    for listen in listens:
-        content = listen.content()
-        plays.setdefault((listen.played_at, content.key if content else None, listen.ms_played), (listen, content))
+    ensure_partitions(connection, {record.played_at.date() for record in records})
+    plays: dict[tuple[datetime, str | None, int | None], PlayRecord] = {}
+    for record in records:
+        key = record.content.key if record.content is not None else None
+        plays.setdefault((record.played_at, key, record.ms_played), record)
 
     def transaction() -> int | None:
         with connection.transaction():
@@ -103,7 +100,7 @@ def _load(connection: Connection, waiting: _Waiting) -> int | None:
             counts = {
                 "loaded": loaded,
                 "present": len(plays) - loaded,
-                "identical": len(listens) - len(plays),
+                "identical": len(records) - len(plays),
             }
             connection.execute(load_sql("submissions/inbox/finish"), {**taken, **counts})
             if loaded:
@@ -113,9 +110,10 @@ def _load(connection: Connection, waiting: _Waiting) -> int | None:
     return retry_conflicts(transaction)
 
 
-def _insert(connection: Connection, waiting: _Waiting, plays: Sequence[tuple[Listen, Content | None]]) -> int:
-    ids = _intern(connection, plays, batch_id=waiting.submission_id)
-    contexts = [listen.context() for listen, _ in plays]
+def _insert(connection: Connection, waiting: _Waiting, plays: Sequence[PlayRecord]) -> int:
+    # In this transaction: names that came without their play would be nobody's to remove.
+    ids = intern_scrobbled(connection, plays, batch_id=waiting.submission_id)
+    contexts = [play.context for play in plays]
     told = {context.key: context.platform for context in contexts if context is not None}
     if told:
         rows = [{"context_key": key, "platform": platform} for key, platform in told.items()]
@@ -123,53 +121,9 @@ def _insert(connection: Connection, waiting: _Waiting, plays: Sequence[tuple[Lis
     values = {
         "user_id": waiting.user_id,
         "submission_id": waiting.submission_id,
-        "played_at": [listen.played_at for listen, _ in plays],
-        "content_id": [ids[content.key] if content is not None else None for _, content in plays],
+        "played_at": [play.played_at for play in plays],
+        "content_id": [ids[play.content.key] if play.content is not None else None for play in plays],
         "context_key": [context.key if context is not None else None for context in contexts],
-        "ms_played": [listen.ms_played for listen, _ in plays],
+        "ms_played": [play.ms_played for play in plays],
     }
     return connection.execute(load_sql("submissions/inbox/insert_plays"), values).rowcount
-
-
-def _intern(connection: Connection, plays: Sequence[tuple[Listen, Content | None]], *, batch_id: int) -> dict[str, int]:
-    """Content key -> content_id. Nothing is locked where none of it is news."""
-    told = [(content, listen.played_at) for listen, content in plays if content is not None]
-    if not told:
-        return {}
-    rows = {"contents": Jsonb([_row(content, played_at) for content, played_at in told])}
-    known = connection.execute(load_sql("submissions/inbox/known_contents"), rows).fetchall()
-    if len(known) == len(told):
-        return _ids(known)
-    for name in ("submissions/inbox/stage_contents", *INTERN_CONTENTS):
-        for statement in load_statements(name):
-            placed = statement.replace("{load}", "pg_temp.submitted")
-            connection.execute(placed, {**rows, "batch_id": batch_id} if "%(" in placed else None)
-    return _ids(
-        connection.execute(
-            "select c.content_key, c.content_id from raw.contents as c"
-            " inner join pg_temp.submitted_contents as s on s.content_key = c.content_key"
-        )
-    )
-
-
-def _ids(rows: Any) -> dict[str, int]:
-    return {key.hex: int(content_id) for key, content_id in rows}
-
-
-def _row(content: Content, played_at: datetime) -> dict[str, Any]:
-    return {
-        "content_key": content.key,
-        "kind_id": content.kind,
-        "uri": content.uri,
-        "title": content.title,
-        "creator": content.creator,
-        "collection": content.collection,
-        "match_title": content.match_title,
-        "match_key": content.match_key,
-        "artist_key": content.artist_key,
-        "album_key": content.album_key,
-        "isrc": content.isrc,
-        "recording_mbid": content.recording_mbid,
-        "duration_ms": content.duration_ms,
-        "played_at": (played_at if content.uri is None else _YIELDS).isoformat(),
-    }

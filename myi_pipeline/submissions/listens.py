@@ -7,7 +7,7 @@ because Pano Scrobbler and Jellyfin's plugin send the same batch again and again
 ListenBrainz checks but a play does not need, such as a length or an id, is left out where it cannot be read.
 
 A listen that is refused has one of these codes: `not_an_object`, `too_large`, `missing_timestamp`, `bad_timestamp`,
-`too_early`, `in_the_future`, `missing_name`. All text can be stored by Postgres.
+`too_early`, `in_the_future`, `missing_names`. All text can be stored by Postgres.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from myi_pipeline.catalogue.plays import (
     Content,
     ContentKind,
     Context,
+    PlayRecord,
     QuarantinedRow,
     Source,
     content_if_known,
@@ -105,6 +106,21 @@ class Listen:
         """Who reported it: reports of two clients are told apart by it."""
         return make_context(platform=self.client, conn_country=None, reason_start=None, reason_end=None)
 
+    def record(self) -> PlayRecord:
+        """The play; only of one that has a time."""
+        return PlayRecord(
+            row_index=self.row_index,
+            played_at=self.played_at,
+            content=self.content(),
+            ms_played=self.ms_played,
+            context=self.context(),
+            offline_at=None,
+            shuffle=None,
+            skipped=None,
+            offline=None,
+            incognito=None,
+        )
+
     def document(self) -> dict[str, Any]:
         """As it waits in the inbox; `listen_of` reads it."""
         return {name: value for name, value in asdict(self).items() if value is not None}
@@ -174,10 +190,10 @@ def _listen(index: int, row: object, *, is_playing: bool, now: datetime) -> List
     listened_at = None if is_playing else _listened_at(row.get("listened_at"), now=now)
     track = row.get("track_metadata")
     if not isinstance(track, dict):
-        raise BadRow("missing_name", "A listen must have the object track_metadata.")
+        raise BadRow("missing_names", "A listen must have the object track_metadata.")
     title, artist = _text(track.get("track_name")), _text(track.get("artist_name"))
     if title is None or artist is None:
-        raise BadRow("missing_name", "track_metadata must have the texts track_name and artist_name.")
+        raise BadRow("missing_names", "track_metadata must have the texts track_name and artist_name.")
     given = track.get("additional_info")
     info: dict[str, Any] = given if isinstance(given, dict) else {}
     names = info.get("artist_names")

@@ -117,7 +117,7 @@ def test_one_bad_listen_takes_no_good_one_with_it(site: RunningSite) -> None:
     assert refused == [
         (reason, 2, "Pano Scrobbler")
         for reason in (
-            "bad_timestamp", "in_the_future", "missing_name", "missing_timestamp", "not_an_object", "too_early",
+            "bad_timestamp", "in_the_future", "missing_names", "missing_timestamp", "not_an_object", "too_early",
             "too_large",
         )
     ]  # fmt: skip
