@@ -265,7 +265,7 @@ def test_no_role_that_serves_people_can_become_more_than_it_is(built: Marts) -> 
             ("app.are_anothers_rows",), ("ops.poll_now",), ("ops.now_playing_of",), ("ops.wish",),
             ("ops.days_to_count",), ("ops.import_queue_of",), ("ops.want_top_lists",),
             ("ops.accept_listens",), ("ops.tell_playing",), ("ops.count_submitted",), ("ops.submissions_of",),
-            ("ops.refused_of",), ("ops.note_latest_import",), ("ops.latest_import_of",),
+            ("ops.refused_of",), ("ops.listens_waiting",), ("ops.note_latest_import",), ("ops.latest_import_of",),
         }  # fmt: skip
         may = doors if name == built.warehouse.role_name(Role.APP) else set()
         assert set(built.sql(CALLABLE, name, name)) == may, name

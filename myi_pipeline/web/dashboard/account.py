@@ -43,6 +43,7 @@ from myi_pipeline.web.site import Site, TheSite
 router = APIRouter()
 _AUDIT_ROWS, _REFUSED_ROWS = 30, 10
 _SUBMISSIONS = b"select * from ops.submissions_of(%(user_id)s)"
+_WAITING = b"select ops.listens_waiting(%(user_id)s)"
 _REFUSED = b"select * from ops.refused_of(%(user_id)s, %(most)s)"
 
 # What a form did, by the word with which it leads back here.
@@ -111,6 +112,7 @@ async def account_page(
         "site_url": settings.site_url,
         "submits": TokenScope.SUBMIT_LISTENS,
         "scrobblers": await site.pools.ask_access_for_rows(_SUBMISSIONS, {"user_id": person.user_id}),
+        "waiting": (await site.pools.ask_access(_WAITING, {"user_id": person.user_id}) or (0,))[0],
         "refused": await site.pools.ask_access_for_rows(_REFUSED, {"user_id": person.user_id, "most": _REFUSED_ROWS}),
         "audit": [(row, audit_text(row)) for row in await _audit(site, person)],
         "token_days": TOKEN_DAYS,

@@ -366,6 +366,20 @@ def test_a_removed_user_takes_everything_along(site: RunningSite) -> None:
     assert load(site).requests == 0
 
 
+def test_the_account_page_says_what_came_what_waits_and_what_was_refused(site: RunningSite) -> None:
+    client, browser = scrobbler(site), site.browser()
+    assert "Scrobblers" not in browser.get("/account").text
+    submit(client, pano(moment(30), 5))
+    page = browser.get("/account").text
+    assert "1 listen waits to be loaded" in page
+    load(site)
+    page = browser.get("/account").text
+    assert "to be loaded" not in page
+    for told in ("Pano Scrobbler", "listened_at is before", "submits listens"):
+        assert told in page
+    assert "Pano Scrobbler" not in site.browser("ben").get("/account").text
+
+
 def test_no_token_that_is_in_a_body_is_kept(site: RunningSite) -> None:
     token = site.token(scope=TokenScope.SUBMIT_LISTENS)
     client = site.visitor(authorization=f"token {token}")

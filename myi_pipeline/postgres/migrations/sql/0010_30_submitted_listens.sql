@@ -147,6 +147,12 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 comment on function ops.submissions_of(int) is 'What each client has submitted for one user, as far back as the log goes.';
 
+create function ops.listens_waiting(owner_id int) returns bigint
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select coalesce(sum(jsonb_array_length(i.listens)), 0) from ops.listen_inbox as i where i.user_id = owner_id
+$$;
+comment on function ops.listens_waiting(int) is 'How many accepted listens of one user wait to be loaded.';
+
 create function ops.refused_of(owner_id int, most int)
 returns table (refused_at timestamptz, client text, reason text, detail text, listen jsonb, times int)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -187,6 +193,7 @@ revoke all on function
     ops.tell_playing(int, timestamptz, timestamptz, jsonb),
     ops.count_submitted(int),
     ops.submissions_of(int),
+    ops.listens_waiting(int),
     ops.refused_of(int, int)
 from public;
 grant execute on function
@@ -196,6 +203,7 @@ grant execute on function
     ops.tell_playing(int, timestamptz, timestamptz, jsonb),
     ops.count_submitted(int),
     ops.submissions_of(int),
+    ops.listens_waiting(int),
     ops.refused_of(int, int)
 to {app};
 grant select, update, delete on ops.listen_inbox to {ingest};
