@@ -11,6 +11,7 @@ import dagster as dg
 
 from myi_pipeline.defs.archives import ARCHIVE_CHECKS, import_uploads_job, listening_history, uploads_sensor
 from myi_pipeline.defs.catalogue import catalogue, enrich_catalogue_job, hourly_catalogue
+from myi_pipeline.defs.genres import enrich_genres_job, genres, hourly_genres
 from myi_pipeline.defs.maintenance import WAREHOUSE_CHECKS, daily_maintenance, maintenance, maintenance_job
 from myi_pipeline.defs.marts import build_mart_assets, build_source_specs
 from myi_pipeline.defs.onward import onward_plays, onward_schedule, send_onward_job
@@ -47,15 +48,15 @@ def build_definitions(
     sources = build_source_specs(manifest)
     polls = with_freshness(recently_played) if has_logins else recently_played
     return dg.Definitions(
-        assets=[*sources, marts, listening_history, polls, scrobbles, onward_plays, top_items, catalogue, maintenance],
+        assets=[*sources, marts, listening_history, polls, scrobbles, onward_plays, top_items, catalogue, genres, maintenance],
         asset_checks=[*ARCHIVE_CHECKS, *POLL_CHECKS, *WAREHOUSE_CHECKS],
         jobs=[
             refresh_job, import_uploads_job, poll_users_job, poll_services_job, send_onward_job, check_polls_job,
-            refresh_top_items_job, enrich_catalogue_job, maintenance_job,
+            refresh_top_items_job, enrich_catalogue_job, enrich_genres_job, maintenance_job,
         ],
         schedules=[
             build_hourly_refresh(refresh_job), daily_maintenance, hourly_poll_checks, hourly_top_items,
-            hourly_catalogue, onward_schedule, build_daily_tests(marts),
+            hourly_catalogue, hourly_genres, onward_schedule, build_daily_tests(marts),
         ],
         sensors=[
             build_changes_sensor(refresh_job), users_sensor, uploads_sensor, polls_sensor, service_polls_sensor,

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from myi_pipeline import __version__
-from myi_pipeline.cli import access, archives, audit, catalogue, corrections, keys, services, users
+from myi_pipeline.cli import access, archives, audit, catalogue, corrections, genres, keys, services, users
 from myi_pipeline.cli.demo.command import demo_command
 from myi_pipeline.cli.import_archives import import_command
 from myi_pipeline.cli.installation import doctor_command, migrate_command, psql_command
@@ -68,6 +68,7 @@ app.add_typer(services.app, name="service")
 app.add_typer(docs_app, name="docs")
 app.add_typer(top_app, name="top")
 app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(genres.app, name="genres")
 app.add_typer(keys.app, name="keys")
 app.add_typer(circuit_app, name="circuit")
 app.add_typer(corrections.app, name="corrections")

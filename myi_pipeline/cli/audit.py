@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 UNRECORDED = frozenset(
     {
         "api", "audit", "catalogue run", "catalogue status", "circuit list", "corrections list", "demo", "docs build",
-        "docs serve", "doctor", "env", "imports list", "imports show", "keys list", "poll", "quarantine list",
-        "quota", "refresh", "service list", "service poll", "service send-now", "simulator", "token list",
-        "top refresh", "top show", "up", "user list", "user logins", "verify",
+        "docs serve", "doctor", "env", "genres run", "genres status", "imports list", "imports show", "keys list",
+        "poll", "quarantine list", "quota", "refresh", "service list", "service poll", "service send-now",
+        "simulator", "token list", "top refresh", "top show", "up", "user list", "user logins", "verify",
     }
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from myi_pipeline.catalogue.musicbrainz_enrichment import genres_status
 from myi_pipeline.errors import MyiError, Transient
 from myi_pipeline.marts.model_times import slow_models
 from myi_pipeline.operations.run_workers import counted, look_at_runs
@@ -240,6 +241,20 @@ def spotify_app(settings: Settings) -> Found:
     if not settings.is_on_site(redirect):
         found += f"; pages cannot sign in with Spotify, as that is not an address of {settings.site_url}"
     return True, found, ""
+
+
+def musicbrainz(settings: Settings, warehouse: Warehouse, *, now: datetime) -> Found:
+    """Whether MusicBrainz' queue moves; that it is switched off is fine."""
+    status = genres_status(settings, warehouse, now=now)
+    waiting = sum(each.waiting for each in status.queue)
+    if status.off:
+        return True, "not asked: no MYI_MUSICBRAINZ_CONTACT", ""
+    if status.idle.until is not None:
+        text = f"{counted(waiting, 'question')} waiting, none asked before {status.idle.until:%H:%M} UTC"
+        return False, f"{text}: {status.idle.reason}", "nothing yet; it goes on by itself"
+    failing = sum(each.failing for each in status.queue)
+    text = f"{counted(waiting, 'question')} waiting"
+    return True, f"{text}, {failing} of them failed before" if failing else text, ""
 
 
 def logins(warehouse: Warehouse, *, now: datetime) -> Found:

@@ -26,6 +26,7 @@ from myi_pipeline.operations.checks import (
     encryption_keys,
     logins,
     models_take_their_time,
+    musicbrainz,
     polls_succeed,
     spotify_app,
     stored_logins_open,
@@ -270,6 +271,7 @@ def _database(settings: Settings) -> Iterator[Check]:
             yield _removals(warehouse)
             yield _found("stored logins", stored_logins_open(settings, warehouse))
             yield _found("logins", logins(warehouse, now=utc_now()), unless=Status.WARN)
+            yield _found("MusicBrainz", musicbrainz(settings, warehouse, now=utc_now()), unless=Status.WARN)
             yield _safely("mart models", lambda: _models(warehouse))
             yield _safely("Dagster's runs", lambda: _runs(settings, warehouse))
             polls = polls_succeed(warehouse)

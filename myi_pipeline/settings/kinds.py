@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -86,6 +88,15 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _absolute(path: Path) -> Path:
+    try:
+        path = path.expanduser()
+    except RuntimeError:
+        raise ValueError("names a home folder that does not exist") from None
+    return Path(os.path.abspath(path))
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
 ServiceUrl = Annotated[str, AfterValidator(_https_or_loopback)]
 # An origin, or a path below one.
 SiteUrl = Annotated[str, AfterValidator(_site)]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import platformdirs
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from myi_pipeline.settings.database import DatabaseSettings
-from myi_pipeline.settings.kinds import Positive
+from myi_pipeline.settings.kinds import Folder, Positive
+from myi_pipeline.settings.musicbrainz import MusicBrainzSettings
 from myi_pipeline.settings.operations import OperationsSettings
 from myi_pipeline.settings.services import ServiceSettings
 from myi_pipeline.settings.site import SiteSettings
@@ -26,17 +27,6 @@ def default_home() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/myi") if sys.platform == "linux" else platformdirs.site_data_path("myi")
     return platformdirs.user_data_path("myi", appauthor=False)
-
-
-def _absolute(path: Path) -> Path:
-    try:
-        path = path.expanduser()
-    except RuntimeError:
-        raise ValueError("names a home folder that does not exist") from None
-    return Path(os.path.abspath(path))
-
-
-Folder = Annotated[Path, AfterValidator(_absolute)]
 
 
 class ArchiveSettings(BaseSettings):
@@ -63,7 +53,10 @@ class ArchiveSettings(BaseSettings):
 
 
 # Fields come from the last base to the first.
-class Settings(OperationsSettings, SiteSettings, ArchiveSettings, ServiceSettings, SpotifySettings, DatabaseSettings):
+class Settings(
+    OperationsSettings, SiteSettings, ArchiveSettings, MusicBrainzSettings, ServiceSettings, SpotifySettings,
+    DatabaseSettings,
+):  # fmt: skip
     """Everything a person can decide about MYI from outside. Variables are the field names in capitals after MYI_."""
 
     model_config = SettingsConfigDict(

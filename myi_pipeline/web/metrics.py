@@ -35,10 +35,16 @@ _FIGURES = {
     "logins_ending": ("Logins that end within so many days.", "days"),
     "imports": ("Imports by status.", "status"),
     "sessions": ("Browsers that are signed in.", None),
+    "musicbrainz_queue": ("Tracks and artists by what MusicBrainz said.", "state"),
+    "musicbrainz_failing": ("Tracks and artists that wait after a failure.", None),
+    "musicbrainz_held_up": ("Whether MusicBrainz is not asked for a while.", None),
 }
 
 
-_ASKED = b"select name, label, value from ops.figures union all select name, label, value from ops.mart_figures"
+_ASKED = (
+    b"select name, label, value from ops.figures union all select name, label, value from ops.mart_figures"
+    b" union all select name, label, value from ops.genre_figures"
+)
 
 
 class Metrics:

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from myi_pipeline.isolation import children_environment
-from myi_pipeline.simulator.live import accounts_app, api_app, browser, control_app, images_app
+from myi_pipeline.simulator.live import accounts_app, api_app, browser, control_app, images_app, musicbrainz_app
 from myi_pipeline.simulator.live.clock import MovableClock
 from myi_pipeline.simulator.live.control import Control
 from myi_pipeline.simulator.live.failing import Protocol, error
@@ -57,6 +57,11 @@ class Simulator:
     def images_url(self) -> str:
         """Where pictures are whose address says https://i.scdn.co."""
         return self.accounts_url
+
+    @property
+    def musicbrainz_url(self) -> str:
+        """MusicBrainz' web service, which knows the same tracks."""
+        return f"{self.accounts_url}{musicbrainz_app.PREFIX}"
 
     def sign_in(
         self,
@@ -101,7 +106,7 @@ def build_app(spec: SimulatorSpec, clock: MovableClock, *, url: str) -> Starlett
         state.count(client_id="", listener="", route="unknown", status=404)
         return error(404, "Service not found")
 
-    parts = (api_app, accounts_app, images_app, control_app)
+    parts = (api_app, accounts_app, images_app, musicbrainz_app, control_app)
     app = Starlette(
         routes=[route for part in parts for route in part.routes(state)],
         exception_handlers={404: missing},

@@ -1,0 +1,1 @@
+"""MusicBrainz over HTTP: recordings, artists, genres. Nothing but errors of MYI's own is raised."""
