@@ -48,7 +48,9 @@ def build_definitions(
     sources = build_source_specs(manifest)
     polls = with_freshness(recently_played) if has_logins else recently_played
     return dg.Definitions(
-        assets=[*sources, marts, listening_history, polls, scrobbles, onward_plays, top_items, catalogue, genres, maintenance],
+        assets=[
+            *sources, marts, listening_history, polls, scrobbles, onward_plays, top_items, catalogue, genres, maintenance,
+        ],
         asset_checks=[*ARCHIVE_CHECKS, *POLL_CHECKS, *WAREHOUSE_CHECKS],
         jobs=[
             refresh_job, import_uploads_job, poll_users_job, poll_services_job, send_onward_job, check_polls_job,

@@ -16,8 +16,18 @@
     (select content_id from {{ source('ops', 'mart_run_contents') }} where run_id = {{ mart_run_id() }})
 {%- endmacro %}
 
+{# Tracks of which anything is said anew: names, length, genres, first release. #}
 {% macro run_tracks() -%}
-    (select content_id as track_id from {{ source('ops', 'mart_run_contents') }} where run_id = {{ mart_run_id() }})
+    (
+        select content_id as track_id from {{ source('ops', 'mart_run_contents') }} where run_id = {{ mart_run_id() }}
+        union
+        select content_id from {{ source('ops', 'mart_run_facts') }} where run_id = {{ mart_run_id() }}
+    )
+{%- endmacro %}
+
+{# The same, for a model that is empty while no genre is known: see needed_models. #}
+{% macro run_tracks_with_genres() -%}
+    {{ return(run_tracks()) }}
 {%- endmacro %}
 
 {% macro run_users() -%}

@@ -125,6 +125,8 @@
         select user_id from {{ source('ops', 'touched_dates') }}
         union
         select user_id from {{ source('ops', 'touched_recordings') }}
+        union
+        select user_id from {{ genre_years() }} as genre_year
     )
 {%- endmacro %}
 

@@ -16,7 +16,8 @@ from myi_pipeline.marts.parsed_project import Contents, DataTest, Model
 @dataclass(frozen=True)
 class Touched:
     """What a run has when it opens. `api_days`: days whose polled plays are matched again; `keys`: what fct_plays has
-    collected in a run that did not close; `recordings`: that any has other tracks than before."""
+    collected in a run that did not close; `recordings`: that any has other tracks than before; `facts`: tracks of which
+    something else is said; `genres`: whether any are known."""
 
     days: bool
     api_days: bool
@@ -24,6 +25,8 @@ class Touched:
     users: bool
     keys: bool
     recordings: bool
+    facts: bool = False
+    genres: bool = False
 
 
 # What a model's slices follow from, by the macro that its meta names. Matching polled plays again adds days of plays,
@@ -36,19 +39,26 @@ FOLLOWS_FROM: Mapping[str, frozenset[str]] = {
     "api_users": _API,
     "run_days": _PLAYS,
     "run_contents": frozenset({"contents"}),
-    "run_tracks": frozenset({"contents"}),
+    "run_tracks": frozenset({"contents", "facts"}),
+    "run_tracks_with_genres": frozenset({"contents", "facts"}),
     "run_users": frozenset({"users"}),
     "touched_days": _KEYS,
     "touched_periods": _KEYS,
     "touched_periods_of_users": _KEYS,
     "touched_years": _KEYS,
     "touched_years_of": _KEYS,
+    "touched_genre_years": _KEYS | {"contents", "facts"},
     "touched_users": _KEYS,
     "touched_firsts": _KEYS,
     "touched_session_spans": _KEYS,
     "touched_recordings": _KEYS | {"recordings"},
-    "touched_listeners": _KEYS | {"users", "recordings"},
+    "touched_listeners": _KEYS | {"users", "recordings", "facts"},
 }
+
+
+# Without genres these are empty, and a household that never asked for any pays nothing for them. The last of them that
+# goes is a fact that changes.
+_OF_GENRES = frozenset({"run_tracks_with_genres", "touched_genre_years"})
 
 
 def needed_models(contents: Contents, touched: Touched) -> frozenset[str]:
@@ -57,6 +67,8 @@ def needed_models(contents: Contents, touched: Touched) -> frozenset[str]:
 
 
 def _is_cut(model: Model, touched: Touched) -> bool:
+    if model.slices in _OF_GENRES and not (touched.genres or touched.facts):
+        return False
     causes = FOLLOWS_FROM.get(model.slices or "")
     return causes is None or any(getattr(touched, cause) for cause in causes)
 

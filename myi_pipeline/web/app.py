@@ -22,7 +22,18 @@ from myi_pipeline.postgres.local_keys import local_key
 from myi_pipeline.settings import Settings
 from myi_pipeline.web import problems
 from myi_pipeline.web.api.openapi import describe_app
-from myi_pipeline.web.api.routes import account, figures, health, imports, listenbrainz, live, plays, search, top
+from myi_pipeline.web.api.routes import (
+    account,
+    figures,
+    genres,
+    health,
+    imports,
+    listenbrainz,
+    live,
+    plays,
+    search,
+    top,
+)
 from myi_pipeline.web.api.routes import corrections as correction_routes
 from myi_pipeline.web.api.routes import music as music_routes
 from myi_pipeline.web.api.routes import recordings as recording_routes
@@ -47,6 +58,7 @@ from myi_pipeline.web.dashboard import (
     top_lists,
     years,
 )
+from myi_pipeline.web.dashboard import genres as genres_page
 from myi_pipeline.web.dashboard import imports as imports_page
 from myi_pipeline.web.dashboard import live as live_page
 from myi_pipeline.web.dashboard import services as services_page
@@ -70,8 +82,8 @@ from myi_pipeline.web.uploads import FORM_BYTES, UploadWorkers
 
 _WORTH_COMPRESSING_BYTES = 1_024
 _PAGES = (
-    overview, live_page, top_lists, music, recordings, covers, shows, years, stories, insights, on_this_day, history,
-    search_page, sessions, corrections, coverage, import_stages, imports_page, account_page, services_page,
+    overview, live_page, top_lists, music, recordings, covers, shows, years, stories, insights, genres_page, on_this_day,
+    history, search_page, sessions, corrections, coverage, import_stages, imports_page, account_page, services_page,
 )  # fmt: skip
 UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
 
@@ -98,7 +110,7 @@ def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
     site = _site(settings, warehouse)
     app = _app(site, title="MYI", version=__version__, openapi_url="/v1/openapi.json")
     for group in (
-        figures, top, plays, search, music_routes, recording_routes, live, imports, correction_routes, account,
+        figures, top, genres, plays, search, music_routes, recording_routes, live, imports, correction_routes, account,
     ):  # fmt: skip
         app.include_router(group.router)
     if settings.metrics_port is None:

@@ -37,6 +37,9 @@ COLUMNS = {
         "first_played_at, last_played_at"
         for entity in ("track", "artist", "album")
     },
+    "agg_period_genres": "user_id, period, period_start, genre_id, plays, counted_plays, ms_played, counted_sixths",
+    "bridge_track_genres": "track_id, genre_id, place, votes, told_by, sixths",
+    "dim_tracks": "track_id, release_year",
     "fct_sessions": "user_id, session_id, started_at, ended_at, local_date, plays, counted_plays, ms_played,"
     " longest_repeat, repeated_track_id",
     "agg_streaks": "user_id, streak_start, streak_end, days, plays",
@@ -186,6 +189,10 @@ def expected(connection: Connection) -> dict[str, Rows]:
     }
     for entity in ("track", "artist", "album"):
         rows[f"agg_period_{entity}s"] = set(period_rows(plays, entity))
+    genres = genres_of_tracks(connection)
+    rows["bridge_track_genres"] = {(track, *genre) for track, found in genres.items() for genre in found}
+    rows["agg_period_genres"] = set(genre_rows(plays, genres))
+    rows["dim_tracks"] = set(release_years(connection))
     return rows
 
 
@@ -279,6 +286,66 @@ def period_rows(plays: list[Play], entity: str) -> Iterable[tuple[Any, ...]]:
                 groups[play.user_id, period, start, entity_id].append(play)
     for key, group in groups.items():
         yield *key, *sums(group), group[0].played_at, group[-1].played_at
+
+
+Genres = dict[int, list[tuple[int, int, int, str, int]]]
+
+
+def genres_of_tracks(connection: Connection) -> Genres:
+    """Of each canonical track: genre, place, votes, who told, sixths."""
+    is_genre = dict(connection.execute("select tag_id, is_genre from raw.musicbrainz_tags"))
+    votes: defaultdict[tuple[str, Any], dict[int, int]] = defaultdict(dict)
+    for kind, mbid, tag, count in connection.execute(
+        "select entity_kind, entity_mbid, tag_id, votes from raw.musicbrainz_votes"
+    ):
+        if is_genre[tag] and count > 0:
+            votes[kind, mbid][tag] = count
+    artists = defaultdict(set)
+    for recording, artist in connection.execute("select recording_mbid, artist_mbid from raw.musicbrainz_credits"):
+        artists[recording].add(artist)
+    genres: Genres = {}
+    for track, recording in connection.execute(FOUND_TRACKS):
+        told_by, found = "recording", votes["recording", recording]
+        if not found:
+            told_by, found = "artist", {}
+            for artist in artists[recording]:
+                for tag, count in votes["artist", artist].items():
+                    found[tag] = found.get(tag, 0) + count
+        ranked = sorted(found.items(), key=lambda each: (-each[1], each[0]))[:3]
+        genres[track] = [
+            (tag, place, count, told_by, 6 // len(ranked)) for place, (tag, count) in enumerate(ranked, start=1)
+        ]
+    return genres
+
+
+FOUND_TRACKS = """
+select f.content_id, f.recording_mbid
+from raw.found_recordings as f inner join raw.contents as c using (content_id)
+where c.kind_id = 1 and content_id not in (select content_id from raw.content_aliases)
+"""
+
+
+def genre_rows(plays: list[Play], genres: Genres) -> Iterable[tuple[Any, ...]]:
+    groups = defaultdict(list)
+    for play in plays:
+        track = play.entity("track")
+        for genre, _, _, _, sixths in genres.get(track, []) if track is not None else []:
+            for period, start in periods_of(play.local.date()):
+                groups[play.user_id, period, start, genre].append((play, sixths))
+    for key, group in groups.items():
+        yield *key, *sums([play for play, _ in group]), sum(sixths for play, sixths in group if play.is_counted)
+
+
+def release_years(connection: Connection) -> Iterable[tuple[Any, ...]]:
+    first = dict(connection.execute("select recording_mbid, first_release_year from raw.musicbrainz_recordings"))
+    found = dict(connection.execute("select content_id, recording_mbid from raw.found_recordings"))
+    albums = dict(connection.execute("select album_id, release_year from raw.albums"))
+    for track, album in connection.execute(
+        "select content_id, album_id from raw.contents where kind_id = 1"
+        " and content_id not in (select content_id from raw.content_aliases)"
+    ):
+        years = [first.get(found.get(track)), albums.get(album)]
+        yield track, min((year for year in years if year is not None), default=None)
 
 
 def sessions(plays: list[Play]) -> Iterable[tuple[Any, ...]]:

@@ -163,6 +163,61 @@ class RandomChanges:
                 query = "update raw.contents set duration_ms = %s where content_id = %s"
                 self.connection.execute(query, (duration, number))
 
+    def change_genres(self) -> None:
+        """What MusicBrainz says: recordings of tracks, their artists and dates, votes, and what is a genre."""
+        recordings = [uuid.UUID(int=1_000 + number) for number in range(8)]
+        artists = [uuid.UUID(int=2_000 + number) for number in range(4)]
+        recording, artist = self.random.choice(recordings), self.random.choice(artists)
+        execute = self.connection.execute
+        execute(
+            "insert into raw.musicbrainz_artists (artist_mbid, name, told_at) values (%s, 'n', now())"
+            " on conflict do nothing",
+            (artist,),
+        )
+        execute(
+            "insert into raw.musicbrainz_recordings as r (recording_mbid, title, first_release_date, told_at)"
+            " values (%s, 't', %s, now()) on conflict (recording_mbid) do update"
+            " set first_release_date = excluded.first_release_date",
+            (recording, self.random.choice([None, "1969", "1999-05", "2020-01-31"])),
+        )
+        match self.random.randrange(7):
+            case 0:
+                execute(
+                    "insert into raw.found_recordings values (%s, %s, 'isrc', now()) on conflict (content_id)"
+                    " do update set recording_mbid = excluded.recording_mbid",
+                    (self.random.choice(self.contents), recording),
+                )
+            case 1:
+                execute(
+                    "insert into raw.musicbrainz_credits values (%s, %s, %s, 'n', '') on conflict"
+                    " (recording_mbid, place) do update set artist_mbid = excluded.artist_mbid",
+                    (recording, self.random.choice([1, 2]), artist),
+                )
+            case 2 | 3:
+                tag = f"g{self.random.randrange(6)}"
+                is_genre = self.random.random() < 0.8
+                execute(
+                    "insert into raw.musicbrainz_tags (tag, is_genre) values (%s, %s) on conflict do nothing",
+                    (tag, is_genre),
+                )
+                kind, mbid = self.random.choice([("recording", recording), ("artist", artist)])
+                execute(
+                    "insert into raw.musicbrainz_votes select %s, %s, tag_id, %s from raw.musicbrainz_tags"
+                    " where tag = %s on conflict (entity_kind, entity_mbid, tag_id)"
+                    " do update set votes = excluded.votes",
+                    (kind, mbid, self.random.choice([1, 2, 2, 9, 0, -1]), tag),
+                )
+            case 4:
+                execute("delete from raw.musicbrainz_votes where entity_mbid in (%s, %s)", (recording, artist))
+            case 5:
+                execute(
+                    "update raw.musicbrainz_tags set is_genre = not is_genre where tag = %s",
+                    (f"g{self.random.randrange(6)}",),
+                )
+            case _:
+                year, album = self.random.choice([None, 1980, 2010]), self.random.choice(self.albums)
+                execute("update raw.albums set release_year = %s where album_id = %s", (year, album))
+
     def change_alias(self) -> None:
         # From the first half to the second, so that no alias has an alias.
         half = CONTENTS // 2
@@ -263,7 +318,7 @@ class RandomChanges:
         changes = (
             [self.add_plays] * 10 + [self.remove_plays] * 5 + [self.change_content, self.change_alias] * 2
             + [self.hold_plays] * 2 + [self.move_user, self.replace_user, self.change_coverage, self.change_coverage]
-            + [self.change_polling] * 3 + [self.correct] * 4
+            + [self.change_polling] * 3 + [self.correct] * 4 + [self.change_genres] * 6
         )  # fmt: skip
         for _ in range(self.random.choice([1, 2, 5, 12, 30])):
             self.random.choice(changes)()

@@ -32,12 +32,16 @@ select
     contents.isrc,
     coalesce(resolved.recording_id, contents.content_id) as recording_id,
     resolved.confidence as recording_confidence,
-    resolved.reason as recording_reason
+    resolved.reason as recording_reason,
+    -- A recording is as old as its first release, and no younger than any album that has it.
+    least(recordings.first_release_year, albums.release_year) as release_year
 from contents
 {% if is_incremental() %}
-inner join {{ run_contents() }} as run_content on run_content.content_id = contents.content_id
+inner join {{ run_tracks() }} as run_track on run_track.track_id = contents.content_id
 {% endif %}
 left join artists on artists.artist_id = contents.artist_id
 left join albums on albums.album_id = contents.album_id
 left join resolved on resolved.content_id = contents.content_id
+left join {{ ref('stg_raw__found_recordings') }} as found on found.content_id = contents.content_id
+left join {{ ref('stg_raw__musicbrainz_recordings') }} as recordings on recordings.recording_mbid = found.recording_mbid
 where contents.canonical_id = contents.content_id and contents.kind = 'track'

@@ -4,6 +4,7 @@
     'dim_album_tracks', 'agg_clock_user', 'agg_period_user', 'agg_period_tracks', 'agg_period_artists', 'agg_period_albums',
     'agg_period_shows', 'agg_period_recordings', 'dim_recordings', 'bridge_user_recordings', 'agg_streaks', 'fct_first_plays',
     'fct_sessions', 'fct_coverage_gaps', 'fct_covered_spans', 'fct_top_ranks', 'fct_hidden_plays', 'search_names',
+    'dim_genres', 'bridge_track_genres', 'bridge_artist_genres', 'agg_period_genres', 'agg_period_tracks_stored',
 ] %}
 -- depends_on: {{ ref(mart) }}
 {%- endfor %}

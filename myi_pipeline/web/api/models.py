@@ -114,6 +114,56 @@ class Clock(WholeDocument):
     data: list[ClockHour] = Field(description="Hours of weekdays in which anything was heard.", max_length=168)
 
 
+Share = Annotated[float, Field(ge=0, le=1, examples=[0.18])]
+_LICENCE = Field(description="Under which genres may be passed on.", examples=["Genres: MusicBrainz, CC BY-NC-SA 3.0"])
+
+
+class Genre(Heard):
+    genre_id: EntityId
+    name: str = Field(examples=["ambient"])
+    share: Share = Field(
+        description="Of the counted plays of which a genre is known, each divided among the genres of its track."
+    )
+
+
+class Genres(WholeDocument):
+    period: Literal["week", "month", "year", "all"] = Field(examples=["year"])
+    first_day: date = Field(description="In your time zone; of `all` 1970-01-01.", examples=_DAY)
+    last_day: date | None = Field(description="Null for `all`.", examples=_DAY)
+    counted_plays: Count = Field(description="Counted plays of tracks in the period.")
+    known_plays: Count = Field(description="Those of them of which a genre is known.")
+    licence: str = _LICENCE
+    data: list[Genre] = Field(description="The most heard first; a play counts for each genre of its track.")
+
+
+class GenreYear(Answer):
+    year: int = Field(ge=2005, le=9999, examples=[2024])
+    genre_id: EntityId
+    name: str = Field(examples=["ambient"])
+    counted_plays: Count
+    share: Share = Field(description="Of the year's counted plays of which a genre is known.")
+
+
+class GenreYears(WholeDocument):
+    licence: str = _LICENCE
+    data: list[GenreYear] = Field(description="The oldest year first; the genres that were heard most of all.")
+
+
+class Decade(Answer):
+    decade: int | None = Field(description="Its first year; null for tracks that nobody has dated.", examples=[1990])
+    counted_plays: Count
+    ms_played: MsPlayed
+    tracks: Count
+
+
+class Decades(WholeDocument):
+    period: Literal["year", "all"] = Field(examples=["all"])
+    first_day: date = Field(description="In your time zone; of `all` 1970-01-01.", examples=_DAY)
+    last_day: date | None = Field(description="Null for `all`.", examples=_DAY)
+    licence: str = Field(description="Under which first releases may be passed on.")
+    data: list[Decade] = Field(description="The oldest first.")
+
+
 class Rank(Answer):
     snapshot_date: date = Field(description="The UTC day on which Spotify said so.", examples=_DAY)
     rank: int = Field(ge=1, le=50, examples=[3])

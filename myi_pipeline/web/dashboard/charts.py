@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -143,3 +143,52 @@ def every_month(heard: Iterable[MonthSum], *, first: date, last: date) -> list[M
 
 def month_sums(buckets: Iterable[BucketRow]) -> list[MonthSum]:
     return [MonthSum(each.starts_on, each.plays, each.counted_plays, each.ms_played) for each in buckets]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a stacked bar; `layer` numbers the name it is of, and is None for all others together."""
+
+    layer: int | None
+    name: str
+    share: float
+    y: float
+    height: float
+
+
+@dataclass(frozen=True)
+class StackedBar:
+    label: str
+    x: float
+    segments: Sequence[Segment]
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """Bars of one height, each divided by shares of a whole; sizes are those of the drawing."""
+
+    width: float
+    height: float
+    bar_width: float
+    bars: Sequence[StackedBar]
+    names: Sequence[str]
+
+
+# Wide enough for a year below each bar.
+_STACK_STEP, _STACK_HEIGHT, _STACK_GAP = 56.0, 240.0, 0.22
+
+
+def stacks_of(columns: Sequence[tuple[str, Mapping[str, float]]], names: Sequence[str]) -> Stacks:
+    """A bar for each column, of the shares of `names` from below, and of what is left of the whole above them."""
+    bar_width = round(_STACK_STEP * (1 - _STACK_GAP), 1)
+    bars = []
+    for number, (label, shares) in enumerate(columns):
+        parts = [(layer, name, shares[name]) for layer, name in enumerate(names) if shares.get(name)]
+        left = 1 - sum(share for *_, share in parts)
+        segments, y = [], _STACK_HEIGHT
+        for layer, name, share in [*parts, *([(None, "others", left)] if left > 0.0005 else [])]:
+            height = share * _STACK_HEIGHT
+            y -= height
+            segments.append(Segment(layer, name, share, round(y, 1), round(height, 1)))
+        bars.append(StackedBar(label, round(number * _STACK_STEP, 1), segments))
+    return Stacks(max(1, len(bars)) * _STACK_STEP, _STACK_HEIGHT, bar_width, bars, names)

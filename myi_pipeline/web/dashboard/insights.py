@@ -23,6 +23,7 @@ from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.clock import clock
 from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.genres import decades
 from myi_pipeline.web.reads.insights import (
     STAYED,
     CircumstanceRow,
@@ -31,7 +32,6 @@ from myi_pipeline.web.reads.insights import (
     artists_by_month,
     artists_of_hours,
     circumstances,
-    decades,
     eras,
     forgotten_tracks,
     lasting_discoveries,

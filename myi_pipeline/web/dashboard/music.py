@@ -21,6 +21,7 @@ from myi_pipeline.web.dashboard.recordings import REASONS, decisions_of, read_so
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.coverage import evident_gaps
 from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.genres import genres_of_artist
 from myi_pipeline.web.reads.music import (
     DayRow,
     PeriodRow,
@@ -95,6 +96,7 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
         months = _months(heard.months, today)
         return {
             "names": await entity_names(marts, entity, asked_id),
+            "genres": await genres_of_artist(marts, id) if entity == "artist" else [],
             "whole": whole,
             "year": year,
             "in_all": in_all,

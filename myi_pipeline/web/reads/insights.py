@@ -12,7 +12,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from myi_pipeline.web.reads.database import Marts, load_sql
-from myi_pipeline.web.reads.spans import BEGINNING, END, START_OF_ALL, moment
+from myi_pipeline.web.reads.spans import BEGINNING, END, moment
 
 # Twice in a row is no obsession.
 _REPEATED = 3
@@ -119,15 +119,6 @@ class CircumstanceRow:
 
 
 @dataclass(frozen=True)
-class DecadeRow:
-    """Albums that came out in ten years from `decade` on, such as 1990; None where it is not known."""
-
-    decade: int | None
-    counted_plays: int
-    albums: int
-
-
-@dataclass(frozen=True)
 class NewArtistRow:
     """`counted_plays` in the span; `found` is how many were new in it."""
 
@@ -204,8 +195,3 @@ async def new_within(marts: Marts, *, from_at: datetime, to_at: datetime, limit:
 async def circumstances(marts: Marts, *, from_at: datetime, to_at: datetime) -> list[CircumstanceRow]:
     """A row for each kind of device and country, in no order."""
     return await marts.fetch(CircumstanceRow, load_sql("circumstances"), from_at=from_at, to_at=to_at)
-
-
-async def decades(marts: Marts) -> list[DecadeRow]:
-    """Everything that was heard by when it came out, the oldest first."""
-    return await marts.fetch(DecadeRow, load_sql("decades"), period_start=START_OF_ALL)

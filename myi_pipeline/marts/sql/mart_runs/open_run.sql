@@ -22,6 +22,12 @@ insert into ops.mart_run_api_days (run_id, user_id, utc_day)
 select distinct %(run_id)s::bigint, user_id, utc_day
 from ops.mart_run_api_days;
 
+insert into ops.mart_run_facts (run_id, content_id)
+select distinct %(run_id)s::bigint, content_id
+from ops.mart_run_facts;
+
+delete from ops.mart_run_facts where run_id <> %(run_id)s;
+
 delete from ops.mart_run_days where run_id <> %(run_id)s;
 
 delete from ops.mart_run_api_days where run_id <> %(run_id)s;
@@ -39,7 +45,9 @@ select %(run_id)s::bigint, 'days', change_id from ops.changed_days
 union all
 select %(run_id)s::bigint, 'contents', change_id from ops.changed_contents
 union all
-select %(run_id)s::bigint, 'users', change_id from ops.changed_users;
+select %(run_id)s::bigint, 'users', change_id from ops.changed_users
+union all
+select %(run_id)s::bigint, 'facts', change_id from ops.changed_facts;
 
 insert into ops.mart_run_days (run_id, user_id, utc_day)
 select distinct f.run_id, c.user_id, c.utc_day
@@ -60,6 +68,13 @@ insert into ops.mart_run_contents (run_id, content_id)
 select distinct r.run_id, a.canonical_id
 from ops.mart_run_contents as r
 inner join raw.content_aliases as a on a.content_id = r.content_id
+on conflict do nothing;
+
+insert into ops.mart_run_facts (run_id, content_id)
+select distinct f.run_id, c.content_id
+from ops.mart_run_changes as f
+inner join ops.changed_facts as c on c.change_id = f.change_id
+where f.run_id = %(run_id)s and f.ledger = 'facts'
 on conflict do nothing;
 
 insert into ops.mart_run_users (run_id, user_id)

@@ -7,4 +7,6 @@ select
     exists (select from ops.mart_run_users where run_id = %(run_id)s),
     exists (select from ops.touched_dates) or exists (select from ops.touched_entities),
     exists (select from ops.touched_recordings),
+    exists (select from ops.mart_run_facts where run_id = %(run_id)s),
+    exists (select from raw.musicbrainz_votes),
     (select described is distinct from %(described)s from ops.mart_state)

@@ -1,0 +1,5 @@
+select
+    tag_id,
+    tag,
+    is_genre
+from {{ source('raw', 'musicbrainz_tags') }}
