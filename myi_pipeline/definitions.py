@@ -49,7 +49,8 @@ def build_definitions(
     polls = with_freshness(recently_played) if has_logins else recently_played
     return dg.Definitions(
         assets=[
-            *sources, marts, listening_history, polls, scrobbles, onward_plays, top_items, catalogue, genres, maintenance,
+            *sources, marts, listening_history, polls, scrobbles, onward_plays, top_items, catalogue, genres,
+            maintenance,
         ],
         asset_checks=[*ARCHIVE_CHECKS, *POLL_CHECKS, *WAREHOUSE_CHECKS],
         jobs=[

@@ -82,8 +82,9 @@ from myi_pipeline.web.uploads import FORM_BYTES, UploadWorkers
 
 _WORTH_COMPRESSING_BYTES = 1_024
 _PAGES = (
-    overview, live_page, top_lists, music, recordings, covers, shows, years, stories, insights, genres_page, on_this_day,
-    history, search_page, sessions, corrections, coverage, import_stages, imports_page, account_page, services_page,
+    overview, live_page, top_lists, music, recordings, covers, shows, years, stories, insights, genres_page,
+    on_this_day, history, search_page, sessions, corrections, coverage, import_stages, imports_page, account_page,
+    services_page,
 )  # fmt: skip
 UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
 

@@ -198,6 +198,9 @@ def live_setup(dagster_home: Settings, warehouse: Warehouse) -> Iterator[LiveSet
                 "spotify_api_url": simulator.api_url,
                 "spotify_accounts_url": simulator.accounts_url,
                 "spotify_images_url": simulator.images_url,
+                "musicbrainz_url": simulator.musicbrainz_url,
+                "musicbrainz_contact": "me@example.org",
+                "musicbrainz_interval_ms": 1,
             }
         )
         instance = stack.enter_context(dg.DagsterInstance.get())

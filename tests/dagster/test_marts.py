@@ -16,6 +16,7 @@ import pytest
 from myi_pipeline.definitions import build_definitions
 from myi_pipeline.defs.archives import LISTENING_HISTORY
 from myi_pipeline.defs.catalogue import CATALOGUE
+from myi_pipeline.defs.genres import GENRES
 from myi_pipeline.defs.maintenance import MAINTENANCE, prune_event_log
 from myi_pipeline.defs.marts import USERS_TABLE, WATCHED, load_manifest, source_tables
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START, sync_partitions
@@ -26,7 +27,7 @@ from myi_pipeline.marts.dbt_runner import dbt_manifest, project
 from myi_pipeline.operations import checks
 from tests.dagster.conftest import LiveSetup, Setup
 
-WRITERS = (LISTENING_HISTORY, RECENTLY_PLAYED, TOP_ITEMS, CATALOGUE)
+WRITERS = (LISTENING_HISTORY, RECENTLY_PLAYED, TOP_ITEMS, CATALOGUE, GENRES)
 PLAYS, RESOLVED = dg.AssetKey(["marts", "fct_plays_stored"]), dg.AssetKey(["intermediate", "int_plays__resolved"])
 
 
