@@ -26,8 +26,9 @@ from myi_pipeline.catalogue.recording_choices import Decision, Ruled, decided_re
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
 
-# When so many tracks changed, reading all of them at once is faster than asking for the neighbours of each.
-_MANY = 3_000
+# When so many tracks changed, and so large a part of all, reading all of them at once is faster than asking for the
+# neighbours of each.
+_MANY, _LARGE_PART = 3_000, 0.25
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def resolve_recordings(connection: Connection, *, run_id: int, whole: bool) -> R
     changed = _ids(connection, "select content_id from ops.mart_run_contents where run_id = %s", (run_id,))
     rules = rules_fingerprint()
     known_rules = connection.execute("select rules from ops.recording_rules").fetchone()
-    is_whole = whole or len(changed) > _MANY or known_rules is None or known_rules[0] != rules
+    is_whole = whole or known_rules is None or known_rules[0] != rules or _is_most(connection, len(changed))
     compared, changes = 0, []
     if is_whole:
         compared, changes = _resolve_all(connection)
@@ -61,6 +62,13 @@ def resolve_recordings(connection: Connection, *, run_id: int, whole: bool) -> R
     others = _resolve_decisions(connection)
     _mark(connection, run_id, changes, others)
     return Resolved(compared, sum(each.before != each.after for each in (*changes, *others)))
+
+
+def _is_most(connection: Connection, changed: int) -> bool:
+    if changed <= _MANY:
+        return False
+    (known,) = _ids(connection, "select count(*) from ops.content_recordings", ())
+    return changed > _LARGE_PART * known
 
 
 @cache

@@ -69,7 +69,7 @@ _SAMPLERS = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Title:
     """`name` folded, `subtitle` what stands in brackets and is no mark, `versions` kind -> detail (often empty).
 

@@ -128,9 +128,15 @@ def parse(track: Track) -> Parsed:
     )
     return Parsed(
         track.kind, title, artists, fold(credit) if credit else "", is_sampler(credit),
-        album_name(track.album) if track.album else "", track.duration_ms, track.isrc and track.isrc.upper(),
+        album_name(track.album) if track.album else "", track.duration_ms, _code(track.isrc),
         track.mbids, is_common, title.name.replace(" ", ""),
     )  # fmt: skip
+
+
+def _code(isrc: str | None) -> str | None:
+    """With or without hyphens, and whatever its letters."""
+    letters = "".join(letter for letter in (isrc or "").upper() if letter.isalnum())
+    return letters or None
 
 
 def compare(one: Track, other: Track) -> Verdict:
