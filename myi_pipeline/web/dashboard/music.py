@@ -95,7 +95,7 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
         heard = await entity_days(marts, read_as, id, year=shown, span=days)
         months = _months(heard.months, today)
         return {
-            "names": await entity_names(marts, entity, asked_id),
+            "names": await entity_names(marts, entity, song.own_track(asked_id) if song is not None else asked_id),
             "genres": await genres_of_artist(marts, id) if entity == "artist" else [],
             "whole": whole,
             "year": year,

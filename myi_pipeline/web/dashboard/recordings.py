@@ -61,6 +61,11 @@ class Song:
     offered: Sequence[SearchRow]
     done: str | None
 
+    def own_track(self, asked_id: int) -> int:
+        """The track that was asked for, else the one that this person has heard most."""
+        heard = [row.track_id for row in self.tracks]
+        return asked_id if asked_id in heard or not heard else heard[0]
+
 
 # What a rule goes by, in words; the codes are stored.
 REASONS: Mapping[str, str] = {

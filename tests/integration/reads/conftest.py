@@ -87,6 +87,7 @@ class Filled:
         """Leaves the users' first tokens, good again: whoever tries every operation or form revokes tokens too."""
         self.sql("delete from app.access_tokens where name <> 'test'")
         self.sql("delete from app.corrections")
+        self.sql("delete from app.recording_decisions")
         self.sql("delete from ops.changed_days")
         self.sql("update app.access_tokens set revoked_at = null")
 

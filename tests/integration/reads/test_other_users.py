@@ -32,7 +32,7 @@ from tests.integration.reads.conftest import Api, Filled
 CONTRACT = orjson.loads(FILE.read_bytes())
 OPERATIONS = {operation["operationId"]: (method, path, operation) for path, method, operation in operations(CONTRACT)}
 # They say how, when or how much, and name nothing that belongs to anybody.
-NOBODYS = {"limit", "from", "to", "period", "date", "grain", "kind", "term", "time_zone", "name"}
+NOBODYS = {"by", "limit", "from", "to", "period", "date", "grain", "kind", "term", "time_zone", "name"}
 MARK = "only-ada-knows"
 # Entities that ada alone has, and the query that finds them for her.
 ENTITIES: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -142,6 +142,8 @@ def ada(filled: Filled, api: Api, tmp_path_factory: pytest.TempPathFactory) -> I
         spoken = "(select * from marts.fct_plays where kind = 'episode') as play"
         query = ONLY_HERS.format(mart=spoken, column="content_id")
         values["episode_id"] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
+        decided = client.post("/v1/me/recording-decisions", json={"decision": "apart", "track_id": values["track_id"]})
+        values["decision_id"] = decided.json()["id"]
         # There are covers of what only she heard.
         for kind in ("album", "artist"):
             filled.sql(COVER, b"".join((b"cover of ", kind.encode())), kind, values[f"{kind}_id"])
@@ -180,8 +182,8 @@ def parameters(operation: dict[str, Any]) -> set[str]:
     return {each["name"] for each in operation.get("parameters", [])}
 
 
-# Bob has no Spotify account to poll.
-_GOOD = {"importArchive": 202, "makeToken": 201, "correctPlays": 201, "pollNow": 409}
+# Bob has no Spotify account to poll, and decides about nothing that only ada heard.
+_GOOD = {"importArchive": 202, "makeToken": 201, "correctPlays": 201, "pollNow": 409, "decideRecording": 404}
 
 
 def attempts(victim: Victim, operation_id: str) -> Iterator[tuple[str, dict[str, Any], int]]:
@@ -212,6 +214,7 @@ def test_nothing_of_another_user_is_in_any_answer(
         "makeToken": {"json": {"name": "bob's own"}},
         "correctPlays": {"json": {"kind": "track", "action": "hide"}},
         "previewCorrection": {"json": {"kind": "track"}},
+        "decideRecording": {"json": {"decision": "apart", "track_id": ada.values["track_id"]}},
         "importArchive": {"content": ada.archive},
     }
     body = bodies.get(operation_id, {})

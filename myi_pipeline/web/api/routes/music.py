@@ -118,12 +118,12 @@ async def _serve(request: Request, visitor: Visitor, site: Site, entity: Entity,
         whole = next((row for row in rows if row.period == Period.ALL), None)
         if whole is None:
             raise Problem(404, "not-found", f"You have not played this {shown}.")
-        names = await entity_names(marts, shown, number)
+        tracks = [row.track_id for row in await tracks_of_recording(marts, number)] if entity == "recording" else []
+        # The track that was heard most has the names of a recording: the one it is numbered by may be another's.
+        names = await entity_names(marts, shown, tracks[0] if tracks else number)
         newest = await plays(
             marts,
-            content_ids=[row.track_id for row in await tracks_of_recording(marts, number)]
-            if entity == "recording"
-            else None,
+            content_ids=tracks if entity == "recording" else None,
             content_id=id if entity == "track" else None,
             artist_id=id if entity == "artist" else None,
             album_id=id if entity == "album" else None,

@@ -10,7 +10,7 @@ select
     album.picture_sha256 as picture
 from marts.dim_tracks as track
 left join marts.dim_albums as album on album.album_id = track.album_id
-where %(entity)s in ('track', 'recording') and track.track_id = %(id)s
+where %(entity)s = 'track' and track.track_id = %(id)s
 union all
 select uri, name, null, null, null, null, null, picture_sha256
 from marts.dim_artists

@@ -1,5 +1,6 @@
 -- Songs that were heard often and not since a day, most heard first: down the list of all time, of which the first two
 -- thousand are enough to be called favourites.
+{%- set are_recordings = true %}
 {%- set about = ['counted_plays', 'last_played_at'] %}
 with favourite as (
     select

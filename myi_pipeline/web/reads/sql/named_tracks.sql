@@ -10,6 +10,11 @@ select
     heard.{{ column }}{{ ',' if not loop.last }}
     {%- endfor %}
 from heard
+{%- if are_recordings|default(false) %}
+{%- set number = 'heard.track_id' %}
+{% include 'own_track.sql' %}
+{%- else %}
 left join marts.dim_tracks as track on track.track_id = heard.track_id
+{%- endif %}
 left join marts.dim_albums as album on album.album_id = track.album_id
 order by heard.place

@@ -24,7 +24,12 @@ select
     top.first_played_at,
     top.last_played_at
 from top
+{%- if entity == 'recording' %}
+{%- set number = 'top.track_id' %}
+{% include 'own_track.sql' %}
+{%- else %}
 left join marts.dim_{{ shown }}s as {{ shown }} on {{ shown }}.{{ shown }}_id = top.{{ shown }}_id
+{%- endif %}
 {%- if shown == 'album' %}
 left join marts.dim_artists as artist on artist.artist_id = album.artist_id
 {%- elif shown == 'track' %}
