@@ -61,11 +61,14 @@ class ScrobblesTruth:
 
 
 def scrobbled(listener: Listener) -> Iterator[Scrobble]:
-    """What a scrobbler that watched every player of this listener would have reported, in time order."""
+    """What a scrobbler that watched every player of this listener would have reported, in time order. It does not see
+    private sessions."""
     things = listener.shelf.things
     for raw in listener.raw_plays():
         thing = things[raw.thing]
         if thing.kind != "track" or raw.ms_played is None or thing.is_unknown("old"):
+            continue
+        if listener.manners[raw.manner].incognito:
             continue
         title, uri = thing.title_in("old"), thing.uri_in("old")
         if title is None or thing.creator is None or uri is None or thing.duration_ms < 30_000:

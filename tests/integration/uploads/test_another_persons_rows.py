@@ -114,7 +114,7 @@ def hand_in(uploads: Uploads, path: Path, user: str) -> TakenUpload:
     """As a browser does."""
     with incoming(uploads.settings, user_key=user, most_bytes=path.stat().st_size) as upload:
         upload.write(path.read_bytes())
-        judged = judge_upload(upload, settings=uploads.settings, name=path.name)
+        judged = judge_upload(upload, settings=uploads.settings, name=path.name, time_zone="UTC")
         ((user_id,),) = uploads.sql("select user_id from app.users where user_key = %s", user)
         with uploads.warehouse.connect(Role.APP, autocommit=True) as connection:
             return take_upload(connection, judged, user_id=user_id, user_key=user)
