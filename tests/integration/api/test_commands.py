@@ -133,6 +133,17 @@ def test_operators_their_tokens_and_links_into_dagsters_pages_are_made_on_the_co
     assert myi(site, "dagster-link", "--end-all", "--json").document["ended"] == 0
 
 
+def test_a_token_for_a_scrobbler_is_made_on_the_command_line_with_its_address(site: RunningSite, myi: Myi) -> None:
+    site.user("ana")
+    made = myi(site, "token", "new", "ana", "--submit-listens", "--name", "phone")
+    assert site.settings.site_url in made.err
+    valid = site.visitor(authorization=f"Token {made.out.strip()}").get("/1/validate-token").json()
+    assert (valid["valid"], valid["user_name"]) == (True, "ana")
+    assert [each["scope"] for each in myi(site, "token", "list", "--json").document["tokens"]] == ["listens:write"]
+    both = myi(site, "token", "new", "ana", "--submit-listens", "--operate")
+    assert (both.code, "--submit-listens" in both.err) == (1, True)
+
+
 def test_a_login_from_the_command_line_shares_the_redirect_address_with_the_site(
     make_site: SiteMaker, myi: Myi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
