@@ -55,7 +55,7 @@ _SHARE_OF_LOOKS = 0.005
 _UPLOADS_SETTLE_S = 4 * SETTLE_S
 _REFRESH_JOB = "refresh_marts"
 _TIDY_EVERY_S, _FIRST_TIDY_S = 600.0, 60.0
-_SUBMISSIONS_AT_ONCE = 100
+_LOADS_FOR_S = 1.0
 _PAUSE_AFTER_FAILURE_S, _LONGEST_PAUSE_S = 5.0, 60.0
 _END_S = 5.0
 
@@ -205,11 +205,11 @@ def _listen(settings: Settings, warehouse: Warehouse, instance: DagsterInstance,
 
 
 def load_listens(connection: Connection) -> None:
-    """What players have submitted: at most so many requests between two looks at the rest."""
-    drained = drain(connection, most=_SUBMISSIONS_AT_ONCE)
+    """What players have submitted, for a moment: people who look at pages wait for the same thread."""
+    drained = drain(connection, at_most_s=_LOADS_FOR_S)
     if drained.requests or drained.put_off:
         log.info("listens_loaded", requests=drained.requests, loaded=drained.loaded, put_off=drained.put_off)
-    if drained.requests + drained.put_off == _SUBMISSIONS_AT_ONCE:
+    if not drained.is_done:
         wake(connection, Wake.LISTENS)
 
 

@@ -6,7 +6,8 @@ loaded now is put off and holds no other one up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,11 +29,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Drained:
-    """What one call brought in: requests, and plays that were new to raw."""
+    """What one call brought in: requests, and plays new to raw. `is_done`: it stopped because nothing more waits."""
 
     requests: int = 0
     loaded: int = 0
     put_off: int = 0
+    is_done: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,20 @@ class _Waiting:
     documents: Sequence[Mapping[str, Any]]
 
 
-def drain(connection: Connection, *, most: int | None = None) -> Drained:
-    """Load what waits, the oldest first, at most so many requests (None: all). For the role `ingest`, in autocommit.
+def drain(
+    connection: Connection, *, at_most_s: float | None = None, clock: Callable[[], float] = time.monotonic
+) -> Drained:
+    """Load what waits, the oldest first; begin no request after so many seconds (None: load all). For the role
+    `ingest`, in autocommit.
 
     What could not be loaded is put off, and logged; only a lost connection is raised.
     """
     requests = loaded = put_off = after_id = 0
-    while most is None or requests + put_off < most:
+    began, is_done = clock(), True
+    while True:
+        if at_most_s is not None and clock() - began >= at_most_s:
+            is_done = False
+            break
         waiting = _next(connection, after_id)
         if waiting is None:
             break
@@ -66,7 +75,7 @@ def drain(connection: Connection, *, most: int | None = None) -> Drained:
             continue
         if new is not None:
             requests, loaded = requests + 1, loaded + new
-    return Drained(requests=requests, loaded=loaded, put_off=put_off)
+    return Drained(requests=requests, loaded=loaded, put_off=put_off, is_done=is_done)
 
 
 def prune(connection: Connection, *, before: datetime, refused_before: datetime) -> int:

@@ -5,8 +5,10 @@ Requests repeat listens of their own and of earlier ones, hold bad ones, and are
 
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -65,7 +67,8 @@ def trouble_of(warehouse: Warehouse, *, seed: int, requests: int, is_broken: boo
                 # As if a listen were lost between the answer and the loader.
                 owner.execute("update ops.listen_inbox set listens = listens - 0 where jsonb_array_length(listens) > 1")
             if dice.random() < 0.4:
-                drain(loader, most=dice.randint(1, 3))
+                # A clock that shows one second more whenever it is asked: so many requests are loaded.
+                drain(loader, at_most_s=dice.randint(1, 3) + 1, clock=partial(next, itertools.count(0.0)))
         drain(loader)
         return _at_odds(owner, users, expected, read)
 
