@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from myi_pipeline.people import manage_access
 from myi_pipeline.people.manage_access import TokenScope
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.submissions.drain import drain
@@ -63,31 +62,3 @@ def test_a_submitted_listen_is_a_play_of_its_listener_on_every_page(marts: Marts
     }  # fmt: skip
     assert ben.get("/1/user/ana/listens").status_code == 404
     assert marts.verify().is_good
-
-
-def test_what_spotify_calls_a_track_stands_against_what_a_scrobbler_calls_it(marts: Marts, site: RunningSite) -> None:
-    uri = "spotify:track:4vLYewWIvqHfKtJDk8c8tq"
-    marts.add_content("So What - Legacy Edition", "Miles Davis", uri=uri)
-    submit(scrobbler(site, "ana"), multi_scrobbler())
-    with marts.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-        drain(connection)
-    assert marts.sql("select title, duration_ms from raw.contents where uri = %s", uri) == [
-        ("So What - Legacy Edition", 545_000)
-    ]
-
-
-def test_a_token_made_on_the_page_is_shown_with_the_address_and_submits(marts: Marts, site: RunningSite) -> None:
-    browser = site.browser("ana")
-    made = browser.post("/account/tokens", data={"name": "phone", "days": "30", "scope": "listens:write"})
-    assert made.status_code == 200
-    assert f"{site.url}/1/" in made.text
-    token = made.text.split('<code class="secret">')[1].split("<")[0]
-    assert submit(site.visitor(authorization=f"Token {token}"), navidrome()).status_code == 200
-    assert browser.post("/account/tokens", data={"name": "x", "scope": "operate"}).status_code == 422
-    assert browser.post("/v1/me/tokens", json={"name": "x", "scope": "operate"}).status_code == 422
-    assert (
-        browser.post("/v1/me/tokens", json={"name": "x", "scope": "listens:write"}).json()["scope"] == "listens:write"
-    )
-    with marts.warehouse.connect(Role.APP, autocommit=True) as connection:
-        scopes = {each.scope for each in manage_access.list_tokens(connection)}
-    assert scopes == {"listens:write"}

@@ -14,6 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from myi_pipeline.catalogue.catalogue_store import intern_tracks
+from myi_pipeline.catalogue.plays import ContentKind, make_content
+from myi_pipeline.catalogue.records import PolledTrack
 from myi_pipeline.people.manage_access import TokenScope
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.submissions import inbox
@@ -378,6 +381,39 @@ def test_the_account_page_says_what_came_what_waits_and_what_was_refused(site: R
     for told in ("Pano Scrobbler", "listened_at is before", "submits listens"):
         assert told in page
     assert "Pano Scrobbler" not in site.browser("ben").get("/account").text
+
+
+def test_what_spotify_calls_a_track_stands_against_what_a_scrobbler_calls_it(site: RunningSite) -> None:
+    uri = "spotify:track:4vLYewWIvqHfKtJDk8c8tq"
+    of_spotify = make_content(
+        kind=ContentKind.TRACK,
+        uri=uri,
+        title="So What - Legacy Edition",
+        creator="Miles Davis",
+        collection="Kind of Blue",
+    )
+    with site.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        intern_tracks(connection, [PolledTrack(of_spotify, datetime(2020, 1, 1, tzinfo=UTC))], batch_id=1)
+    submit(scrobbler(site), multi_scrobbler())
+    load(site)
+    ((_, title, *_, duration_ms, _, _),) = events(site)
+    assert (title, duration_ms) == ("So What - Legacy Edition", 545_000)
+    found = site.sql("select uri from raw.contents where match_title like 'so what%%' and uri is not null")
+    assert found == [(uri,)]
+
+
+def test_a_token_made_on_the_page_is_shown_with_the_address_and_submits(site: RunningSite) -> None:
+    browser = site.browser()
+    made = browser.post("/account/tokens", data={"name": "phone", "days": "30", "scope": "listens:write"})
+    assert made.status_code == 200
+    assert f"{site.url}/1/" in made.text
+    token = made.text.split('<code class="secret">')[1].split("<")[0]
+    assert submit(site.visitor(authorization=f"Token {token}"), navidrome()).status_code == 200
+    assert browser.post("/account/tokens", data={"name": "x", "scope": "operate"}).status_code == 422
+    assert browser.post("/v1/me/tokens", json={"name": "x", "scope": "operate"}).status_code == 422
+    made_by_api = browser.post("/v1/me/tokens", json={"name": "x", "scope": "listens:write"}).json()
+    assert made_by_api["scope"] == "listens:write"
+    assert [row[0] for row in site.sql("select distinct scope from app.access_tokens")] == ["listens:write"]
 
 
 def test_no_token_that_is_in_a_body_is_kept(site: RunningSite) -> None:
