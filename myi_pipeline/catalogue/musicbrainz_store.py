@@ -15,7 +15,7 @@ from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql, load_statements
 from myi_pipeline.providers.musicbrainz.answers import Recording, Vote
 
-FoundBy = Literal["isrc", "mbid", "names", "dump"]
+FoundBy = Literal["isrc", "mbid", "names"]
 
 
 def store_recording(

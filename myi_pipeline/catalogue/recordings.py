@@ -45,7 +45,11 @@ def resolve_recordings(connection: Connection, *, run_id: int, whole: bool) -> R
     Looks at the contents of the run; with `whole`, or under other rules than the last time, at all of them. What moved
     is added to the run.
     """
-    changed = _ids(connection, "select content_id from ops.mart_run_contents where run_id = %s", (run_id,))
+    query = (
+        "select content_id from ops.mart_run_contents where run_id = %(run_id)s"
+        " union select content_id from ops.mart_run_facts where run_id = %(run_id)s"
+    )
+    changed = _ids(connection, query, {"run_id": run_id})
     rules = rules_fingerprint()
     known_rules = connection.execute("select rules from ops.recording_rules").fetchone()
     is_whole = whole or known_rules is None or known_rules[0] != rules or _is_most(connection, len(changed))

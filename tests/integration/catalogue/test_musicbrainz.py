@@ -232,11 +232,11 @@ def test_what_was_not_found_is_asked_again_once_more_is_known_and_everything_aft
     library.setup.sql(query, isrc, duration_ms, content_id)
     assert library.enrich().found >= 1
     assert library.states() == {"found": 1}
-    library.setup.sql("delete from ops.changed_contents")
+    library.setup.sql("delete from ops.changed_facts")
     library.setup.clock.advance(timedelta(days=366))
     assert library.enrich().found >= 1
     # The same answer is no change.
-    assert library.setup.sql("select count(*) from ops.changed_contents") == [(0,)]
+    assert library.setup.sql("select count(*) from ops.changed_facts") == [(0,)]
 
 
 def test_a_code_that_is_none_leaves_the_names(library: Library) -> None:

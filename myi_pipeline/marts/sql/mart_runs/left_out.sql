@@ -3,6 +3,8 @@
 create temporary table left_out_contents as
 select content_id from ops.changed_contents
 union
+select content_id from ops.changed_facts
+union
 select a.canonical_id
 from ops.changed_contents as c
 inner join raw.content_aliases as a on a.content_id = c.content_id;

@@ -10,6 +10,7 @@ select
             ) as changed
         )
         + (select count(*) from (select from ops.changed_contents limit 1000000) as changed)
+        + (select count(*) from (select from ops.changed_facts limit 1000000) as changed)
         + (
             select count(*)
             from (
@@ -32,6 +33,7 @@ select
                     ) as changed
                 ),
                 (select min(changed_at) from (select changed_at from ops.changed_contents order by change_id limit 100) as changed),
+                (select min(changed_at) from (select changed_at from ops.changed_facts order by change_id limit 100) as changed),
                 (
                     select min(changed_at)
                     from (

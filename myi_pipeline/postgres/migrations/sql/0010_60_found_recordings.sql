@@ -6,7 +6,7 @@ create table raw.found_recordings (
     -- No foreign key: contents are never deleted, and each key costs an import time.
     content_id int primary key,
     recording_mbid uuid not null,
-    found_by text not null check (found_by in ('isrc', 'mbid', 'names', 'dump')),
+    found_by text not null check (found_by in ('isrc', 'mbid', 'names')),
     found_at timestamptz not null
 );
 create index found_recordings_mbid on raw.found_recordings (recording_mbid);
@@ -14,12 +14,13 @@ comment on table raw.found_recordings is
 'MusicBrainz'' recording of a track: what MYI found out, where raw.contents.recording_mbid is what a source said.';
 comment on column raw.found_recordings.recording_mbid is 'As MusicBrainz has it now: of merged recordings the one that is left.';
 comment on column raw.found_recordings.found_by is
-'isrc: its recording code; mbid: what a source said; names: title, artist and length; dump: names, in a dump on disk.';
+'isrc: its recording code; mbid: what a source said; names: title, artist and length.';
 
+-- No play moves by it: see 0010_62_genre_ledger.sql.
 create function ops.mark_found_recordings() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    insert into ops.changed_contents (content_id) select content_id from changed_rows order by content_id;
+    insert into ops.changed_facts (content_id) select content_id from changed_rows order by content_id;
     return null;
 end $$;
 create trigger mark_inserted_recordings after insert on raw.found_recordings
@@ -31,7 +32,7 @@ referencing old table as changed_rows for each statement execute function ops.ma
 create function ops.mark_other_recordings() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    insert into ops.changed_contents (content_id)
+    insert into ops.changed_facts (content_id)
     select n.content_id
     from new_rows as n
     inner join old_rows as o on o.content_id = n.content_id

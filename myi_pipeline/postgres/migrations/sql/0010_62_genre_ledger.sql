@@ -1,11 +1,11 @@
--- What is said of tracks beside their names: genres, and when they first came out. No play moves by it, so its part of the
+-- What is said of tracks beside their names: their recording, genres, and when they first came out. No play moves by it, so its part of the
 -- change ledger is a table of its own: a mart run recomputes the tracks and the sums over their genres, and no day.
 create table ops.changed_facts (
     change_id bigint generated always as identity primary key,
     content_id int not null,
     changed_at timestamptz not null default clock_timestamp()
 );
-comment on table ops.changed_facts is 'Contents whose genres or first release changed; no play of theirs moves.';
+comment on table ops.changed_facts is 'Contents whose recording, genres or first release changed; no play of theirs moves.';
 
 create table ops.mart_run_facts (
     run_id bigint not null,
@@ -121,6 +121,22 @@ begin
         ops.mart_run_changes, ops.mart_run_days, ops.mart_run_contents, ops.mart_run_users, ops.mart_run_api_days,
         ops.mart_run_facts;
 end $$;
+
+create or replace view ops.genre_figures as
+select 'musicbrainz_queue' as name, state as label, count(*)::double precision as value
+from ops.musicbrainz_queue
+group by state
+union all
+select 'musicbrainz_failing', '', count(*)
+from ops.musicbrainz_queue
+where state = 'waiting' and failures > 0
+union all
+select 'musicbrainz_held_up', '', count(*)
+from ops.musicbrainz_state
+where idle_until > now()
+union all
+select 'ledger_open_rows', 'facts', count(*)
+from ops.changed_facts;
 
 alter table ops.mart_run_changes drop constraint mart_run_changes_ledger_check;
 alter table ops.mart_run_changes add constraint mart_run_changes_ledger_check
