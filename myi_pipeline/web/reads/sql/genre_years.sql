@@ -1,6 +1,6 @@
 with years as (
     select
-        period_start,
+        extract(year from period_start)::int as year,
         genre_id,
         counted_plays,
         counted_sixths,
@@ -18,7 +18,7 @@ top as (
 )
 
 select
-    extract(year from years.period_start)::int as year,
+    years.year,
     years.genre_id,
     genre.name,
     years.counted_plays,
@@ -27,4 +27,4 @@ from years
 inner join top on top.genre_id = years.genre_id
 inner join marts.dim_genres as genre on genre.genre_id = years.genre_id
 where years.counted_sixths > 0
-order by years.period_start, years.counted_sixths desc, years.genre_id
+order by years.year, years.counted_sixths desc, years.genre_id
