@@ -80,7 +80,7 @@ def ours(tracks: Sequence[Track]) -> list[list[int]]:
         inside = set(members)
         pairs = _of(same, inside)
         # Numbers are drawn at random here, so they are an order that follows from nothing.
-        found += [sorted(each) for each in group(members, pairs, decisions=decisions, order=lambda number: number)]
+        found += [sorted(each) for each in group(members, pairs, decisions=decisions, order=str)]
     return found
 
 

@@ -141,28 +141,28 @@ class Maker:
             if chance() < 0.4:
                 name = pick(("Intro", "Interlude", "Outro", "Untitled"))
                 yield self.new(name, artist, album, duration_ms=self.random.randint(20_000, 110_000), is_ordinary=False)
-        song = self.title()
+        work = self.title()
         if chance() < 0.3:
             for part in range(1, self.random.randint(3, 5)):
-                name = pick(("{}, Pt. {}", "{} (Part {})", "{} {}")).format(song, part)
-                yield self.new(name, artist, song, is_ordinary=False)
+                name = pick(("{}, Pt. {}", "{} (Part {})", "{} {}")).format(work, part)
+                yield self.new(name, artist, work, is_ordinary=False)
         if chance() < 0.2:
             yield from self._movements(artist)
         if chance() < 0.3:
             # Two songs whose titles differ by a letter or a word on purpose.
             one, other = pick((("Man", "Men"), ("Girl", "Girls"), ("Jane", "June"), ("Night", "Light"), ("One", "Two")))
-            yield self.new(f"{song} {one}", artist, song, is_ordinary=False)
-            yield self.new(f"{song} {other}", artist, song, is_ordinary=False)
+            yield self.new(f"{work} {one}", artist, work, is_ordinary=False)
+            yield self.new(f"{work} {other}", artist, work, is_ordinary=False)
         if chance() < 0.2:
             first, second = self.title(), self.title()
-            yield self.new(f"{first} / {second}", artist, song, is_ordinary=False)
-            yield self.new(first, artist, song, is_ordinary=False)
+            yield self.new(f"{first} / {second}", artist, work, is_ordinary=False)
+            yield self.new(first, artist, work, is_ordinary=False)
         if chance() < 0.3:
-            yield self.new(pick(("Home", "Stay", "Hello", "Sorry")), artist, song, is_ordinary=False)
+            yield self.new(pick(("Home", "Stay", "Hello", "Sorry")), artist, work, is_ordinary=False)
         if earlier and chance() < 0.5:
             covered = pick(earlier)
             near = covered.duration_ms + self.random.randint(-30_000, 30_000)
-            yield self.new(covered.song, artist, song, duration_ms=near, is_ordinary=False)
+            yield self.new(covered.song, artist, work, duration_ms=near, is_ordinary=False)
 
     def _versions(self, song: _Recording) -> Iterator[_Recording]:
         pick = self.random.choice
@@ -183,11 +183,12 @@ class Maker:
             length = max(60_000, song.duration_ms + moved)
             # No album has two songs of exactly one name; a single has.
             album = song.album if dash and pick((True, False)) else self.title()
+            version = self.new(song.song, song.artists[0], album)
             yield replace(
-                self.new(song.song, song.artists[0], album), duration_ms=length, version=(dash, bracket),
+                version, duration_ms=length, version=(dash, bracket),
                 featured=song.featured, is_ordinary=False,
                 # Now and then a label prints the code of the song on its version.
-                **({"isrc": song.isrc} if self.random.random() < 0.03 else {}),
+                isrc=song.isrc if self.random.random() < 0.03 else version.isrc,
             )  # fmt: skip
 
     def _movements(self, artist: str) -> Iterator[_Recording]:

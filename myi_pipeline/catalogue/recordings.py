@@ -53,7 +53,8 @@ def resolve_recordings(connection: Connection, *, run_id: int, whole: bool) -> R
     rules = rules_fingerprint()
     known_rules = connection.execute("select rules from ops.recording_rules").fetchone()
     is_whole = whole or known_rules is None or known_rules[0] != rules or _is_most(connection, len(changed))
-    compared, changes = 0, []
+    compared = 0
+    changes: list[_Changed] = []
     if is_whole:
         compared, changes = _resolve_all(connection)
         connection.execute(
@@ -238,9 +239,9 @@ def _grouped(library: _Library, starts: Sequence[int]) -> dict[int, tuple[int, f
     found: dict[int, tuple[int, float, str]] = {}
     for connected in _components(edges):
         pairs = [(a, b) for a in connected for b in edges[a] if a < b]
-        for members in group(connected, pairs, decisions=decisions, order=lambda id: library.rows[id].key):
-            number = recording_number((library.rows[id].is_nameless, id) for id in members)
-            found.update({id: _stored(number, member) for id, member in members.items()})
+        for each in group(connected, pairs, decisions=decisions, order=lambda id: library.rows[id].key):
+            number = recording_number((library.rows[id].is_nameless, id) for id in each)
+            found.update({id: _stored(number, member) for id, member in each.items()})
     return found
 
 
@@ -307,7 +308,7 @@ def _resolve_decisions(connection: Connection) -> list[_Changed]:
         ruled = {row[0]: Ruled(*row) for row in found}
         after.update({(user, content): number for content, number in decided_recordings(decisions, ruled).items()})
     moved = [
-        _Changed(*pair, before.get(pair), after.get(pair))
+        _Changed(pair[0], pair[1], before.get(pair), after.get(pair))
         for pair in sorted(before.keys() | after.keys())
         if before.get(pair) != after.get(pair)
     ]
@@ -364,5 +365,5 @@ def _mark(connection: Connection, run_id: int, changes: Sequence[_Changed], othe
     connection.execute(load_sql("catalogue/recordings/touch_periods"), values)
 
 
-def _ids(connection: Connection, query: str, values: object) -> list[int]:
-    return [int(row[0]) for row in connection.execute(query.encode(), values).fetchall()]  # type: ignore[arg-type]
+def _ids(connection: Connection, query: str, values: Sequence[Any] | Mapping[str, Any]) -> list[int]:
+    return [int(row[0]) for row in connection.execute(query.encode(), values).fetchall()]

@@ -8,7 +8,7 @@ other versions; a track that fits two groups which exclude each other is left al
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -79,7 +79,7 @@ class Decisions:
 
 
 def group(
-    ids: Iterable[int], pairs: Iterable[tuple[int, int]], *, decisions: Decisions, order: Callable[[int], object]
+    ids: Iterable[int], pairs: Iterable[tuple[int, int]], *, decisions: Decisions, order: Callable[[int], str]
 ) -> list[dict[int, Member]]:
     """The groups of one connected set of tracks. `pairs` are those that were decided to be the same; `order` is a key
     that does not follow from when a track came."""
@@ -93,8 +93,8 @@ def group(
     def clash(one: int, other: int) -> bool:
         return any(_is_clash(decisions.of(a, b)) for a in members[one] for b in members[other])
 
-    def pair_key(pair: tuple[int, int]) -> Sequence[object]:
-        return sorted((order(pair[0]), order(pair[1])))  # type: ignore[type-var]
+    def pair_key(pair: tuple[int, int]) -> list[str]:
+        return sorted((order(pair[0]), order(pair[1])))
 
     for confidence in sorted(by_confidence, reverse=True):
         found = sorted(by_confidence[confidence], key=pair_key)

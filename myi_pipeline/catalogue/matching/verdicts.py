@@ -276,8 +276,8 @@ def _versions(one: Parsed, other: Parsed, apart: int | None) -> str:
             answer = "perhaps"
     if one.title.soft != other.title.soft:
         answer = "perhaps"
-    mine, theirs = one.title.featured, other.title.featured
-    if mine and theirs and not (mine & theirs or any(_is_slip(x, y) for x in mine for y in theirs)):
+    guests, others = one.title.featured, other.title.featured
+    if guests and others and not (guests & others or any(_is_slip(x, y) for x in guests for y in others)):
         return "no"
     return answer
 

@@ -160,7 +160,7 @@ def _years(rows: Sequence[PeriodRow], all_years: Sequence[BucketRow]) -> list[Ye
 
 async def _spotify_ranks(marts: Marts, entity: Entity, id: int) -> dict[Term, list[RankRow]]:
     """Where Spotify's own lists had it, by term, the oldest first; a term without it is left out."""
-    if entity == "album":
+    if entity == "album" or entity == "recording":
         return {}
     found = {term: await ranks_of_entity(marts, kind=entity, id=id, term=term) for term in TERMS}
     return {term: rows[::-1] for term, rows in found.items() if rows}

@@ -145,22 +145,22 @@ async def _calendar(marts: Marts, first: date, today: date) -> object:
 
 async def _list(marts: Marts, entity: Entity, span: Span, before: Span | None, by: By) -> TopList:
     rows: Sequence[TopRow]
-    shown, entity = entity, "recording" if entity == "track" else entity
+    read_as: Entity = "recording" if entity == "track" else entity
     if by == "time":
-        rows = await top_by_time(marts, entity, first_day=span.first, last_day=span.last, limit=_TOP)
+        rows = await top_by_time(marts, read_as, first_day=span.first, last_day=span.last, limit=_TOP)
     elif span.period is not None:
-        rows = await top_of_period(marts, entity, period=span.period, start=span.first, limit=_TOP)
+        rows = await top_of_period(marts, read_as, period=span.period, start=span.first, limit=_TOP)
     else:
-        rows = await top_of_range(marts, entity, first_day=span.first, last_day=span.last, limit=_TOP)
+        rows = await top_of_range(marts, read_as, first_day=span.first, last_day=span.last, limit=_TOP)
     if before is None or not rows:
-        return TopList(shown, rows, None)
-    ids = {int(getattr(row, f"{shown}_id")): row.rank for row in rows}
-    places = await places_in_range(marts, entity, list(ids), first_day=before.first, last_day=before.last, by=by)
+        return TopList(entity, rows, None)
+    ids = {int(getattr(row, f"{entity}_id")): row.rank for row in rows}
+    places = await places_in_range(marts, read_as, list(ids), first_day=before.first, last_day=before.last, by=by)
     moves = {
         place.id: _move(ids[place.id], place.rank, is_new=(place.first_local_date or span.first) >= span.first)
         for place in places
     }
-    return TopList(shown, rows, moves)
+    return TopList(entity, rows, moves)
 
 
 def _move(rank: int, before: int | None, *, is_new: bool) -> Move:

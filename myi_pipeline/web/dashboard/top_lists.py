@@ -52,8 +52,7 @@ class AskedList:
 
     @property
     def entity(self) -> Entity:
-        shown = self.shown
-        return self.by.value if shown == "track" else shown
+        return "recording" if self.shown == "track" and self.by is Listed.RECORDING else self.shown
 
     @property
     def shown(self) -> Entity:
