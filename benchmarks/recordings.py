@@ -29,7 +29,7 @@ def measure(rule: Rule, catalogues: list[list[Told]]) -> tuple[Score, float]:
 
 def mistakes(told: list[Told], *, most: int) -> None:
     """Examples of each kind, for whoever changes the rules."""
-    pairs = {tuple(sorted(pair)) for each in ours([one.track for one in told]) for pair in _pairs(each)}
+    pairs = {pair for each in ours([one.track for one in told]) for pair in _pairs(sorted(each))}
     true = true_pairs(told)
     for name, found in (("wrong", pairs - true), ("missed", true - pairs)):
         reasons: Counter[str] = Counter()

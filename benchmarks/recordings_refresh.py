@@ -133,7 +133,7 @@ def main() -> None:
             connection.execute("select set_config('app.user_id', %s, false)", (str(user),))
             for period in Period:
                 for entity in ("track", "recording"):
-                    took = time_top(connection, user, entity, period)  # type: ignore[arg-type]
+                    took = time_top(connection, user, entity, period)
                     rows.append((f"top {entity}s, {period.value}, ms", took, "5" if entity == "recording" else ""))
         sizes = setup.execute(
             "select pg_total_relation_size('ops.content_blocks'), pg_total_relation_size('ops.content_recordings'),"

@@ -188,12 +188,11 @@ class Catalogue:
 
 
 def stored(connection: Any) -> list[tuple[Any, ...]]:
-    return (
-        connection.execute(  # type: ignore[no-any-return]
-            "select content_id, recording_id, confidence, reason from ops.content_recordings order by 1"
-        ).fetchall()
-        + connection.execute("select block, content_id from ops.content_blocks order by 1, 2").fetchall()
+    queries = (
+        "select content_id, recording_id, confidence, reason from ops.content_recordings",
+        "select block, content_id from ops.content_blocks",
     )
+    return [row for query in queries for row in connection.execute(query).fetchall()]
 
 
 def differs_from_whole(marts: Any) -> list[Any]:
