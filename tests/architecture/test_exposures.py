@@ -34,14 +34,18 @@ def read_by(paths: list[Path]) -> set[str]:
     return {mart for path in paths for text in spelt_out(path) for mart in _MART.findall(text)}
 
 
+# What a part that is written once is written for; a recording is `shown` as one of its tracks, and search has kinds.
+_WRITTEN_FOR = {
+    "entity": ("track", "recording", "artist", "album"),
+    "shown": ("track", "artist", "album"),
+    "kind": ("track", "artist"),
+}
+
+
 def spelt_out(path: Path) -> list[str]:
-    """A statement's part that is written once for tracks, recordings, artists and albums, as each of them; a recording
-    is `shown` as one of its tracks."""
+    """A statement, or a part that is written once for several kinds of things, as each of them."""
     texts = [path.read_text(encoding="utf-8")]
-    for name, values in {
-        "entity": ("track", "recording", "artist", "album"),
-        "shown": ("track", "artist", "album"),
-    }.items():
+    for name, values in _WRITTEN_FOR.items():
         holder = f"{{{{ {name} }}}}"
         texts = [text.replace(holder, value) for text in texts for value in (values if holder in text else ("",))]
     return texts
