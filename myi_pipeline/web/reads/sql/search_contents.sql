@@ -62,7 +62,7 @@ spoken as materialized (
                 heard.counted_plays,
                 heard.ms_played,
                 {{ search.match("split_part(heard.search_text, ' / ', 1)") }} as match
-            from (select *, entity_id as track_id from tracks) as heard
+            from (select *, entity_id as track_id from heard) as heard
         ) as found_track
         order by recording_id, match, counted_plays desc, ms_played desc, track_id
     ) as song
