@@ -47,8 +47,8 @@ _PLAY = re.compile(r"-?\d{1,19}\Z", re.ASCII)
 _NUMBER = re.compile(r"\d{1,10}\Z", re.ASCII)
 _FIRST, _LAST = date(1990, 1, 1), date(2200, 12, 31)
 _HIDDEN_A_PAGE = 60
-# The fields that say which plays are meant, as addresses and forms have them.
 _TRACKS = 10
+# The fields that say which plays are meant, as addresses and forms have them.
 _FIELDS = ("play", "at", "from", "to", "from_at", "until_at", "artist", "source", "kind")
 DONE = {
     "made": "That is done. The figures follow within a minute or two.",
