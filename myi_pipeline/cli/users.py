@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -82,20 +83,34 @@ def finish_removal(session: Session, opened: Warehouse, key: str) -> list[Remova
 def change(
     key: Key,
     time_zone: ZoneOption = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--since", formats=["%Y-%m-%d"], help="The zone holds from this day on; what was before stays."),
+    ] = None,
     name: NameOption = None,
     operator: OperatorOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Change a user's time zone, name or rights. A new zone moves plays between days with the next refresh."""
-    from myi_pipeline.people import manage_users
+    from myi_pipeline.people import manage_users, user_time_zones
     from myi_pipeline.postgres.connections import Role
 
+    if since is not None and time_zone is None:
+        raise WrongUsage("--since says since when a zone holds: give --time-zone too")
     if time_zone is None and name is None and operator is None:
         raise WrongUsage("nothing to change: give --time-zone, --name, --operator or --no-operator")
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        if since is not None and time_zone is not None:
+            user_time_zones.begin_time_zone(
+                connection, user_key=key, time_zone=time_zone, since=since.date(), now=datetime.now(UTC)
+            )
         user = manage_users.set_user(
-            connection, user_key=key, time_zone=time_zone, display_name=name, is_operator=operator
+            connection,
+            user_key=key,
+            time_zone=time_zone if since is None else None,
+            display_name=name,
+            is_operator=operator,
         )
 
     def render(console: Console) -> None:

@@ -103,7 +103,7 @@ def add_user(connection: Connection, *, user_key: str, time_zone: str, display_n
     check_user_key(user_key)
     check_time_zone(time_zone)
     check_display_name(display_name)
-    _check_database_knows(connection, time_zone)
+    check_database_knows(connection, time_zone)
     try:
         with connection.transaction():
             made = connection.execute(
@@ -134,8 +134,9 @@ def set_user(
     display_name: str | None = None,
     is_operator: bool | None = None,
 ) -> User:
-    """Changes what is given; an empty display name takes it away. A new zone moves every play's local date; whatever
-    zone is given counts as chosen.
+    """Changes what is given; an empty display name takes it away. A new zone takes the place of the present one (see
+    user_time_zones): for a user who never moved it is that of every play. Whatever zone is given counts as chosen.
+    Former zones that the database does not know any more take the new one too.
 
     The role `app` may not say who is an operator.
     """
@@ -146,13 +147,19 @@ def set_user(
     zone = time_zone if time_zone is not None else user.time_zone
     name = user.display_name if display_name is None else display_name or None
     if zone != user.time_zone:
-        _check_database_knows(connection, zone)
+        check_database_knows(connection, zone)
     with connection.transaction():
         connection.execute(
             "update app.users set time_zone = %s, display_name = %s,"
             " time_zone_chosen_at = case when %s then now() else time_zone_chosen_at end where user_key = %s",
             (zone, name, time_zone is not None, user_key),
         )
+        if time_zone is not None:
+            connection.execute(
+                "update app.user_time_zones set time_zone = %s"
+                " where user_id = %s and time_zone <> %s and not ops.knows_time_zone(time_zone)",
+                (zone, user.user_id, zone),
+            )
         if is_operator is not None:
             connection.execute("update app.users set is_operator = %s where user_key = %s", (is_operator, user_key))
             audit.record(connection, Event.COMMAND, user_id=user.user_id, detail={"operator": is_operator})
@@ -181,8 +188,8 @@ def check_display_name(display_name: str | None) -> None:
         )
 
 
-def _check_database_knows(connection: Connection, time_zone: str) -> None:
-    """Python and Postgres bring zone data of their own; a zone must be known to both."""
+def check_database_knows(connection: Connection, time_zone: str) -> None:
+    """Raises BadInput. Python and Postgres bring zone data of their own; a zone must be known to both."""
     found = connection.execute("select ops.knows_time_zone(%s)", (time_zone,)).fetchone()
     if found is not None and found[0]:
         return

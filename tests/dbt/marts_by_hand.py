@@ -79,7 +79,10 @@ class Play:
 
 def plays_of(connection: Connection) -> list[Play]:
     """Every play of a user who exists, with its canonical content, in time order."""
-    zones = {user: ZoneInfo(zone) for user, zone in connection.execute("select user_id, time_zone from app.users")}
+    zones = defaultdict(list)
+    moves = "select user_id, nullif(valid_from, '-infinity'), time_zone from app.user_time_zones order by 1, valid_from"
+    for user, since, zone in connection.execute(moves):
+        zones[user].append((since or datetime.min.replace(tzinfo=UTC), ZoneInfo(zone)))
     aliases: dict[int, int] = dict(
         connection.execute("select content_id, canonical_id from raw.content_aliases").fetchall()
     )
@@ -113,7 +116,7 @@ def plays_of(connection: Connection) -> list[Play]:
     for user, played_at, content, ms_played, play_id in standing:
         canonical = aliases.get(content, content)
         kind, artist, album, duration, *_ = contents.get(canonical, ("unknown", None, None, None))
-        local = played_at.astimezone(zones[user])
+        local = played_at.astimezone([zone for since, zone in zones[user] if since <= played_at][-1])
         plays.append(Play(user, play_id, played_at, local, ms_played, kind, canonical, artist, album, duration))
     return plays
 

@@ -138,10 +138,22 @@ class RandomChanges:
                 )
 
     def move_user(self) -> None:
-        zone = self.random.choice(ZONES)
-        self.connection.execute(
-            "update app.users set time_zone = %s where user_id = %s", (zone, self.random.choice(self.users()))
-        )
+        """For good, from some moment on, or not at all after all."""
+        user, zone = self.random.choice(self.users()), self.random.choice(ZONES)
+        match self.random.randrange(5):
+            case 0:
+                self.connection.execute("update app.users set time_zone = %s where user_id = %s", (zone, user))
+            case 1:
+                self.connection.execute(
+                    "delete from app.user_time_zones where user_id = %s and valid_from > '-infinity' and"
+                    " valid_from < %s", (user, self.instant()),
+                )  # fmt: skip
+            case _:
+                self.connection.execute(
+                    "insert into app.user_time_zones (user_id, valid_from, time_zone) values (%s, %s, %s)"
+                    " on conflict (user_id, valid_from) do update set time_zone = excluded.time_zone",
+                    (user, self.instant(), zone),
+                )
 
     def replace_user(self) -> None:
         if len(self.users()) > 3:
@@ -317,8 +329,8 @@ class RandomChanges:
         """Some changes at once, as the transactions between two mart runs make them."""
         changes = (
             [self.add_plays] * 10 + [self.remove_plays] * 5 + [self.change_content, self.change_alias] * 2
-            + [self.hold_plays] * 2 + [self.move_user, self.replace_user, self.change_coverage, self.change_coverage]
-            + [self.change_polling] * 3 + [self.correct] * 4 + [self.change_genres] * 6
+            + [self.hold_plays] * 2 + [self.replace_user, self.change_coverage, self.change_coverage]
+            + [self.change_polling, self.move_user] * 3 + [self.correct] * 4 + [self.change_genres] * 6
         )  # fmt: skip
         for _ in range(self.random.choice([1, 2, 5, 12, 30])):
             self.random.choice(changes)()

@@ -113,8 +113,15 @@ class History:
             )  # fmt: skip
 
     def move(self) -> None:
-        zone = self.random.choice(ZONES)
-        self.marts.sql("update app.users set time_zone = %s where user_id = %s", zone, self.random.choice(self.users))
+        zone, user = self.random.choice(ZONES), self.random.choice(self.users)
+        if self.random.random() < 0.4:
+            self.marts.sql("update app.users set time_zone = %s where user_id = %s", zone, user)
+            return
+        self.marts.sql(
+            "insert into app.user_time_zones (user_id, valid_from, time_zone) values (%s, %s, %s)"
+            " on conflict (user_id, valid_from) do update set time_zone = excluded.time_zone",
+            user, FIRST + timedelta(minutes=self.random.choice([0, 1, 120, 1500])), zone,
+        )  # fmt: skip
 
     def correct(self) -> None:
         """Somebody hides, deletes or moves some plays, or takes all of that back."""
@@ -147,7 +154,7 @@ class History:
     def steps(self) -> list[Callable[[], None]]:
         importing = [self.import_archive] * 6
         return [*importing, self.hold, self.hold, self.delete_some, self.delete_import, self.rename, self.alias,
-                self.move, self.leave, self.rename_artist, *[self.correct] * 3]  # fmt: skip
+                self.move, self.move, self.leave, self.rename_artist, *[self.correct] * 3]  # fmt: skip
 
 
 def live(marts: Any, seed: int, *, refreshes: int) -> History:
@@ -202,6 +209,7 @@ CHANGES = (
     "update app.users set time_zone = 'Pacific/Kiritimati' where user_id = %(user)s",
     PLAYS_DELETED,
     "delete from app.users where user_id = %(user)s",
+    "insert into app.user_time_zones values (%(user)s, '2024-03-02', 'Pacific/Kiritimati')",
     "insert into app.corrections (user_id, action, source_id) values (%(user)s, 'hide', 2)",
     "insert into app.corrections (user_id, action, source_id, shift_s) values (%(user)s, 'correct', 2, 90000)",
 )

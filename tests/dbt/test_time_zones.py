@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
+import psycopg
 import pytest
 
 from myi_pipeline.errors import BadInput
@@ -87,3 +88,85 @@ def test_setting_a_zone_that_the_server_lacks_is_refused_with_another_name_of_it
         with pytest.raises(BadInput, match="Asia/Atlantis"):
             manage_users.add_user(connection, user_key="eve", time_zone=UNKNOWN)
         assert manage_users.get_user(connection, user_key="ada").time_zone == "UTC"
+
+
+def move(marts: Any, user: int, since: str, zone: str) -> None:
+    marts.sql("insert into app.user_time_zones (user_id, valid_from, time_zone) values (%s, %s, %s)", user, since, zone)
+
+
+def days_of(marts: Any, user: int) -> list[tuple[Any, ...]]:
+    return list(marts.sql("select local_date::text, plays from marts.agg_day_user where user_id = %s order by 1", user))
+
+
+def test_whoever_moved_has_each_day_in_the_zone_of_that_day(marts: Any) -> None:
+    """Only the days from the move on are counted anew, and undone they are as they were."""
+    ada = marts.add_user("ada", "Europe/Berlin")
+    song = marts.add_content("Song")
+    for day in (1, 10, 20):
+        marts.add_play(ada, f"2024-05-{day:02} 20:30:00Z", song)
+    marts.refreshed()
+    before = days_of(marts, ada)
+    assert before == [("2024-05-01", 1), ("2024-05-10", 1), ("2024-05-20", 1)]
+    # From the midnight of Tokyo with which the tenth of May begins there.
+    move(marts, ada, "2024-05-09 15:00:00Z", "Asia/Tokyo")
+    assert marts.sql("select time_zone from app.users") == [("Asia/Tokyo",)]
+    result = marts.refreshed()
+    assert (result.changed_days, result.is_rebuild) == (2, False)
+    assert days_of(marts, ada) == [("2024-05-01", 1), ("2024-05-11", 1), ("2024-05-21", 1)]
+    assert marts.sql("select local_hour from marts.fct_plays order by played_at") == [(22,), (5,), (5,)]
+    assert marts.sql("select time_zone from marts.dim_users") == [("Asia/Tokyo",)]
+
+    # A journey in between; then back to where it all began.
+    move(marts, ada, "2024-05-15 00:00:00Z", "UTC")
+    assert marts.refreshed().changed_days == 1
+    assert days_of(marts, ada)[-1] == ("2024-05-20", 1)
+    marts.sql("delete from app.user_time_zones where valid_from > '-infinity'")
+    marts.refreshed()
+    assert days_of(marts, ada) == before
+    assert marts.sql("select time_zone from app.users") == [("Europe/Berlin",)]
+
+
+def test_a_day_that_comes_twice_is_one_day_and_one_that_is_left_out_ends_a_streak(marts: Any) -> None:
+    """Over the date line to the east in the afternoon, and back to the west a week later."""
+    ada = marts.add_user("ada", "Asia/Tokyo")
+    song = marts.add_content("Song")
+    move(marts, ada, "2024-05-10 06:00:00Z", "Pacific/Honolulu")
+    move(marts, ada, "2024-05-13 10:00:00Z", "Pacific/Kiritimati")
+    marts.add_play(ada, "2024-05-09 05:00:00Z", song)
+    # The tenth in Tokyo, the ninth again in Honolulu, and the tenth again.
+    for moment in ("2024-05-10 05:00:00Z", "2024-05-10 06:30:00Z", "2024-05-10 12:00:00Z", "2024-05-11 12:00:00Z"):
+        marts.add_play(ada, moment, song)
+    marts.add_play(ada, "2024-05-12 20:00:00Z", song)
+    # After the twelfth in Honolulu comes the fourteenth on Kiritimati.
+    marts.add_play(ada, "2024-05-13 10:30:00Z", song)
+    marts.refreshed()
+    assert days_of(marts, ada) == [
+        ("2024-05-09", 2), ("2024-05-10", 2), ("2024-05-11", 1), ("2024-05-12", 1), ("2024-05-14", 1),
+    ]  # fmt: skip
+    assert marts.sql("select streak_start::text, days from marts.agg_streaks order by 1") == [
+        ("2024-05-09", 4), ("2024-05-14", 1),
+    ]  # fmt: skip
+    assert marts.verify().is_good
+
+
+def test_a_play_that_a_correction_moves_behind_a_journey_is_counted_there(marts: Any) -> None:
+    ada = marts.add_user("ada", "UTC")
+    song = marts.add_content("Song")
+    marts.add_play(ada, "2024-05-01 20:00:00Z", song)
+    ten_days = "insert into app.corrections (user_id, action, source_id, shift_s) values (%s, 'correct', 1, 864000)"
+    marts.sql(ten_days, ada)
+    marts.refreshed()
+    move(marts, ada, "2024-05-10 00:00:00Z", "Asia/Tokyo")
+    marts.refreshed()
+    assert days_of(marts, ada) == [("2024-05-12", 1)]
+    assert marts.verify().is_good
+
+
+def test_an_older_version_that_knows_one_zone_moves_the_present_one(marts: Any) -> None:
+    ada = marts.add_user("ada", "Europe/Berlin")
+    move(marts, ada, "2024-05-10 00:00:00Z", "Asia/Tokyo")
+    marts.sql("update app.users set time_zone = 'UTC' where user_id = %s", ada)
+    zones = "select time_zone from app.user_time_zones where user_id = %s order by valid_from"
+    assert marts.sql(zones, ada) == [("Europe/Berlin",), ("UTC",)]
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        move(marts, ada, "2024-05-11 00:00:00Z", UNKNOWN)

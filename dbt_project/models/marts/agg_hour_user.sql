@@ -8,18 +8,20 @@ with plays as (
     {{ plays_within_touched_dates() }}
 ),
 
-users as (
-    select * from {{ ref('stg_app__users') }}
+zones as (
+    select * from {{ ref('stg_app__user_time_zones') }}
 ),
 
 placed as (
+    -- A play has one zone from its beginning to its end: that in which it ended.
     select
         plays.*,
-        users.time_zone,
+        zones.time_zone,
         -- Where only the start is told, nothing lies before it.
         coalesce(plays.ms_played >= {{ var('spread_from_ms') }} and plays.started_at < plays.played_at, false) as is_spread
     from plays
-    inner join users on users.user_id = plays.user_id
+    inner join zones
+        on zones.user_id = plays.user_id and plays.played_at >= zones.valid_from and plays.played_at < zones.valid_until
     where plays.user_id not in (select user_id from {{ source('ops', 'held_back_users') }})
 ),
 

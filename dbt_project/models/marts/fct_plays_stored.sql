@@ -66,8 +66,8 @@ contents as (
     select * from {{ ref('stg_raw__contents') }}
 ),
 
-users as (
-    select * from {{ ref('stg_app__users') }}
+zones as (
+    select * from {{ ref('stg_app__user_time_zones') }}
 ),
 
 sources as (
@@ -83,8 +83,8 @@ select
     contents.artist_id,
     contents.album_id,
     plays.context_id,
-    (plays.played_at at time zone users.time_zone)::date as local_date,
-    extract(hour from plays.played_at at time zone users.time_zone)::smallint as local_hour,
+    (plays.played_at at time zone zones.time_zone)::date as local_date,
+    extract(hour from plays.played_at at time zone zones.time_zone)::smallint as local_hour,
     plays.source_id,
     {{ packed_flags(
         'plays',
@@ -93,8 +93,8 @@ select
     ) }} as flags,
     coalesce(contents.kind, 'unknown') as kind,
     nullif(
-        (plays.played_at at time zone users.time_zone)::date
-        - ({{ began('plays.played_at', 'plays.play_ms_played', "sources.clock = 'start'") }} at time zone users.time_zone)::date,
+        (plays.played_at at time zone zones.time_zone)::date
+        - ({{ began('plays.played_at', 'plays.play_ms_played', "sources.clock = 'start'") }} at time zone zones.time_zone)::date,
         0
     )::smallint as started_days_before,
     plays.confirmed_by,
@@ -103,7 +103,8 @@ select
     plays.reported_content_id,
     plays.is_hidden
 from plays
-inner join users on users.user_id = plays.user_id
+inner join zones
+    on zones.user_id = plays.user_id and plays.played_at >= zones.valid_from and plays.played_at < zones.valid_until
 inner join sources on sources.source_id = plays.source_id
 left join contents as named on named.content_id = plays.heard_content_id
 left join contents on contents.content_id = named.canonical_id

@@ -218,7 +218,7 @@ async def _window(
         ),
     ] = None,
 ) -> Window:
-    zone = time_zone or zone_of(visitor.time_zone)
+    zone = time_zone or visitor.zones
     from_at = BEGINNING if first is None else moment(first, zone)
     to_at = END if last is None else moment(last, zone, is_end=True)
     # A span of days that ends a day before it begins would have no length either.

@@ -25,10 +25,11 @@ from myi_pipeline.people.links import LinkedService, services_of
 from myi_pipeline.people.logins import disconnect_user, pause_user, resume_user
 from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS, TOKEN_DAYS, NewToken, TokenScope
 from myi_pipeline.people.manage_users import set_user
+from myi_pipeline.people.user_time_zones import begin_time_zone, list_time_zones, remove_time_zone
 from myi_pipeline.polling.obstacles import ask_for_poll, polling_outlook
 from myi_pipeline.providers.open_services import service_trouble
 from myi_pipeline.providers.scrobbles import Service
-from myi_pipeline.web.dashboard.inputs import form_of, number_in_path
+from myi_pipeline.web.dashboard.inputs import day_in_form, form_of, moment_in_form, number_in_path
 from myi_pipeline.web.dashboard.looks import scheme_of
 from myi_pipeline.web.dashboard.pages import local_address, show
 from myi_pipeline.web.dashboard.polling_news import obstacle_text, poll_news, spotify_trouble
@@ -119,6 +120,7 @@ async def account_page(
         "longest_name": LONGEST_NAME,
         "longest_days": LONGEST_TOKEN_DAYS,
         "time_zones": _zones(),
+        "zones_in_turn": await site.pools.in_thread(list_time_zones, user_id=person.user_id),
         "done": done,
         "trouble": trouble,
         "mistake": mistake,
@@ -155,15 +157,34 @@ def _is_place(name: str) -> bool:
 
 @router.post("/account/time-zone")
 async def change_time_zone(request: Request, person: AccountForm, site: TheSite) -> Response:
-    """Every play moves to its day in the new zone, with the next refresh."""
+    """The plays of the time in which it holds move to their days in the new zone, with the next refresh."""
     form = await form_of(request)
+    zone, since = form.get("time_zone", ""), form.get("since")
     try:
-        await site.pools.in_thread(set_user, user_key=person.user_key, time_zone=form.get("time_zone", ""))
+        if since is None:
+            await site.pools.in_thread(set_user, user_key=person.user_key, time_zone=zone)
+        else:
+            await site.pools.in_thread(
+                begin_time_zone,
+                user_key=person.user_key,
+                time_zone=zone,
+                since=day_in_form(since, "since"),
+                now=datetime.now(UTC),
+            )
     except BadInput as error:
         return await account_page(request, person, site, mistake=Mistake("time_zone", str(error), form))
     site.visitors.forget_all()
     # From a page that offered the browser's zone, back to that page.
     return RedirectResponse(local_address(form["return_to"]), 303) if "return_to" in form else _back("zone")
+
+
+@router.post("/account/time-zone/remove")
+async def remove_zone(request: Request, person: AccountForm, site: TheSite) -> Response:
+    """A move that was none: the zone before it holds on."""
+    form = await form_of(request)
+    since = moment_in_form(form.get("since", ""), "since")
+    found = await site.pools.in_thread(remove_time_zone, user_id=person.user_id, valid_from=since)
+    return _ended(site, found, "zone")
 
 
 @router.post("/account/look")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import tzinfo
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -18,7 +18,16 @@ from myi_pipeline.errors import BadInput
 from myi_pipeline.people import corrections as rules
 from myi_pipeline.people.corrections import ACTIONS, KINDS, LONGEST_NOTE, Correction, Described, Wish
 from myi_pipeline.web.dashboard.formats import moment as shown
-from myi_pipeline.web.dashboard.inputs import LONGEST_TEXT, form_of, missing, number_in_path, text_of, wrong
+from myi_pipeline.web.dashboard.inputs import (
+    LONGEST_TEXT,
+    day_in_form,
+    form_of,
+    missing,
+    moment_in_form,
+    number_in_path,
+    text_of,
+    wrong,
+)
 from myi_pipeline.web.dashboard.pages import show, show_marts
 from myi_pipeline.web.dashboard.paging import place_of
 from myi_pipeline.web.dashboard.signed_in import CorrectionsForm, Person
@@ -28,7 +37,7 @@ from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.music import entity_names
 from myi_pipeline.web.reads.plays import PLAYS
 from myi_pipeline.web.reads.search import search
-from myi_pipeline.web.reads.spans import moment, zone_of
+from myi_pipeline.web.reads.spans import moment
 from myi_pipeline.web.security.client_address import client_address
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site, TheSite
@@ -42,10 +51,8 @@ SOURCES = {
     "spotify_api": "polls",
 }
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _PLAY = re.compile(r"-?\d{1,19}\Z", re.ASCII)
 _NUMBER = re.compile(r"\d{1,10}\Z", re.ASCII)
-_FIRST, _LAST = date(1990, 1, 1), date(2200, 12, 31)
 _HIDDEN_A_PAGE = 60
 _TRACKS = 10
 # The fields that say which plays are meant, as addresses and forms have them.
@@ -129,7 +136,7 @@ async def _list_page(request: Request, person: Visitor, site: Site, *, done: str
         return await _names(marts, found)
 
     names = await site.pools.read(person.user_id, read)
-    rows = [(each, deed_of(each, names), words_of(each, person.time_zone, names)) for each in found]
+    rows = [(each, deed_of(each, names), words_of(each, person.zones, names)) for each in found]
     values = {
         "held": [row for row in rows if row[0].undone_at is None],
         "undone": [row for row in rows if row[0].undone_at is not None],
@@ -150,7 +157,7 @@ async def _new_page(
     mistake: str | None = None,
 ) -> HTMLResponse:
     sources = await site.pools.in_thread(rules.list_sources)
-    zone = person.time_zone
+    zone = person.zones
 
     async def build(marts: Marts) -> Mapping[str, object]:
         reached = await reached_by(marts, described)
@@ -181,7 +188,7 @@ async def _names(marts: Marts, found: Iterable[Described]) -> Names:
     }
 
 
-def words_of(correction: Described, zone: str, names: Names) -> str:
+def words_of(correction: Described, zone: tzinfo, names: Names) -> str:
     """Which plays are meant, in words for people; days and times are those of the person's zone."""
     parts = []
     if correction.event_at is not None:
@@ -242,9 +249,11 @@ def _wish(form: Mapping[str, str], described: Described) -> Wish:
 
 def _described(typed: Mapping[str, str], person: Visitor) -> Described:
     """Raises Problem 422 for what no form of this site sends."""
-    zone = zone_of(person.time_zone)
-    first, last = _day(typed, "from"), _day(typed, "to")
-    from_at, until_at = _moment(typed, "from_at"), _moment(typed, "until_at")
+    zone = person.zones
+    first, last = (day_in_form(typed[name], name) if typed.get(name) else None for name in ("from", "to"))
+    from_at, until_at, event_at = (
+        moment_in_form(typed[name], name) if typed.get(name) else None for name in ("from_at", "until_at", "at")
+    )
     if first is not None:
         from_at = moment(first, zone)
     if last is not None:
@@ -254,39 +263,13 @@ def _described(typed: Mapping[str, str], person: Visitor) -> Described:
         raise wrong(f"“kind” must be one of {', '.join(KINDS)}.")
     return Described(
         event_id=_number(typed, "play", _PLAY, MOST_BIGINT),
-        event_at=_moment(typed, "at"),
+        event_at=event_at,
         from_at=from_at,
         until_at=until_at,
         artist_id=_number(typed, "artist", _NUMBER, MOST_INT),
         source=typed.get("source") or None,
         kind=kind,
     )
-
-
-def _day(typed: Mapping[str, str], name: str) -> date | None:
-    given = typed.get(name)
-    if not given:
-        return None
-    try:
-        day = date.fromisoformat(given) if _DAY.match(given) else None
-    except ValueError:
-        day = None
-    if day is None or not _FIRST <= day <= _LAST:
-        raise wrong(f"The day in “{name}” must be a date such as 2024-03-09.")
-    return day
-
-
-def _moment(typed: Mapping[str, str], name: str) -> datetime | None:
-    given = typed.get(name)
-    if not given:
-        return None
-    try:
-        value = datetime.fromisoformat(given)
-    except ValueError:
-        value = None
-    if value is None or value.tzinfo is None or not _FIRST < value.date() < _LAST:
-        raise wrong(f"The moment in “{name}” must be one such as 2024-03-09T21:14:07Z.")
-    return value
 
 
 def _number(typed: Mapping[str, str], name: str, pattern: re.Pattern[str], most: int) -> int | None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from calendar import isleap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import groupby
 from operator import attrgetter
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
@@ -23,7 +22,7 @@ from myi_pipeline.web.dashboard.polling_news import poll_news
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.coverage import GapRow, coverage_gaps, covered_spans, find_login
 from myi_pipeline.web.reads.database import Marts
-from myi_pipeline.web.reads.spans import moment, zone_of
+from myi_pipeline.web.reads.spans import moment
 from myi_pipeline.web.reads.summary import EVERYTHING, sums_of
 from myi_pipeline.web.site import TheSite
 
@@ -39,7 +38,7 @@ async def coverage(request: Request, person: Person, site: TheSite) -> HTMLRespo
     async def build(marts: Marts) -> Mapping[str, object]:
         (whole,) = await sums_of(marts, EVERYTHING)
         gaps = await coverage_gaps(marts)
-        zone = zone_of(person.time_zone)
+        zone = person.zones
         first = moment(whole.first_heard, zone) if whole.first_heard else None
         groups = groups_of(gaps)
         return {
@@ -229,7 +228,7 @@ class KnownPart:
         return self.since is None and self.known_days == self.asked_days
 
 
-def known_part(gaps: Sequence[GapRow], *, first: date, last: date, since: date | None, zone: ZoneInfo) -> KnownPart:
+def known_part(gaps: Sequence[GapRow], *, first: date, last: date, since: date | None, zone: tzinfo) -> KnownPart:
     """What is known of the days from `first` to `last`; of a history that begins among them, from `since` on."""
     begins, ends = moment(since or first, zone), moment(last, zone, is_end=True)
     return KnownPart(*_days_known(gaps, begins, ends), since)

@@ -6,7 +6,7 @@ Invariant: a figure that is not known is never shown as zero.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -21,6 +21,10 @@ _DAYS_OF_MONTH, _DAYS_OF_TWO_MONTHS = 30.44, 61
 _URI = re.compile(r"spotify:(track|artist|album|episode|show):([0-9A-Za-z]{1,64})")
 # From here on minutes are noise.
 _ONLY_HOURS_FROM = 100
+
+
+def _clock_of(zone: str | tzinfo) -> tzinfo:
+    return ZoneInfo(zone) if isinstance(zone, str) else zone
 
 
 def count(value: int | None) -> str:
@@ -91,22 +95,22 @@ def days(first: date, last: date) -> str:
     return f"{day(first) if first.year != last.year else f'{first.day} {first:%B}'} – {day(last)}"
 
 
-def moment(value: datetime | None, zone: str) -> str:
+def moment(value: datetime | None, zone: str | tzinfo) -> str:
     """`9 March 2024, 21:14` or `9 March 2024, 9:14 PM` in the zone."""
     if value is None:
         return UNKNOWN
-    there = value.astimezone(ZoneInfo(zone))
+    there = value.astimezone(_clock_of(zone))
     return f"{day(there.date())}, {_clock(there.time())}"
 
 
-def local_day(value: datetime | None, zone: str) -> str:
+def local_day(value: datetime | None, zone: str | tzinfo) -> str:
     """`9 March 2024`: the day of a moment in the zone."""
-    return UNKNOWN if value is None else day(value.astimezone(ZoneInfo(zone)).date())
+    return UNKNOWN if value is None else day(value.astimezone(_clock_of(zone)).date())
 
 
-def clock_time(value: datetime | None, zone: str) -> str:
+def clock_time(value: datetime | None, zone: str | tzinfo) -> str:
     """`21:14` or `9:14 PM` in the zone."""
-    return UNKNOWN if value is None else _clock(value.astimezone(ZoneInfo(zone)).time())
+    return UNKNOWN if value is None else _clock(value.astimezone(_clock_of(zone)).time())
 
 
 def hour(value: int) -> str:

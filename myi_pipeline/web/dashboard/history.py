@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from itertools import groupby
 
 from fastapi import APIRouter
@@ -17,7 +17,7 @@ from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.plays import PLAYS, FoundPlays, find_plays
-from myi_pipeline.web.reads.spans import BEGINNING, END, moment, zone_of
+from myi_pipeline.web.reads.spans import BEGINNING, END, moment
 from myi_pipeline.web.reads.timeline import BucketRow, timeline
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.site import Site, TheSite
@@ -38,7 +38,7 @@ async def history(request: Request, person: Person, site: TheSite) -> HTMLRespon
         return await _refused(request, person, site, problem)
     filters = {"q": words, "from": first.isoformat() if first else "", "to": last.isoformat() if last else ""}
     place = place_of(request, site, person.user_id, **filters)
-    from_at, to_at = _window(first, last, person.time_zone)
+    from_at, to_at = _window(first, last, person.zones)
 
     async def build(marts: Marts) -> Mapping[str, object]:
         plays = await find_plays(
@@ -70,8 +70,7 @@ async def _refused(request: Request, person: Visitor, site: Site, problem: Probl
     return answer
 
 
-def _window(first: date | None, last: date | None, time_zone: str) -> tuple[datetime, datetime]:
-    zone = zone_of(time_zone)
+def _window(first: date | None, last: date | None, zone: tzinfo) -> tuple[datetime, datetime]:
     return (
         BEGINNING if first is None else moment(first, zone),
         END if last is None else moment(last, zone, is_end=True),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import TypeVar
 from urllib.parse import parse_qs
 
@@ -23,6 +23,7 @@ _NUMBER = re.compile(r"[1-9]\d{0,17}\Z", re.ASCII)
 _ID = re.compile(r"[1-9]\d{0,9}\Z", re.ASCII)
 _YEAR = re.compile(r"[1-9]\d{3}\Z", re.ASCII)
 _MOST_FIELDS = 20
+_FIRST, _LAST = date(1990, 1, 1), date(2200, 12, 31)
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -106,6 +107,28 @@ async def form_of(request: Request) -> dict[str, str]:
         raise wrong("This form is not from this site.") from None
     # Postgres keeps no NUL.
     return {name: values[0].replace("\0", "").strip() for name, values in fields.items()}
+
+
+def day_in_form(given: str, name: str) -> date:
+    """A day that plays can have. Raises Problem 422."""
+    try:
+        day = date.fromisoformat(given) if _DATE.match(given) else None
+    except ValueError:
+        day = None
+    if day is None or not _FIRST <= day <= _LAST:
+        raise wrong(f"The day in “{name}” must be a date such as 2024-03-09.")
+    return day
+
+
+def moment_in_form(given: str, name: str) -> datetime:
+    """A moment with its offset that plays can have. Raises Problem 422."""
+    try:
+        value = datetime.fromisoformat(given)
+    except ValueError:
+        value = None
+    if value is None or value.tzinfo is None or not _FIRST < value.date() < _LAST:
+        raise wrong(f"The moment in “{name}” must be one such as 2024-03-09T21:14:07Z.")
+    return value
 
 
 def wrong(detail: str) -> Problem:

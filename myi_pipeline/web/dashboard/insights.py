@@ -40,7 +40,7 @@ from myi_pipeline.web.reads.insights import (
     most_in_a_span,
 )
 from myi_pipeline.web.reads.sessions import longest_sessions
-from myi_pipeline.web.reads.spans import moment, next_month, zone_of
+from myi_pipeline.web.reads.spans import moment, next_month
 from myi_pipeline.web.reads.summary import heard_span
 from myi_pipeline.web.reads.timeline import timeline
 from myi_pipeline.web.site import TheSite
@@ -61,7 +61,7 @@ _A_YEAR = timedelta(days=365)
 async def insights(request: Request, person: Person, site: TheSite) -> HTMLResponse:
     given = request.query_params.get("year", "").strip()
     asked = year_in_path(given) if given else None
-    zone = zone_of(person.time_zone)
+    zone = person.zones
 
     async def build(marts: Marts) -> Mapping[str, object]:
         heard = await heard_span(marts)

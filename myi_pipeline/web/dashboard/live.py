@@ -66,7 +66,7 @@ async def _events(request: Request, site: Site, person: Visitor) -> AsyncIterato
             newest, rows = await _newer_plays(site, person, version)
             if newest != version:
                 number, heard, version = number + 1, time.monotonic(), newest
-                markup = page("parts/last_plays.html", plays=rows, zone=person.time_zone).body
+                markup = page("parts/last_plays.html", plays=rows, zone=person.zones).body
                 yield event("plays", {"markup": bytes(markup).decode()}, number=number)
         except DatabaseGone:
             # The browser comes back.

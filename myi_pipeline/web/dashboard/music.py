@@ -33,7 +33,7 @@ from myi_pipeline.web.reads.music import (
     most_heard_of,
 )
 from myi_pipeline.web.reads.ranks import TERMS, RankRow, Term, ranks_of_entity
-from myi_pipeline.web.reads.spans import LAST_DAY, Period, period_start, today_in, zone_of
+from myi_pipeline.web.reads.spans import LAST_DAY, Period, period_start, today_in
 from myi_pipeline.web.reads.summary import EVERYTHING, sums_of
 from myi_pipeline.web.reads.timeline import BucketRow, timeline
 from myi_pipeline.web.reads.top import Entity, Listed
@@ -88,7 +88,7 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
         in_all, in_year, in_span = await sums_of(marts, EVERYTHING, ("year", this_year, LAST_DAY), ("span", *days))
         tracks, albums = await most_heard_of(marts, entity, id, by=by, limit=_TOP, most_albums=_MOST_ALBUMS)
         years = _years(rows, await timeline(marts, grain="year"))
-        last_day = whole.last_played_at.astimezone(zone_of(person.time_zone)).date()
+        last_day = whole.last_played_at.astimezone(person.zones).date()
         wanted = (asked_year, f"{min(span.last, today).year}" if span else "")
         found = [each.year for text in wanted for each in years if each.is_heard and text == f"{each.year}"]
         shown = found[0] if found else last_day.year

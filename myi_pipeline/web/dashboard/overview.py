@@ -21,7 +21,7 @@ from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.clock import clock
 from myi_pipeline.web.reads.coverage import completeness, coverage_gaps
 from myi_pipeline.web.reads.database import Marts
-from myi_pipeline.web.reads.spans import FIRST_DAY, Period, period_start, today_in, zone_of
+from myi_pipeline.web.reads.spans import FIRST_DAY, Period, period_start, today_in
 from myi_pipeline.web.reads.standing import find_standing
 from myi_pipeline.web.reads.streaks import streak_marks
 from myi_pipeline.web.reads.summary import sums_by_kind, usual_spans
@@ -52,7 +52,7 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
     if not span.is_everything:
 
         async def build_period(marts: Marts) -> Mapping[str, object]:
-            return await read_period(marts, span, today=today, by=by, time_zone=person.time_zone)
+            return await read_period(marts, span, today=today, by=by, zone=person.zones)
 
         tabs = period_tabs(span, "/", today, **({"ranked": by} if by != "plays" else {}))
         return await show_marts(request, person, site, "period.html", build_period, today=today, by=by, tabs=tabs)
@@ -83,12 +83,12 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "top_tracks": await top_of_period(marts, "recording", period=period, start=start, limit=_TOP),
             "years_ago": await years_ago(marts, today),
             "most_years_ago": _YEARS_AGO,
-            "known": completeness(gaps, last_heard=by_name["all"].last_heard, zone=zone_of(person.time_zone)),
+            "known": completeness(gaps, last_heard=by_name["all"].last_heard, zone=person.zones),
         }
 
     answer = await show_marts(
         request, person, site, "overview.html", build,
-        today=today, standing=standing, zone=person.time_zone, span=span, tabs=period_tabs(span, "/", today),
+        today=today, standing=standing, zone=person.zones, span=span, tabs=period_tabs(span, "/", today),
         mistake=mistake, typed={name: request.query_params.get(name, "") for name in ("from", "to")},
     )  # fmt: skip
     answer.status_code = 422 if mistake else 200

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, timedelta, tzinfo
 from typing import Literal
 
 from myi_pipeline.web.dashboard.charts import calendar_of, clock_of, every_month, month_sums
@@ -15,7 +15,7 @@ from myi_pipeline.web.dashboard.periods import Span
 from myi_pipeline.web.reads.clock import clock
 from myi_pipeline.web.reads.coverage import evident_gaps
 from myi_pipeline.web.reads.database import Marts
-from myi_pipeline.web.reads.spans import Period, last_day_of, zone_of
+from myi_pipeline.web.reads.spans import Period, last_day_of
 from myi_pipeline.web.reads.summary import SpanRow, heard_span, sums_by_kind
 from myi_pipeline.web.reads.timeline import BucketRow, timeline
 from myi_pipeline.web.reads.top import (
@@ -69,7 +69,7 @@ class Bar:
     ms_played: int = 0
 
 
-async def read_period(marts: Marts, span: Span, *, today: date, by: By, time_zone: str) -> Mapping[str, object]:
+async def read_period(marts: Marts, span: Span, *, today: date, by: By, zone: tzinfo) -> Mapping[str, object]:
     """What the page of these days shows."""
     heard = await heard_span(marts)
     last = max(span.first, min(span.last, today, heard[1] if span.period is None and heard else today))
@@ -80,7 +80,7 @@ async def read_period(marts: Marts, span: Span, *, today: date, by: By, time_zon
     compared = _compared(span, before, today) if before is not None else None
     asked = [("now", span.first, span.last), *([("before", *compared)] if compared else [])]
     sums = {row.name: row for row in await sums_by_kind(marts, *asked)}
-    gaps, zone = await evident_gaps(marts), zone_of(time_zone)
+    gaps = await evident_gaps(marts)
     touching = [gap for gap in gaps if gap.days_within(first=span.first, last=min(span.last, today), zone=zone)]
     has_sure_past = compared is not None and not any(
         gap.days_within(first=compared[0], last=compared[1], zone=zone) for gap in gaps

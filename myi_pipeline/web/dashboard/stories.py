@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta, tzinfo
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
@@ -32,7 +31,7 @@ from myi_pipeline.web.reads.coverage import evident_gaps
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.insights import RepeatRow, longest_repeats, new_within
 from myi_pipeline.web.reads.on_this_day import heard_on
-from myi_pipeline.web.reads.spans import Period, last_day_of, moment, next_month, today_in, zone_of
+from myi_pipeline.web.reads.spans import Period, last_day_of, moment, next_month, today_in
 from myi_pipeline.web.reads.streaks import longest_streak_within
 from myi_pipeline.web.reads.summary import SpanRow, heard_span, sums_of
 from myi_pipeline.web.reads.timeline import BucketRow, timeline
@@ -170,7 +169,7 @@ class _Story:
 
 
 async def _story(marts: Marts, asked: Asked, person: Visitor) -> _Story:
-    zone = zone_of(person.time_zone)
+    zone = person.zones
     heard_days = await heard_span(marts)
     whole, before = await sums_of(marts, ("whole", asked.first, asked.end), ("before", *asked.before()))
     if heard_days is None or whole.plays == 0:
@@ -194,7 +193,7 @@ async def _facts(
     asked: Asked,
     whole: SpanRow,
     before: SpanRow,
-    zone: ZoneInfo,
+    zone: tzinfo,
     frame: cards.Frame,
     history_from: date,
 ) -> _Facts:

@@ -19,7 +19,7 @@ from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.coverage import evident_gaps
 from myi_pipeline.web.reads.cursors import After, BadCursor, Order
 from myi_pipeline.web.reads.database import Marts
-from myi_pipeline.web.reads.spans import Period, period_start, today_in, zone_of
+from myi_pipeline.web.reads.spans import Period, period_start, today_in
 from myi_pipeline.web.reads.summary import heard_span, sums_of
 from myi_pipeline.web.reads.top import (
     BYS,
@@ -150,7 +150,7 @@ async def top_lists(request: Request, person: Person, site: TheSite) -> HTMLResp
         heard = await heard_span(marts)
         (whole,) = await sums_of(marts, ("whole", asked.first, asked.last))
         gaps = await evident_gaps(marts)
-        zone, first = zone_of(person.time_zone), max(asked.first, OLDEST)
+        zone, first = person.zones, max(asked.first, OLDEST)
         return {
             "rows": rows,
             "most": longest,

@@ -24,7 +24,7 @@ from myi_pipeline.web.reads.clock import clock
 from myi_pipeline.web.reads.coverage import evident_gaps
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.firsts import new_artists, year_variety
-from myi_pipeline.web.reads.spans import Period, today_in, zone_of
+from myi_pipeline.web.reads.spans import Period, today_in
 from myi_pipeline.web.reads.streaks import longest_streak_within
 from myi_pipeline.web.reads.summary import SpanRow, heard_span, sums_of
 from myi_pipeline.web.reads.timeline import timeline
@@ -67,7 +67,7 @@ async def one_year(request: Request, person: Person, site: TheSite, year: str) -
     today = today_in(person.time_zone)
     # The days that there have been; plays of a listener further east may lie a day ahead.
     last = max(first, min(end, today))
-    zone = zone_of(person.time_zone)
+    zone = person.zones
 
     async def build(marts: Marts) -> Mapping[str, object]:
         years = await timeline(marts, grain="year")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, tzinfo
 
 from myi_pipeline.providers.login_terms import days_left, ends_at
 from myi_pipeline.web.reads.database import Marts, Pools, load_sql
@@ -21,12 +20,12 @@ class GapRow:
     reason: str
     is_evident: bool
 
-    def in_zone(self, zone: ZoneInfo) -> GapRow:
+    def in_zone(self, zone: tzinfo) -> GapRow:
         """The same span by the clocks of a zone."""
         end = self.gap_end.astimezone(zone) if self.gap_end is not None else None
         return replace(self, gap_start=self.gap_start.astimezone(zone), gap_end=end)
 
-    def days_within(self, *, first: date, last: date, zone: ZoneInfo) -> tuple[date, date] | None:
+    def days_within(self, *, first: date, last: date, zone: tzinfo) -> tuple[date, date] | None:
         """Its first and last day within these, in the zone; None when it touches none of them."""
         begins = self.gap_start.astimezone(zone).date()
         ends = last if self.gap_end is None else self.gap_end.astimezone(zone).date()
@@ -78,7 +77,7 @@ class Completeness:
     remedy: str | None
 
 
-def completeness(gaps: Sequence[GapRow], *, last_heard: date | None, zone: ZoneInfo) -> Completeness:
+def completeness(gaps: Sequence[GapRow], *, last_heard: date | None, zone: tzinfo) -> Completeness:
     """What the gaps of a user, the oldest first, come to."""
     evident = [gap for gap in gaps if gap.is_evident]
     goes_on = [gap for gap in evident if gap.gap_end is None]

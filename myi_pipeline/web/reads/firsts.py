@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, tzinfo
 
 from myi_pipeline.web.reads.cursors import MOST_INT, After, Order
 from myi_pipeline.web.reads.database import Marts, load_sql
@@ -60,7 +59,7 @@ async def new_artists(marts: Marts, year_start: date, *, limit: int) -> list[New
     return await marts.fetch(NewArtistRow, load_sql("new_artists"), year_start=year_start, limit=limit)
 
 
-async def year_variety(marts: Marts, year_start: date, zone: ZoneInfo) -> VarietyRow:
+async def year_variety(marts: Marts, year_start: date, zone: tzinfo) -> VarietyRow:
     end = year_start.replace(year=year_start.year + 1)
     (found,) = await marts.fetch(
         VarietyRow, load_sql("year_variety"),

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from myi_pipeline.web.reads.database import Marts, load_sql
 from myi_pipeline.web.reads.spans import BEGINNING, END, moment
@@ -164,7 +163,7 @@ async def forgotten_tracks(marts: Marts, *, before: datetime, limit: int) -> lis
     )  # fmt: skip
 
 
-async def late_artists(marts: Marts, year: int, zone: ZoneInfo, *, limit: int) -> list[LateArtistRow]:
+async def late_artists(marts: Marts, year: int, zone: tzinfo, *, limit: int) -> list[LateArtistRow]:
     """Those of whom most is heard at night, of any who are heard often."""
     first = date(year, 1, 1)
     days = (date(year + 1, 1, 1) - first).days

@@ -6,7 +6,7 @@ Invariant: the parts of a range hold each of its days exactly once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -26,6 +26,66 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise ValueError("must be an IANA time zone, such as Europe/Berlin") from None
+
+
+class Zones(tzinfo):
+    """The clock of a person who moved: each moment has the zone of that time.
+
+    A local time that came twice is the first of the two, with fold=1 the last. One that was left out is the moment
+    before the move, with fold=1 one after it: what lies between two local times is never too little.
+    """
+
+    def __init__(self, present: str, earlier: tuple[tuple[str, datetime], ...]) -> None:
+        """`earlier`: each former zone with the moment at which it ended, in order."""
+        self.key = (present, earlier)
+        ends = [end for _, end in earlier]
+        zones = [zone_of(name) for name in (*(name for name, _ in earlier), present)]
+        # Each with its first moment and that after its last.
+        self._spans = list(zip(zones, [None, *ends], [*ends, None], strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Zones) and other.key == self.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def fromutc(self, dt: datetime) -> datetime:
+        at = dt.replace(tzinfo=UTC)
+        for zone, _, end in self._spans:
+            if end is None or at < end:
+                there = at.astimezone(zone)
+                break
+        local = there.replace(tzinfo=self, fold=0)
+        return local if local.utcoffset() == there.utcoffset() else local.replace(fold=1)
+
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        return None if dt is None else self._clock_of(dt).utcoffset()
+
+    def dst(self, dt: datetime | None) -> timedelta | None:
+        return None if dt is None else self._clock_of(dt).dst()
+
+    def tzname(self, dt: datetime | None) -> str | None:
+        return None if dt is None else self._clock_of(dt).tzname()
+
+    def _clock_of(self, dt: datetime) -> datetime:
+        """The same local time by the clock of one zone."""
+        local = [(dt.replace(tzinfo=zone), begin, end) for zone, begin, end in self._spans]
+        fitting = [
+            there
+            for there, begin, end in local
+            if (begin is None or there.astimezone(UTC) >= begin) and (end is None or there.astimezone(UTC) < end)
+        ]
+        if fitting:
+            return fitting[-1 if dt.fold else 0]
+        # Left out at a move: the clock behind it shows an earlier moment than the one before it.
+        number = max(n for n, (there, _, end) in enumerate(local) if end is not None and there.astimezone(UTC) >= end)
+        return local[number + (0 if dt.fold else 1)][0]
+
+
+@lru_cache(maxsize=1_000)
+def zones_of(present: str, earlier: tuple[tuple[str, datetime], ...]) -> tzinfo:
+    """The clock of a person: one zone, or several in turn."""
+    return Zones(present, earlier) if earlier else zone_of(present)
 
 
 def today_in(time_zone: str) -> date:
@@ -90,9 +150,11 @@ def parts_of(first: date, last: date) -> RangeParts:
     return RangeParts(years, tuple(span for span in ((first, before), (after, last)) if span[0] <= span[1]))
 
 
-def moment(value: date | datetime, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
+def moment(value: date | datetime, zone: tzinfo, *, is_end: bool = False) -> datetime:
     """An instant as it is; a day as the instant at which it begins in the zone, or at which the next one does."""
     if isinstance(value, datetime):
         return value if value.tzinfo is not None else value.replace(tzinfo=zone)
     day = value + timedelta(days=1) if is_end else value
-    return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+    # A day that a journey brought twice begins with the first of the two and ends with the last.
+    fold = 1 if is_end and isinstance(zone, Zones) else 0
+    return datetime.combine(day, time(fold=fold), tzinfo=zone).astimezone(UTC)

@@ -6,6 +6,7 @@ guessing, and learns nothing about why it is wrong; a valid one is served, whate
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends
@@ -145,7 +146,7 @@ async def _look_up(site: Site, shown: str, key: bytes, *, is_program: bool) -> V
     )
     if row is None:
         return None
-    user_id, user_key, display_name, time_zone, shown_id, scope = row
+    user_id, user_key, display_name, time_zone, shown_id, scope, earlier = row
     return Visitor(
         user_id=user_id,
         user_key=user_key,
@@ -154,4 +155,5 @@ async def _look_up(site: Site, shown: str, key: bytes, *, is_program: bool) -> V
         session_id=None if is_program else shown_id,
         token_id=shown_id if is_program else None,
         scope=scope,
+        earlier_zones=tuple((name, datetime.fromtimestamp(float(end), UTC)) for name, end in earlier),
     )

@@ -10,8 +10,10 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 
 from myi_pipeline.people.manage_access import TOKEN_PREFIX
+from myi_pipeline.web.reads.spans import zones_of
 
 REMEMBERED_S = 1.0
 _MOST = 2_000
@@ -30,6 +32,13 @@ class Visitor:
     token_id: int | None = None
     # Of the token.
     scope: str | None = None
+    # Each former time zone with the moment at which it ended, in order.
+    earlier_zones: tuple[tuple[str, datetime], ...] = ()
+
+    @property
+    def zones(self) -> tzinfo:
+        """The clock of local dates and hours, now and at any time before."""
+        return zones_of(self.time_zone, self.earlier_zones)
 
 
 class KnownVisitors:

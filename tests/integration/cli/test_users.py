@@ -25,7 +25,15 @@ def test_a_user_is_added_listed_changed_and_removed(myi: Callable, warehouse: Wa
     assert (changed["time_zone"], changed["display_name"]) == ("Asia/Tokyo", None)
     with warehouse.connect(Role.INGEST) as connection:
         scopes = connection.execute("select scope from ops.changed_users order by change_id").fetchall()
-    assert scopes == [("profile",), ("everything",)]
+    assert {scope for (scope,) in scopes} == {"profile", "everything"}
+
+    moved = myi("user", "set", "ana", "--time-zone", "Europe/Lisbon", "--since", "2024-02-29", "--json").document
+    assert moved["time_zone"] == "Europe/Lisbon"
+    with warehouse.connect(Role.INGEST) as connection:
+        zones = connection.execute("select time_zone from app.user_time_zones order by valid_from").fetchall()
+    assert zones == [("Asia/Tokyo",), ("Europe/Lisbon",)]
+    assert myi("user", "set", "ana", "--since", "2024-02-29").code == 2
+    assert "between 2005 and today" in myi("user", "set", "ana", "--time-zone", "UTC", "--since", "2999-01-01").err
 
     assert myi("user", "remove", "ana", "--yes", "--json").document["removed"]["user_key"] == "ana"
     assert myi("user", "list", "--json").document == {"users": []}

@@ -15,5 +15,8 @@ seen as (
     where s.session_id = found.session_id and found.last_seen_at < now() - interval '1 minute'
 )
 
-select user_id, user_key, display_name, time_zone, session_id, null as scope
+select user_id, user_key, display_name, time_zone, session_id, null as scope, earlier_zones
 from found
+cross join lateral (
+    {% include 'access/earlier_zones.sql' %}
+) as turns

@@ -17,5 +17,8 @@ used as (
         and (found.last_used_at is null or found.last_used_at < now() - interval '1 minute')
 )
 
-select user_id, user_key, display_name, time_zone, token_id, scope
+select user_id, user_key, display_name, time_zone, token_id, scope, earlier_zones
 from found
+cross join lateral (
+    {% include 'access/earlier_zones.sql' %}
+) as turns
