@@ -168,7 +168,7 @@ def shift_of(text: str) -> int:
 
 def list_sources(connection: Connection) -> tuple[str, ...]:
     """Names of the sources, the most trusted first."""
-    rows = connection.execute("select source from raw.sources order by rank, source").fetchall()
+    rows = connection.execute("select source from app.list_sources() order by rank, source").fetchall()
     return tuple(row[0] for row in rows)
 
 

@@ -165,7 +165,7 @@ def test_the_api_previews_makes_lists_and_undoes_for_a_browser_and_a_token_only_
     ada = browser.clients["ada"]
     assert ada is not None
     meant = {"kind": "track", "from_at": "2022-06-01T00:00:00Z", "until_at": "2022-07-01T00:00:00+02:00"}
-    reached = ada.post(f"{PATH}/preview", json=meant).json()
+    reached = ada.post("/v1/me/correction-previews", json=meant).json()
     ((plays, ms_played),) = filled.read(
         "select count(*), sum(ms_played) from marts.fct_plays where user_id = %s and kind = 'track'"
         " and played_at >= '2022-06-01Z' and played_at < '2022-06-30 22:00Z'",

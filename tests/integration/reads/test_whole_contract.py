@@ -54,7 +54,7 @@ BEYOND_SCHEMAS = {
 }
 # Whether bytes are an archive, which characters of a name can be printed, and what of a correction goes together.
 UNSAID = {
-    "POST /v1/me/imports", "POST /v1/me/tokens", "POST /v1/me/corrections", "POST /v1/me/corrections/preview",
+    "POST /v1/me/imports", "POST /v1/me/tokens", "POST /v1/me/corrections", "POST /v1/me/correction-previews",
     "POST /v1/me/recording-decisions",
 }  # fmt: skip
 # Who asks is tested below; here every request is that of a browser which is signed in.

@@ -9,7 +9,7 @@ values (
     %(from_at)s,
     %(until_at)s,
     %(artist_id)s,
-    (select source_id from raw.sources where source = %(source)s),
+    (select source_id from app.list_sources() where source = %(source)s),
     %(kind)s,
     %(shift_s)s,
     %(to_content_id)s,

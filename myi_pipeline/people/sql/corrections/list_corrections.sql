@@ -15,7 +15,7 @@ select
     correction.created_at,
     correction.undone_at
 from app.corrections as correction
-left join raw.sources as source on source.source_id = correction.source_id
+left join app.list_sources() as source on source.source_id = correction.source_id
 where
     correction.user_id = %(user_id)s
     and (%(correction_id)s::bigint is null or correction.correction_id = %(correction_id)s)

@@ -38,7 +38,16 @@ comment on column app.corrections.undone_at is 'When it was taken back: the play
 
 grant select, insert, update (undone_at) on app.corrections to {app}, {ingest};
 grant select on app.corrections to {dbt};
-grant select on raw.sources to {app};
+
+-- Whoever serves people may not read raw; which sources there are is no secret.
+create function app.list_sources() returns table (source_id smallint, source text, rank smallint)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select s.source_id, s.source, s.rank from raw.sources as s
+$$;
+comment on function app.list_sources() is 'Who reports plays: number, name, and the most trusted by the lowest rank.';
+revoke all on function app.list_sources() from public;
+grant execute on function app.list_sources() to {app}, {ingest};
+
 alter table app.corrections enable row level security;
 create policy of_one_user on app.corrections to {app}
 using (user_id = nullif(current_setting('app.user_id', true), '')::int)

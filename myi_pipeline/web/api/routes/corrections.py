@@ -33,7 +33,7 @@ from myi_pipeline.web.site import TheSite
 
 router = APIRouter(
     route_class=ContractRoute,
-    prefix="/v1/me/corrections",
+    prefix="/v1/me",
     tags=["corrections"],
     responses=problem_responses(401, 403, 429, 503),
 )
@@ -128,7 +128,7 @@ class CorrectionWish(PlaysMeant):
     note: str | None = Field(default=None, max_length=LONGEST_NOTE)
 
 
-@router.get("", operation_id="listCorrections", response_model=CorrectionList, responses=_LIST)
+@router.get("/corrections", operation_id="listCorrections", response_model=CorrectionList, responses=_LIST)
 async def list_corrections(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
     """What you hid, deleted or corrected."""
     media_type = accept_list(request)
@@ -145,7 +145,7 @@ async def list_corrections(request: Request, visitor: CurrentUser, site: TheSite
     return untagged_list(media_type, shown, list(CorrectionMade.model_fields), beside={"next": None})
 
 
-@router.post("/preview", operation_id="previewCorrection", responses=problem_responses(400, 413, 422, 504))
+@router.post("/correction-previews", operation_id="previewCorrection", responses=problem_responses(400, 413, 422, 504))
 async def preview(meant: PlaysMeant, visitor: CurrentPerson, site: TheSite) -> Reached:
     """How many of your plays this would reach now."""
     described = meant.described()
@@ -158,7 +158,7 @@ async def preview(meant: PlaysMeant, visitor: CurrentPerson, site: TheSite) -> R
     return Reached(**found)
 
 
-@router.post("", operation_id="correctPlays", status_code=201, responses=problem_responses(400, 413, 422))
+@router.post("/corrections", operation_id="correctPlays", status_code=201, responses=problem_responses(400, 413, 422))
 async def correct(wish: CorrectionWish, request: Request, person: CurrentPerson, site: TheSite) -> CorrectionMadeNow:
     """Hide, delete or correct plays, those that arrive later as well. The figures follow within minutes."""
     made = Wish(
@@ -174,7 +174,10 @@ async def correct(wish: CorrectionWish, request: Request, person: CurrentPerson,
 
 
 @router.delete(
-    "/{correction_id}", operation_id="undoCorrection", status_code=204, responses=problem_responses(404, 422)
+    "/corrections/{correction_id}",
+    operation_id="undoCorrection",
+    status_code=204,
+    responses=problem_responses(404, 422),
 )
 async def undo(correction_id: Number, request: Request, person: CurrentPerson, site: TheSite) -> Response:
     """Take one back: its plays are again what the sources say."""
