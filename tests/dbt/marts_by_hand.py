@@ -106,7 +106,7 @@ def plays_of(connection: Connection) -> list[Play]:
         events.sort(key=lambda event: (event[0] is None, event[0] is not None and (contents[event[0]][4], event[0])))
         standing += [(user, played_at, content, ms_played, event_id) for content, event_id in told_once(events, songs)]
 
-    def kind_and_artist(content: int | None) -> tuple[str, int | None]:
+    def kind_and_artist(content: Any) -> tuple[str, int | None]:
         kind, artist, *_ = contents.get(aliases.get(content, content), ("unknown", None))
         return kind, artist
 
@@ -138,7 +138,9 @@ def corrected(
     """Events that stand for plays, after what their listeners said of them. An event stands with those that it stands
     for: whoever names another event of the play names the play."""
     said = connection.execute(CORRECTIONS).fetchall()
-    members = dict(connection.execute("select event_id, play_id from intermediate.int_plays__resolved").fetchall())
+    members: dict[int, int] = dict(
+        connection.execute("select event_id, play_id from intermediate.int_plays__resolved").fetchall()
+    )
     left = []
     for user, played_at, content, ms_played, play_id in events:
         kind, artist = kind_and_artist(content)

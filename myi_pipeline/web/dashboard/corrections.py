@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
+from typing import cast
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -16,7 +17,7 @@ from starlette.requests import Request
 
 from myi_pipeline.errors import BadInput
 from myi_pipeline.people import corrections as rules
-from myi_pipeline.people.corrections import ACTIONS, KINDS, LONGEST_NOTE, Correction, Described, Wish
+from myi_pipeline.people.corrections import ACTIONS, KINDS, LONGEST_NOTE, Action, Correction, Described, Kind, Wish
 from myi_pipeline.web.dashboard.formats import moment as shown
 from myi_pipeline.web.dashboard.inputs import (
     LONGEST_TEXT,
@@ -239,7 +240,7 @@ def _wish(form: Mapping[str, str], described: Described) -> Wish:
     if action != "correct":
         shift = content = None
     return Wish(
-        action=action,
+        action=cast(Action, action),
         described=described,
         shift_s=rules.shift_of(shift) if shift is not None else None,
         to_content_id=int(content) if content is not None else None,
@@ -268,7 +269,7 @@ def _described(typed: Mapping[str, str], person: Visitor) -> Described:
         until_at=until_at,
         artist_id=_number(typed, "artist", _NUMBER, MOST_INT),
         source=typed.get("source") or None,
-        kind=kind,
+        kind=cast(Kind | None, kind),
     )
 
 

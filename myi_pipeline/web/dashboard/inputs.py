@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from typing import TypeVar
 from urllib.parse import parse_qs
@@ -122,10 +123,9 @@ def day_in_form(given: str, name: str) -> date:
 
 def moment_in_form(given: str, name: str) -> datetime:
     """A moment with its offset that plays can have. Raises Problem 422."""
-    try:
+    value: datetime | None = None
+    with suppress(ValueError):
         value = datetime.fromisoformat(given)
-    except ValueError:
-        value = None
     if value is None or value.tzinfo is None or not _FIRST < value.date() < _LAST:
         raise wrong(f"The moment in “{name}” must be one such as 2024-03-09T21:14:07Z.")
     return value
