@@ -130,6 +130,12 @@ class Loader:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.archive_ids, self.api_ids, self.contexts = intern_world(connection)
+        # The API tells how long its tracks are.
+        for song, content in self.api_ids.items():
+            connection.execute(
+                "update raw.contents set duration_ms = %s where content_id = %s",
+                (world_of(WORLD).thing(song).duration_ms, content),
+            )
         self.spelt: dict[tuple[str, int], int] = {}
         self.phone = self._context(connection, "Pano Scrobbler")
         self.log = self._context(connection, "Rockbox")

@@ -4,8 +4,23 @@
   another scrobbler. For listeners without scrobbles nothing is read.
 #}
 {% macro scrobble_candidates() -%}
-{#- Half a day and more: as far as a clock may be off, and the longest play. #}
-{%- set margin_hours = 18 %}
+{#- A span of 16 hours and as far as a clock may be off: see far_meetings. #}
+{%- set margin_hours = 34 %}
+{%- set anchor_columns -%}
+        anchor.user_id,
+        anchor.played_at,
+        anchor.event_id,
+        anchor.content_id,
+        anchor.source_id,
+        anchor.platform,
+        anchor.origin,
+        anchor.is_long,
+        anchor.half_open,
+        anchor.start_at,
+        anchor.end_at,
+        anchor.length,
+        anchor.artist
+{%- endset %}
 {#- How far a pause or a poll of unknown length reaches. #}
 {%- set unknown_length = "interval '15 minutes'" %}
 scrobbles as materialized (
@@ -118,15 +133,23 @@ named_anchors as materialized (
         scrobble.may_be_off_s,
         scrobble.half_open as scrobble_half_open,
         scrobble.start_at as scrobble_start_at,
-        anchor.*
+        {{ anchor_columns }}
     from named_scrobbles as scrobble
     inner join (
-        select anchor.*, span.span
+        select
+            anchor.*,
+            span.span
+            {%- if reach == 'far' %},
+            count(*) over (partition by anchor.user_id, anchor.source_id, span.span, anchor.title) as plays_of_span
+            {%- endif %}
         from named_anchors as anchor
         cross join lateral generate_series(
             floor(extract(epoch from anchor.earliest_at - interval '{{ far_s }} seconds') / {{ span_s }})::int,
             floor(extract(epoch from anchor.latest_at + interval '{{ far_s }} seconds') / {{ span_s }})::int
         ) as span (span)
+        {%- if reach == 'far' %}
+        where anchor.user_id in (select user_id from named_scrobbles as scrobble where {{ condition }})
+        {%- endif %}
     ) as anchor
         on
             anchor.user_id = scrobble.user_id
@@ -134,6 +157,10 @@ named_anchors as materialized (
             and anchor.title = scrobble.title
     where
         {{ condition }}
+        {%- if reach == 'far' %}
+        -- One track on loop all day tells nothing of a clock.
+        and anchor.plays_of_span <= {{ var('most_far_candidates') }}
+        {%- endif %}
         and (anchor.rank, anchor.origin) < (scrobble.rank, scrobble.origin)
         and scrobble.start_at
         >= anchor.earliest_at - scrobble.half_open - anchor.half_open - scrobble.may_be_off_s * interval '1 second'
@@ -158,7 +185,7 @@ nameless_meetings as (
         scrobble.may_be_off_s,
         scrobble.half_open as scrobble_half_open,
         scrobble.start_at as scrobble_start_at,
-        anchor.*
+        {{ anchor_columns }}
     from named_scrobbles as scrobble
     inner join (
         select anchor.*, span.span

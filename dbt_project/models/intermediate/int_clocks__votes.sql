@@ -3,16 +3,20 @@
     indexes=[{'columns': ['user_id', 'utc_day', 'source_id', 'platform', 'clock', 'offset_s'], 'unique': true}],
 ) }}
 
--- Those who can tell: archives that know when a play began and ended; and, of a clock that may be off by hours, other
--- scrobblers whose clock is not.
-with candidates as materialized (
+-- Those who can tell: archives that know when a play began and ended; of a clock that may be off by hours, other scrobblers
+-- whose clock is not; and those tell which end of a play polls report, if the track's length is known.
+with near_candidates as materialized (
+    select * from {{ in_api_days(ref('int_plays__candidates'), margin_hours=72) }} as candidate
+),
+
+candidates as materialized (
     select
         candidate.*,
         teller.clock = 'end' as is_archive,
         case teller.clock when 'end' then 0 else candidate.play_source_id end as teller,
         source.may_be_off_s,
         source.may_be_off_s > 60 as is_far
-    from {{ in_api_days(ref('int_plays__candidates'), margin_hours=48) }} as candidate
+    from near_candidates as candidate
     inner join {{ ref('stg_raw__sources') }} as source on source.source_id = candidate.source_id
     inner join {{ ref('stg_raw__sources') }} as teller on teller.source_id = candidate.play_source_id
     where
@@ -51,6 +55,22 @@ told as (
         and events = 1
         -- Start and end are far enough apart to be distinguished.
         and (is_far or after_start_s - after_end_s >= 90 + 2 * half_open_s)
+),
+
+polled as (
+    select
+        candidate.user_id,
+        candidate.play_played_at,
+        candidate.play_source_id,
+        candidate.after_start_s,
+        candidate.after_end_s,
+        count(*) over (partition by candidate.user_id, candidate.event_id) as plays,
+        count(*) over (partition by candidate.user_id, candidate.play_id, candidate.source_id, candidate.origin) as events
+    from near_candidates as candidate
+    inner join {{ ref('stg_raw__sources') }} as source on source.source_id = candidate.source_id
+    inner join {{ ref('stg_raw__sources') }} as teller on teller.source_id = candidate.play_source_id
+    where
+        teller.clock = 'learnt' and source.may_be_off_s <= 60 and candidate.is_same_artist and candidate.length_s >= 120
 )
 
 select
@@ -62,7 +82,23 @@ select
     -- In steps of 5 s, so that one more play hardly ever moves it.
     case when told.tells_offset then round(told.after_s / 5) * 5 else 0 end::int as offset_s,
     count(*)::int as votes
-from told
+from (
+    select user_id, utc_day, source_id, platform, clock, off_s, after_s, tells_offset, most_s from told
+    union all
+    -- They say which end, not how much later.
+    select
+        user_id,
+        (play_played_at at time zone 'UTC')::date,
+        play_source_id,
+        '',
+        case when abs(after_start_s) < abs(after_end_s) then 'end' else 'start' end,
+        least(abs(after_start_s), abs(after_end_s)),
+        0,
+        false,
+        {{ var('scrobble_tolerance_s') }}
+    from polled
+    where plays = 1 and events = 1
+) as told
 {%- if is_incremental() %}
 inner join {{ api_days() }} as api_day on api_day.user_id = told.user_id and api_day.utc_day = told.utc_day
 {%- endif %}
