@@ -160,7 +160,9 @@ class Decades(WholeDocument):
     period: Literal["year", "all"] = Field(examples=["all"])
     first_day: date = Field(description="In your time zone; of `all` 1970-01-01.", examples=_DAY)
     last_day: date | None = Field(description="Null for `all`.", examples=_DAY)
-    licence: str = Field(description="Under which first releases may be passed on.")
+    licence: str = Field(
+        description="Under which first releases may be passed on.", examples=["First releases: MusicBrainz, CC0"]
+    )
     data: list[Decade] = Field(description="The oldest first.")
 
 

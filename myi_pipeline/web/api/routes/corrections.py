@@ -99,11 +99,13 @@ class PlaysMeant(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     play_id: PlayId | None = None
-    reported_at: Moment = Field(default=None, description="`reported_at` of that play.")
-    from_at: Moment = Field(default=None, description="Reported then or later.")
-    until_at: Moment = Field(default=None, description="Reported before then.")
-    artist_id: Annotated[int | None, BeforeValidator(_whole)] = Field(default=None, ge=1, le=MOST_INT)
-    source: str | None = Field(default=None, max_length=40, description="As `source` of a play.")
+    reported_at: Moment = Field(default=None, description="`reported_at` of that play.", examples=_AT)
+    from_at: Moment = Field(default=None, description="Reported then or later.", examples=_AT)
+    until_at: Moment = Field(default=None, description="Reported before then.", examples=_AT)
+    artist_id: Annotated[int | None, BeforeValidator(_whole)] = Field(default=None, ge=1, le=MOST_INT, examples=[271])
+    source: str | None = Field(
+        default=None, max_length=40, description="As `source` of a play.", examples=["extended_history"]
+    )
     kind: Literal["track", "episode", "chapter", "unknown"] | None = None
 
     def described(self) -> Described:
@@ -122,10 +124,16 @@ class CorrectionWish(PlaysMeant):
 
     action: Action
     shift_s: Annotated[int | None, BeforeValidator(_whole)] = Field(
-        default=None, ge=-LONGEST_SHIFT_S, le=LONGEST_SHIFT_S, description="Seconds; a slow clock takes a positive one."
+        default=None,
+        ge=-LONGEST_SHIFT_S,
+        le=LONGEST_SHIFT_S,
+        description="Seconds; a slow clock takes a positive one.",
+        examples=[3600],
     )
-    to_content_id: Annotated[int | None, BeforeValidator(_whole)] = Field(default=None, ge=1, le=MOST_INT)
-    note: str | None = Field(default=None, max_length=LONGEST_NOTE)
+    to_content_id: Annotated[int | None, BeforeValidator(_whole)] = Field(
+        default=None, ge=1, le=MOST_INT, examples=[42]
+    )
+    note: str | None = Field(default=None, max_length=LONGEST_NOTE, examples=["white noise at night"])
 
 
 @router.get("/corrections", operation_id="listCorrections", response_model=CorrectionList, responses=_LIST)

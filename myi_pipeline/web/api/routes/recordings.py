@@ -39,7 +39,7 @@ class RecordingTrack(Heard):
 
     recording_id: EntityId = Field(description="The number of the recording: that of one of its tracks.")
     track_id: EntityId
-    uri: str | None
+    uri: str | None = Field(examples=["spotify:track:4uLU6hMCjMI75M1A2tKUQC"])
     name: str | None = Field(examples=["Sinnerman"])
     artist_id: EntityId | None
     artist_name: str | None = Field(examples=["Nina Simone"])
