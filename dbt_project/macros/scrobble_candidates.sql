@@ -130,10 +130,12 @@ named_anchors as materialized (
         scrobble.platform as scrobble_platform,
         scrobble.origin as scrobble_origin,
         scrobble.artist as scrobble_artist,
+        length(scrobble.title) >= 8 as says_enough,
         scrobble.may_be_off_s,
         scrobble.half_open as scrobble_half_open,
         scrobble.start_at as scrobble_start_at,
-        {{ anchor_columns }}
+        {{ anchor_columns }},
+        {{ 'anchor.plays_of_span <= 3' if reach == 'far' else 'true' }} as is_rare
     from named_scrobbles as scrobble
     inner join (
         select
@@ -158,8 +160,14 @@ named_anchors as materialized (
     where
         {{ condition }}
         {%- if reach == 'far' %}
-        -- One track on loop all day tells nothing of a clock.
-        and anchor.plays_of_span <= {{ var('most_far_candidates') }}
+        -- Of one track on loop all day only what a wrong zone would explain.
+        and (
+            anchor.plays_of_span <= {{ var('most_far_candidates') }}
+            or abs(
+                mod(extract(epoch from scrobble.start_at - coalesce(anchor.start_at, anchor.end_at)) + 180000, 3600) - 1800
+            )
+            >= 1770 - extract(epoch from scrobble.half_open + anchor.half_open)
+        )
         {%- endif %}
         and (anchor.rank, anchor.origin) < (scrobble.rank, scrobble.origin)
         and scrobble.start_at
@@ -182,10 +190,12 @@ nameless_meetings as (
         scrobble.platform as scrobble_platform,
         scrobble.origin as scrobble_origin,
         scrobble.artist as scrobble_artist,
+        length(scrobble.title) >= 8 as says_enough,
         scrobble.may_be_off_s,
         scrobble.half_open as scrobble_half_open,
         scrobble.start_at as scrobble_start_at,
-        {{ anchor_columns }}
+        {{ anchor_columns }},
+        true as is_rare
     from named_scrobbles as scrobble
     inner join (
         select anchor.*, span.span
@@ -235,7 +245,9 @@ scrobble_candidates as (
         scrobble_platform as platform,
         platform as play_platform,
         content_id is not null as is_named,
-        coalesce(starts_with(scrobble_artist, artist) or starts_with(artist, scrobble_artist), true) as is_same_artist,
+        says_enough
+        or coalesce(starts_with(scrobble_artist, artist) or starts_with(artist, scrobble_artist), true) as is_same_song,
+        is_rare,
         is_long,
         extract(epoch from half_open + scrobble_half_open)::float8 as half_open_s,
         extract(epoch from scrobble_start_at - end_at)::float8 as after_end_s,

@@ -22,7 +22,7 @@ candidates as materialized (
     where
         candidate.is_named
         and candidate.is_long
-        and candidate.is_same_artist
+        and candidate.is_same_song
         and (
             teller.clock = 'end'
             or (source.may_be_off_s > 60 and teller.clock = 'start' and teller.may_be_off_s <= 60)
@@ -70,7 +70,7 @@ polled as (
     inner join {{ ref('stg_raw__sources') }} as source on source.source_id = candidate.source_id
     inner join {{ ref('stg_raw__sources') }} as teller on teller.source_id = candidate.play_source_id
     where
-        teller.clock = 'learnt' and source.may_be_off_s <= 60 and candidate.is_same_artist and candidate.length_s >= 120
+        teller.clock = 'learnt' and source.may_be_off_s <= 60 and candidate.is_same_song and candidate.length_s >= 120
 )
 
 select

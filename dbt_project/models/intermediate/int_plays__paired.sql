@@ -73,18 +73,18 @@ measured as (
             end,
             abs(after_sound_s - offset_s),
             -- A clock that was put forward or back for the summer.
-            case when is_far then abs(abs(behind_start_s - offset_s) - 3600) end
+            case when is_far and is_rare then abs(abs(behind_start_s - offset_s) - 3600) end
         ) as off_otherwise_s,
         case
             when not is_scrobble then true
-            when not is_same_artist then false
+            when not is_same_song then false
             when play_clock = 'start' then false
             else
                 behind_end_s - offset_s <= half_open_s + 60
                 and coalesce(behind_start_s - offset_s >= - half_open_s - 2760, true)
         end as is_within,
         -- Where no archive has told what the clock adds.
-        case when is_scrobble and is_same_artist and play_clock <> 'end' then {{ var('scrobble_tolerance_s') }}
+        case when is_scrobble and is_same_song and play_clock <> 'end' then {{ var('scrobble_tolerance_s') }}
             else {{ var('clock_tolerance_s') }}
         end as tolerance_s
     from placed
