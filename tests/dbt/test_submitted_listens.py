@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def test_a_submitted_listen_is_a_play_of_its_listener_on_every_page(marts: Marts
     assert "So What" in page
     assert "Turiya" not in page
     history = site.browser("ana").get("/history").text
-    assert "scrobbler" in history
+    assert len(re.findall(r'<td class="unit hide-narrow">\s*player\s*</td>', history)) == 2
     account = site.browser("ana").get("/account").text
     assert "WebPlayer / multi-scrobbler" in account
     assert "Pano Scrobbler" not in account
