@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -69,8 +70,8 @@ def test_a_play_is_counted_as_another_track_that_was_played_too(browser: Browser
     link = browser.page("/history").links("/corrections/new?play=")[-1]
     page = browser.page(f"{link}&q={name}")
     check_form(page)
-    (form,) = [form for form in page.main.all("form") if form.all("input", name="to_content")]
-    assert str(track) in [each.attributes["value"] for each in form.all("input", name="to_content")]
+    (form,) = [form for form in page.main.all("form") if form.all("input", name_="to_content")]
+    assert str(track) in [each.attributes["value"] for each in form.all("input", name_="to_content")]
     assert "is called that" in browser.page(f"{link}&q=xyzzyxyzzy").text
     sent = {**hidden_fields(page), "action": "correct", "to_content": str(track)}
     assert send(browser, "/corrections", **sent).status_code == 303
@@ -105,7 +106,7 @@ def test_a_session_and_an_artist_lead_to_a_preview_of_all_of_their_plays(browser
     assert send(browser, "/corrections", **hidden_fields(narrowed), action="delete").status_code == 303
     ((action, first, last, of_artist, kind, *_),) = filled.sql(HELD)
     assert (action, of_artist, kind) == ("delete", artist, "track")
-    assert (first.isoformat(), last.isoformat()) == ("2021-12-31T23:00:00+00:00", "2022-12-31T23:00:00+00:00")
+    assert (first, last) == (datetime(2021, 12, 31, 23, tzinfo=UTC), datetime(2022, 12, 31, 23, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_a_mistake_is_said_in_the_form_and_what_was_typed_is_kept(
     page = read_page(answer, 422)
     check_form(page)
     assert said in page.text.lower()
-    assert page.main.one("input", name="shift").attributes["value"] == form.get("shift", "")
+    assert page.main.one("input", name_="shift").attributes["value"] == form.get("shift", "")
     assert filled.sql(HELD) == []
 
 

@@ -8,7 +8,7 @@ import socket
 import time
 import zipfile
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -374,7 +374,7 @@ def test_whoever_moved_says_since_when_and_takes_it_back(dora: Dora) -> None:
     zones = "select nullif(valid_from, '-infinity'), time_zone from app.user_time_zones where user_id = %s"
     zones += " order by valid_from"
     assert [zone for _, zone in dora.sql(zones)] == ["UTC", "Asia/Tokyo"]
-    assert dora.sql(zones)[1][0].isoformat() == "2023-05-09T15:00:00+00:00"
+    assert dora.sql(zones)[1][0] == datetime(2023, 5, 9, 15, tzinfo=UTC)
     assert dora.sql("select time_zone from app.users where user_id = %s") == [("Asia/Tokyo",)]
     # No play moved, so no day is marked.
     assert dora.sql("select distinct scope from ops.changed_users where user_id = %s") == [("profile",)]
