@@ -6,7 +6,7 @@
     {%- set plain = plain_letters(title) -%}
     {%- set cut -%}
         regexp_replace(
-            regexp_replace({{ plain }}, '(\S)\s*[(\[{][^)\]}]*[)\]}]', '\1 ', 'g'),
+            regexp_replace({{ plain }}, '(?<=\S)\s*[(\[{][^)\]}]*[)\]}]', ' ', 'g'),
             '(\s-\s|\s(feat|ft|featuring)\M).*$', ''
         )
     {%- endset -%}

@@ -92,7 +92,7 @@ anchors as materialized (
 names as materialized (
     select
         contents.content_id,
-        {{ coarse_title('contents.title') }} as title,
+        {{ coarse_title("coalesce(nullif(contents.match_title, ''), contents.title)") }} as title,
         {{ coarse_artist('contents.creator') }} as artist
     from {{ ref('stg_raw__contents') }} as contents
     where contents.content_id in (select content_id from anchors)

@@ -79,6 +79,8 @@ SPELLINGS = (
     ("夜に駆ける", "YOASOBI", "夜に駆ける", "ヨアソビ"),
     ("(I Can't) Wait", "A", "I CAN'T WAIT", "A"),
     ("???", "A", "???", "a"),
+    ("Song (feat. B)", "A", "Song (feat. B) (Live) - Remastered 2011", "A"),
+    ("ГРУППА", "A", "Группа", "A"),
 )
 
 

@@ -40,7 +40,7 @@ told as (
         {{ artist_or_show('contents') }} as artist_or_show,
         sources.precision_ms < 60000 as tells_seconds,
         -- Scrobblers correct names long after.
-        case when sources.clock = 'start' then {{ coarse_title('contents.title') }} end as coarse_title,
+        case when sources.clock = 'start' then {{ coarse_title("coalesce(nullif(contents.match_title, ''), contents.title)") }} end as coarse_title,
         -- How well an event knows what was heard: an episode or a chapter, a track (until 2024 maybe an episode), nothing.
         case when contents.song is null then 3 when contents.kind = 'track' then 2 else 1 end as knows,
         -- When there are too many events, compare only those of the same song.
