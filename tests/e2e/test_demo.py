@@ -35,11 +35,13 @@ def test_the_demo_goes_the_whole_way_and_its_figures_are_the_truth(
     document = json.loads(first.stdout)
     assert document["is_good"] is True
     assert [run["job"] for run in document["runs"]] == [
-        *["poll_users"] * len(POLLED_AT), "import_uploads", "refresh_marts", "import_uploads", "refresh_marts"
+        *["poll_users"] * len(POLLED_AT),
+        *("import_uploads", "import_uploads", "refresh_marts", "import_uploads", "refresh_marts"),
     ]  # fmt: skip
     assert all(run["succeeded"] for run in document["runs"])
     assert all(figure["is_equal"] for figure in document["truth"])
     assert sum(each["summary"]["rows_loaded"] for each in document["imports"]) > 1200
+    assert document["past"]["scrobbles_alone"] > document["past"]["confirmed"] > 0
     people = document["live"]["people"]
     assert [person["before"]["polled_only"] for person in people] == [person["after"]["confirmed"] for person in people]
     assert [person["after"]["plays"] for person in people] == [person["true_plays"] for person in people]

@@ -32,15 +32,16 @@ _SETTLED_S = 3600
 
 @dataclass(frozen=True)
 class Made:
-    """One archive of the demo: what the generator knows of it, and its name in the uploads folder."""
+    """One archive of the demo, and its name in the uploads folder."""
 
-    truth: ArchiveTruth
+    path: Path
     name: str
     sha256: str
 
 
-def make_archives(folder: Path, *, plays: int, seed: int) -> tuple[Made, ...]:
-    """An extended archive and an account-data archive of one listener; equal arguments give equal bytes."""
+def make_archives(folder: Path, *, plays: int, seed: int) -> tuple[tuple[Made, ...], tuple[ArchiveTruth, ...]]:
+    """An extended archive and an account-data archive of one listener, and what the generator knows of each; equal
+    arguments give equal bytes."""
     from myi_pipeline.simulator import build_listener, write_account_archive, write_extended_archive
 
     listener = build_listener(_spec(plays=plays, seed=seed))
@@ -53,13 +54,14 @@ def make_archives(folder: Path, *, plays: int, seed: int) -> tuple[Made, ...]:
     )
     account = write_account_archive(folder / "account.zip", listener, until=LAST_DAY)
     # Spotify names every archive the same; the uploads folder keeps each in a folder of its own.
-    return tuple(
-        Made(truth, name, hashlib.sha256(truth.path.read_bytes()).hexdigest())
+    made = tuple(
+        Made(truth.path, name, hashlib.sha256(truth.path.read_bytes()).hexdigest())
         for truth, name in (
             (extended, "extended_streaming_history/my_spotify_data.zip"),
             (account, "account_data/my_spotify_data.zip"),
         )
     )
+    return made, (extended, account)
 
 
 def track_names(*, plays: int, seed: int) -> frozenset[tuple[str, str]]:
@@ -83,26 +85,26 @@ def _spec(*, plays: int, seed: int) -> ArchiveSpec:
     )
 
 
-def prepare_user(session: Session, opened: Warehouse, made: tuple[Made, ...]) -> None:
-    """The demo's user, with no plays but those of these archives."""
+def prepare_user(
+    session: Session, opened: Warehouse, made: tuple[Made, ...], *, key: str = USER, display_name: str = DISPLAY_NAME
+) -> None:
+    """A user of the demo's, with no plays but those of these archives."""
     from myi_pipeline.archives import list_imports
     from myi_pipeline.people import manage_users
     from myi_pipeline.postgres.connections import Role
 
     with opened.connect(Role.INGEST, autocommit=True) as connection:
-        users = manage_users.list_users(connection, user_key=USER)
-        if users and users[0].display_name != DISPLAY_NAME:
-            raise Permanent(
-                f"there is a user {USER!r} that the demo did not make: it is left alone, and the demo stops"
-            )
-        imports = list_imports.list_imports(connection, user_key=USER, limit=1000)
+        users = manage_users.list_users(connection, user_key=key)
+        if users and users[0].display_name != display_name:
+            raise Permanent(f"there is a user {key!r} that the demo did not make: it is left alone, and the demo stops")
+        imports = list_imports.list_imports(connection, user_key=key, limit=1000)
         if users and {each.sha256 for each in imports} - {each.sha256 for each in made}:
             session.output.note("An earlier demo had other archives: its listener is removed first.")
-            manage_users.remove_user(connection, user_key=USER, keeps_key=True)
-            shutil.rmtree(session.settings.uploads_folder / USER, ignore_errors=True)
+            manage_users.remove_user(connection, user_key=key, keeps_key=True)
+            shutil.rmtree(session.settings.uploads_folder / key, ignore_errors=True)
             users = ()
         if not users:
-            manage_users.add_user(connection, user_key=USER, time_zone=TIME_ZONE, display_name=DISPLAY_NAME)
+            manage_users.add_user(connection, user_key=key, time_zone=TIME_ZONE, display_name=display_name)
 
 
 def put_into_uploads(folder: Path, made: tuple[Made, ...]) -> None:
@@ -113,6 +115,6 @@ def put_into_uploads(folder: Path, made: tuple[Made, ...]) -> None:
         if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == archive.sha256:
             continue
         beside = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.copyfile(archive.truth.path, beside)
+        shutil.copyfile(archive.path, beside)
         os.utime(beside, (long_ago, long_ago))
         beside.replace(target)

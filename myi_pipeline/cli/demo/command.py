@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,7 @@ from rich.console import Console
 
 from myi_pipeline.cli.access import print_way_in, way_in
 from myi_pipeline.cli.dagster_processes import dagster_jobs
-from myi_pipeline.cli.demo.archives import USER, Made, make_archives, prepare_user, put_into_uploads, track_names
+from myi_pipeline.cli.demo.archives import USER, make_archives, prepare_user, put_into_uploads, track_names
 from myi_pipeline.cli.demo.live import (
     ARCHIVED_AFTER,
     LiveDemo,
@@ -32,6 +32,9 @@ from myi_pipeline.cli.demo.live import (
     render_live,
     sign_in,
 )
+from myi_pipeline.cli.demo.past import DISPLAY_NAME as PAST_NAME
+from myi_pipeline.cli.demo.past import USER as PAST_USER
+from myi_pipeline.cli.demo.past import PastShown, look, make_past, render_past
 from myi_pipeline.cli.demo.truth import Comparison, compare_with_truth
 from myi_pipeline.cli.figures import render_listening, summary_document
 from myi_pipeline.cli.marts import render_verify, verify_document
@@ -45,8 +48,11 @@ if TYPE_CHECKING:
     from myi_pipeline.marts.figures import ListeningSummary
     from myi_pipeline.marts.verify import VerifyResult
     from myi_pipeline.postgres.connections import Warehouse
+    from myi_pipeline.simulator import ArchiveTruth
 
 _STEPS = 7
+# The listener who was at Last.fm has one play for so many of the other one.
+_PAST_SHARE = 5
 
 
 @dataclass(frozen=True)
@@ -57,13 +63,19 @@ class _Shown:
     summary: ListeningSummary | None
     comparisons: list[Comparison]
     live: LiveShown | None
+    past: PastShown
     verified: VerifyResult
     runs: list[dict[str, Any]]
 
     @property
     def is_good(self) -> bool:
         is_live_good = self.live is None or self.live.is_good
-        return is_live_good and self.verified.is_good and all(each.is_equal for each in self.comparisons)
+        return (
+            is_live_good
+            and self.past.is_good
+            and self.verified.is_good
+            and all(each.is_equal for each in self.comparisons)
+        )
 
 
 def demo_command(
@@ -91,11 +103,14 @@ def demo_command(
 
 def _run(session: Session, opened: Warehouse, *, plays: int, seed: int) -> _Shown:
     with tempfile.TemporaryDirectory(prefix="myi-demo-") as folder, ExitStack() as stack:
-        with _step(session, 1, f"making up {number(plays)} plays of ten years, as two archives that overlap"):
-            made = make_archives(Path(folder), plays=plays, seed=seed)
-        with _step(session, 2, f"putting them into the uploads folder of the user {USER}"):
+        with _step(session, 1, f"making up {number(plays)} plays of ten years, as archives that overlap"):
+            made, truths = make_archives(Path(folder), plays=plays, seed=seed)
+            past = make_past(Path(folder), plays=max(plays // _PAST_SHARE, 500), seed=seed)
+        with _step(session, 2, f"putting them into the uploads folders of the users {USER} and {PAST_USER}"):
             prepare_user(session, opened, made)
             put_into_uploads(session.settings.uploads_folder / USER, made)
+            prepare_user(session, opened, past.made, key=PAST_USER, display_name=PAST_NAME)
+            put_into_uploads(session.settings.uploads_folder / PAST_USER, past.made)
         live = _live(session, opened, stack, plays=plays, seed=seed)
         log_file = session.settings.home / "demo.log"
         jobs = stack.enter_context(dagster_jobs(live.session if live else session, opened, log_file=log_file))
@@ -106,6 +121,7 @@ def _run(session: Session, opened: Warehouse, *, plays: int, seed: int) -> _Show
                 poll(live, jobs)
         with _step(session, 4, "importing and refreshing through Dagster"):
             jobs.run("import_uploads", first=USER)
+            jobs.run("import_uploads", first=PAST_USER)
             jobs.run("refresh_marts")
         shown_live = None
         if live is not None:
@@ -115,8 +131,9 @@ def _run(session: Session, opened: Warehouse, *, plays: int, seed: int) -> _Show
     with _step(session, 6, "verifying: rebuilding every mart and comparing row by row"):
         verified = verify(session, opened, examples=10)
     with _step(session, 7, "comparing the marts with the generator's truth"):
-        imports, comparisons, summary = _held_against_truth(opened, made)
-    return _Shown(imports, summary, comparisons, shown_live, verified, runs)
+        imports, comparisons, summary = _held_against_truth(opened, truths)
+        shown_past = look(opened, past)
+    return _Shown(imports, summary, comparisons, shown_live, shown_past, verified, runs)
 
 
 def _live(session: Session, opened: Warehouse, stack: ExitStack, *, plays: int, seed: int) -> LiveDemo | None:
@@ -130,14 +147,14 @@ def _live(session: Session, opened: Warehouse, stack: ExitStack, *, plays: int, 
 
 
 def _held_against_truth(
-    opened: Warehouse, made: tuple[Made, ...]
+    opened: Warehouse, truths: tuple[ArchiveTruth, ...]
 ) -> tuple[tuple[ImportDetail, ...], list[Comparison], ListeningSummary | None]:
     from myi_pipeline.archives.list_imports import get_import, list_imports
     from myi_pipeline.marts.figures import listening_figures, summarise_listening
     from myi_pipeline.postgres.connections import Role
     from myi_pipeline.simulator import expected_marts
 
-    truth = expected_marts([each.truth for each in made], time_zone=_time_zone(opened))
+    truth = expected_marts(truths, time_zone=_time_zone(opened))
     with opened.connect(Role.ANALYST, autocommit=True) as connection:
         comparisons = compare_with_truth(listening_figures(connection, user_key=USER), truth)
         summary = summarise_listening(connection, user_key=USER)
@@ -179,6 +196,7 @@ def _document(shown: _Shown) -> dict[str, Any]:
             for each in shown.comparisons
         ],
         "live": live_document(shown.live),
+        "past": {**asdict(shown.past), "is_good": shown.past.is_good},
         "verify": verify_document(shown.verified),
     }
 
@@ -208,6 +226,8 @@ def _render(console: Console, session: Session, shown: _Shown, *, way: Sequence[
     if shown.live is not None:
         render_live(console, shown.live)
         console.print()
+    render_past(console, shown.past)
+    console.print()
     truths = [
         (each.figure, _cell(each.marts), _cell(each.truth), "yes" if each.is_equal else "NO")
         for each in shown.comparisons

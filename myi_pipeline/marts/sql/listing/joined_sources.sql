@@ -1,0 +1,8 @@
+-- Plays of one listener: in all, those that Last.fm alone reports, and those that it reports beside Spotify's archive.
+select
+    count(*) as plays,
+    count(*) filter (where f.source = 'lastfm_export') as scrobbles_alone,
+    count(*) filter (where f.source = 'extended_history' and f.confirmed_by like '%%lastfm_export%%') as confirmed
+from marts.fct_plays as f
+inner join marts.dim_users as u on u.user_id = f.user_id
+where u.user_key = %(user_key)s
