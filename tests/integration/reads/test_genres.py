@@ -22,7 +22,7 @@ from marts.bridge_track_genres as b inner join marts.dim_genres as g using (genr
 
 
 def plays_of(filled: Filled, user: str) -> list[tuple[date, int, int, bool]]:
-    return filled.read(PLAYS, filled.users[user])  # type: ignore[return-value]
+    return filled.read(PLAYS, filled.users[user])
 
 
 def genres_of(filled: Filled) -> dict[int, list[tuple[str, Fraction]]]:
