@@ -109,7 +109,7 @@ _COMMON_START = (
 )
 # Lengths of one recording differ by the pauses and fades of its releases.
 # Many sources cut them to whole seconds: so far apart are lengths that say the same.
-_SAME_MS, _EQUAL_MS, _CLOSE_MS, _FAR_MS, _CODE_MS = 1_000, 2_000, 5_000, 10_000, 10_000
+_SAME_MS, _EQUAL_MS, _LIVE_MS, _CLOSE_MS, _FAR_MS, _CODE_MS = 1_000, 2_000, 3_000, 5_000, 10_000, 10_000
 _SHORT_MS = 60_000
 # Letters of a name in which a slip is told from another name: by its length and album, by its length, unseen.
 _SHORTEST_WITH_TYPO, _SHORTEST_UNSEEN = 6, 8
@@ -179,7 +179,9 @@ def _by_names(one: Parsed, other: Parsed, *, apart: int | None, title: str, arti
     is_one_album = bool(one.album) and one.album == other.album
     if apart is not None:
         shortest = min(one.duration_ms or 0, other.duration_ms or 0)
-        close = _EQUAL_MS if shortest < _SHORT_MS else _CLOSE_MS
+        # "Live" may be any evening.
+        is_live = any(kind == "live" for kind, _ in one.title.versions)
+        close = _EQUAL_MS if shortest < _SHORT_MS else _LIVE_MS if is_live else _CLOSE_MS
         if apart > _FAR_MS:
             return Verdict(Class.SAME_SONG_OTHER_VERSION, 0.9, Reason.LENGTHS_DIFFER)
         if apart > close:
