@@ -38,13 +38,24 @@ with whole as (
 -- By track first: a few hundred are looked up, and not every play.
 odd_days as materialized (
     select
-        {% include 'recording_of_track.sql' %} as track_id,
-        sum(plays)::int as plays,
-        sum(counted_plays)::int as counted_plays,
-        sum(ms_played) as ms_played,
-        min(first_played_at) as first_played_at,
-        max(last_played_at) as last_played_at
+        coalesce(decided.recording_id, its.recording_id, heard.track_id) as track_id,
+        sum(heard.plays)::int as plays,
+        sum(heard.counted_plays)::int as counted_plays,
+        sum(heard.ms_played) as ms_played,
+        min(heard.first_played_at) as first_played_at,
+        max(heard.last_played_at) as last_played_at
     from odd_tracks as heard
+    left join (
+        -- A person's decisions are few: read once, not looked up for each track.
+        select track_id, recording_id
+        from marts.bridge_user_recordings
+        where user_id = %(user_id)s
+        offset 0
+    ) as decided on decided.track_id = heard.track_id
+    left join lateral (
+        select recording_id from marts.dim_tracks where track_id = heard.track_id
+        offset 0
+    ) as its on true
     group by 1
 ),
 {%- endif %}
