@@ -2,11 +2,11 @@
 
     python -m benchmarks.resolution_scrobbles [--listeners 1000] [--plays-per-day 10] [--workers 2]
 
-Every listener is there for a year, with some of: Spotify's archives, polling with losses, Last.fm fed by Spotify's server
-(also cut to minutes), ListenBrainz, an app on the phone that pushes, and the log of a device whose clock is off by hours.
-Precision is the share of events that are merged into the right play (aim: 99.9 %), recall the share of those that could be
-(aim: 99.5 %), lost are events of one source that vanish because one play took two of them (aim: 0). The peers' rules are
-told which songs are equal, and when a play began.
+Every listener is there for a year, with some of: Spotify's archives, polling with losses, Last.fm fed by Spotify's
+server (also cut to minutes), ListenBrainz, an app on the phone that pushes, and the log of a device whose clock is off
+by hours. Precision is the share of events that are merged into the right play (aim: 99.9 %), recall the share of those
+that could be (aim: 99.5 %), lost are events of one source that vanish because one play took two of them (aim: 0). The
+peers' rules are told which songs are equal, and when a play began.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _pairs(life: ListenerLife) -> int:
 
 
 def score_rule(rule: Rule, life: ListenerLife) -> Score:
-    """The rule as its users run it: in the order of time, an event that it accepts for a play that is there is dropped."""
+    """The rule as its users run it: in the order of time, an event of a play that is there is dropped."""
     kept: list[tuple[Event, int, set[int]]] = []
     merges = right = lost = first = 0
     for event, play in sorted(
@@ -79,8 +79,8 @@ def score_rule(rule: Rule, life: ListenerLife) -> Score:
 def resolved(connection: Any, user: int) -> list[tuple[RawKey, int, int, str]]:
     """The raw key, play, event and decision of every event of a user."""
     query = (
-        "select source_id, (extract(epoch from played_at) * 1000)::bigint, content_id, ms_played, play_id, event_id, decision"
-        " from intermediate.int_plays__resolved where user_id = %s"
+        "select source_id, (extract(epoch from played_at) * 1000)::bigint, content_id, ms_played, play_id, event_id,"
+        " decision from intermediate.int_plays__resolved where user_id = %s"
     )
     return [((row[0], row[1], row[2], row[3]), row[4], row[5], row[6]) for row in connection.execute(query, (user,))]
 

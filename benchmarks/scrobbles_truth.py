@@ -1,7 +1,7 @@
 """Simulated listeners as raw has them, who are archived, polled and scrobbled at once, and which event is which play.
 
-Belongs here: making listener-years, and putting them into raw. Not here: any rule of matching. Every event is made from one
-play of the simulator; all else follows from the seed.
+Belongs here: making listener-years, and putting them into raw. Not here: any rule of matching. Every event is made from
+one play of the simulator; all else follows from the seed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from myi_pipeline.simulator.live.plays import LivePlay
 from myi_pipeline.simulator.live.scrobblers import ScrobblerSpec, scrobbles, spelling
 
 EXTENDED, ACCOUNT, POLLED = 1, 2, 3
-# By the source that has its scrobbles: Spotify's server tells Last.fm, an app on the phone tells everything it sees, and a
-# device that was never set keeps a log.
+# By the source that has its scrobbles: Spotify's server tells Last.fm, an app on the phone tells all that it sees, and
+# a device that was never set keeps a log.
 SCROBBLERS: dict[int, Callable[[int], ScrobblerSpec]] = {
     4: lambda _: ScrobblerSpec(name="lastfm", losses=0.03),
     12: lambda _: ScrobblerSpec(name="lastfm", losses=0.03, cut_s=60),
@@ -109,7 +109,8 @@ def _add_archive(life: ListenerLife, live: LiveListener, world: World, source: i
             life.add(
                 event._replace(
                     ms_played=play.ms_played, offline_stamp=told, is_offline=play.is_offline,
-                    is_private=play.is_private, platform=row.place, is_nameless=world.thing(play.thing).is_unknown("new"),
+                    is_private=play.is_private, platform=row.place,
+                    is_nameless=world.thing(play.thing).is_unknown("new"),
                 ),
                 play,
             )  # fmt: skip
@@ -162,8 +163,8 @@ class Loader:
             title, artist = spelling(name, thing.title_in("old") or "Untitled", thing.artist or "Nobody")
             content = make_content(kind=ContentKind.TRACK, uri=None, title=title, creator=artist, collection=None)
             found = connection.execute(
-                "insert into raw.contents (content_key, kind_id, uri, title, creator, collection, match_title, match_key,"
-                " names_played_at, names_batch_id) values (%s, %s, %s, %s, %s, %s, %s, %s, '2025-01-01Z', 1)"
+                "insert into raw.contents (content_key, kind_id, uri, title, creator, collection, match_title,"
+                " match_key, names_played_at, names_batch_id) values (%s, %s, %s, %s, %s, %s, %s, %s, '2025-01-01Z', 1)"
                 " on conflict (content_key) do update set kind_id = excluded.kind_id returning content_id",
                 content[:8],
             ).fetchone()
@@ -188,8 +189,8 @@ class Loader:
             for (user, event), content in zip(rows, ids, strict=True):
                 copy.write_row((user, *self._row(event, content)))
         connection.execute(
-            f"insert into raw.listening_events ({COLUMNS}, occurrence) select {COLUMNS}, row_number() over (partition by"
-            " user_id, source_id, played_at, content_id, ms_played order by offline_timestamp) - 1"
+            f"insert into raw.listening_events ({COLUMNS}, occurrence) select {COLUMNS}, row_number() over ("
+            "partition by user_id, source_id, played_at, content_id, ms_played order by offline_timestamp) - 1"
             " from incoming order by user_id, played_at".encode()
         )
         connection.execute("drop table incoming")

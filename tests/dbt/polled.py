@@ -1,4 +1,4 @@
-"""Polled plays, archive rows and scrobbles into raw, for tests: short ways to say what happened, and what was made of it.
+"""Polled plays, archive rows and scrobbles into raw, for tests: short ways to say what happened, and what came of it.
 
 Belongs here: rows by hand. Not here: expectations.
 """

@@ -1,4 +1,4 @@
-"""The law with polled plays and scrobbles: after any history of polls, imports, aliases and clocks they equal a rebuild."""
+"""The law with polls and scrobbles: after any history of polls, imports, aliases and clocks marts equal a rebuild."""
 
 from __future__ import annotations
 

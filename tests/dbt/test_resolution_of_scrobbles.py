@@ -1,8 +1,7 @@
-"""A sample of benchmarks/resolution_scrobbles: archives, polls and scrobblers of simulated listeners, held against the truth."""
+"""A sample of benchmarks/resolution_scrobbles: archives, polls and scrobblers of simulated listeners, and the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,11 +29,10 @@ def lives() -> list[ListenerLife]:
 
 
 @pytest.fixture
-def loader(marts: Any) -> Iterator[Loader]:
+def loader(marts: Any) -> Loader:
     with marts.warehouse.connect(Role.OWNER) as connection:
         connection.execute("select ops.ensure_event_partitions('2024-12-01', '2025-06-01')")
-        made = Loader(connection)
-    yield made
+        return Loader(connection)
 
 
 def load(marts: Any, loader: Loader, lives: list[ListenerLife], users: dict[str, int], **which: Any) -> None:

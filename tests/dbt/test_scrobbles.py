@@ -97,7 +97,7 @@ def test_a_song_is_the_same_however_it_is_spelt(marts: Any) -> None:
 
 
 def test_a_log_of_a_device_whose_clock_is_off_by_hours_meets_what_others_tell(marts: Any) -> None:
-    """Once several plays have told by how much; in summer it is an hour more, because nobody puts the device forward."""
+    """Once several plays have told by how much; in summer it is an hour more: nobody puts the device forward."""
     ada = Person(marts)
     off = timedelta(hours=5, seconds=40)
     for day in range(2, 9):

@@ -1,4 +1,4 @@
-"""What scrobblers report of a live listener's plays: by their start, if they were heard long enough, each in its own spelling.
+"""What scrobblers report of a live listener's plays: by their start, if heard long enough, each in its own spelling.
 
 A play is scrobbled when its track is longer than 30 s and half of it or 4 minutes were heard
 (https://www.last.fm/api/scrobbling). Equal specs and plays give equal scrobbles.
