@@ -8,7 +8,7 @@ WORKERS ?= 2
 SECONDS_LEFT ?= 1200
 DEMO ?=
 COVERAGE ?=
-BENCHMARKS ?= first_minute refresh_command import_speed import_memory refresh_growth event_bytes end_to_end recordings resolution polling_hour \
+BENCHMARKS ?= first_minute refresh_command import_speed import_memory refresh_growth event_bytes end_to_end recordings resolution resolution_scrobbles polling_hour \
 	api search disk idle freshness growth
 
 # The tests start some hundred Pythons: without their compiled files each would compile half of the package again.
