@@ -88,7 +88,7 @@ def test_an_account_belongs_to_one_user(links: Links, service: Service) -> None:
 @BOTH
 def test_another_account_takes_the_place_of_the_first_and_the_plays_stay(links: Links, service: Service) -> None:
     links.account(service, "ana").listen(listen(links.now, 1))
-    links.account(service, "ana2").listen(listen(links.now, 2))
+    links.account(service, "ana2").listen(listen(links.now + HOUR, 2))
     links.link(service)
     links.poll()
     links.link(service, account="ana2")
