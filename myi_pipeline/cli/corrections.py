@@ -150,7 +150,7 @@ def _reach(reached: dict[str, Any]) -> str:
 
 
 def _deed(correction: Correction) -> str:
-    parts = [correction.action]
+    parts: list[str] = [correction.action]
     if correction.shift_s is not None:
         parts.append(f"by {correction.shift_s} s")
     if correction.to_content_id is not None:

@@ -90,7 +90,14 @@ def look(opened: Warehouse, past: Past) -> PastShown:
     with opened.connect(Role.ANALYST, autocommit=True) as connection:
         row = connection.execute(load_sql("marts/listing/joined_sources"), {"user_key": USER}).fetchone()
     assert row is not None
-    return PastShown(*row, true_plays=past.archived_plays + past.scrobbles, true_of_both=past.of_both)
+    plays, scrobbles_alone, confirmed = row
+    return PastShown(
+        plays=plays,
+        scrobbles_alone=scrobbles_alone,
+        confirmed=confirmed,
+        true_plays=past.archived_plays + past.scrobbles,
+        true_of_both=past.of_both,
+    )
 
 
 def render_past(console: Console, shown: PastShown) -> None:
