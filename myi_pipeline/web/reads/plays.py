@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from myi_pipeline.web.reads.cursors import MOST_BIGINT, After, Order
+from myi_pipeline.web.reads.cursors import FIRST_PAGE, MOST_BIGINT, After, Order
 from myi_pipeline.web.reads.database import Marts, load_sql
 from myi_pipeline.web.reads.search import find_contents, words_of
 from myi_pipeline.web.reads.spans import BEGINNING, END
@@ -73,23 +73,25 @@ async def plays(
     *,
     from_at: datetime = BEGINNING,
     to_at: datetime = END,
-    content_ids: Sequence[int] | None = None,
     content_id: int | None = None,
     artist_id: int | None = None,
     album_id: int | None = None,
     after: After,
     limit: int,
 ) -> list[PlayRow]:
-    """Read in the order of an index: that of time, of the contents, of the artist or of the album's tracks."""
+    """Read in the order of an index: that of time, of the content, of the artist or of the album's tracks."""
     narrowed = _given(content_id=content_id, artist_id=artist_id, album_id=album_id)
-    if content_ids is not None:
-        return await marts.fetch(
-            PlayRow, load_sql("plays_of_contents", narrowed_by=tuple(narrowed)),
-            content_ids=list(content_ids), from_at=from_at, to_at=to_at, limit=limit, **narrowed, **PLAYS.values(after),
-        )  # fmt: skip
     return await marts.fetch(
         PlayRow, load_sql("plays", narrowed_by=tuple(narrowed)),
         from_at=from_at, to_at=to_at, limit=limit, **narrowed, **PLAYS.values(after),
+    )  # fmt: skip
+
+
+async def plays_of_tracks(marts: Marts, track_ids: Sequence[int], *, limit: int) -> list[PlayRow]:
+    """The newest plays of a few tracks."""
+    return await marts.fetch(
+        PlayRow, load_sql("plays_of_contents", narrowed_by=()),
+        content_ids=list(track_ids), from_at=BEGINNING, to_at=END, limit=limit, **PLAYS.values(FIRST_PAGE),
     )  # fmt: skip
 
 

@@ -23,7 +23,8 @@ AS_CSV = {
     path: {each["name"]: 500 for each in operation.get("parameters", []) if each["name"] == "limit"}
     for path, _, operation in operations(orjson.loads(FILE.read_bytes()))
     if "text/csv" in operation["responses"].get("200", {}).get("content", {})
-    and path not in ("/v1/me/sign-ins", "/v1/me/tokens")
+    and path not in ("/v1/me/sign-ins", "/v1/me/tokens", "/v1/me/recording-decisions")
+    and "{" not in path
 } | {"/v1/me/ranks": {"kind": "artist", "term": "short_term"}, "/v1/me/search": {"q": "calc"}}
 
 

@@ -18,7 +18,7 @@ from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.cursors import FIRST_PAGE
 from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.music import NamesRow, entity_names, entity_periods, entity_rank
-from myi_pipeline.web.reads.plays import plays
+from myi_pipeline.web.reads.plays import plays, plays_of_tracks
 from myi_pipeline.web.reads.recordings import recording_of, tracks_of_recording
 from myi_pipeline.web.reads.spans import Period
 from myi_pipeline.web.reads.top import Entity, Listed
@@ -121,15 +121,17 @@ async def _serve(request: Request, visitor: Visitor, site: Site, entity: Entity,
         tracks = [row.track_id for row in await tracks_of_recording(marts, number)] if entity == "recording" else []
         # The track that was heard most has the names of a recording: the one it is numbered by may be another's.
         names = await entity_names(marts, shown, tracks[0] if tracks else number)
-        newest = await plays(
-            marts,
-            content_ids=tracks if entity == "recording" else None,
-            content_id=id if entity == "track" else None,
-            artist_id=id if entity == "artist" else None,
-            album_id=id if entity == "album" else None,
-            after=FIRST_PAGE,
-            limit=_LAST_PLAYS,
-        )
+        if entity == "recording":
+            newest = await plays_of_tracks(marts, tracks, limit=_LAST_PLAYS)
+        else:
+            newest = await plays(
+                marts,
+                content_id=id if entity == "track" else None,
+                artist_id=id if entity == "artist" else None,
+                album_id=id if entity == "album" else None,
+                after=FIRST_PAGE,
+                limit=_LAST_PLAYS,
+            )
         return {
             "kind": shown,
             "id": number,
