@@ -1,6 +1,6 @@
 -- Users at random, about %(events)s events of them: per UTC day as many resolved events as raw ones, each once and in a
--- play that there is, and as many plays that are kept, hidden or deleted as events that stand for one. Days that are open in the ledger, or in
--- a run that has not closed, may differ.
+-- play that there is, and as many plays that are kept, hidden or deleted as events that stand for one. Days that are open
+-- in the ledger, or in a run that has not closed, may differ.
 with estimate as (
     select greatest(sum(child.reltuples), 1) as events
     from pg_inherits as link
