@@ -24,7 +24,6 @@ from myi_pipeline.marts.runs import mart_lock
 from myi_pipeline.postgres.connections import Warehouse
 from myi_pipeline.postgres.disk_space import disk_guard
 
-USERS_TABLE = dg.AssetKey(["app", "users"])
 # Marts move when somebody hands in an archive. After a month the picture ages; after half a year a newer archive is
 # overdue, since account data reaches back twelve months only.
 _FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=190), warn_window=timedelta(days=35))

@@ -18,16 +18,19 @@ from myi_pipeline.defs.archives import LISTENING_HISTORY
 from myi_pipeline.defs.catalogue import CATALOGUE
 from myi_pipeline.defs.genres import GENRES
 from myi_pipeline.defs.maintenance import MAINTENANCE, prune_event_log
-from myi_pipeline.defs.marts import USERS_TABLE, WATCHED, load_manifest, source_tables
+from myi_pipeline.defs.marts import WATCHED, load_manifest, source_tables
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START, sync_partitions
 from myi_pipeline.defs.polling import RECENTLY_PLAYED
 from myi_pipeline.defs.resources import has_logins
+from myi_pipeline.defs.services import SCROBBLES
 from myi_pipeline.defs.top_items import TOP_ITEMS
 from myi_pipeline.marts.dbt_runner import dbt_manifest, project
 from myi_pipeline.operations import checks
 from tests.dagster.conftest import LiveSetup, Setup
 
-WRITERS = (LISTENING_HISTORY, RECENTLY_PLAYED, TOP_ITEMS, CATALOGUE, GENRES)
+WRITERS = (LISTENING_HISTORY, RECENTLY_PLAYED, SCROBBLES, TOP_ITEMS, CATALOGUE, GENRES)
+# What people set, by pages, API and commands.
+SETTINGS = [dg.AssetKey(["app", table]) for table in ("users", "user_time_zones", "corrections")]
 PLAYS, RESOLVED = dg.AssetKey(["marts", "fct_plays_stored"]), dg.AssetKey(["intermediate", "int_plays__resolved"])
 
 
@@ -44,7 +47,7 @@ def test_every_model_is_an_asset_that_leads_back_to_what_writes_its_tables(setup
     for model in map(_key, project().relations):
         roots = {key for key in graph.get_ancestor_asset_keys(model) if not graph.get(key).parent_keys}
         assert roots or model == calendar, model
-        known = {*WRITERS, USERS_TABLE, *filled_once, calendar}
+        known = {*WRITERS, *SETTINGS, *filled_once, calendar}
         assert {key for key in roots if key.path[0] != "ops"} <= known, model
     assert {LISTENING_HISTORY, RECENTLY_PLAYED} <= graph.get_ancestor_asset_keys(PLAYS)
     # Top lists and the catalogue have children, and only they.
@@ -140,7 +143,7 @@ def _changes(setup: Setup) -> dict[str, int]:
     return {name.removeprefix("raw."): int(count) for name, count in found}
 
 
-MODULE_OF = {"listening_history": "archives", "recently_played": "polling"}
+MODULE_OF = {"listening_history": "archives", "recently_played": "polling", "scrobbles": "services"}
 
 
 def _tables_written_by_code(writer: str) -> set[str]:
