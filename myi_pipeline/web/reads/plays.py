@@ -108,9 +108,7 @@ async def find_plays(
     """One page of the plays in the window; `typed` may be empty, and `ids` are as for plays()."""
     narrowed = _given(**ids)
     if not typed:
-        rows = await plays(
-            marts, from_at=from_at, to_at=to_at, content_ids=None, after=after, limit=limit + 1, **narrowed
-        )
+        rows = await plays(marts, from_at=from_at, to_at=to_at, after=after, limit=limit + 1, **narrowed)
         return _page(rows, limit)
     words = await words_of(marts, typed)
     values: dict[str, object] = {"from_at": from_at, "to_at": to_at, **narrowed, **PLAYS.values(after)}

@@ -23,6 +23,8 @@ from tests.searching import empty
 
 # Where a link may lead away.
 SPOTIFY = "https://open.spotify.com/"
+# Where pages may lead elsewhere: to what was heard, and to the licences of what is shown.
+WAYS_OUT = (SPOTIFY, "https://creativecommons.org/", "https://musicbrainz.org/")
 _VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
@@ -243,7 +245,7 @@ def check_form(page: Page) -> None:
         for name in ("href", "src", "action"):
             address = each.attributes.get(name)
             is_way_out = (
-                each.name == "a" and each.attributes.get("rel") == "noreferrer" and str(address).startswith(SPOTIFY)
+                each.name == "a" and each.attributes.get("rel") == "noreferrer" and str(address).startswith(WAYS_OUT)
             )
             assert address is None or is_way_out or re.match(r"[/#?](?!/)", address), f"{address} is not on this site"
         label = each.attributes.get("aria-labelledby")

@@ -33,7 +33,11 @@ PLACES = """
 select {id}, row_number() over (order by {order}, {id})::int, min(min(first)) over (partition by {id})
 from (
     select *, min(local_date) over (partition by {id}) as first
-    from (select *, content_id as track_id from marts.fct_plays) as play
+    from (
+        -- Lists count songs, whichever of their tracks was heard.
+        select play.*, track.recording_id as track_id
+        from marts.fct_plays as play left join marts.dim_tracks as track on track.track_id = play.content_id
+    ) as play
     where user_id = %s and kind = 'track' and {id} is not null
 ) as play
 where local_date between %s and %s
