@@ -95,8 +95,8 @@ def test_a_session_and_an_artist_lead_to_a_preview_of_all_of_their_plays(browser
     (link,) = browser.page(f"/artists/{artist}").links("/corrections/new?artist=")
     page = browser.page(link)
     assert page.main.one("p", class_="notice").text.startswith(f"{count} plays")
-    year: dict[str, Any] = {"from": "2022-01-01", "to": "2022-12-31", "kind": "track"}
-    narrowed = browser.page(link, **year)
+    year: dict[str, Any] = {"artist": artist, "from": "2022-01-01", "to": "2022-12-31", "kind": "track"}
+    narrowed = browser.page("/corrections/new", **year)
     ((of_year,),) = filled.read(
         "select count(*) from marts.fct_plays where user_id = %s and artist_id = %s"
         " and local_date between '2022-01-01' and '2022-12-31'",
