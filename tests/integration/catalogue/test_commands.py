@@ -30,7 +30,9 @@ def test_top_lists_and_the_catalogue_are_read_by_hand(now_setup: Setup, myi: Cal
     failed = myi("top", "refresh", "--user", "ana", "--force", "--json")
     assert (failed.code, failed.document["users"][0]["outcome"]) == (1, "partly")
 
-    now_setup.sql("truncate raw.content_aliases, raw.contents, raw.albums, raw.artists, raw.top_items")
+    now_setup.sql(
+        "truncate raw.content_aliases, raw.contents, raw.albums, raw.artists, raw.top_items, app.recording_decisions"
+    )
     shop = Shop(now_setup)
     shop.archive(*shop.tracks(plain, 3), *shop.tracks(moved, 1))
     (waiting,) = myi("catalogue", "status", "--json").document["queue"]

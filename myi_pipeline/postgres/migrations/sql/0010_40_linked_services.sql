@@ -25,7 +25,6 @@ grant select (user_id, service, account, key_id, linked_at, paused_at, secret_en
 grant insert, delete on app.linked_services to {app};
 grant update (account, secret, linked_at, paused_at, secret_ended_at) on app.linked_services to {app};
 alter table app.linked_services enable row level security;
-alter table app.linked_services force row level security;
 create policy of_one_user on app.linked_services to {app}
 using (user_id = nullif(current_setting('app.user_id', true), '')::int)
 with check (user_id = nullif(current_setting('app.user_id', true), '')::int);
@@ -37,7 +36,6 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select linked.key_id, count(*) from app.linked_services as linked where linked.secret is not null group by linked.key_id
 $$;
 comment on function app.count_service_keys() is 'How many secrets of linked services each key seals.';
-create policy of_the_owner on app.linked_services to {owner} using (true) with check (true);
 revoke all on function app.count_service_keys() from public;
 grant execute on function app.count_service_keys() to {app}, {ingest};
 

@@ -46,16 +46,12 @@ it took it. confirmed: it is shown there. refused: the service does not take it,
 comment on column app.onward_plays.recording_uri is 'Spotify''s URI of the track, if one is known.';
 
 alter table app.onward_wishes enable row level security;
-alter table app.onward_wishes force row level security;
 create policy of_one_user on app.onward_wishes to {app}
 using (user_id = nullif(current_setting('app.user_id', true), '')::int)
 with check (user_id = nullif(current_setting('app.user_id', true), '')::int);
 create policy of_every_user on app.onward_wishes to {ingest} using (true) with check (true);
-create policy of_the_owner on app.onward_wishes to {owner} using (true) with check (true);
 alter table app.onward_plays enable row level security;
-alter table app.onward_plays force row level security;
 create policy of_every_user on app.onward_plays to {ingest} using (true) with check (true);
-create policy of_the_owner on app.onward_plays to {owner} using (true) with check (true);
 grant select, insert, update, delete on app.onward_wishes to {ingest}, {app};
 grant select, insert, update on app.onward_plays to {ingest};
 
