@@ -12,6 +12,9 @@ from myi_pipeline.catalogue.plays import ContentKind
 from myi_pipeline.postgres.connections import Role
 from tests.architecture.repository import marts as mart_files
 from tests.dbt.conftest import Marts
+from tests.dbt.test_corrections import correct
+from tests.dbt.test_genres import describe
+from tests.dbt.test_recordings import decide
 
 ALL_MARTS = [path.stem for path in mart_files()]
 # The shared catalogue, which no route lists without the plays of its user.
@@ -25,6 +28,10 @@ CATALOGUE = {
     "dim_artists",
     "dim_albums",
     "search_names",
+    "dim_recordings",
+    "dim_genres",
+    "bridge_track_genres",
+    "bridge_artist_genres",
 }
 
 
@@ -44,8 +51,12 @@ PERSONAL = personal()
 
 @pytest.fixture
 def filled(marts: Marts) -> Marts:
-    """Two users with plays of the same song and episode on three days."""
+    """Two users with plays of the same song and episode on three days; each hides one, and decides that it is a song
+    of its own. Its genre is known."""
     song = marts.add_content("Song", "Artist", uri="spotify:track:0000000000000000000001", album="Album")
+    remastered = marts.add_content(
+        "Song - Remastered", "Artist", uri="spotify:track:0000000000000000000002", album="Best"
+    )
     episode = marts.add_content("Episode", None, album="Show", kind=ContentKind.EPISODE)
     for key in ("ana", "ben"):
         user_id = marts.add_user(key)
@@ -65,6 +76,12 @@ def filled(marts: Marts) -> Marts:
             " select %s, import_id, 1, 'music', '2024-01-01Z', '2024-02-01Z' from archive",
             user_id, user_id,
         )  # fmt: skip
+        marts.add_play(user_id, "2024-03-05 12:00Z", song)
+        correct(marts, user_id, "hide", from_at="2024-03-05 00:00Z", until_at="2024-03-06 00:00Z")
+        # The rules make one song of the two; for these two listeners they are two.
+        marts.add_play(user_id, "2024-03-03 12:00Z", remastered)
+        decide(marts, user_id, "apart", remastered)
+    describe(marts, song)
     marts.refreshed()
     return marts
 
@@ -100,9 +117,10 @@ def test_every_mart_shows_one_users_rows_also_after_it_was_swapped_and_rebuilt(f
     # that go with the old ones come back without the reader's own rights.
     with filled.warehouse.connect(Role.DBT, autocommit=True) as connection:
         views = connection.execute(
-            "select viewname, pg_get_viewdef((schemaname || '.' || viewname)::regclass) from pg_views"
-            " where schemaname = 'marts' and viewname = any(%s) order by viewname = 'fct_plays' desc", (PERSONAL,)
-        ).fetchall()  # fmt: skip
+            # In the order in which they were made: some are views over others.
+            "select relname, pg_get_viewdef(oid) from pg_class"
+            " where relnamespace = 'marts'::regnamespace and relkind = 'v' order by oid"
+        ).fetchall()
         assert {"fct_plays", "agg_period_tracks"} <= {name for name, _ in views}
         for (mart,) in connection.execute("select tablename from pg_tables where schemaname = 'marts'").fetchall():
             connection.execute(f"create table marts.swapped (like marts.{mart} including all)".encode())
@@ -112,7 +130,7 @@ def test_every_mart_shows_one_users_rows_also_after_it_was_swapped_and_rebuilt(f
             # The worst case: it can be read, and row-level security is off.
             connection.execute(f'grant select on marts.{mart} to "{api}", "{analyst}"'.encode())
         for view, query in views:
-            connection.execute(f"create view marts.{view} as {query}".encode())
+            connection.execute(f"create or replace view marts.{view} as {query}".encode())
             connection.execute(f'grant select on marts.{view} to "{api}", "{analyst}"'.encode())
     with pytest.raises(AssertionError, match=r"fct_plays|agg_|dim_users"):
         keep(filled)
@@ -120,7 +138,7 @@ def test_every_mart_shows_one_users_rows_also_after_it_was_swapped_and_rebuilt(f
     filled.sql("update ops.mart_state set fingerprint = 'another'")
     assert filled.refreshed().is_rebuild
     keep(filled)
-    assert filled.read("select count(*) from marts.fct_plays") == [(6,)]
+    assert filled.read("select count(*) from marts.fct_plays") == [(8,)]
 
     # A policy alone that went missing comes back with the next refresh that touches the mart.
     with filled.warehouse.connect(Role.DBT, autocommit=True) as connection:
@@ -140,7 +158,7 @@ def test_a_query_without_any_filter_learns_nothing_of_another_user(filled: Marts
         with connection.transaction():
             connection.execute("select set_config('app.user_id', %s, true)", (str(ana),))
             divided = "select count(*) from marts.fct_plays where 1000 / (user_id - %s) is not null"
-            assert connection.execute(divided, (ben,)).fetchone() == (3,)
+            assert connection.execute(divided, (ben,)).fetchone() == (4,)
             with pytest.raises(psycopg.errors.DivisionByZero):
                 connection.execute(divided, (ana,))
         described = connection.execute("select tablename from pg_stats where schemaname = 'marts'").fetchall()
@@ -266,20 +284,27 @@ def test_no_role_that_serves_people_can_become_more_than_it_is(built: Marts) -> 
             ("ops.days_to_count",), ("ops.import_queue_of",), ("ops.want_top_lists",),
             ("ops.accept_listens",), ("ops.tell_playing",), ("ops.count_submitted",), ("ops.submissions_of",),
             ("ops.refused_of",), ("ops.listens_waiting",), ("ops.note_latest_import",), ("ops.latest_import_of",),
+            # How a person's linked services stand, which sources there are, and how many secrets each key seals.
+            ("ops.services_of",), ("app.onward_of",), ("app.list_sources",), ("app.count_service_keys",),
         }  # fmt: skip
         may = doors if name == built.warehouse.role_name(Role.APP) else set()
         assert set(built.sql(CALLABLE, name, name)) == may, name
     # Both questions would find something.
     assert built.sql(POWERS, [built.warehouse.role_name(Role.DBT)]) != []
     ingest = built.warehouse.role_name(Role.INGEST)
-    # The first prunes what is older than 400 days and takes no argument; the last two delete what no play names.
+    # The first prunes what is older than 400 days and takes no argument; two delete what no play names; the last ones
+    # are those of commands that show services and sources.
     assert set(built.sql(CALLABLE, ingest, ingest)) == {
         ("app.prune_audit",),
         ("app.is_anothers_archive",),
         ("app.are_anothers_rows",),
+        ("app.count_service_keys",),
         ("ops.ensure_event_partitions",),
         ("ops.find_orphans",),
         ("ops.delete_orphans",),
+        ("ops.services_of",),
+        ("app.onward_of",),
+        ("app.list_sources",),
     }
 
 
@@ -351,11 +376,16 @@ def test_pictures_are_given_out_by_digest_alone(built: Marts) -> None:
 
 
 def test_the_role_for_metrics_sees_figures_alone(built: Marts) -> None:
-    assert tables(built, Role.MONITOR, "select") == {"ops.figures", "ops.mart_figures", "ops.schema_version"}
+    assert tables(built, Role.MONITOR, "select") == {
+        "ops.figures",
+        "ops.mart_figures",
+        "ops.genre_figures",
+        "ops.schema_version",
+    }
     assert tables(built, Role.MONITOR, WRITING) == set()
     columns = built.sql(
         "select distinct column_name from information_schema.columns where table_name = 'figures'", role=Role.MONITOR
     )
     assert {row[0] for row in columns} == {"name", "label", "value"}
-    for view in ("figures", "mart_figures"):
+    for view in ("figures", "mart_figures", "genre_figures"):
         assert "ana" not in str(built.sql(f"select * from ops.{view}", role=Role.MONITOR))

@@ -99,7 +99,6 @@ comment on table ops.service_polls is
 comment on column ops.service_polls.refused is 'The first of the items that cannot be plays, with the reason.';
 
 grant select, insert, update, delete on ops.service_states, ops.service_stretches, ops.service_polls to {ingest};
-grant select on ops.service_states, ops.service_polls to {monitor};
 
 -- What keeps an account from being polled, with the words and the ranks of ops.poll_obstacles, which says it of Spotify.
 create view ops.service_obstacles as
