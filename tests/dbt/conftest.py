@@ -159,8 +159,9 @@ class Marts:
 @pytest.fixture(scope="session")
 def marts_of_session(server_for: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
     server = server_for("embedded")
-    name = f"{server.template.database}_marts"
     home = tmp_path_factory.mktemp("dbt")
+    # A name of its own: other folders that take this fixture make it once more.
+    name = f"{server.template.database}_{home.name}"
     try:
         warehouse = server.clone(name)
         environment = dbt_environment(warehouse, target=home / "target", logs=home / "logs")

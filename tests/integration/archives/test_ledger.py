@@ -161,7 +161,7 @@ def test_nobody_has_a_right_on_a_partition(setup: Setup) -> None:
 @pytest.mark.parametrize(
     "change, scopes",
     [
-        ("update app.users set time_zone = 'Asia/Tokyo'", {"everything"}),
+        ("update app.users set time_zone = 'Asia/Tokyo'", {"everything", "profile"}),
         ("update app.users set display_name = 'Ana'", {"profile"}),
         ("update app.users set time_zone = time_zone", {"profile"}),
     ],

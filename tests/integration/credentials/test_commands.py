@@ -203,7 +203,7 @@ def test_keys_are_made_listed_and_rotated(myi: Callable[..., Ran], no_browser: N
 
 
 def test_quota_and_circuits_are_shown(myi: Callable[..., Ran], no_browser: None, now_setup: Setup) -> None:
-    assert "has not been asked for anything yet" in myi("quota").out
+    assert "No service has been asked for anything yet" in myi("quota").out
     assert "Every circuit is closed" in myi("circuit", "list").out
     myi("user", "login", "ana", "--create")
     assert "1 of 120" in myi("quota").out

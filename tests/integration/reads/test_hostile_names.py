@@ -18,14 +18,19 @@ from tests.integration.reads.conftest import Api, Filled
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 FORMULA = "=1+cmd|' /C calc'!A0"
-# Each table that a program may read, and the parameters that fill it; a browser's own are in test_account.py.
+# Each table that a program may read, and the parameters that fill it; a browser's own are in test_account.py, and what
+# holds no name.
 AS_CSV = {
     path: {each["name"]: 500 for each in operation.get("parameters", []) if each["name"] == "limit"}
     for path, _, operation in operations(orjson.loads(FILE.read_bytes()))
     if "text/csv" in operation["responses"].get("200", {}).get("content", {})
-    and path not in ("/v1/me/sign-ins", "/v1/me/tokens", "/v1/me/recording-decisions")
+    and path not in ("/v1/me/sign-ins", "/v1/me/tokens", "/v1/me/recording-decisions", "/v1/me/corrections")
     and "{" not in path
-} | {"/v1/me/ranks": {"kind": "artist", "term": "short_term"}, "/v1/me/search": {"q": "calc"}}
+} | {
+    "/v1/me/ranks": {"kind": "artist", "term": "short_term"},
+    "/v1/me/search": {"q": "calc"},
+    "/v1/me/genres/years": {"limit": 50},
+}
 
 
 def heard(filled: Filled) -> set[str]:

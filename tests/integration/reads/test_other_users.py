@@ -273,7 +273,7 @@ def test_an_operation_that_names_something_new_is_noticed(ada: Victim) -> None:
 # What an address of a page names; whoever is meant by a link, and a span of days, is nobody's secret.
 PAGE_VALUES = {"track_id": "content_id", "artist_id": "artist_id", "album_id": "album_id"}
 SPANS = {"year": 2024, "month": "2024-03", "day": "03-01"}
-NO_NUMBERS_OF_OURS = {"secret", "card", *SPANS}
+NO_NUMBERS_OF_OURS = {"secret", "card", "name", *SPANS}
 _HOLES = re.compile(r"\{(\w+)\}")
 
 
@@ -325,7 +325,7 @@ def test_nothing_of_another_user_is_on_any_page_and_no_form_changes_it(api: Api,
     with browser_of(filled, api, "bob", "bob") as bob:
         for method, path in routes:
             holes = set(_HOLES.findall(path)) - NO_NUMBERS_OF_OURS
-            values = {name: ada.values[PAGE_VALUES.get(name, name)] for name in holes} | SPANS
+            values = {name: ada.values[PAGE_VALUES.get(name, name)] for name in holes} | SPANS | {"name": "lastfm"}
             if "card" in _HOLES.findall(path):
                 # A picture of what the person of the browser heard.
                 values["card"] = "hours"

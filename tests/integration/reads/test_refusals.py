@@ -49,7 +49,7 @@ def test_every_operation_refuses_a_parameter_that_it_does_not_have(browser: http
         ("timeline?grain=months", "'grain' must be one of day, week, month, year: did you mean 'month'?"),
         ("clock?period=yeer", "'period' must be one of week, month, year, all: did you mean 'year'?"),
         ("top/tracks?period=decade", "'period' must be one of week, month, year, all."),
-        ("firsts?kind=artists", "'kind' must be one of track, artist, album: did you mean 'artist'?"),
+        ("firsts?kind=artists", "'kind' must be one of track, artist, album, recording: did you mean 'artist'?"),
         ("plays?limit=many", "'limit' must be a whole number from 1 to 500."),
         ("plays?limit=0&from=now", "'limit' must be a whole number from 1 to 500; 'from' must be a date"),
         ("plays?from=2024-02-02&to=2024-02-01", "'from' must not be after 'to'."),
