@@ -12,7 +12,8 @@ from benchmarks.resolution_truth import listener_specs
 from benchmarks.scrobbles_truth import HOUSEHOLDS, ListenerLife, Loader, listener_life
 from myi_pipeline.postgres.connections import Role
 
-pytestmark = pytest.mark.property
+# Minutes: years of seven sources, one after another, for ten listeners.
+pytestmark = pytest.mark.long
 
 DAYS = 30
 

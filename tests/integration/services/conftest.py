@@ -203,7 +203,8 @@ class OnwardLinks(Links):
 def onward(marts: Marts, tmp_path: Path) -> Iterator[OnwardLinks]:
     clock = MovableClock(datetime(2024, 3, 2, 9, tzinfo=UTC))
     urls = {f"database_url_{role}": marts.warehouse.url(Role(role)) for role in ROLES_WITH_A_URL}
-    plain = {"home": tmp_path / "home", "database_url": marts.warehouse.url(Role.OWNER), **urls}
+    dagster = {"dagster_database_url": marts.warehouse.dagster_url()}
+    plain = {"home": tmp_path / "home", "database_url": marts.warehouse.url(Role.OWNER), **dagster, **urls}
     with running_services(clock=clock) as services:
         settings = service_settings(Settings.model_validate(plain), services)
         yield OnwardLinks(marts.warehouse, settings, services, clock, marts=marts)
