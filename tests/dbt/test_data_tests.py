@@ -43,7 +43,7 @@ DAMAGES = (
     ("update intermediate.int_plays__paired set play_id = 0", "pairs_stand_in_the_resolution"),
     ("delete from marts.dim_tracks", "plays_name_known_contents"),
     ("update marts.fct_plays_stored set kind = 'unknown'", "fct_plays_rows_hold"),
-    ("update marts.fct_plays_stored set source_id = 4", "fct_plays_rows_hold"),
+    ("update marts.fct_plays_stored set source_id = 99", "fct_plays_rows_hold"),
     ("update marts.agg_hour_user set plays = plays + 1", "totals_agree"),
     ("delete from marts.fct_sessions", "totals_agree"),
     (
