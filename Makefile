@@ -3,31 +3,35 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Two cores are what the suite is measured on.
-WORKERS ?= 2
+# For two cores, on which the suite is measured: a quarter of its time is waiting.
+WORKERS ?= 3
 SECONDS_LEFT ?= 1200
 DEMO ?=
+IMAGE ?=
 COVERAGE ?=
-BENCHMARKS ?= first_minute refresh_command import_speed import_memory refresh_growth event_bytes end_to_end recordings resolution resolution_scrobbles polling_hour \
-	api search disk idle freshness growth
+BENCHMARKS ?= first_minute refresh_command import_speed import_memory refresh_growth event_bytes end_to_end recordings matching migration resolution resolution_scrobbles polling_hour \
+	api search disk idle freshness growth backup
 
 # The tests start some hundred Pythons: without their compiled files each would compile half of the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo wheel parsed test test-properties test-e2e check unit coverage test-long test-long-broken test-long-part pictures lint lint-style lint-types \
+.PHONY: help demo wheel image parsed test test-slow test-properties test-e2e scale check unit coverage test-long test-long-broken test-long-part pictures lint lint-style lint-types \
 	lint-imports lint-sql format bench constraints clean
 
 help:
 	@echo "make demo         a made-up listening history, from archive to answers (DEMO='--keep' leaves the pages running)"
 	@echo "make wheel        the wheel, with the dbt project parsed ahead, into dist/"
-	@echo "make check        linters, types, import rules and unit tests: a minute, for every commit"
-	@echo "make test         linters, types, import rules, and every test but the properties and the long ones"
-	@echo "make coverage     what make test runs, and that it reaches 85 % of the lines"
+	@echo "make image        the container image, as scripts/build-image builds it (IMAGE='--extras object-store,celery')"
+	@echo "make check        linters, types, import rules, unit tests, tests/architecture: a minute, for every commit"
+	@echo "make test         linters, types, import rules, and every test but slow ones, properties and long ones"
+	@echo "make test-slow    whole installations, a real browser, and whatever waits for seconds"
+	@echo "make coverage     both of these, and that they reach 85 % of the lines"
 	@echo "make test-properties  laws on random input, kills included: minutes"
-	@echo "make test-long    the long tests with their full counts"
+	@echo "make test-long    everything marked long, with full counts: hours"
 	@echo "make test-long-broken  checks that broken variants are detected"
-	@echo "make unit         only the unit tests"
+	@echo "make scale        several hosts on this machine, some of which are lost; two workers against one: half an hour"
+	@echo "make unit         only the unit tests and tests/architecture: no database"
 	@echo "make lint         only linters, types and import rules"
 	@echo "make format       let the formatters rewrite what they can"
 	@echo "make pictures     the README's pictures of the dashboard, by the browser test"
@@ -60,7 +64,7 @@ check: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory -j $(WORKERS) lint-style lint-types lint-imports lint-sql unit
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -n $(WORKERS) -q tests/unit
+	$(BIN)/pytest -n $(WORKERS) -q tests/unit tests/architecture
 
 lint-style: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -85,17 +89,22 @@ parsed: $(VENV)/.installed-dev
 
 # In their own order: xdist's puts modules of few tests last, and the longest ones are among those.
 test: lint parsed
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not long and not property" --durations=20 $(COVERAGE)
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not slow and not long and not property" --durations=20 $(COVERAGE)
+
+# Whole installations, a real browser, and whatever waits for seconds.
+test-slow: parsed
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "slow and not long and not property" --durations=20 $(COVERAGE)
 
 # Laws on random input, kills included, with counts that take some minutes.
 test-properties: parsed
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m "property and not long" tests/dbt tests/integration $(COVERAGE)
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m "property and not long" tests/unit tests/dbt tests/integration $(COVERAGE)
 
-# Counting lines makes the same tests take half as long again; from Python 3.12 on sys.monitoring makes it cheaper. Child
-# processes are counted too (`patch` in pyproject.toml).
+# Counts in the tests' own processes alone; from Python 3.12 on sys.monitoring makes it cheaper.
 coverage: $(VENV)/.installed-dev
-	@COVERAGE_CORE=$$($(BIN)/python -c "import sys; print('sysmon' if sys.version_info >= (3, 12) else 'ctrace')") \
-		$(MAKE) --no-print-directory test COVERAGE="--cov --cov-report=term"
+	@COVERAGE_CORE=$$($(BIN)/python -c "import sys; print('sysmon' if sys.version_info >= (3, 12) else 'ctrace')"); \
+	export COVERAGE_CORE; \
+	$(MAKE) --no-print-directory test COVERAGE="--cov --cov-report= --cov-fail-under=0" && \
+	$(MAKE) --no-print-directory test-slow COVERAGE="--cov --cov-append --cov-report=term:skip-covered"
 
 test-long: parsed
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m long
@@ -108,17 +117,25 @@ test-long-broken: parsed
 test-e2e: parsed
 	$(BIN)/pytest tests/e2e
 
+# Hosts are namespaces of the kernel where they can be made (as root). By itself: it wants both cores.
+scale: parsed
+	$(BIN)/pytest tests/scale
+	$(BIN)/python -m benchmarks.scale_throughput
+
 # What of the long suite fits into SECONDS_LEFT: fewer kills, and no test begins in the last seven minutes.
 test-long-part: parsed
 	PYTHONPATH=. $(BIN)/pytest -p tests.time_budget --begin-within-s $$(($(SECONDS_LEFT) - 420)) \
 		-n $(WORKERS) --dist load -m long -k "not broken" tests/integration tests/dbt --importer-kills 200 --refresh-kills 20 \
-		--login-kills 50 --key-rotation-kills 20 --poll-kills 100
+		--login-kills 50 --key-rotation-kills 20 --poll-kills 100 --migration-kills 100
 
 # With the dbt project parsed ahead. A plain `pip wheel .` leaves that to the first refresh.
 wheel: $(VENV)/.installed
 	@$(BIN)/python -m myi_pipeline.marts.parse_ahead
 	@$(PIP) wheel --no-deps --wheel-dir dist .
 	@ls dist/*.whl
+
+image:
+	@scripts/build-image $(IMAGE)
 
 pictures: $(VENV)/.installed-dev
 	MYI_TEST_NEEDS_BROWSER=1 MYI_TEST_PICTURES=1 $(BIN)/pytest tests/browser -k pictures

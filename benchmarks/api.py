@@ -38,7 +38,7 @@ from benchmarks.setups import (
 from myi_pipeline.marts.dbt_runner import DbtProcess
 from myi_pipeline.people import manage_access
 from myi_pipeline.postgres.connections import Role
-from myi_pipeline.web.reads.database import load_sql
+from myi_pipeline.web.reads.sql_files import load_sql
 from myi_pipeline.web.reads.top import Entity
 
 PLAYS_OF_A_USER = 1_000_000

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from myi_pipeline.web.reads.cursors import FIRST_PAGE, Order
-from myi_pipeline.web.reads.database import load_sql
 from myi_pipeline.web.reads.firsts import FIRSTS
 from myi_pipeline.web.reads.plays import PLAYS
 from myi_pipeline.web.reads.sessions import SESSIONS
@@ -21,9 +20,10 @@ from myi_pipeline.web.reads.spans import (
     last_day_of,
     period_start,
 )
+from myi_pipeline.web.reads.sql_files import load_sql
 from myi_pipeline.web.reads.streaks import STREAKS
 from myi_pipeline.web.reads.timeline import BUCKETS
-from myi_pipeline.web.reads.top import Entity, range_values, top_order
+from myi_pipeline.web.reads.top import OLDEST, Entity, ShowKind, range_values, top_order
 
 EVERYTHING = {"from_at": BEGINNING, "to_at": END}
 DAYS = {"first_day": FIRST_DAY, "last_day": LAST_DAY}
@@ -63,6 +63,10 @@ def _top(entity: Entity, period: Period, start: date) -> Read:
     return _listing(f"top/{entity}s, {period}", path, sql, top_order(entity), seen=0, **values)
 
 
+def _firsts(kind: Entity) -> Read:
+    return _listing(f"firsts, {kind}s", f"firsts?kind={kind}", load_sql("firsts", kind=kind), FIRSTS, **EVERYTHING)
+
+
 def _listed(entity: Entity) -> str:
     return "top/tracks?by=recording&" if entity == "recording" else f"top/{entity}s?"
 
@@ -88,7 +92,7 @@ def reads(*, artist_id: int) -> list[Read]:
     month = {"first_day": date(2023, 5, 1), "last_day": date(2023, 5, 31)}
     whole = {"names": ["all"], "first_days": [FIRST_DAY], "last_days": [LAST_DAY]}
     yesterday = {"yesterday": today - timedelta(days=1)}
-    ranks = {"kind": "artist", "term": "medium_term", "day": LAST_DAY}
+    ranks = Statement(load_sql("ranks_on_day", entity="artist"), {"term": "medium_term", "day": LAST_DAY})
     timeline = load_sql("timeline")
     return [
         _read("me", "", "version"),
@@ -96,7 +100,8 @@ def reads(*, artist_id: int) -> list[Read]:
         _listing("plays", "plays", load_sql("plays", narrowed_by=()), PLAYS, **EVERYTHING),
         _listing("plays, an artist", of_artist, load_sql("plays", narrowed_by=("artist_id",)), PLAYS, **artist),
         _listing("sessions", "sessions", load_sql("sessions"), SESSIONS, **EVERYTHING),
-        _listing("firsts", "firsts?kind=track", load_sql("firsts"), FIRSTS, kind="track", **EVERYTHING),
+        _firsts("track"),
+        _firsts("recording"),
         _top("track", Period.ALL, START_OF_ALL),
         _top("recording", Period.ALL, START_OF_ALL),
         _top("artist", Period.YEAR, date(2023, 1, 1)),
@@ -107,6 +112,16 @@ def reads(*, artist_id: int) -> list[Read]:
         _listing("timeline, days", "timeline?grain=day", timeline, BUCKETS, grain="day", **DAYS),
         _listing("timeline, weeks", "timeline?grain=week", timeline, BUCKETS, grain="week", **DAYS),
         _listing("timeline, months", "timeline", timeline, BUCKETS, grain="month", **DAYS),
+        _listing(
+            "top/shows, all",
+            "top/shows",
+            load_sql("top_shows", by="plays"),
+            top_order("show"),
+            kind=ShowKind.PODCAST.value,
+            first_day=OLDEST,
+            last_day=LAST_DAY,
+            seen=0,
+        ),
         _read("clock, a month", "clock?period=month&date=2023-05-01", "clock", **month),
         _read("clock, a year", "clock?period=year&date=2023-01-01", "clock", **year),
         _read("clock, all", "clock", "clock", first_day=START_OF_ALL, last_day=LAST_DAY),
@@ -114,7 +129,7 @@ def reads(*, artist_id: int) -> list[Read]:
             _listing("streaks", "streaks", load_sql("streaks"), STREAKS, **DAYS),
             _read("", "", "streak_marks", **yesterday),
         ),
-        _read("ranks", "ranks?kind=artist", "ranks_on_day", **ranks),
+        Read("ranks", "ranks?kind=artist", (ranks,)),
         _beside(_read("coverage", "coverage", "summary", **whole), _read("", "", "coverage_gaps")),
         _top_of_range("track"),
         _top_of_range("recording"),

@@ -44,13 +44,14 @@ from myi_pipeline.simulator.live import (
 MOST_OF_A_CORE, MOST_MB = 0.05, 500.0
 _START_S = 300.0
 _PLAYS = 12
-# What is found in a command line, and the name that the table gives it; the first that fits.
+# What is found in a name and command line, and the name that the table gives it; the first that fits.
 _NAMES = (
     ("benchmarks.idle", ""),
+    # By its name, if it is a fork of the code server.
+    ("dagster-daemon", "daemon"),
+    ("defs.daemon", "daemon"),
     ("api grpc", "code server"),
     ("dagster_pages", "Dagster's pages"),
-    ("defs.daemon", "daemon"),
-    ("dagster-daemon", "daemon"),
     ("myi api", "myi api"),
     ("multiprocessing", "runs"),
     ("postgres: ", "Postgres"),
@@ -170,7 +171,7 @@ def _postgres(setup: Setup) -> list[psutil.Process]:
 
 
 def _name(process: psutil.Process) -> str:
-    words = " ".join(process.cmdline())
+    words = " ".join([process.name(), *process.cmdline()])
     return next((name for part, name in _NAMES if part in words), words[:40])
 
 

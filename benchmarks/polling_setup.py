@@ -18,7 +18,7 @@ import psycopg
 
 from benchmarks.setups import Setup
 from myi_pipeline.postgres.connections import Role, compose_url, parse_url
-from myi_pipeline.providers import token_vault
+from myi_pipeline.providers import login_owners
 from myi_pipeline.providers.encryption_keys import require_keys
 from myi_pipeline.simulator.live import (
     ListenerSpec,
@@ -67,7 +67,7 @@ def sign_in_listeners(setup: Setup, simulator: Simulator, keys: list[str], *, no
             found = connection.execute("select user_key, user_id from app.users where user_key = any (%s)", (some,))
             ids = dict(found.fetchall())
             for login in simulator.control.sign_in_all(some):
-                token_vault.store_login(
+                login_owners.store_login(
                     connection,
                     ring,
                     user_id=ids[login.listener],

@@ -20,8 +20,8 @@ from myi_pipeline.catalogue.recordings import resolve_recordings
 from myi_pipeline.marts.dbt_runner import DbtProcess
 from myi_pipeline.postgres.connections import Connection, Role
 from myi_pipeline.web.reads.cursors import FIRST_PAGE
-from myi_pipeline.web.reads.database import load_sql
 from myi_pipeline.web.reads.spans import Period, last_day_of, period_start
+from myi_pipeline.web.reads.sql_files import load_sql
 from myi_pipeline.web.reads.top import Entity, range_values, top_order
 
 _COLUMNS = (

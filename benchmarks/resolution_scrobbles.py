@@ -1,12 +1,16 @@
 """Which events of archives, polls and scrobblers are one play: ours and the rules of others, with the truth.
 
-    python -m benchmarks.resolution_scrobbles [--listeners 1000] [--plays-per-day 10] [--workers 2]
+    python -m benchmarks.resolution_scrobbles [--listeners 1000] [--plays-per-day 10] [--workers 2] [--minutes 0]
 
 Every listener is there for a year, with some of: Spotify's archives, polling with losses, Last.fm fed by Spotify's
 server (also cut to minutes), ListenBrainz, an app on the phone that pushes, and the log of a device whose clock is off
 by hours. Precision is the share of events that are merged into the right play (aim: 99.9 %), recall the share of those
 that could be (aim: 99.5 %), lost are events of one source that vanish because one play took two of them (aim: 0). The
 peers' rules are told which songs are equal, and when a play began.
+
+Listeners come in batches, of which nothing is left when the next one comes: neither the process nor the database
+grows with them. After so many minutes (0: however long it takes) no batch is begun any more; the table says how many
+there were.
 """
 
 from __future__ import annotations
@@ -27,7 +31,11 @@ from myi_pipeline.marts.refresh import refresh_marts
 from myi_pipeline.postgres.connections import Role, Warehouse
 
 OURS = "ours"
-BATCH = 50
+BATCH = 10
+# What a removal would leave to the next refresh, all at once.
+_TABLES = (
+    "select string_agg(format('%I.%I', schemaname, tablename), ', ') from pg_tables where schemaname = 'intermediate'"
+)
 
 Rule = Callable[[Event, Event], bool]
 # What peers take for one play. Maloja keeps one scrobble a second; ListenBrainz and Koito one of a track and second
@@ -110,9 +118,10 @@ def score_ours(
     return scores
 
 
-def worker(given: tuple[int, int, int, str | None]) -> dict[str, Score]:
-    """One process with a setup of its own: its share of the listeners."""
-    first, count, plays_per_day, database_url = given
+def worker(given: tuple[int, int, int, int, str | None]) -> tuple[int, dict[str, Score]]:
+    """One process with a setup of its own: how many of its listeners there was time for, and the scores."""
+    first, count, plays_per_day, minutes, database_url = given
+    began, done = time.perf_counter(), 0
     specs = listener_specs(count, plays_per_day=plays_per_day, first=first)
     totals: dict[str, Score] = defaultdict(Score)
     with open_setup(database_url) as setup, DbtProcess() as dbt:
@@ -136,29 +145,45 @@ def worker(given: tuple[int, int, int, str | None]) -> dict[str, Score]:
                 totals[name] += score
             for name, rule in RULES.items():
                 totals[name] += sum((score_rule(rule, life) for life in lives), Score())
-            with setup.warehouse.connect(Role.OWNER) as connection:
-                connection.execute("delete from app.users")
-                connection.execute("truncate ops.removals, ops.orphans")
-    return dict(totals)
+            _forget(setup.warehouse)
+            done += len(lives)
+            if minutes and time.perf_counter() - began > 60 * minutes:
+                break
+    return done, dict(totals)
+
+
+def _forget(warehouse: Warehouse) -> None:
+    """Everything of the listeners so far."""
+    with warehouse.connect(Role.OWNER, autocommit=True) as connection:
+        connection.execute("delete from app.users")
+        connection.execute("delete from raw.listening_events")
+        for table in ("changed_days", "mart_run_days", "mart_run_api_days", "removals", "orphans"):
+            connection.execute(f"delete from ops.{table}".encode())
+        connection.execute("vacuum raw.listening_events")
+    with warehouse.connect(Role.DBT) as connection:
+        found = connection.execute(_TABLES).fetchone()
+        assert found is not None
+        connection.execute(f"truncate {found[0]}".encode())
 
 
 def main() -> None:
-    given = arguments(__doc__, listeners=1000, plays_per_day=10, workers=2)
+    given = arguments(__doc__, listeners=1000, plays_per_day=10, workers=2, minutes=0)
     print_machine()
     started = time.perf_counter()
     share = -(-given.listeners // given.workers)
     shares = [
-        (first, min(share, given.listeners - first), given.plays_per_day, given.database_url)
+        (first, min(share, given.listeners - first), given.plays_per_day, given.minutes, given.database_url)
         for first in range(0, given.listeners, share)
     ]
     with multiprocessing.get_context("spawn").Pool(given.workers) as pool:
         parts = pool.map(worker, shares)
     totals: dict[str, Score] = defaultdict(Score)
-    for part in parts:
+    for _, part in parts:
         for name, score in part.items():
             totals[name] += score
     print_table(
-        f"{given.listeners:,} listener-years, {totals[OURS].pairs:,} events of plays that a better source has too "
+        f"{sum(done for done, _ in parts):,} listener-years, "
+        f"{totals[OURS].pairs:,} events of plays that a better source has too "
         f"({time.perf_counter() - started:,.0f} s)",
         ("rule", "merged", "precision %", "recall %", "plays lost", "aim"),
         [

@@ -17,8 +17,9 @@ from myi_pipeline.marts.dbt_runner import DbtProcess
 from myi_pipeline.people import manage_access
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.web.reads.cursors import FIRST_PAGE
-from myi_pipeline.web.reads.database import Marts, Pools
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.plays import find_plays
+from myi_pipeline.web.reads.pools import Pools
 from myi_pipeline.web.reads.search import search
 
 MAY_MS, PAGE_MAY_MS = 100.0, 40.0

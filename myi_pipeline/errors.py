@@ -72,6 +72,10 @@ class Unfit(Permanent):
     """What was asked for is there and cannot be used, and will not be: another kind of file, too large."""
 
 
+class Paused(Permanent):
+    """A person paused whose account this needs; it goes on once that is resumed."""
+
+
 class BadInput(Permanent):
     """The input cannot be used as it is.
 

@@ -97,15 +97,17 @@ def _add_correlation_id(_: WrappedLogger, __: str, event: EventDict) -> EventDic
     return event
 
 
-class _StandardErrorHandler(logging.StreamHandler[TextIO]):
-    """Writes to what sys.stderr is now: a progress bar replaces it while it lives, and so does a test."""
+class OwnHandler(logging.StreamHandler[TextIO]):
+    """The one handler that MYI adds. Without a stream it writes to what sys.stderr is now: a progress bar replaces it
+    while it lives, and so does a test."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
         logging.Handler.__init__(self)
+        self._stream = stream
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
-        return sys.stderr
+        return sys.stderr if self._stream is None else self._stream
 
 
 def configure_logs(
@@ -124,21 +126,24 @@ def configure_logs(
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.format_exc_info,
         structlog.processors.UnicodeDecoder(),
     ]
-    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _mask_secrets]
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        # Not earlier: a handler beside this one may want the exception itself (error_reports).
+        structlog.processors.format_exc_info,
+        _mask_secrets,
+    ]
     if as_json:
         last.append(structlog.processors.JSONRenderer(default=str, ensure_ascii=False))
     else:
         colors = target.isatty()
         last.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback))
-    handler = _StandardErrorHandler() if stream is None else logging.StreamHandler(stream)
+    handler = OwnHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
     root = logging.getLogger()
-    for old in [old for old in root.handlers if getattr(old, "_of_myi", False)]:
+    for old in [old for old in root.handlers if isinstance(old, OwnHandler)]:
         root.removeHandler(old)
-    handler._of_myi = True  # type: ignore[attr-defined]
     root.addHandler(handler)
     root.setLevel(level.upper())
     for name in _CHATTY:

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import shutil
 import socket
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import psutil
 import psycopg
 import pytest
@@ -26,12 +31,17 @@ import structlog
 from psycopg import sql
 from pydantic import SecretStr
 
+from myi_pipeline import logs
 from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.postgres import roles
-from myi_pipeline.postgres.connections import Role, Warehouse, statement, with_parameters
+from myi_pipeline.postgres.connections import Role, Warehouse, parse_url, statement, with_parameters
 from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
+from tests.s3_server import S3Server, running_s3
 
 LIKELY_EXTERNAL_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
+_MEMORY = Path("/dev/shm")
+# A database takes 13 MB, that of the longest tests a hundred times as much.
+_ROOM = 2 * 1024**3
 
 
 def free_port() -> int:
@@ -51,6 +61,9 @@ KILLS = {
     "login": (8, 500),
     "key-rotation": (5, 200),
     "poll": (12, 1_000),
+    # At each service that playlists can be moved to.
+    "migration": (20, 1_000),
+    "erasure": (5, 200),
 }
 
 
@@ -63,16 +76,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_servers: run on the embedded server and on an external one")
+    # A busy machine is no error. With CI set, Hypothesis makes the same examples each time: what a change is judged by
+    # does not depend on luck, and developers' own runs go on looking for new ones.
+    hypothesis.settings.register_profile("myi", hypothesis.settings(deadline=None))
+    hypothesis.settings.load_profile("myi")
     plain_logs()
 
 
 def plain_logs() -> None:
     """Logs as nobody has set them up. By itself structlog draws tracebacks with every local variable: seconds each, for
-    which a site of this process keeps its visitors waiting, and twice that while lines are counted."""
+    which a site of this process keeps its visitors waiting, and twice that while lines are counted. Nor do they go to
+    standard output, as by itself: a site's line about a request would stand in what a command answers."""
     structlog.reset_defaults()
     *processors, _ = structlog.get_config()["processors"]
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(processors=[*processors, plain])
+    structlog.configure(processors=[*processors, plain], logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
+@pytest.fixture(autouse=True)
+def logs_put_back() -> Iterator[None]:
+    """How a test, or a command that it calls here, sets up the logs goes with the test. Else what every library says
+    stands in what the next one captures, a test's own mail server with the addresses that it was given included."""
+    root = logging.getLogger()
+    yield
+    ours = [handler for handler in root.handlers if isinstance(handler, logs.OwnHandler)]
+    if not ours:
+        return
+    for handler in ours:
+        root.removeHandler(handler)
+    root.setLevel(logging.WARNING)
+    for name in logs._CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    logging.captureWarnings(False)
+    logs._correlation_id.set(None)
+    plain_logs()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -115,6 +152,18 @@ def key_rotation_kills(request: pytest.FixtureRequest) -> int:
 def poll_kills(request: pytest.FixtureRequest) -> int:
     """How often this test kills a poll: `--poll-kills`, else more in a test marked long than in others."""
     return _kills(request, "poll")
+
+
+@pytest.fixture
+def migration_kills(request: pytest.FixtureRequest) -> int:
+    """How often this test kills the moving of a playlist: `--migration-kills`, else more in a test marked long."""
+    return _kills(request, "migration")
+
+
+@pytest.fixture
+def erasure_kills(request: pytest.FixtureRequest) -> int:
+    """How often this test kills an erasure: `--erasure-kills`, else more in a test marked long than in others."""
+    return _kills(request, "erasure")
 
 
 @dataclass(frozen=True)
@@ -174,16 +223,62 @@ def _start(kind: str, home: Path, stack: ExitStack) -> TestServer:
         from myi_pipeline.postgres.embedded import embedded_server
 
         stack.callback(remove_outside, home)
-        url = stack.enter_context(embedded_server(home)).url("postgres")
-        # Only for speed: this server is thrown away, and each test's database costs a checkpoint.
+        memory = stack.enter_context(_room_in_memory())
+        server = stack.enter_context(embedded_server(home))
+        url = server.url("postgres")
         with psycopg.connect(url, autocommit=True) as admin:
-            for durable in ("fsync", "full_page_writes", "synchronous_commit"):
-                admin.execute(statement("alter system set {} = off", durable))
-            admin.execute("select pg_reload_conf()")
+            _hurry(admin, url)
+            if memory is not None:
+                server.places.account.owns(memory)
+                _keep_in(admin, memory)
     stack.callback(_clean_up, url, name)
     template_settings = Settings(home=home, database_url=SecretStr(with_parameters(url, dbname=name)))
     template = stack.enter_context(open_warehouse(template_settings, make_roles=True))
     return TestServer(with_parameters(url, dbname="postgres"), template)
+
+
+def _hurry(admin: psycopg.Connection[Any], url: str) -> None:
+    """Only for speed: this server is thrown away, each test's database costs a checkpoint, and tests connect some ten
+    thousand times, most of whose time went into 4,096 rounds of hashing the password."""
+    for durable in ("fsync", "full_page_writes", "synchronous_commit"):
+        admin.execute(statement("alter system set {} = off", durable))
+    admin.execute("alter system set scram_iterations = 1")
+    admin.execute("select pg_reload_conf()")
+    # A new connection has read it; the passwords that are made from now on have it.
+    with psycopg.connect(url, autocommit=True) as hashing:
+        given = parse_url(url)
+        hashing.execute(
+            sql.SQL("alter role {} password {}").format(sql.Identifier(given["user"]), sql.Literal(given["password"]))
+        )
+
+
+@contextmanager
+def _room_in_memory() -> Iterator[Path | None]:
+    """A folder in memory for databases, where there is room: a database is nearly a thousand files, and making and
+    removing those on a disk took a third of all the CPU time of the tests."""
+    try:
+        found = os.statvfs(_MEMORY)
+    except OSError:
+        found = None
+    if found is None or found.f_bavail * found.f_frsize < _ROOM or psutil.virtual_memory().available < 2 * _ROOM:
+        yield None
+        return
+    # What tests left that were killed.
+    for left in _MEMORY.glob("myi-tests-*"):
+        if not psutil.pid_exists(int(left.name.split("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"myi-tests-{os.getpid()}-", dir=_MEMORY))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_in(admin: psycopg.Connection[Any], folder: Path) -> None:
+    """New databases lie in this folder, as the templates do from now on."""
+    admin.execute(sql.SQL("create tablespace memory location {}").format(str(folder)))
+    for template in ("template0", "template1"):
+        admin.execute(statement("alter database {} set tablespace memory", template))
 
 
 def remove_outside(home: Path) -> None:
@@ -233,6 +328,15 @@ def warehouse(server_for: Callable[[str], TestServer], server_kind: str) -> Iter
 def dagster_storage(server_for: Callable[[str], TestServer], server_kind: str, warehouse: Warehouse) -> None:
     """For tests in which Dagster keeps something: its database beside `warehouse`."""
     server_for(server_kind).add_dagster(warehouse.database)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    """An S3 server on loopback that checks every signature."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto.server")
+    with running_s3() as server:
+        yield server
 
 
 @pytest.fixture

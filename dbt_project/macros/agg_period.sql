@@ -1,14 +1,14 @@
 {#
-  What a listener heard of each track, artist or album, by period. Years and all of time are stored, in agg_period_tracks_stored
-  and the like. Weeks and months are counted from plays when they are read: most of their rows would stand for one play
-  or two, and a week or a month of one listener is read in milliseconds.
+  What a listener heard of each track, artist or album, by period. Years and all time are stored, in
+  agg_period_tracks_stored and the like. Weeks and months are counted from plays when read: most of their rows would
+  represent one play or two, and a week or a month of one listener is read in milliseconds.
 #}
 
 {#
-  The view: agg_period_tracks, agg_period_artists, agg_period_albums. Each branch names its period, so that the others fall
-  away when a query asks for one. A week or a month joins the listener's plays by their time, which an index has, or to the
-  plays of one entity, which another has: the planner chooses by what is asked for. The times are columns, because a
-  function of a date could not be looked up in an index below row security.
+  The view: agg_period_tracks, agg_period_artists, agg_period_albums. Each branch names its period, so that a query for
+  one period drops the others. A week or a month joins the listener's plays by their time, which is indexed, or the
+  plays of one entity, which are indexed too: the planner chooses by what is asked for. The times are columns, because
+  under row security a function of a date could not be looked up in an index.
 #}
 {% macro agg_period(entity) -%}
     {%- set id = entity ~ '_id' -%}
@@ -49,9 +49,9 @@ group by span.user_id, span.period_start, play.{{ source_id }}
 {%- endmacro %}
 
 {#
-  The table. Built whole, one pass over the plays counts all years, and all of time is their sum. A run counts the touched
-  years of each touched entity, and adds up those and the untouched ones, which stand in the table. The period is not
-  stored: only that of all begins in 1970.
+  The table. Built whole, one pass over the plays counts all years, and all time is their sum. A run counts the touched
+  years of each touched entity, and adds them to the untouched ones, which are in the table. The period is not stored:
+  only that of `all` begins in 1970.
 #}
 {% macro agg_period_stored(entity) -%}
     {%- set id = entity ~ '_id' -%}
@@ -67,7 +67,7 @@ spans as materialized (
     select
         user_id,
         year_start,
-        {#- Albums have no index of their own plays. #}
+        {#- Plays have no index by album. #}
         {{ 'true' if entity == 'album' else 'count(*) > ' ~ var('most_lookups') }} as is_read_whole
     from touched
     group by user_id, year_start
@@ -84,7 +84,7 @@ years as materialized (
     ) as play
     where
         span.is_read_whole
-        -- `is true` keeps this a lookup in one hash: as a join the planner would repeat it for each span.
+        -- `is true` keeps this one hash lookup; as a join, the planner would repeat it for each span.
         and ((play.user_id, play.entity_id, span.year_start) in (
             select user_id, entity_id, year_start from touched
         )) is true
@@ -188,7 +188,7 @@ group by user_id, entity_id
     max({{ play }}played_at) as last_played_at
 {%- endmacro %}
 
-{# The slices of the three tables: every row that any touched year of an entity counts in. #}
+{# The slices of the three tables: every row in which any touched year of an entity counts. #}
 {% macro touched_years_of(entity) -%}
     select distinct touched.user_id, touched.entity_id as {{ entity }}_id, period.period_start
     from {{ source('ops', 'touched_entities') }} as touched

@@ -1,11 +1,9 @@
 {#
-  The days whose events a run matches again (ops.mart_run_api_days), which are those that polls and scrobblers report; see
-  run_slices for the days that it recomputes.
+  The days whose polled plays and scrobbles a run matches again (ops.mart_run_api_days); see run_slices for the days
+  that it recomputes.
 #}
 
-{#
-  A relation: those days as spans that do not overlap, each reaching `margin_hours` further to both sides.
-#}
+{# A relation: those days as spans that do not overlap, each extended by `margin_hours` at both ends. #}
 {% macro api_spans(margin_hours=0) -%}
     (
         select
@@ -29,8 +27,8 @@
 {%- endmacro %}
 
 {#
-  For a from clause: a relation with user_id and played_at, in an incremental run only its rows near those days. `users`: a
-  relation of those asked for.
+  For a from clause: a relation with user_id and played_at; in an incremental run, only its rows near those days.
+  `users`: a relation of the users in question.
 #}
 {% macro in_api_days(relation, margin_hours=0, users=none) -%}
     {%- if is_incremental() -%} {{ rows_of_api_days(relation, margin_hours=margin_hours, users=users) }}
@@ -60,8 +58,8 @@
 {%- endmacro %}
 
 {#
-  A condition: played_at lies within all of those days, or so many hours before or after. It says nothing new, but in
-  literals: without them a run that has no such day still plans for every partition.
+  A condition: played_at is within the span of all those days, extended by so many hours. It is redundant, but in
+  literals: without it, even a run without any such day is planned for every partition.
 #}
 {% macro in_api_bounds(hours_before, hours_after) -%}
     {%- set found = run_query(
@@ -72,7 +70,7 @@
     played_at >= '{{ found.columns[0][0] }}' and played_at < '{{ found.columns[1][0] }}'
 {%- endmacro %}
 
-{# Slices of models by (user_id, utc_day), and of those by user. #}
+{# The slices of models by (user_id, utc_day), and of those by user. #}
 {% macro api_days() -%}
     (select user_id, utc_day from {{ source('ops', 'mart_run_api_days') }} where run_id = {{ mart_run_id() }})
 {%- endmacro %}
@@ -82,8 +80,8 @@
 {%- endmacro %}
 
 {#
-  A statement of the strategy: days of which a row that goes differs from the row that comes enter the ledger and this
-  run; with `match_again` their polled plays are matched again in the models that follow.
+  A statement of the strategy: days on which a deleted row differs from its replacement are added to the ledger and to
+  this run; with `match_again`, the models that follow match their polled plays again.
 #}
 {% macro mark_days(days, match_again) %}
     select ops.mark_run_day({{ mart_run_id() }}, user_id, utc_day, {{ match_again }})

@@ -1,9 +1,9 @@
 {#
-  What a change of a learnt clock or of a match touches: relations of (user_id, utc_day), from the rows that the strategy
-  `slices` is about to replace and those that replace them.
+  What a change of a learnt clock or of a match touches: relations of (user_id, utc_day), from the rows that the
+  strategy `slices` is about to replace and their replacements.
 #}
 
-{# Everything that a poll or a scrobbler reports, when a clock is another now. How many plays voted changes nothing. #}
+{# If a clock has changed, everything that a poll or a scrobbler reports. The number of votes alone changes nothing. #}
 {% macro days_of_changed_clocks(target, fresh) -%}
     select distinct candidate.user_id, (candidate.played_at at time zone 'UTC')::date as utc_day
     from (
@@ -23,7 +23,7 @@
     inner join {{ ref('int_plays__candidates') }} as candidate on candidate.user_id = changed.user_id
 {%- endmacro %}
 
-{# Both sides of every match that goes, comes or is decided otherwise. #}
+{# Both sides of every match that goes, comes or is decided differently. #}
 {% macro days_of_changed_pairs(target, fresh) -%}
     select distinct changed.user_id, (side.played_at at time zone 'UTC')::date as utc_day
     from (
@@ -42,7 +42,10 @@
     cross join lateral (values (changed.played_at), (changed.play_played_at)) as side (played_at)
 {%- endmacro %}
 
-{# The same for int_plays__paired; and what a later poll reported on the other side of midnight is part of the same play. #}
+{#
+  The same for int_plays__paired; an event that a later poll reported on the other side of midnight belongs to the same
+  play.
+#}
 {% macro days_of_changed_matches(target, fresh) -%}
     {{ days_of_changed_pairs(target, fresh) }}
     union

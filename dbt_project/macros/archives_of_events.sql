@@ -1,6 +1,6 @@
 {#
-  For a from clause: which archives hold each of some events of archives (user_id, played_at, event_id, batch_id). Exports
-  that lie together in one archive are archives of their own.
+  For a from clause: the archives that contain each of some archive events (user_id, played_at, event_id, batch_id).
+  Several exports within one archive count as archives of their own.
 #}
 {% macro archives_of_events(events) -%}
     (
@@ -35,12 +35,12 @@
     )
 {%- endmacro %}
 
-{# The artist of a track, the show of an episode, the book of a chapter, as names are compared. #}
+{# The artist of a track, the show of an episode or the book of a chapter, in the form in which names are compared. #}
 {% macro artist_or_show(content) -%}
     {{ comparable_name("case " ~ content ~ ".kind when 'track' then " ~ content ~ ".creator else " ~ content ~ ".collection end") }}
 {%- endmacro %}
 
-{# The same of one event, over its rows in event_holders: an array of numbers, one for each archive or export. #}
+{# The same for one event, over its rows in event_holders: an array of numbers, one for each archive or export. #}
 {% macro archives_of_event(event, holder) -%}
     coalesce(array_agg(({{ holder }}.import_id::bigint << 16) + {{ holder }}.export_no), '{}')
     || case

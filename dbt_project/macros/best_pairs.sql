@@ -1,9 +1,10 @@
 {#
-  One-to-one matching in rounds: of the candidates that are still open, those that are the best both of their event and of
-  their play, among all that the event's source reports. Repeated, it is the greedy matching: cheapest first.
+  One-to-one matching in rounds: of the candidates that are still open, each round takes those that are the best both
+  for their event and for their play, among all that the event's source reports. Repeated, this is greedy matching,
+  cheapest first.
 
-  A scrobble may be a play that others confirm, or confirm one that knows better: it takes others once nothing better is
-  open to itself. `open` names what the rounds before have left.
+  A scrobble may be a play that others confirm, or may itself confirm a play of a more reliable source: others can
+  confirm it once it has no better candidate left. `open` names what the earlier rounds have left.
 #}
 {% macro best_pairs(open) -%}
     select ranked.*
@@ -27,7 +28,10 @@
         )
 {%- endmacro %}
 
-{# What a round leaves: an event confirms one play, a play takes one event of each source, and what confirms takes none. #}
+{#
+  What a round leaves: an event confirms one play, a play takes one event of each source, and an event that confirms
+  takes none.
+#}
 {% macro still_open(open, pairs) -%}
     select candidate.*
     from {{ open }} as candidate

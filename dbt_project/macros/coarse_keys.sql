@@ -1,6 +1,7 @@
 {#
-  Names as other services spell them: two contents of one key may be one song. Coarse on purpose, since the times must
-  agree too: letters alone, without accents, without whatever stands in brackets behind something, after a dash or after "feat.".
+  Names as other services spell them: two contents with the same key may be one song. Coarse on purpose, since the times
+  must agree too: only letters, without accents, and without anything in brackets after other text, after a dash or
+  after "feat.".
 #}
 {% macro coarse_title(title) -%}
     {%- set plain = plain_letters(title) -%}
@@ -26,7 +27,7 @@
     coalesce(nullif({{ without_marks(cut) }}, ''), nullif({{ without_marks(plain) }}, ''), {{ plain }})
 {%- endmacro %}
 
-{# Accents fall off, dashes are dashes, and letters that do not decompose are the plain ones. #}
+{# Removes accents, unifies dashes, and replaces letters that do not decompose with plain ones. #}
 {% macro plain_letters(name) -%}
     translate(
         lower(regexp_replace(normalize({{ name }}, nfkd), '[\u0300-\u036f]', '', 'g')),

@@ -1,7 +1,7 @@
 {#
-  What the YAML files say of a model and its columns, as comments in the database, where psql and BI tools show it. dbt's
-  own writes each of them again in every run; here one query finds those that differ, which is none on most days. They
-  are written in the model's own transaction, so no reader meets a mart without them.
+  The descriptions of a model and its columns in the YAML files, as comments in the database, where psql and BI tools
+  show them. dbt's own macro writes all of them in every run; here one query finds those that differ, usually none. They
+  are written in the model's own transaction, so no reader sees a mart without them.
 #}
 {% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
     {%- if execute and config.persist_column_docs() and is_live() -%}

@@ -1,8 +1,8 @@
-{# What people say about their own plays (app.corrections), applied to what the resolution found. #}
+{# What people say about their own plays (app.corrections), applied to the resolution. #}
 
 {#
   Whether anybody whose plays this run computes has a correction. Asked while the model is compiled: for most runs the
-  answer is no, and they cost nothing. A correction that comes later has its days in the ledger.
+  answer is no, and corrections then cost nothing. Days of a later correction are in the ledger.
 #}
 {% macro any_corrections() -%}
     {%- if not execute -%} {{ return(true) }} {%- endif -%}
@@ -14,7 +14,7 @@
     {{ return(found.columns[0][0]) }}
 {%- endmacro %}
 
-{# A condition: whether a correction speaks of a play. What it leaves open does not narrow. #}
+{# A condition: whether a correction applies to a play. Criteria that it leaves open match everything. #}
 {% macro describes(correction, play) -%}
     ({{ correction }}.from_at is null or {{ play }}.played_at >= {{ correction }}.from_at)
     and ({{ correction }}.until_at is null or {{ play }}.played_at < {{ correction }}.until_at)
@@ -23,7 +23,9 @@
     and ({{ correction }}.kind is null or {{ play }}.kind = {{ correction }}.kind)
 {%- endmacro %}
 
-{# Of a row of fct_plays_stored: when its source reported it. The rows of a run's days are those that were reported then. #}
+{#
+  A relation: the rows of fct_plays_stored that their source reports on a day of the run, even if a correction moved them.
+#}
 {% macro rows_reported_in_run_days(target, columns='*') -%}
     (
         select * from {{ rows_of_run_days(target, columns ~ (', reported_at' if columns != '*' else '')) }} as in_place
@@ -34,24 +36,9 @@
     )
 {%- endmacro %}
 
-{# Relations of (user_id, utc_day): where plays stood or stand that a correction moved. #}
+{# Relations of (user_id, utc_day): the days on which plays moved by a correction were, or are. #}
 {% macro days_of_moved_plays(rows) -%}
     select distinct user_id, (played_at at time zone 'UTC')::date as utc_day
     from {{ rows }} as moved_row
     where reported_at is not null
-{%- endmacro %}
-
-{# Post-hook of fct_plays_stored: the few rows that moved are found by when they were reported. #}
-{% macro index_moved_plays() -%}
-    {%- if execute -%}
-do $moved$
-begin
-    if not exists (
-        select from pg_index
-        where indrelid = '{{ this }}'::regclass and pg_get_indexdef(indexrelid) like '%reported_at IS NOT NULL%'
-    ) then
-        create index on {{ this }} (user_id, reported_at) where reported_at is not null;
-    end if;
-end $moved$
-    {%- endif -%}
 {%- endmacro %}

@@ -1,9 +1,9 @@
 {#
-  Relations for data tests, which run after a mart run has closed, while imports may go on. They bound what a test
-  reads: what has not changed since was tested before.
+  Relations for data tests, which run after a mart run has closed, while imports may go on. They limit what a test
+  reads: whatever the last run did not change was tested before.
 #}
 
-{# The users of whom the last mart run may have changed any row. #}
+{# The users whose rows the last mart run may have changed. #}
 {% macro last_touched_users() -%}
     (
         select user_id

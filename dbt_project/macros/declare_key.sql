@@ -1,8 +1,8 @@
 {#
-  Post-hook: the unique index of a table that was just built becomes its primary key, by which BI tools know one row from
-  another. It keeps the index' own name, since the table that it replaces still has its key at that moment. There are no
-  foreign keys: the plays and half of what they lead to are views, which can have none, and each table that a rebuild
-  swaps would have to wait for the readers of all that refer to it. Comments name the other side instead.
+  Post-hook: the unique index of a newly built table becomes its primary key, by which BI tools tell rows apart. It
+  keeps the index's name, since at that moment the table being replaced still has its key. There are no foreign keys:
+  the plays and half of the tables they refer to are views, which cannot have any, and each table that a rebuild swaps
+  would have to wait for the readers of all tables that refer to it. Comments name the other side instead.
 #}
 {% macro declare_key() -%}
 {%- if execute and is_live() -%}

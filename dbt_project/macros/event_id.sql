@@ -1,7 +1,7 @@
 {#
-  A digest of an event's raw key, of all of its 64 bits: the same after every rebuild; the types of the columns are part
-  of it. The time goes in by its bytes: Postgres folds a timestamp to 32 bits when it hashes it, so among a million plays
-  two of one song would have one digest as often as not.
+  A digest of an event's raw key with all of its 64 bits, the same after every rebuild; the types of the columns are
+  part of it. The time is hashed by its bytes: Postgres folds a timestamp to 32 bits when it hashes it, so that among a
+  million plays, two of one song would be as likely as not to share a digest.
 #}
 {% macro event_id() -%}
     hash_record_extended(

@@ -1,6 +1,7 @@
 {#
-  The live schemas are called exactly staging, intermediate and marts. `myi verify` builds beside them (marts_verify), and a
-  developer's own commands build in dev_marts.
+  The live schemas are called exactly staging, intermediate and marts. `myi verify` builds in
+  staging_verify, intermediate_verify and marts_verify, and a developer's own commands in dev_staging, dev_intermediate
+  and dev_marts.
 #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {%- set name = (custom_schema_name or 'marts') | trim -%}

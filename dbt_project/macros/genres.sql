@@ -1,6 +1,6 @@
 {#
-  What a listener heard of each genre. A play counts whole for each genre of its track (at most three), and in sixths for
-  its part: sixths over all genres are six times the counted plays of which a genre is known.
+  What a listener heard of each genre. A play counts fully for each genre of its track (at most three), and in sixths
+  for its share: the sixths of all genres add up to six times the counted plays with a known genre.
 #}
 
 {% macro genre_figures() -%}
@@ -10,7 +10,9 @@
     sum(heard.counted_plays * genre.sixths)::int as counted_sixths
 {%- endmacro %}
 
-{# The slices of agg_period_genres_stored: a user's year of which any track's plays or genres changed, and all of time. #}
+{#
+  The slices of agg_period_genres_stored: a user's years in which plays or genres of any track changed, and all time.
+#}
 {% macro touched_genre_years() -%}
     select distinct touched.user_id, period.period_start
     from {{ genre_years() }} as touched

@@ -1,7 +1,7 @@
 {#
-  A run that computes some slices of a table that stands: one statement between the hooks, where dbt's own asks for
-  columns and types again and again, a third of the time of a small refresh. They are what the last rebuild has checked,
-  and every change of code is a rebuild. That, and a table that is not there yet, are dbt's own business.
+  A run that computes some slices of an existing table: one statement between the hooks, where dbt's own materialization
+  repeatedly asks for columns and types, a third of the time of a small refresh. The last rebuild has checked them, and
+  every change of code is a rebuild. Rebuilds, and tables that do not exist yet, are left to dbt.
 #}
 {% materialization incremental, adapter='postgres' %}
     {%- if not is_incremental() -%}

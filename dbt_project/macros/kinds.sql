@@ -1,6 +1,6 @@
 {#
-  What was heard, by kind. Plays of unknown content are of none: what the three lack of the whole is theirs. Wide columns
-  first, so that none is padded.
+  What was heard, by kind. Plays of unknown content are of no kind: they make up the difference between the three kinds
+  and the total. Wide columns come first, so that none is padded.
 #}
 {% macro kinds_heard() -%}
     {{ return({'music': 'track', 'podcast': 'episode', 'audiobook': 'chapter'}) }}
@@ -24,7 +24,7 @@
     {%- endfor %}
 {%- endmacro %}
 
-{# A digest of the kind and the comparable name of a show or a book; NULL for a track, and where nobody knows the name. #}
+{# A digest of the kind and the comparable name of a show or a book; NULL for a track, and if the name is unknown. #}
 {% macro show_of(contents) -%}
     case
         when {{ contents }}.kind <> 'track'

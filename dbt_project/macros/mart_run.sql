@@ -1,5 +1,5 @@
 {#
-  The mart run that this invocation belongs to. It comes from the environment and not from --vars: with other vars dbt
+  The mart run that this invocation belongs to. It comes from the environment and not from --vars: with other vars, dbt
   parses the whole project again (3 s), and every run has another number.
 #}
 {% macro mart_run_id() -%}
@@ -16,7 +16,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The targets `verify` and `dev` build beside the live marts: whole, and with no rights and no comments. #}
+{# The targets `verify` and `dev` build separately from the live marts: everything, without rights and comments. #}
 {% macro is_live() -%}
     {{ return(target.name == 'warehouse') }}
 {%- endmacro %}
@@ -28,10 +28,10 @@
 
 {#
   Pre-hook of every model, in the transaction that writes it: a run that another has replaced writes nothing. The
-  settings last as long as the transaction. Whatever the marts lose in a crash of the server, the closing that follows
-  loses too, so they need not wait for the disk; compiling queries costs more than it brings at 190 partitions. A
-  statement whose dbt was killed ends soon: the next run waits for it at the fence. The embedded server says how much
-  memory a step may take on this machine; another one is taken to be larger.
+  settings last as long as the transaction. Commits need not wait for the disk: if the marts lose something in a server
+  crash, the closing of the run, which comes later, is lost too. JIT compilation costs more than it saves with 190
+  partitions. A statement whose dbt was killed ends soon, since the next run waits for it at the fence. The embedded
+  server says how much memory a step may take on this machine; an external one is assumed to have more.
 #}
 {% macro check_fence() -%}
     {%- if execute -%}
@@ -53,8 +53,8 @@
 {%- endmacro %}
 
 {#
-  Post-hook: models further down are planned by this one's statistics, long before autovacuum comes along. A table that
-  was just built has none, though creating its indexes has filled in reltuples.
+  Post-hook: the planner needs this model's statistics for the models that follow, long before autovacuum runs. A newly
+  built table has none, although creating its indexes has set reltuples.
 #}
 {% macro keep_statistics() -%}
     {%- if execute -%}
@@ -77,9 +77,9 @@ end $statistics$
 {%- endmacro %}
 
 {#
-  Instead of dbt's own: --full-refresh is not ours to obey, because the keys of the rows that it drops would be lost to
-  the models that build on them. A run that rebuilds everything says so by environment.
-  A model with meta.survives_rebuild keeps its rows even then.
+  Replaces dbt's own macro: --full-refresh is ignored, because the keys of the rows that it drops would be lost to the
+  models that build on them. The environment says whether a run rebuilds everything. A model with meta.survives_rebuild
+  keeps its rows even then.
 #}
 {% macro should_full_refresh() -%}
     {%- set survives = config.get('meta', {}).get('survives_rebuild', false) -%}

@@ -1,9 +1,10 @@
 {#
   Pairs account rows with extended rows of the same minute and duration, one to one, among those that agree in `keys`:
-  both sides are numbered in a fixed order and equal numbers meet. `taken` names earlier pairings, whose events are out.
+  both sides are numbered in a fixed order, and equal numbers are paired. `taken` names earlier pairings, whose events
+  are excluded. Without `same_length`, durations need not agree: one of the two is unknown.
 #}
-{% macro pair_by_minute(account, extended, keys, condition, decision, taken=[], extended_condition='true', account_condition='true') -%}
-    {%- set grouping = ['user_id', 'minute', 'ms_played'] + keys -%}
+{% macro pair_by_minute(account, extended, keys, condition, decision, taken=[], extended_condition='true', account_condition='true', same_length=true) -%}
+    {%- set grouping = ['user_id', 'minute'] + (['ms_played'] if same_length else []) + keys -%}
     select
         account.user_id,
         account.played_at,
@@ -47,7 +48,7 @@
             {%- endfor %}
 {%- endmacro %}
 
-{# As catalogue/plays.normalise_name, nearly: a name of a creator or collection, which raw keeps only as it was spelt. #}
+{# Almost as catalogue/plays.normalise_name: a creator's or collection's name, which raw keeps only as it was spelt. #}
 {% macro comparable_name(name) -%}
     lower(btrim(regexp_replace(normalize({{ name }}, nfkc), '\s+', ' ', 'g')))
 {%- endmacro %}

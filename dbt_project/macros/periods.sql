@@ -1,5 +1,5 @@
 {#
-  First days of the periods that hold a date, in arithmetic of dates: date_trunc would send a date through the
+  First days of the periods that contain a date, in date arithmetic: date_trunc would convert a date through the
   session's zone.
 #}
 
@@ -20,7 +20,7 @@
     date '1970-01-01'
 {%- endmacro %}
 
-{# The week, month, year and `all` that hold a date, each with the day after it. #}
+{# The week, month, year and `all` that contain a date, each with the day after it. #}
 {% macro periods_of(local_date) -%}
     values
     ('week', {{ week_of(local_date) }}, {{ week_of(local_date) }} + 7),
@@ -29,7 +29,10 @@
     ('all', {{ beginning() }}, date 'infinity')
 {%- endmacro %}
 
-{# The first local date that a play can have: loading refuses what is older than October 2002 in UTC, which is a day earlier in the west. #}
+{#
+  The first local date that a play can have: loading refuses anything before October 2002 in UTC, which is a day earlier
+  in the west.
+#}
 {% macro first_date() -%}
     date '2002-09-30'
 {%- endmacro %}

@@ -1,7 +1,7 @@
 {#
-  What a platform's text stands for. Exports of before 2021 or so name the device ("iOS 12.4 (iPhone10,4)", "Partner
-  sonos_imx6 Sonos;Play1"), later ones the program ("ios", "sonos"). The order matters: a web player names its system
-  too, and "android_tv" is no phone.
+  What a platform's text stands for. Exports from before about 2021 name the device ("iOS 12.4 (iPhone10,4)", "Partner
+  sonos_imx6 Sonos;Play1"), later ones the program ("ios", "sonos"). The order matters: a web player also names its
+  operating system, and "android_tv" is not a phone.
 #}
 {% macro platform_family(platform) -%}
     case

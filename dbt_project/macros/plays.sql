@@ -1,19 +1,19 @@
 {#
-  How fct_plays_stored keeps what fct_plays shows: a million of these rows are kept, and eight bytes of each are eight
+  How fct_plays_stored stores what fct_plays shows: there are a million of these rows, and eight bytes in each are eight
   megabytes.
 #}
 
 {#
-  When a play began: as long before played_at as it was heard, NULL where nobody knows how long; where the source tells the
-  start, played_at.
+  When a play began: played_at minus the time heard, NULL if that is unknown; if the source reports the start,
+  played_at.
 #}
 {% macro began(played_at, ms_played, tells_start) -%}
     ({{ played_at }} - case when {{ tells_start }} then 0 else {{ ms_played }} end * interval '1 millisecond')
 {%- endmacro %}
 
 {#
-  The bits of `flags`: whether the play counts, of each of these whether it is known and whether it is so, and whether
-  played_at is its start.
+  The bits of `flags`: whether the play counts; for each of these, whether it is known and whether it is true; and
+  whether played_at is the start.
 #}
 {% macro flagged() -%}
     {{ return({'shuffle': (2, 4), 'skipped': (8, 16), 'offline': (32, 64), 'incognito': (128, 256)}) }}
@@ -36,7 +36,7 @@
     case when ({{ play }}.flags & {{ bits[0] }}) <> 0 then ({{ play }}.flags & {{ bits[1] }}) <> 0 end
 {%- endmacro %}
 
-{# The name of a source by its number. raw.sources has both, but the API may not read it; a test compares the two. #}
+{# The name of a source by its id. raw.sources has both, but the API may not read it; a test compares the two. #}
 {% macro name_of_source(source_id) -%}
     case {{ source_id }}
         when 1 then 'extended_history'

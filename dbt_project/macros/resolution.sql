@@ -1,7 +1,7 @@
 {#
-  The resolution: each raw event with the play that it is part of, and why. As the view int_plays__resolved it is all of
-  it; for fct_plays_stored an incremental run reads the days of the run alone, each relation by its own index, which
-  conditions on the view would not reach through its joins.
+  The resolution: each raw event with the play that it belongs to, and why. The view int_plays__resolved contains all of
+  it. For fct_plays_stored, an incremental run reads only the days of the run, each relation by its own index;
+  conditions on the view would not be pushed down through its joins.
 #}
 {% macro resolution(is_of_run_days=false) -%}
 {%- set of_days = rows_of_run_days if is_of_run_days else every_row -%}
@@ -15,7 +15,7 @@ matched as (
     from {{ of_days(ref('int_plays__matched')) }} as event
 ),
 
--- Polled plays and scrobbles that report a play of a source that knows better, and those plays.
+-- Polled plays and scrobbles that report a play of a more reliable source, and those plays.
 confirming as (
     select pair.*
     from {{ of_days(ref('int_plays__paired')) }} as pair
@@ -27,7 +27,7 @@ confirmed as (
     where pair.source_id {{ sources_that("clock = 'learnt'") }}
 ),
 
--- What scrobblers say of a play of another source, the one that knows best first.
+-- What scrobblers report of a play of another source, the most reliable first.
 scrobbled as (
     select
         pair.user_id,
@@ -49,7 +49,7 @@ scrobbled as (
     group by pair.user_id, pair.play_played_at, pair.play_id
 ),
 
--- Polled plays that a later poll reported differently: part of whatever the first one is part of.
+-- Events that report a play again: they belong to the play of the event that represents it.
 again as (
     select
         event.user_id,
@@ -58,7 +58,7 @@ again as (
         event.decision,
         coalesce(pair.play_id, event.play_id) as play_id
     from {{ of_days(ref('int_plays__polled_again')) }} as event
-    -- The event that it repeats may be of the day before.
+    -- The event that it repeats may be from the day before.
     left join {{ ref('int_plays__paired') }} as pair
         on
             pair.user_id = event.user_id
@@ -73,10 +73,10 @@ select
     events.offline_at,
     events.user_id,
     events.content_id,
-    -- A row that names nothing is named by the account data, the polled play or the scrobble that reports it too.
+    -- A row without a name takes the name from the account data, polled play or scrobble that also reports it.
     coalesce(matched.play_content_id, events.content_id, confirmed.content_id, scrobbled.content_id) as play_content_id,
     events.ms_played,
-    coalesce(events.ms_played, scrobbled.ms_played) as play_ms_played,
+    coalesce(events.ms_played, matched.play_ms_played, scrobbled.ms_played) as play_ms_played,
     coalesce(confirmed.decision is not null or scrobbled.reports_counted, false) as is_reported,
     events.context_id,
     events.source_id,
@@ -115,7 +115,7 @@ left join scrobbled
         scrobbled.user_id = events.user_id
         and scrobbled.play_played_at = events.played_at
         and scrobbled.play_id = events.event_id
--- What another archive told of the same moment is part of whatever stands for it.
+-- If the event that represents a match itself confirms another play, the matched events go with it.
 left join confirming as standing
     on
         standing.user_id = matched.user_id

@@ -1,4 +1,4 @@
-{# For unit tests: the catalogue calls the type of every array ARRAY, which is no type to cast to; ours are of text. #}
+{# For unit tests: the catalogue calls every array type ARRAY, which nothing can be cast to; ours are arrays of text. #}
 {% macro postgres__safe_cast(field, type) -%}
     cast({{ field }} as {{ 'text[]' if type == 'ARRAY' else type }})
 {%- endmacro %}

@@ -1,10 +1,10 @@
 {#
-  The part of int_plays__candidates that is about scrobbles: CTEs that end in `scrobble_candidates`. A scrobble tells when a
-  play began. What it may report again is known to somebody who knows better: an archive that tells its end, a poll, or
-  another scrobbler. For listeners without scrobbles nothing is read.
+  The part of int_plays__candidates that is about scrobbles: CTEs that end in `scrobble_candidates`. A scrobble reports
+  when a play began. A more reliable source may know the same play: an archive that reports its end, a poll, or another
+  scrobbler. For listeners without scrobbles, nothing is read.
 #}
 {% macro scrobble_candidates() -%}
-{#- A span of 16 hours and as far as a clock may be off: see far_meetings. #}
+{#- A span of 16 hours plus as far as a clock may be off: see far_meetings. #}
 {%- set margin_hours = 34 %}
 {%- set anchor_columns -%}
         anchor.user_id,
@@ -62,7 +62,7 @@ anchors as materialized (
         null::interval as length, earliest_at, latest_at
     from ({{ timed_near_api_days(margin_hours=margin_hours, users='scrobbles') }}) as timed
     union all
-    -- A poll says when a play began or when it ended: which of the two, and how much later, is learnt.
+    -- A poll reports the start or the end of a play: which of the two, and how much later, is learnt.
     select
         event.user_id, event.played_at, event.event_id, event.content_id, event.source_id, '', '', true, interval '0',
         event.played_at - contents.duration_ms * interval '1 millisecond',
@@ -115,10 +115,62 @@ named_anchors as materialized (
     left join names on names.content_id = anchor.content_id
 ),
 
-{#- Titles are looked up in spans; a clock that may be off by hours looks further. #}
+{#-
+  Titles are looked up in spans, and further away for a clock that may be off by hours. Spans are computed before the
+  join: left to the planner, every play of a title was joined with every scrobble of it, in all years, and the spans
+  were compared last.
+#}
 {%- for reach, span_s, far_s, condition in [
-    ('near', 10800, 150, 'scrobble.may_be_off_s <= 60'), ('far', 57600, 50520, 'scrobble.may_be_off_s > 60')
+    ('near', 3600, 150, 'scrobble.may_be_off_s <= 60'), ('far', 57600, 50520, 'scrobble.may_be_off_s > 60')
 ] %}
+
+{{ reach }}_spans as materialized (
+    select
+        anchor.*,
+        span.span
+        {%- if reach == 'far' %},
+        count(*) over (partition by anchor.user_id, anchor.source_id, span.span, anchor.title) as plays_of_span
+        {%- endif %}
+    from named_anchors as anchor
+    cross join lateral generate_series(
+        floor(extract(epoch from anchor.earliest_at - interval '{{ far_s }} seconds') / {{ span_s }})::int,
+        floor(extract(epoch from anchor.latest_at + interval '{{ far_s }} seconds') / {{ span_s }})::int
+    ) as span (span)
+    {%- if reach == 'far' %}
+    where anchor.user_id in (select user_id from named_scrobbles as scrobble where {{ condition }})
+    {%- endif %}
+),
+
+{{ reach }}_anchors as materialized (
+    {%- if reach == 'near' %}
+    select anchor.*, -1 as part_of_hour
+    from near_spans as anchor
+    {%- else %}
+    -- For a track on loop all day, only what a wrong zone would explain is considered: a play in the same part of
+    -- another hour, or in a neighbouring part, since both times are truncated to a minute at most and so are no more
+    -- than 90 s apart.
+    select anchor.*, -1 as part_of_hour
+    from far_spans as anchor
+    where plays_of_span <= {{ var('most_far_candidates') }}
+    union all
+    select anchor.*, {{ part_of_hour("coalesce(anchor.start_at, anchor.end_at) + near.by * interval '120 seconds'") }}
+    from far_spans as anchor
+    cross join (values (-1), (0), (1)) as near (by)
+    where plays_of_span > {{ var('most_far_candidates') }}
+    {%- endif %}
+),
+
+{{ reach }}_scrobbles as materialized (
+    select
+        scrobble.*,
+        floor(extract(epoch from scrobble.start_at) / {{ span_s }})::int as span,
+        part.part_of_hour
+    from named_scrobbles as scrobble
+    cross join lateral (
+        values (-1){{ ', (' ~ part_of_hour('scrobble.start_at') ~ ')' if reach == 'far' }}
+    ) as part (part_of_hour)
+    where {{ condition }}
+),
 
 {{ reach }}_meetings as (
     select
@@ -136,40 +188,25 @@ named_anchors as materialized (
         scrobble.start_at as scrobble_start_at,
         {{ anchor_columns }},
         {{ 'anchor.plays_of_span <= 3' if reach == 'far' else 'true' }} as is_rare
-    from named_scrobbles as scrobble
-    inner join (
-        select
-            anchor.*,
-            span.span
-            {%- if reach == 'far' %},
-            count(*) over (partition by anchor.user_id, anchor.source_id, span.span, anchor.title) as plays_of_span
-            {%- endif %}
-        from named_anchors as anchor
-        cross join lateral generate_series(
-            floor(extract(epoch from anchor.earliest_at - interval '{{ far_s }} seconds') / {{ span_s }})::int,
-            floor(extract(epoch from anchor.latest_at + interval '{{ far_s }} seconds') / {{ span_s }})::int
-        ) as span (span)
-        {%- if reach == 'far' %}
-        where anchor.user_id in (select user_id from named_scrobbles as scrobble where {{ condition }})
-        {%- endif %}
-    ) as anchor
+    from {{ reach }}_scrobbles as scrobble
+    inner join {{ reach }}_anchors as anchor
         on
             anchor.user_id = scrobble.user_id
-            and anchor.span = floor(extract(epoch from scrobble.start_at) / {{ span_s }})::int
+            and anchor.span = scrobble.span
             and anchor.title = scrobble.title
+            and anchor.part_of_hour = scrobble.part_of_hour
     where
-        {{ condition }}
         {%- if reach == 'far' %}
-        -- Of one track on loop all day only what a wrong zone would explain.
-        and (
+        (
             anchor.plays_of_span <= {{ var('most_far_candidates') }}
             or abs(
                 mod(extract(epoch from scrobble.start_at - coalesce(anchor.start_at, anchor.end_at)) + 180000, 3600) - 1800
             )
             >= 1770 - extract(epoch from scrobble.half_open + anchor.half_open)
         )
+        and
         {%- endif %}
-        and (anchor.rank, anchor.origin) < (scrobble.rank, scrobble.origin)
+        (anchor.rank, anchor.origin) < (scrobble.rank, scrobble.origin)
         and scrobble.start_at
         >= anchor.earliest_at - scrobble.half_open - anchor.half_open - scrobble.may_be_off_s * interval '1 second'
         - {{ longest_delay() }}
@@ -179,7 +216,7 @@ named_anchors as materialized (
 ),
 {%- endfor %}
 
--- A row of a removed track says when, but not what.
+-- A row of a removed track says when it was played, but not what.
 nameless_meetings as (
     select
         scrobble.played_at as scrobbled_at,
@@ -225,7 +262,7 @@ meetings as (
 ranked_meetings as (
     select *, row_number() over (
         partition by user_id, scrobble_id, source_id, origin, is_long
-        order by abs(extract(epoch from scrobble_start_at - coalesce(start_at, end_at))), played_at, event_id
+        order by abs(extract(epoch from scrobble_start_at - coalesce(start_at, end_at))::float8), played_at, event_id
     ) as place
     from meetings
 ),
@@ -257,4 +294,9 @@ scrobble_candidates as (
     from ranked_meetings
     where place <= case when may_be_off_s <= 60 then {{ var('most_candidates') }} else {{ var('most_far_candidates') }} end
 )
+{%- endmacro %}
+
+{# Which two minutes of its hour, from 0 to 29; a device's wrong time zone does not change that. #}
+{% macro part_of_hour(moment) -%}
+    floor(mod(extract(epoch from {{ moment }}), 3600) / 120)::int
 {%- endmacro %}

@@ -1,7 +1,7 @@
 {#
-  Post-hook of every mart, in the transaction that makes it, so that no reader ever meets it open: who may read it, and
-  for a mart with user_id which rows. A table that dbt swaps loses both; each part that is there is left alone, because
-  changing one waits for every reader.
+  Post-hook of every mart, in the transaction that creates it, so that no reader ever sees it unprotected: who may read
+  it and, for a mart with user_id, which rows. A table that dbt swaps loses both; whatever is already in place is left
+  alone, because changing it waits for every reader.
 #}
 {% macro secure_mart() -%}
 {%- if execute and is_live() -%}

@@ -1,8 +1,10 @@
 {#
   A relation: the spans of time in which a run recomputes sessions, both ends included. Each stretch of the run's days
-  widens to the old session of the last play before it and to that of the first play after it, whatever the silence
-  between (a long play that is new may reach back over it); stretches that then meet become one.
-  Plays outside the run's days have not changed, so that the mart's old sessions outside the spans still stand.
+  is extended to the old session of the last play before it and to that of the first play after it, whatever the silence
+  between them (a long new play may reach back over it); stretches that then meet become one.
+
+  Plays outside the run's days have not changed, so the mart's old sessions outside the spans remain valid, except those
+  of tracks that belong to another recording now: each of these is a span of its own.
 #}
 {% macro touched_session_spans() -%}
 (
@@ -19,7 +21,7 @@
     ),
 
     widened as materialized (
-        -- `least` and `greatest` pass over nulls: no play before, no play after.
+        -- `least` and `greatest` ignore nulls: no play before, no play after.
         select
             region.user_id,
             least(region.region_start, play_before.played_at, session_before.started_at) as span_start,
@@ -53,6 +55,8 @@
             order by ended_at
             limit 1
         ) as session_after on true
+        union
+        {{ sessions_of_touched_recordings() }}
     )
 
     select
@@ -72,4 +76,33 @@
     ) as numbered
     group by user_id, span
 )
+{%- endmacro %}
+
+{#
+  Old sessions in which any track of a touched recording was heard: every track that joined or left a recording is in
+  one of the touched ones now, by the rules or by a decision (touch_periods.sql).
+#}
+{% macro sessions_of_touched_recordings() -%}
+        select play.user_id, session.started_at, session.ended_at
+        from (
+            select touched.user_id, heard.played_at
+            from {{ source('ops', 'touched_recordings') }} as touched
+            cross join lateral (
+                {{ tracks_of_recording('touched.user_id', 'touched.recording_id') }}
+            ) as member
+            cross join lateral (
+                select played_at
+                from {{ ref('fct_plays') }}
+                where user_id = touched.user_id and content_id = member.track_id and {{ is_in_year('touched.period_start') }}
+                offset 0
+            ) as heard
+            where touched.period_start <> {{ beginning() }}
+        ) as play
+        cross join lateral (
+            select started_at, ended_at
+            from {{ this }}
+            where user_id = play.user_id and ended_at >= play.played_at
+            order by ended_at
+            limit 1
+        ) as session
 {%- endmacro %}

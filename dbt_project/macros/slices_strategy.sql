@@ -1,18 +1,19 @@
 {#
   The incremental strategy `slices`: the slices of the run are deleted, and what the model selects is inserted, in the
-  one transaction that the fence check has opened. Slices that are empty now disappear.
+  transaction that the fence check has opened. Slices that are now empty disappear.
 
   In config(meta={...}):
-    slices           the name of a macro that selects the slices, or SQL; a macro can refer to sources, which have no name
-                     yet while dbt reads the config
+    slices           the name of a macro that selects the slices, or SQL; a macro can refer to sources, whose names are
+                     not known yet when dbt reads the config
     slice_arguments  that macro's arguments
-    slice_keys       columns that slices and target have in common, when a slice is a set of equal keys
-    slice_condition  else: a condition over `target` and `slice`; run_days and api_days need neither, they take the plays of those days
-    order_by         order of insertion, so that a user's rows lie together
-    touches          true for fct_plays_stored: the keys of its old and its new rows go to ops.touched_*
-    moves            true for fct_plays_stored: rows may stand on another day than the one that they are computed from
-    marks            a macro of (target, fresh): days that this change touches, which the run is to recompute too
-    matches_again    true if the polled plays of those days are to be matched again as well
+    slice_keys       columns that slices and target have in common, if a slice is a set of equal keys
+    slice_condition  otherwise: a condition over `target` and `slice`; run_days and api_days need neither, since they take
+                     the plays of those days
+    order_by         order of insertion, so that a user's rows are stored together
+    touches          true for fct_plays_stored: the keys of its old and new rows are added to ops.touched_*
+    moves            true for fct_plays_stored: rows may be on another day than the one they are computed from
+    marks            a macro of (target, fresh): days affected by this change, which the run must recompute too
+    matches_again    true if the polled plays of those days must also be matched again
 #}
 {% macro get_incremental_slices_sql(arg_dict) %}
     {%- set target = arg_dict['target_relation'] -%}
@@ -57,7 +58,7 @@
     order by {{ settings['order_by'] }}
     {%- endif %};
 
-    {#- Last: what is deleted above are rows of the run's days, and these were not computed. -#}
+    {#- Last, since the statements above delete rows of the run's days, and the days marked here were not computed. -#}
     {%- if settings.get('moves') %}
         {{ mark_days('select user_id, utc_day from moved_days', false) }}
     {%- endif %}
@@ -83,8 +84,8 @@
 {%- endmacro %}
 
 {#
-  Keys of plays that go and of plays that come, for the models that are recomputed by key. They belong to no run: a run
-  after a crash inherits them.
+  The keys of removed and added plays, for the models that are recomputed by key. They belong to no run: a run after a
+  crash inherits them.
 #}
 {% macro collect_touched(old_rows, new_rows) %}
     -- Every date on which an hour of the play is counted.

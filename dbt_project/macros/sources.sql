@@ -1,10 +1,8 @@
-{#
-  What rules ask of sources: traits of raw.sources, never numbers.
-#}
+{# What rules ask about sources: traits in raw.sources, never ids. #}
 
 {#
-  `in (...)`: the numbers of the sources with a trait. As literals, because the planner cannot guess how many events a
-  subquery lets through. A source comes with a new version, and a new version builds everything again.
+  `in (...)`: the ids of the sources with a trait. As literals, because the planner cannot estimate how many events
+  match a subquery. A new source comes with a new version, and a new version rebuilds everything.
 #}
 {% macro sources_that(trait) -%}
     {%- if execute -%}
@@ -15,7 +13,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Who pushed an event: players push to one endpoint, and each is a source of its own. #}
+{# Who pushed an event: players share one endpoint, and each counts as a source of its own. #}
 {% macro origin(source, context) -%}
     case when {{ source }}.arrives = 'pushed' then coalesce({{ context }}.platform, '') else '' end
 {%- endmacro %}

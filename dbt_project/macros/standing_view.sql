@@ -1,7 +1,8 @@
 {#
-  Instead of dbt's own view, which drops the old one with everything that reads it: a view stands until the run that
-  rebuilds everything (any change of code is one), and is then replaced where it is. With meta.security_invoker it shows
-  whoever reads it what the tables beneath show them: no more than one user's rows, to the API.
+  Replaces dbt's own view materialization, which drops the old view with everything that reads it: here a view stays
+  until the run that rebuilds everything (any change of code is one), and is then replaced in place. With
+  meta.security_invoker it shows its readers what the tables beneath show them: to the API, no more than one user's
+  rows.
 #}
 {% materialization view, adapter='postgres' %}
     {%- set existing = load_cached_relation(this) -%}

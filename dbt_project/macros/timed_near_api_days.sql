@@ -1,6 +1,7 @@
 {#
-  A query over int_plays__timed as `timed`: in an incremental run the rows that events of its days may report too, which are
-  those reported near them and those heard near them and reported at a later sync. `users`: a relation of those asked for.
+  A query over int_plays__timed as `timed`: in an incremental run, the rows that events of its days may also report:
+  those reported near them, and those heard near them and reported at a later sync. `users`: a relation of the users in
+  question.
 #}
 {% macro timed_near_api_days(margin_hours=3, users=none) -%}
     {%- if not is_incremental() -%}
@@ -9,7 +10,7 @@
     where timed.user_id in (select user_id from {{ users }})
     {%- endif %}
     {%- else -%}
-    -- Distinct: a row may be heard in one span and reported in the next.
+    -- Distinct, because a row may be heard in one span and reported in the next.
     select distinct timed.*
     from {{ api_spans(margin_hours=margin_hours) }} as span
     cross join lateral (

@@ -1,15 +1,15 @@
 {#
-  Which keys a run recomputes where they follow from plays that went or came: ops.touched_dates, ops.touched_entities.
-  Plays are read through the index (user_id, played_at) by lateral subqueries that `offset 0` keeps apart: the cost
-  follows from what was touched alone, whatever the planner believes about the small tables of a run.
+  The keys that a run recomputes because plays were added or removed: ops.touched_dates, ops.touched_entities. Plays are
+  read through the index (user_id, played_at) by lateral subqueries, which `offset 0` keeps separate: the cost depends
+  only on what was touched, whatever the planner estimates for a run's small tables.
 #}
 
-{# The numbers of ops.touched_entities.entity_kind; its dates are first days of years. #}
+{# The values of ops.touched_entities.entity_kind; its dates are first days of years. #}
 {% macro entity_kind_number(entity) -%}
     {{ return({'track': 1, 'artist': 2, 'album': 3}[entity]) }}
 {%- endmacro %}
 
-{# A relation: users of whom any local date was touched. #}
+{# A relation: users with any touched local date. #}
 {% macro touched_users() -%}
     (select distinct user_id from {{ source('ops', 'touched_dates') }})
 {%- endmacro %}
@@ -19,7 +19,9 @@
     select user_id, local_date from {{ source('ops', 'touched_dates') }}
 {%- endmacro %}
 
-{# Instants in UTC before which, or from which on, no zone of the world has that date (offsets reach from -12 h to +14 h). #}
+{#
+  Moments in UTC before which, or from which on, no zone of the world has that date (offsets range from -12 h to +14 h).
+#}
 {% macro surely_before(local_date) -%}
     (({{ local_date }} - 1)::timestamp at time zone 'UTC')
 {%- endmacro %}
@@ -28,7 +30,7 @@
     (({{ local_date }} + 2)::timestamp at time zone 'UTC')
 {%- endmacro %}
 
-{# A relation: the touched local dates of each user; dates in a row are read as one span. #}
+{# A relation: the touched local dates of each user, with consecutive dates as one span. #}
 {% macro touched_spans() -%}
     (
         select user_id, min(local_date) as first_date, max(local_date) as last_date
@@ -60,15 +62,18 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Of a row of fct_plays, or as it is stored, the first local date on which any of its hours is counted (see agg_hour_user). #}
+{#
+  For a row of fct_plays or fct_plays_stored, the first local date on which any of its hours is counted (see
+  agg_hour_user).
+#}
 {% macro first_counted_date(stored=false) -%}
     {%- set started = 'local_date - coalesce(started_days_before, 0)' if stored else 'started_local_date' -%}
     case when ms_played >= {{ var('spread_from_ms') }} then {{ started }} else local_date end
 {%- endmacro %}
 
 {#
-  The plays of which any hour is counted on a touched local date, with the span of dates that they are wanted for: a play
-  that lies on dates of two spans comes once for each. No ms_played reaches further back than 25 days (it is an int).
+  The plays of which any hour is counted on a touched local date, with the span of dates for which they are read: a play
+  on dates of two spans is returned for each. No ms_played reaches further back than 25 days (it is an int).
 #}
 {% macro plays_within_touched_dates() -%}
     {%- if is_incremental() -%}
@@ -106,7 +111,7 @@
     from {{ source('ops', 'touched_dates') }}
 {%- endmacro %}
 
-{# The slices of fct_first_plays. #}
+{# The slices of fct_first_plays_stored. #}
 {% macro touched_firsts() -%}
     select distinct
         user_id,
@@ -115,7 +120,7 @@
     from {{ source('ops', 'touched_entities') }}
 {%- endmacro %}
 
-{# A relation: the users of whom this run may have changed any row. #}
+{# A relation: the users whose rows this run may have changed. #}
 {% macro touched_listeners() -%}
     (
         select user_id from {{ run_days() }} as run_day
@@ -127,17 +132,22 @@
         select user_id from {{ source('ops', 'touched_recordings') }}
         union
         select user_id from {{ genre_years() }} as genre_year
+        union
+        select user_id from {{ run_playlists() }} as run_playlist
     )
 {%- endmacro %}
 
-{# The slices of agg_period_recordings_stored: the periods of touched tracks, and of recordings that have other tracks now. #}
+{#
+  The slices of agg_period_recordings_stored: the periods of touched tracks, and of recordings whose tracks have
+  changed.
+#}
 {% macro touched_recordings() -%}
     select touched.user_id, touched.recording_id, period.period_start
     from (
         select distinct
             user_id,
             year_start,
-            -- Looked up one by one: a run touches few of many tracks.
+            -- Looked up one by one: a run touches few tracks out of many.
             coalesce(
                 (
                     select decided.recording_id from {{ source('ops', 'user_recordings') }} as decided
@@ -155,4 +165,21 @@
     cross join lateral (values (touched.year_start), ({{ beginning() }})) as period (period_start)
     union
     select user_id, recording_id, period_start from {{ source('ops', 'touched_recordings') }}
+{%- endmacro %}
+
+{# A query: the tracks that one listener's marts count towards a recording. #}
+{% macro tracks_of_recording(user_id, recording_id) -%}
+        select resolved.content_id as track_id
+        from {{ ref('int_recordings__resolved') }} as resolved
+        where
+            resolved.recording_id = {{ recording_id }}
+            and not exists (
+                select from {{ ref('bridge_user_recordings') }} as decided
+                where decided.user_id = {{ user_id }} and decided.track_id = resolved.content_id
+            )
+        union all
+        select track_id
+        from {{ ref('bridge_user_recordings') }}
+        where user_id = {{ user_id }} and recording_id = {{ recording_id }}
+        offset 0
 {%- endmacro %}

@@ -1,10 +1,13 @@
 {#
-  When a rebuild swaps a table, the views that read it move to the new one first. dbt drops the old table with whatever
-  reads it, and until their own models ran there would be no such view. Views before the table: a reader locks them in
-  that order too. A view that does not fit the new table goes with the old one; its model makes it anew.
+  When a rebuild swaps a table, the views that read it are moved to the new one first. Otherwise dbt would drop them
+  with the old table, and they would not exist until their own models ran. Views are locked before the table, as readers
+  do. A view that does not fit the new table is dropped with the old one, and its model creates it again.
 
-  The swap needs both to itself for a moment. Whoever reads the table in a transaction that stays open would make it wait,
-  and everybody else would wait behind it: so it waits a quarter of a second at a time, and lets others pass in between.
+  The swap needs an exclusive lock on both for a moment. A reader with an open transaction would make it wait, and
+  everybody else would wait behind it: so it waits a quarter of a second at a time, and lets others pass in between.
+
+  One swap at a time: a view may read two tables that are swapped at once. pg_get_viewdef, which waits for the other
+  swap, would then give that one's old table its new name, and the view would be dropped with it.
 #}
 {% macro postgres__rename_relation(from_relation, to_relation) %}
     {%- set swapped = make_intermediate_relation(from_relation) -%}
@@ -16,6 +19,7 @@ declare
     patience_before text := current_setting('lock_timeout');
     give_up_at timestamptz := clock_timestamp() + interval '{{ var('longest_swap_s') }} seconds';
 begin
+    perform pg_advisory_xact_lock(hashtext('myi.swap_tables'));
     loop
         begin
             perform set_config('lock_timeout', '250ms', true);

@@ -1,6 +1,5 @@
--- Every raw event is in the resolution exactly once, and every play in fct_plays_stored exactly once, save those that their
--- listener deleted. For the listeners of the
--- last mart run, excluding listeners with newer data.
+-- Every raw event is in the resolution exactly once, and every play is in fct_plays_stored exactly once, except those
+-- that their listener deleted. For the listeners of the last mart run, excluding listeners with newer data.
 with listeners as (
     select touched.user_id
     from {{ last_touched_users() }} as touched

@@ -1,6 +1,6 @@
--- Both sides of every polled play and scrobble that another source knows too are in the resolution as one play, and the row
--- of the source that knows best stands for it. For
--- the listeners of the last mart run, excluding listeners with newer data.
+-- Both sides of every polled play or scrobble that another source also knows are one play in the resolution,
+-- represented by the row of the most reliable source. For the listeners of the last mart run, excluding listeners with
+-- newer data.
 select
     pair.user_id,
     pair.played_at,

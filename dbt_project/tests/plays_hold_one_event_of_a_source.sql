@@ -1,5 +1,5 @@
--- A play of several events has one canonical event, at most one event of each archive, and of what a service or a player
--- reports live only events of one second. For the listeners of the last mart run, excluding listeners with newer data.
+-- A play of several events has one canonical event, at most one event of each archive and, of each service or player that
+-- reports live, only events of one second. For the listeners of the last mart run, excluding listeners with newer data.
 with collapsed as materialized (
     select resolved.user_id, resolved.play_id
     from {{ last_touched_users() }} as touched
@@ -39,7 +39,7 @@ archive_events as (
 ),
 
 held as (
-    -- Account data and extended history may lie in one folder.
+    -- Account data and extended history may be in one folder.
     select event.user_id, event.play_id, event.source_id, archive.import_id, archive.export_no
     from archive_events as event
     inner join {{ archives_of_events('archive_events') }} as archive

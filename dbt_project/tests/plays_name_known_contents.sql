@@ -1,5 +1,5 @@
--- The contents of plays are in dim_contents, and those of tracks in dim_tracks; except contents that arrived after the
--- last mart run began.
+-- The contents of plays are in dim_contents, and those of tracks also in dim_tracks, except contents that arrived after
+-- the last mart run began.
 select distinct
     plays.user_id,
     plays.content_id

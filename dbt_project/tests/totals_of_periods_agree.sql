@@ -1,5 +1,5 @@
--- What a user heard, of tracks, of artists, of albums and in all, adds up to the same in every period that is stored; weeks
--- and months of the former are counted from plays when they are read.
+-- What a user heard of tracks, artists and albums, and overall, adds up to the same in every stored period; weeks and
+-- months of the first three are counted from plays when read.
 with totals as (
     {%- for entity in ['tracks', 'artists', 'albums'] %}
     select

@@ -1,1 +1,1 @@
-"""What people upload: reading archives (`files/`), importing them with an account of every row, the uploads folder."""
+"""What people upload: reading archives (`files/`), importing them and accounting for every row, the uploads folder."""

@@ -1,4 +1,4 @@
-"""Where every row that was read ended up. Results add up: a file is the sum of its chunks, an archive of its files."""
+"""Where every row that was read ended up. Results add up: a file's from its chunks, an archive's from its files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Span:
 
 @dataclass(frozen=True)
 class StagedRows:
-    """A run of staged rows of one file: `first_row` to `last_row` (inclusive; empty when last < first)."""
+    """Consecutive staged rows of one file: `first_row` to `last_row` (inclusive; empty if last < first)."""
 
     first_row: int
     last_row: int
@@ -61,7 +61,7 @@ class StagedRows:
 
 @dataclass(frozen=True)
 class ImportProgress:
-    """A moment of an import. `stage` is reading or loading; bytes are unpacked ones; rows count within the stage."""
+    """The progress of an import. `stage` is reading or loading; bytes are unpacked; rows count within the stage."""
 
     stage: str
     bytes_read: int
@@ -75,7 +75,7 @@ ProgressListener = Callable[[ImportProgress], None]
 
 @dataclass(frozen=True)
 class FileResult:
-    """One file of the archive; `error` is set when it broke at `error_offset` (bytes), with the rows before it kept."""
+    """One file of the archive; `error` is set if it broke at `error_offset` (in bytes); rows before that are kept."""
 
     file_no: int
     name: str
@@ -89,7 +89,8 @@ class FileResult:
 
 @dataclass(frozen=True)
 class ImportResult:
-    """One attempt at one archive. `status`: completed, completed_with_errors or dry_run; `import_id` None in a dry run.
+    """One attempt at one archive. `status`: completed, completed_with_errors or dry_run; `import_id` is None in a dry
+    run.
 
     `seconds` holds the time of each stage: reading (with staging), interning, loading.
     """

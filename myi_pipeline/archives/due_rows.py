@@ -1,4 +1,4 @@
-"""Rows of archives that lay in the future when they were read, brought in when their time has come.
+"""Rows of archives dated in the future when they were read, loaded once their time has come.
 
 Such a row is read again as an import of today would read it. It leaves quarantine, enters raw and moves in its import's
 accounting in one transaction, so that the accounting always closes.
@@ -6,6 +6,7 @@ accounting in one transaction, so that the accounting always closes.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -23,11 +24,13 @@ from myi_pipeline.catalogue.event_partitions import ensure_partitions
 from myi_pipeline.catalogue.plays import PlayRecord, QuarantinedRow, Source
 from myi_pipeline.catalogue.row_rules import latest_believed
 from myi_pipeline.catalogue.staging import StagingTables
-from myi_pipeline.errors import Busy, Permanent
+from myi_pipeline.errors import Busy, MyiError, Permanent
 from myi_pipeline.postgres.connections import Connection, Warehouse
 from myi_pipeline.postgres.sql_files import load_sql
 
-# In memory at one time, at most 16 kB each.
+log = logging.getLogger(__name__)
+
+# How many are in memory at a time, at most 16 kB each.
 _ROWS_AT_ONCE = 5_000
 
 
@@ -42,7 +45,8 @@ class _DueRow:
 def bring_in_due_rows(warehouse: Warehouse, *, now: datetime, limits: Limits) -> int:
     """Read every row again that an import would accept at `now`; returns how many left quarantine.
 
-    An import that is being repeated is skipped, since it reads all of its rows anyway.
+    An import that is being repeated is skipped, since it reads all of its rows anyway. A failure with one import does
+    not stop the others.
     """
     brought = 0
     with closing(loading_connection(warehouse)) as connection:
@@ -57,6 +61,16 @@ def bring_in_due_rows(warehouse: Warehouse, *, now: datetime, limits: Limits) ->
                         brought += _bring_in(warehouse, connection, run, rows, now=now, limits=limits)
             except Busy:
                 continue
+            except Exception as error:
+                if connection.closed or connection.broken:
+                    raise
+                # Rows may contain anything: only MYI's own messages are repeated.
+                reason = str(error) if isinstance(error, MyiError) else type(error).__name__
+                log.warning(
+                    "rows of import %s that are now due could not be loaded and wait for the next day: %s",
+                    import_id,
+                    reason,
+                )
     return brought
 
 
@@ -79,6 +93,14 @@ def _bring_in(
         by_file[row.file_no].append(row)
     good: dict[int, tuple[Source, list[int], list[PlayRecord]]] = {}
     for file_no, of_file in sorted(by_file.items()):
+        if of_file[0].kind not in set(FileKind):
+            # From an export that was edited.
+            connection.execute(
+                "update ops.quarantine set reason = 'bad_type', detail = 'Unknown kind of file.', due_at = null,"
+                " whole_row = null where quarantine_id = any(%s)",
+                ([row.quarantine_id for row in of_file],),
+            )
+            continue
         outcome = read_rows([row.row for row in of_file], kind=of_file[0].kind, now=now, limits=limits)
         pairs = list(zip(of_file, outcome.results, strict=True))
         for row, result in pairs:
@@ -91,7 +113,7 @@ def _bring_in(
 
 
 def _keep(connection: Connection, row: _DueRow, refused: QuarantinedRow) -> None:
-    """The row's time has come, and it is not a play for another reason."""
+    """The row's time has come, but it is not a play for another reason."""
     connection.execute(
         "update ops.quarantine set reason = %s, detail = %s, row_content = %s, due_at = null, whole_row = null"
         " where quarantine_id = %s",
@@ -142,7 +164,7 @@ def _account(
     connection: Connection, run: ImportRun, file_no: int, quarantine_ids: Sequence[int], chunk: Accounting
 ) -> None:
     if chunk.unaccounted or chunk.read != len(quarantine_ids):
-        raise Permanent(f"the accounting of due rows of import {run.import_id} does not close")
+        raise Permanent(f"the accounting of due rows of import {run.import_id} does not add up")
     values = {
         "import_id": run.import_id,
         "attempt": run.attempt,
@@ -154,4 +176,4 @@ def _account(
         "identical": chunk.identical,
     }
     if connection.execute(load_sql("archives/maintain/account_due_rows"), values).rowcount != 1:
-        raise Permanent("the import was superseded meanwhile: its user was deleted, or another attempt has begun")
+        raise Permanent("the import was superseded in the meantime: its user was deleted, or another attempt has begun")

@@ -14,8 +14,6 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import psycopg
-
 from myi_pipeline.archives import import_log, owners
 from myi_pipeline.archives.accounting import (
     Accounting,
@@ -29,16 +27,16 @@ from myi_pipeline.archives.files import HistoryArchive, Limits, open_history
 from myi_pipeline.archives.import_log import ImportRun
 from myi_pipeline.archives.loading import load_staged, loading_connection
 from myi_pipeline.archives.read_files import FileReading, read_files
-from myi_pipeline.archives.time_zones import choose_zone, zone_note
 from myi_pipeline.catalogue.event_partitions import ensure_partitions
 from myi_pipeline.catalogue.plays import QuarantinedRow
 from myi_pipeline.catalogue.staging import StagingTables
-from myi_pipeline.errors import BrokenFile, MyiError, Permanent
+from myi_pipeline.errors import BrokenFile, Permanent
 from myi_pipeline.people.manage_users import check_time_zone, find_user_id
-from myi_pipeline.postgres.connections import Connection, Role, Warehouse
+from myi_pipeline.postgres.connections import Connection, Warehouse
+from myi_pipeline.postgres.sql_files import load_sql
 
 _HEARTBEAT_EVERY_S = 1.0
-# Longer than any import: a second import of the same archive waits for the first one rather than fail.
+# Longer than any import: a second import of the same archive waits for the first one instead of failing.
 _LOCK_WAIT_S = 600.0
 
 
@@ -60,15 +58,15 @@ def import_history(
 ) -> ImportResult:
     """Import one archive (a ZIP, a folder, or single files that belong together) for one user.
 
-    `readers` is the most processes that may read it at once; more than one needs a caller without threads.
-    `time_zone` is where the player was of a log that does not say it; the user's zone unless it is told.
-    `is_confirmed`: the archive belongs to this user although another one has it. `check_disk` is called before the
-    import and during it; it raises DiskFull when there is too little room, and what is loaded by then stays. With
-    `dry_run` every row is read and checked, and nothing is written; that needs no database.
+    `readers` is the maximum number of processes that read it at once; more than one needs a caller without threads.
+    `time_zone` is the player's, for logs that do not state it; defaults to the user's. `is_confirmed`: the archive
+    belongs to this user although another one has it. `check_disk` is called before the import and during it; it raises
+    DiskFull if there is too little room, and what is loaded by then stays. With `dry_run`, every row is read and
+    checked, and nothing is written; that needs no database.
 
-    Raises BadInput (UnsafeArchive, WrongPackage, NotConfirmed) before anything is loaded, Busy when another process is
-    importing this archive, Permanent when the accounting does not close. A file that breaks in the middle does not
-    raise: it is in the result, and the status is completed_with_errors.
+    Raises BadInput (UnsafeArchive, WrongPackage, NotConfirmed) before anything is loaded, Busy if another process is
+    importing this archive, Permanent if the accounting does not close. A file that breaks in the middle does not raise:
+    it is in the result, and the status is completed_with_errors.
     """
     with open_history(paths, limits=limits, hash_account=hash_account) as archive:
         if dry_run:
@@ -79,7 +77,7 @@ def import_history(
         with closing(loading_connection(warehouse)) as connection:
             user_id = find_user_id(connection, user_key=user_key)
             with import_log.archive_lock(connection, user_id=user_id, sha256=archive.sha256, wait_s=_LOCK_WAIT_S):
-                zone = choose_zone(connection, archive, user_id=user_id, time_zone=time_zone)
+                zone = _choose_zone(connection, archive, user_id=user_id, time_zone=time_zone)
                 is_asked = not is_confirmed and owners.is_asked_about(
                     connection, user_id=user_id, sha256=archive.sha256
                 )
@@ -102,7 +100,7 @@ def import_history(
                     steps = _ImportSteps(warehouse, connection, archive, run, on_progress, readers, check_disk)
                     return steps.execute(user_key)
                 except BaseException as error:
-                    _give_up(warehouse, connection, run, error)
+                    import_log.give_up(warehouse, connection, run, error)
                     raise
 
 
@@ -150,27 +148,13 @@ def _dry_run(archive: HistoryArchive, *, user_key: str, on_progress: ProgressLis
         files=tuple(results),
         skipped_members=tuple(archive.skipped),
         unknown_keys=dict(unknown_keys),
-        warnings=tuple(note for note in (zone_note(archive),) if note),
+        warnings=tuple(note for note in (_zone_note(archive),) if note),
         seconds={"reading": time.perf_counter() - started},
     )
 
 
-def _give_up(warehouse: Warehouse, connection: Connection, run: ImportRun, error: BaseException) -> None:
-    """Note in the archive's row why the attempt ended, on a new connection when the old one is gone."""
-    reason = str(error) if isinstance(error, MyiError) else f"{type(error).__name__}: {error}"
-    try:
-        if connection.closed or connection.broken:
-            with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi import")) as fresh:
-                import_log.mark_failed(fresh, run, error=reason[:2000])
-        else:
-            import_log.mark_failed(connection, run, error=reason[:2000])
-    except psycopg.Error:
-        # The database is gone: the row stays "running" and its heartbeat stops; maintenance marks it failed.
-        error.add_note("the import's row could not be marked as failed: the database does not answer")
-
-
 class _ImportSteps:
-    """One attempt, step by step; holds nothing that outlives it."""
+    """One attempt, step by step; nothing it holds outlives it."""
 
     def __init__(
         self,
@@ -259,7 +243,7 @@ class _ImportSteps:
         for file in results:
             if file.accounting.unaccounted:
                 raise Permanent(
-                    f"the accounting of {file.name} does not close: {file.accounting.unaccounted} of"
+                    f"the accounting of {file.name} does not add up: {file.accounting.unaccounted} of"
                     f" {file.accounting.read} rows are unaccounted for; import the archive again"
                 )
         broken = [file for file in results if file.error]
@@ -280,7 +264,7 @@ class _ImportSteps:
             seconds={},
         )
         with self._connection.transaction():
-            # Waits for the disk, and with it for every chunk before.
+            # Waits for the disk, and with it for every earlier chunk.
             self._connection.execute("set local synchronous_commit = on")
             for file in results:
                 import_log.finish_file(
@@ -308,9 +292,9 @@ class _ImportSteps:
         return result
 
     def _warnings(self, hashes: frozenset[bytes]) -> tuple[str, ...]:
-        warnings = [note for note in (zone_note(self._archive),) if note]
+        warnings = [note for note in (_zone_note(self._archive),) if note]
         if len(hashes) > 1:
-            warnings.append(f"the archive holds rows of {len(hashes)} different Spotify user names")
+            warnings.append(f"the archive contains rows of {len(hashes)} different Spotify user names")
         if hashes:
             others = import_log.other_accounts(self._connection, self._run, account_hash=min(hashes))
             if others:
@@ -323,7 +307,7 @@ class _ImportSteps:
 
 
 def _file_result(reading: FileReading, loaded: Accounting, reasons: dict[str, int]) -> FileResult:
-    # `read` comes from the reader; the rest was counted in the database: two witnesses that must agree.
+    # `read` comes from the reader; the rest was counted in the database: two independent counts that must agree.
     return FileResult(
         file_no=reading.file.file_no,
         name=reading.file.name,
@@ -333,4 +317,38 @@ def _file_result(reading: FileReading, loaded: Accounting, reasons: dict[str, in
         reasons=reasons,
         error=reading.error,
         error_offset=reading.error_offset,
+    )
+
+
+def _choose_zone(connection: Connection, archive: HistoryArchive, *, user_id: int, time_zone: str | None) -> str | None:
+    """Set `archive.time_zone`, and return it if a file of the archive needs one. `time_zone` is the requested one.
+
+    A `.scrobbler.log` with #TZ/UNKNOWN contains what the player's clock showed. Without a request, the zone is the one
+    in which the user's days are counted. The zone that a log was read with is stored with its import: reading it again
+    in another zone loads other plays, and deletes the previous ones.
+
+    Raises BadInput if it is not a zone.
+    """
+    if time_zone is not None:
+        check_time_zone(time_zone)
+    if not archive.files_without_zone:
+        return None
+    row = connection.execute(
+        load_sql("archives/imports/zone_of_import"), {"user_id": user_id, "sha256": archive.sha256}
+    ).fetchone()
+    assert row is not None
+    own, chosen = row
+    archive.time_zone = time_zone or chosen or own
+    return archive.time_zone
+
+
+def _zone_note(archive: HistoryArchive) -> str | None:
+    """What a person should know about the zone that was used; None if no file needs one."""
+    names = [file.name for file in archive.files_without_zone]
+    if not names:
+        return None
+    which = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return (
+        f"{which} does not state the player's time zone: its times were read as {archive.time_zone}. If that is"
+        " wrong, import the file again with the right zone: its plays are moved."
     )

@@ -7,7 +7,7 @@ of the latest attempt.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -22,12 +22,12 @@ from myi_pipeline.archives.owners import (
     other_owner_message,
 )
 from myi_pipeline.catalogue.plays import QuarantinedRow
-from myi_pipeline.errors import Busy, NotConfirmed, Permanent
-from myi_pipeline.postgres.connections import Connection
+from myi_pipeline.errors import Busy, MyiError, NotConfirmed, Permanent
+from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.postgres.sql_files import load_sql
 
-_SUPERSEDED = "the import was superseded while it ran: its user was deleted, or another attempt has begun"
-# Any constant will do; it spells "myi i". Held for moments, so that of two users with one archive one is the first.
+_SUPERSEDED = "the import was superseded while running: its user was deleted, or another attempt has begun"
+# Any constant will do; it spells "myi i". Held for moments, so that of two users who import one archive, one is first.
 _WHOSE_LOCK = 0x6D79692069
 
 _COPY_QUARANTINE = (
@@ -51,7 +51,7 @@ class ImportRun:
 
 @contextmanager
 def archive_lock(connection: Connection, *, user_id: int, sha256: bytes, wait_s: float) -> Iterator[None]:
-    """Hold one archive of one user. Raises Busy when another process still holds it after `wait_s` seconds."""
+    """Hold one archive of one user. Raises Busy if another process still holds it after `wait_s` seconds."""
     number = int.from_bytes(sha256[:8], "big", signed=True) ^ user_id
     try:
         with connection.transaction():
@@ -85,10 +85,10 @@ def begin(
     """Start an attempt: the archive's row, with counters at zero, and no quarantine of an earlier attempt. The
     quarantine of a completed attempt is kept aside until `finish`.
 
-    `contents` are the play files by size and CRC-32, `rows` some of what they hold. `time_zone` is what the files of
-    `zoned_sources` are read with; plays that they brought in another zone go. Raises NotConfirmed, with the
-    archive's row waiting for it, when another user has imported this archive, one of its files or most of these rows
-    and no one has confirmed that it belongs here as well.
+    `contents` are the play files by size and CRC-32, `rows` a sample of their rows. `time_zone` is the zone in which
+    the files of `zoned_sources` are read; plays that they brought in another zone are deleted. Raises NotConfirmed,
+    with the archive's row waiting for it, if another user has imported this archive, one of its files or most of these
+    rows and nobody has confirmed that it belongs to this user as well.
     """
     members = identifying_members(contents)
     values = {
@@ -124,7 +124,7 @@ def begin(
 
 
 def keep_members(connection: Connection, import_id: int, contents: Sequence[tuple[int, int]]) -> None:
-    """Store which play files an archive holds, by size and CRC-32."""
+    """Store the play files that an archive contains, by size and CRC-32."""
     connection.execute(
         "insert into app.import_members (import_id, size_bytes, crc32)"
         " select %s, size_bytes, crc32 from unnest(%s::bigint[], %s::bigint[]) as member (size_bytes, crc32)"
@@ -134,7 +134,7 @@ def keep_members(connection: Connection, import_id: int, contents: Sequence[tupl
 
 
 def members_of(connection: Connection, *, import_id: int) -> frozenset[tuple[int, int]]:
-    """The play files of an archive by size and CRC-32; none of one that was imported before they were kept."""
+    """The play files of an archive by size and CRC-32; none for one imported before they were stored."""
     rows = connection.execute(
         "select size_bytes, crc32 from app.import_members where import_id = %s", (import_id,)
     ).fetchall()
@@ -189,8 +189,8 @@ def count_quarantined(connection: Connection, run: ImportRun) -> dict[int, dict[
 def account_chunk(connection: Connection, run: ImportRun, *, file_no: int, chunk: Accounting) -> None:
     """Add one chunk's counts; runs inside the chunk's own transaction.
 
-    Raises Permanent, so that the chunk is undone, when the attempt is no longer the import's latest or the import is
-    gone: raw has no foreign key to users, and the plays of one who is deleted meanwhile would stay for ever.
+    Raises Permanent, so that the chunk is rolled back, if the attempt is no longer the import's latest or the import is
+    gone: raw has no foreign key to users, and the plays of a user deleted in the meantime would stay forever.
     """
     values = {"loaded": chunk.loaded, "present": chunk.present, "identical": chunk.identical, "file_no": file_no}
     if connection.execute(load_sql("archives/imports/account_chunk"), values | run.keys).rowcount != 1:
@@ -198,7 +198,7 @@ def account_chunk(connection: Connection, run: ImportRun, *, file_no: int, chunk
 
 
 def check_not_superseded(connection: Connection, run: ImportRun) -> None:
-    """Called before names are stored, to which no row would lead. Raises Permanent."""
+    """Called before names are stored: no row would ever refer to those of a superseded attempt. Raises Permanent."""
     row = connection.execute(
         "select from app.imports where import_id = %s and attempt = %s", (run.import_id, run.attempt)
     ).fetchone()
@@ -268,8 +268,8 @@ def finish(
 
 
 def mark_failed(connection: Connection, run: ImportRun, *, error: str) -> None:
-    """End an attempt that stopped in the middle: its counters stay as they are, unless it repeated an import that was
-    complete; that is as it was (see 0007_62_repeated_imports.sql)."""
+    """End an attempt that stopped in the middle: its counters stay as they are, unless it repeated a complete import,
+    which is restored (see 0007_62_repeated_imports.sql)."""
     connection.execute(
         "update app.imports set status = 'failed', error = %s, finished_at = now()"
         " where import_id = %s and attempt = %s and status = 'running'",
@@ -277,13 +277,27 @@ def mark_failed(connection: Connection, run: ImportRun, *, error: str) -> None:
     )
 
 
+def give_up(warehouse: Warehouse, connection: Connection, run: ImportRun, error: BaseException) -> None:
+    """Record in the archive's row why the attempt ended, on a new connection if the old one is lost."""
+    reason = str(error) if isinstance(error, MyiError) else f"{type(error).__name__}: {error}"
+    try:
+        if connection.closed or connection.broken:
+            with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi import")) as fresh:
+                mark_failed(fresh, run, error=reason[:2000])
+        else:
+            mark_failed(connection, run, error=reason[:2000])
+    except psycopg.Error:
+        # The database is gone: the row stays "running" and its heartbeat stops; maintenance marks it as failed.
+        error.add_note("the import's row could not be marked as failed: the database does not answer")
+
+
 def cover(connection: Connection, run: ImportRun) -> None:
-    """Recompute which time the user's archives cover, including the finished files of this one."""
+    """Recompute the time covered by the user's archives, including the finished files of this one."""
     connection.execute("select ops.cover_user(%s)", (run.user_id,))
 
 
 def other_accounts(connection: Connection, run: ImportRun, *, account_hash: bytes) -> list[str]:
-    """Names of this user's other archives that carry a different account's user name."""
+    """Names of this user's other archives that contain the user name of a different account."""
     rows = connection.execute(
         "select archive_name from app.imports where user_id = %s and import_id <> %s and account_hash <> %s"
         " order by import_id limit 3",

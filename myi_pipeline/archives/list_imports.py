@@ -19,7 +19,7 @@ class ImportSummary:
     """One archive of one user; the counters are those of its latest attempt.
 
     `attempt` counts imports that began, `tries` the runs requested since the archive was seen or last retried by a
-    person. `needs_confirmation`: another user has it too.
+    person. `needs_confirmation`: another user has it, too.
     """
 
     import_id: int
@@ -105,21 +105,21 @@ class QuarantinedPlay:
 def list_imports(
     connection: Connection, *, user_key: str | None = None, limit: int = 50, before: int | None = None
 ) -> tuple[ImportSummary, ...]:
-    """The newest imports first; those before the import of this number."""
+    """The newest imports first; with an import id, those before it."""
     values = {"user_key": user_key, "import_id": None, "limit": limit, "before": before}
     with connection.cursor(row_factory=class_row(ImportSummary)) as cursor:
         return tuple(cursor.execute(load_sql("archives/listing/list_imports"), values).fetchall())
 
 
 def find_import(connection: Connection, *, import_id: int, user_key: str | None = None) -> ImportSummary | None:
-    """One import, if there is one and it is this user's (anybody's without a key)."""
+    """One import, if it exists and belongs to this user (to anybody, without a key)."""
     values = {"user_key": user_key, "import_id": import_id, "limit": 1, "before": None}
     with connection.cursor(row_factory=class_row(ImportSummary)) as cursor:
         return cursor.execute(load_sql("archives/listing/list_imports"), values).fetchone()
 
 
 def get_import(connection: Connection, *, import_id: int, user_key: str | None = None) -> ImportDetail:
-    """One import with its files and the reasons of its quarantined rows. Raises BadInput when there is none."""
+    """One import with its files and the reasons of its quarantined rows. Raises BadInput if there is none."""
     summary = find_import(connection, import_id=import_id, user_key=user_key)
     if summary is None:
         raise BadInput(f"there is no import {import_id}; see: myi imports list", place="import")
@@ -151,6 +151,6 @@ def quarantine_reasons(connection: Connection) -> tuple[str, ...]:
 
 
 def read_import(warehouse: Warehouse, *, import_id: int) -> ImportDetail:
-    """Raises BadInput when there is none."""
+    """Raises BadInput if there is none."""
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi imports")) as connection:
         return get_import(connection, import_id=import_id)

@@ -1,6 +1,6 @@
 """From records to raw.listening_events: a reader's records into the staging tables, then chunk by chunk into raw.
 
-A chunk's events, the note of which of them this archive holds beside another, its ledger rows (by trigger) and its
+A chunk's events, the record of which of them this archive also contains, its ledger rows (by trigger) and its
 accounting commit together or not at all, so a load that is killed and repeated ends as if it had never been killed.
 """
 
@@ -25,27 +25,27 @@ from myi_pipeline.errors import BadInput, Busy
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse, retry_conflicts
 from myi_pipeline.postgres.sql_files import load_sql
 
-# Readers of one import; each numbers contents and circumstances from its own multiple of _NUMBERS_A_READER on.
+# Readers of one import; each numbers contents and circumstances from its own multiple of _NUMBERS_A_READER.
 MAX_READERS: Final = 15
 _NUMBERS_A_READER: Final = 2**27
 _ROWS_A_FILE: Final = 2**32
-# Distinct names held in memory before they are written out: about 12 MB at 1 kB each.
+# Distinct names held in memory before they are written: about 12 MB at 1 kB each.
 _MAX_NAMES_HELD: Final = 12_000
 # The columns of archives/load/copy_events. psycopg writes binary rows at a seventh of the cost of text.
 _EVENT_TYPES: Final = ("int8", "timestamptz", "timestamptz", "int4", "int4", "int4")
-# Large enough that the statement's fixed cost vanishes, small enough that a kill repeats under half a second of work.
+# Large enough for the statement's fixed cost to vanish; a kill repeats less than half a second of work.
 ROWS_A_CHUNK: Final = 25_000
-# Two of the server's processes insert at once; a third only waits for the same pages on a small machine.
+# Two server processes insert at once; on a small machine, a third would only wait for the same pages.
 _LOADERS: Final = 2
 
 
 class StagingWriter:
-    """Writes records into the staging tables. A context manager on a connection of its own, in autocommit mode.
+    """Writes records into the staging tables. A context manager on a separate connection, in autocommit mode.
 
-    The COPY of events stays open from batch to batch, so that the server takes rows in while the reader parses the
-    next ones; `pause` ends it when the connection is wanted for something else. Contents and circumstances (what comes
-    in few combinations) are numbered, and rows hold their numbers: narrow rows are half of an import's speed.
-    `reader_no` (0 to MAX_READERS - 1) is no other writer's of this import.
+    The COPY of events stays open from batch to batch, so that the server takes in rows while the reader parses the next
+    ones; `pause` ends it if the connection is needed for something else. Contents and circumstances (values with few
+    combinations) are numbered, and rows contain their numbers: narrow rows account for half of an import's speed.
+    `reader_no` (0 to MAX_READERS - 1) is unique among this import's writers.
     """
 
     def __init__(self, connection: Connection, tables: StagingTables, *, reader_no: int = 0) -> None:
@@ -53,8 +53,8 @@ class StagingWriter:
         self._tables = tables
         self._copying = ExitStack()
         self._copy: psycopg.Copy | None = None
-        # By the identity of the object, which costs a third of its hash; the object is held, so nothing else gets it.
-        # To each content its number and the latest time at which it was played.
+        # By the object's identity, at a third of the cost of its hash; the object is held, so its id is not reused.
+        # Maps each content to its number and the latest time at which it was played.
         self._contents: dict[int, tuple[int, Content, datetime]] = {}
         self._circumstances: dict[tuple[Any, ...], tuple[int, Context | None]] = {}
         self._next_content = self._next_circumstance = reader_no * _NUMBERS_A_READER
@@ -70,10 +70,10 @@ class StagingWriter:
             self._copying.__exit__(kind, error, trace)
 
     def stage(self, records: Sequence[PlayRecord], *, source: Source, file_no: int, first_row: int) -> StagedRows:
-        """Write records of one file; `first_row` is the number of the first among the file's plays (0, ...).
+        """Write records of one file; `first_row` is the number of the first one among the file's plays (0, ...).
 
-        They are in the tables once the writer has been closed without an error. Raises BadInput when one reader met
-        more names than can be numbered.
+        They are in the tables once the writer has been closed without an error. Raises BadInput if one reader met more
+        names than can be numbered.
         """
         first_id = file_no * _ROWS_A_FILE + first_row
         if not records:
@@ -83,7 +83,7 @@ class StagingWriter:
             self._copy = self._copying.enter_context(cursor.copy(self._tables.sql("archives/load/copy_events")))
             self._copy.set_types(_EVENT_TYPES)
         source_id, write_row = int(source), self._copy.write_row
-        # By name, never by position: a field that is added to a record must not move the columns after it.
+        # By name, never by position: a field added to a record must not shift the columns after it.
         for row_id, record in enumerate(records, first_id):
             played_at, content, context = record.played_at, record.content, record.context
             content_no = None if content is None else self._number_content(content, played_at)
@@ -144,7 +144,7 @@ class StagingWriter:
         self._circumstances.clear()
 
 
-# As archives/load/copy_contents and copy_circumstances name them.
+# The columns of archives/load/copy_contents and copy_circumstances.
 _content_columns = attrgetter(
     "key",
     "kind",
@@ -168,7 +168,7 @@ def _context_columns(context: Context | None) -> tuple[str | None, ...]:
 
 
 def join(batches: Iterable[StagedRows]) -> Iterator[StagedRows]:
-    """The chunks of one file's staged batches, which follow each other; a chunk never holds rows of two files."""
+    """The chunks of one file's consecutive staged batches; a chunk never contains rows of two files."""
     chunk: StagedRows | None = None
     for batch in batches:
         chunk = StagedRows(chunk.first_row, batch.last_row, chunk.span + batch.span) if chunk else batch
@@ -190,8 +190,8 @@ def load_chunk(
 ) -> Accounting:
     """Insert one chunk and account for it in one transaction; returns where its rows went.
 
-    `account` runs inside that transaction. Deadlocks and serialization failures are retried; raises Transient when
-    they do not end. `read` of the result counts the staged rows.
+    `account` runs inside that transaction. Deadlocks and serialization failures are retried; raises Transient if they
+    do not end. `read` of the result counts the staged rows.
     """
 
     def transaction() -> Accounting:
@@ -221,17 +221,24 @@ def _insert(
     present = 0
     if loaded < staged - identical:
         row = connection.execute(tables.sql("archives/load/count_chunk_present"), values).fetchone()
-        present = (row[0] if row else 0) - loaded
+        present = (row[0] if row else 0) - loaded + deleted_again(connection)
     if shared_by_exports or (shared and present):
         for statement in tables.statements("archives/load/hold_present"):
             connection.execute(statement, values if "%(" in statement else None)
     return Accounting(read=staged, loaded=loaded, present=present, identical=identical)
 
 
+def deleted_again(connection: Connection) -> int:
+    """How many rows of this transaction's last insert were deleted at once by one of the user's rules for permanent
+    deletion: they were loaded, but cannot be found."""
+    row = connection.execute("select nullif(current_setting('myi.deleted_again', true), '')::int").fetchone()
+    return int(row[0] or 0) if row is not None else 0
+
+
 def loading_connection(warehouse: Warehouse) -> Connection:
     """A connection for loading.
 
-    Chunks need not wait for the disk one by one, since the closing transaction does and comes after them; and the
+    Chunks need not wait for the disk one by one, because the closing transaction does and comes after them; and the
     staging tables are so regular that a small sample describes them.
     """
     connection = warehouse.connect(Role.INGEST, autocommit=True, application_name="myi import")
@@ -250,7 +257,7 @@ def load_staged(
 ) -> dict[int, Accounting]:
     """Insert all staged batches, given by file number; returns where the rows of each file went, by file number.
 
-    `on_chunk` is called in this thread after each chunk's commit. Raises Transient when the warehouse stays too busy.
+    `on_chunk` is called in this thread after each chunk's commit. Raises Transient if the warehouse stays too busy.
     """
     work = [(file_no, chunk) for file_no, staged in batches.items() for chunk in join(staged)]
     done: dict[int, Accounting] = {}
@@ -291,8 +298,8 @@ def _connections(warehouse: Warehouse, count: int) -> Iterator[queue.SimpleQueue
         free: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         for _ in range(count):
             connection = opened.enter_context(closing(loading_connection(warehouse)))
-            # A chunk's joins are all with its own staging tables. Row numbers have gaps of 2^32 between files, so the
-            # server expects one row of a chunk and loops 16,000 times over what it could hash: 4 s a chunk, not 0.3 s.
+            # A chunk is joined only with its own staging tables. Row numbers have gaps of 2^32 between files, so the
+            # server expects one row per chunk and loops 16,000 times instead of hashing: 4 s instead of 0.3 s.
             connection.execute("set enable_nestloop = off")
             free.put(connection)
         yield free
@@ -301,8 +308,8 @@ def _connections(warehouse: Warehouse, count: int) -> Iterator[queue.SimpleQueue
 def drop_abandoned_staging(connection: Connection) -> int:
     """Drop the staging tables of imports that died and were never repeated; returns how many imports had any.
 
-    An import that lives holds its archive's lock, however long it has been silent (a suspended machine), and its tables
-    are left alone. The connection is in autocommit mode, as the ingest role.
+    A live import holds its archive's lock, however long it has been silent (a suspended machine), and its tables are
+    left alone. The connection is in autocommit mode, with the ingest role.
     """
     dropped = 0
     for import_id, user_id, sha256 in connection.execute(load_sql("archives/maintain/staged_imports")).fetchall():

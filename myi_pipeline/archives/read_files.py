@@ -1,8 +1,8 @@
-"""The reading half of an import: every play file of an archive into the staging tables, by one process or by several.
+"""The reading half of an import: every play file of an archive into the staging tables, with one process or several.
 
-Parsing JSON and forming rows is two thirds of an import and holds Python's lock, so a second core helps only a second
-process. Readers are forked, which costs milliseconds and shares the parent's memory and its open archive. Every row
-that a reader yields is staged or quarantined, also those before the place where a file breaks.
+Parsing JSON and building rows is two thirds of an import and holds Python's GIL, so a second core helps only a second
+process. Readers are forked, which takes milliseconds and shares the parent's memory and its open archive. Every row
+that a reader yields is staged or quarantined, including those before the point where a file breaks.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from myi_pipeline.catalogue.plays import PlayRecord, QuarantinedRow
 from myi_pipeline.catalogue.staging import StagingTables
 from myi_pipeline.errors import BrokenFile
 
-# One write to the COPY a batch: about 1 MB, so that memory stays flat and the server works while we parse.
+# One write to the COPY per batch: about 1 MB, so that memory stays flat and the server works while we parse.
 _ROWS_A_BATCH = 5_000
-# Below this a second reader costs more than it saves.
+# Below this, a second reader costs more than it saves.
 _BYTES_WORTH_A_FORK = 8 * 1024 * 1024
 _PROGRESS_EVERY_S = 0.5
 _PR_SET_PDEATHSIG = 1
 
 Connect = Callable[[], psycopg.Connection[Any]]
-# Called with unpacked bytes and rows read so far, over all files.
+# Called with the unpacked bytes and rows read so far, over all files.
 ReadingListener = Callable[[int, int], None]
 
 
@@ -71,7 +71,7 @@ def read_files(
     readers: int,
     on_progress: ReadingListener,
 ) -> list[FileReading]:
-    """Read and stage every file; results in the archive's order. `readers` is the most processes that may share it."""
+    """Read and stage every file; results are in the archive's order. `readers` is the maximum number of processes."""
     total = sum(file.size for file in archive.files)
     may_fork = sys.platform == "linux" and threading.active_count() == 1
     readers = min(readers, len(archive.files), MAX_READERS)
@@ -83,7 +83,7 @@ def read_files(
 
 @dataclass(frozen=True)
 class _Counters:
-    """Bytes and rows so far, by file number; lists, or arrays in memory that processes share."""
+    """Bytes and rows so far, by file number; lists, or arrays in memory shared between processes."""
 
     bytes_read: Any
     rows_read: Any
@@ -94,7 +94,7 @@ class _Counters:
 
 @dataclass(frozen=True)
 class _Work:
-    """All that a reader needs; handed to forked readers through the memory they inherit, since it cannot be pickled."""
+    """Everything a reader needs; forked readers inherit it with the memory, since it cannot be pickled."""
 
     archive: HistoryArchive
     run: ImportRun
@@ -171,7 +171,7 @@ def _read_file(
 
 
 def _months_of(plays: Sequence[PlayRecord], span: Span) -> set[tuple[int, int]]:
-    """The months that have plays; not those between, since one play of 2006 would make partitions for 15 years."""
+    """The months that have plays, not those in between: one play of 2006 would create partitions for 15 years."""
     assert span.first is not None
     assert span.last is not None
     ends = {(span.first.year, span.first.month), (span.last.year, span.last.month)}
@@ -180,8 +180,8 @@ def _months_of(plays: Sequence[PlayRecord], span: Span) -> set[tuple[int, int]]:
     return {(play.played_at.year, play.played_at.month) for play in plays}
 
 
-# Set in the parent just before it forks, read in its readers: the work, and the files in the order of reading with the
-# place of the next one.
+# Set in the parent just before it forks, read in its readers: the work, and the files in reading order with the
+# position of the next one.
 _inherited: tuple[_Work, list[HistoryFile], Any] | None = None
 
 
@@ -190,7 +190,7 @@ def _read_in_processes(work: _Work, *, readers: int, on_progress: ReadingListene
     context = get_context("fork")
     files = work.archive.files
     counters = _Counters(context.Array("q", len(files), lock=False), context.Array("q", len(files), lock=False))
-    # The largest first: the last one to end is then a short one.
+    # The largest first, so that the last one to end is short.
     order = sorted(files, key=lambda file: -file.size)
     place = context.Value("q", 0)
     _inherited = replace(work, counters=counters), order, place
@@ -200,7 +200,7 @@ def _read_in_processes(work: _Work, *, readers: int, on_progress: ReadingListene
             try:
                 _watch(futures, counters, on_progress)
             finally:
-                # When one reader failed, or the import was stopped, the others need not begin another file.
+                # If one reader has failed, or the import was stopped, the others need not begin another file.
                 place.value = len(order)
             readings = [reading for future in futures for reading in future.result()]
     finally:
@@ -218,12 +218,12 @@ def _watch(futures: list[Future[list[FileReading]]], counters: _Counters, on_pro
 
 
 def _prepare(parent: int) -> None:
-    """A reader must not outlive an importer that was killed; and Ctrl-C is the importer's to handle."""
+    """A reader must not outlive an importer that was killed; and the importer handles Ctrl-C."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.getppid() != parent:
         os._exit(1)
-    # What was there before will not become garbage here, and rows hold no cycles: a fifth of the time of reading.
+    # Existing objects will not become garbage here, and rows contain no cycles: this saves a fifth of the reading time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
 

@@ -1,6 +1,5 @@
-"""What reading an archive takes from this installation: the limits in its settings, and its key for hashing the names
-of Spotify users. The rules for rows are in catalogue/row_rules.py.
-"""
+"""What reading an archive needs from this installation: the limits in its settings, and its key for hashing the names
+of Spotify users. The rules for rows are in catalogue/row_rules.py."""
 
 from __future__ import annotations
 
@@ -14,12 +13,18 @@ from myi_pipeline.settings import Settings
 
 
 def archive_limits(settings: Settings) -> Limits:
-    """Each MYI_ARCHIVE_<NAME> is the limit of that name."""
+    """Each limit NAME is the setting MYI_ARCHIVE_<NAME>."""
     return Limits(**{field.name: getattr(settings, f"archive_{field.name}") for field in fields(Limits)})
+
+
+def account_names_key(settings: Settings) -> bytes:
+    """The key of MYI_ACCOUNT_NAMES_KEY, or else of this MYI_HOME. Secret."""
+    given = settings.account_names_key
+    return local_key(settings, "account_names") if given is None else bytes.fromhex(given.get_secret_value())
 
 
 def account_hasher(settings: Settings) -> Callable[[str], bytes]:
     """A keyed hash (16 bytes) of a Spotify user name: equal names have equal hashes in every process of this
     installation, and no hash leads back to a name."""
-    key = local_key(settings, "account_names")
+    key = account_names_key(settings)
     return lambda name: blake2b(name.encode("utf-8", "surrogatepass"), key=key, digest_size=16).digest()

@@ -1,1 +1,1 @@
-"""What was played: contents and their names, pictures, and what Spotify says about tracks that only archives name."""
+"""What was played: contents, their names and pictures, and what Spotify and MusicBrainz know about them."""

@@ -1,7 +1,7 @@
-"""The catalogue in raw: contents, artists and albums as Spotify itself names them.
+"""The catalogue in raw: contents, artists and albums as named by Spotify.
 
-An artist or album with a URI has one row, whatever it is called; what changes a mart enters the change ledger in the
-same transaction; what is known already takes no lock that others wait for.
+An artist or album with a URI has one row, even if its name changes. Whatever changes a mart enters the change ledger in
+the same transaction. Tracks that are already known take no lock that others wait for.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from myi_pipeline.postgres.sql_files import load_sql, load_statements
 
 
 def next_batch_id(connection: Connection) -> int:
-    """The number of a poll, or of another answer of Spotify's. Imports draw theirs from the same sequence."""
+    """The number of a poll, or of another answer from a service. Imports take theirs from the same sequence."""
     row = connection.execute("select nextval('raw.batch_id_seq')").fetchone()
     assert row is not None
     return int(row[0])
 
 
 def intern_tracks(connection: Connection, tracks: Iterable[PolledTrack], *, batch_id: int) -> dict[str, int]:
-    """Content key -> content_id, for each track; names, facts, artists, albums and their pictures are kept.
+    """Store tracks with their names, facts, artists, albums and pictures. Returns content key -> content_id.
 
-    On a connection in autocommit: it makes short transactions of its own, which may stay when their plays fail to
-    follow, and which the next answer finds again. Raises Transient when the warehouse stays too busy.
+    `connection` is in autocommit: this makes short transactions of its own. What they stored remains even if storing
+    the plays fails afterwards, and is found again by the next answer. Raises Transient if the warehouse stays too busy.
     """
     latest: dict[str, PolledTrack] = {}
     for track in tracks:
@@ -50,7 +50,7 @@ def intern_tracks(connection: Connection, tracks: Iterable[PolledTrack], *, batc
 
 
 def intern_artists(connection: Connection, artists: Iterable[NamedArtist]) -> dict[str, int]:
-    """URI -> artist_id, for artists without any track; their pictures replace the older ones."""
+    """Store artists that came without a track; their pictures replace older ones. Returns URI -> artist_id."""
     wanted = {artist.uri: artist for artist in artists}
     if not wanted:
         return {}
@@ -66,9 +66,10 @@ def intern_artists(connection: Connection, artists: Iterable[NamedArtist]) -> di
 
 
 def relink(connection: Connection, *, content_id: int, answering_id: int) -> None:
-    """Spotify answers for one content with another: an alias, so that the plays of both are plays of the other.
+    """Record that Spotify answers for one content with another: an alias, so that plays of the first count as plays of
+    the second.
 
-    Aliases of aliases are none: whatever led to the first leads to the last. Raises Transient.
+    There are no chains of aliases: aliases of the first are redirected to the last. Raises Transient.
     """
     parameters = {"content_id": content_id, "answering_id": answering_id}
 
@@ -81,7 +82,7 @@ def relink(connection: Connection, *, content_id: int, answering_id: int) -> Non
 
 
 def store_pictures(connection: Connection, entities: Iterable[NamedArtist | NamedAlbum], *, is_replacing: bool) -> None:
-    """Pictures of known artists and albums; unless `is_replacing`, of those alone that have none."""
+    """Store pictures of known artists and albums; unless `is_replacing`, only for those that have none."""
     rows = [
         {
             "entity_kind": "artist" if isinstance(entity, NamedArtist) else "album",
@@ -101,14 +102,14 @@ def store_pictures(connection: Connection, entities: Iterable[NamedArtist | Name
 
 
 def _precedence(track: PolledTrack) -> tuple[bool, Any]:
-    # As in raw: the latest play that has a name names the content.
+    # As in raw: a content has the names of the latest play that has any.
     return track.content.title is not None, track.played_at
 
 
 def _compare(
     connection: Connection, tracks: Iterable[PolledTrack], batch_id: int
 ) -> tuple[dict[str, int], list[str], list[str]]:
-    """Ids of known tracks; keys with new facts; keys whose names come from a later play."""
+    """Ids of known tracks; keys of those with new facts; keys of those whose names are confirmed by a later play."""
     given = {track.content.key: _facts(track) for track in tracks}
     ids: dict[str, int] = {}
     news, later = [], []

@@ -1,7 +1,7 @@
-"""Monthly partitions of raw.listening_events, made before a load needs them.
+"""Monthly partitions of raw.listening_events, created before a load needs them.
 
-Invariant: partitions are made in short transactions of their own, never inside a load's: two loads that create inside
-their own transactions deadlock.
+Invariant: partitions are created in short transactions of their own, never inside a load's transaction: two loads that
+did so would deadlock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import psycopg
 
 from myi_pipeline.postgres.connections import retry_conflicts
 
-# Each new partition takes a handful of locks; Postgres's shared lock table holds some thousands.
+# Each new partition takes a handful of locks; Postgres' shared lock table holds a few thousand.
 _MONTHS_A_TRANSACTION = 24
 
 
@@ -35,9 +35,9 @@ def _runs_of_months(months: Iterable[date]) -> list[tuple[date, date]]:
 
 
 def ensure_partitions(connection: psycopg.Connection[Any], months: Iterable[date]) -> int:
-    """Make the partitions of the given months that are missing; returns how many were.
+    """Create missing partitions for the given months; returns how many were created.
 
-    The connection is in autocommit mode, as the ingest role.
+    The connection is in autocommit mode and has the ingest role.
     """
     made = 0
     for first, last in _runs_of_months(months):

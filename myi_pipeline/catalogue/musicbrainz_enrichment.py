@@ -1,8 +1,8 @@
 """Asking MusicBrainz about what was played: recordings, artists, first releases, genres.
 
-A track is looked for by its recording code, then by the MBID that a source told, then by its names; the rules are in
-`recording_rules`. Two workers never ask for one entry; an answer and the note that it came are stored together; no
-failure here changes a play.
+A track is looked for by its recording code, then by the MBID that a source gave, then by its names; the rules are in
+`recording_rules`. Two workers never ask about the same entry. An answer is stored in the transaction that marks its
+entry as answered. No failure here changes a play.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 
 from myi_pipeline.catalogue import musicbrainz_queue as queue
+from myi_pipeline.catalogue.most_played import newer_mart_run
 from myi_pipeline.catalogue.musicbrainz_queue import Entry, EntryState, Idle, QueueCount
 from myi_pipeline.catalogue.musicbrainz_store import FoundBy, store_artist, store_recording
 from myi_pipeline.catalogue.recording_rules import Wanted, choose_by_code, choose_by_names, search_title
@@ -30,18 +31,18 @@ from myi_pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-# At one request a second, two days' work.
+# At one request a second, two days of work.
 MOST_QUEUED: Final = 50_000
 # What a run of an hour can ask, with up to four requests for a track.
 MOST_A_RUN: Final = 2_000
-# So many failures of the network in a row say that MusicBrainz cannot be reached, not that one entry is bad.
+# After this many network failures in a row, the entries are not to blame: MusicBrainz cannot be reached.
 MOST_FAILURES_IN_A_ROW: Final = 5
 _REFUSED_WAIT: Final = timedelta(hours=6)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenresResult:
-    """What one run asked and learnt. `reason` says why it ended, `retry_at` when another is worth it, if known."""
+    """What one run asked and learnt. `reason`: why it ended. `retry_at`: when another run is worthwhile, if known."""
 
     found: int = 0
     not_found: int = 0
@@ -56,7 +57,7 @@ class GenresResult:
 
 @dataclass(frozen=True, kw_only=True)
 class GenresStatus:
-    """The queue by kind; `off` says why MusicBrainz is not asked at all, `idle` what holds it up now."""
+    """The queue by kind. `off`: why MusicBrainz is not asked at all; `idle`: what holds the queue up now."""
 
     off: str
     idle: Idle
@@ -71,7 +72,7 @@ def genres_status(settings: Settings, warehouse: Warehouse, *, now: datetime) ->
 
 
 def genres_have_work(settings: Settings, warehouse: Warehouse, *, now: datetime) -> bool:
-    """Whether a scheduled run may have anything to ask. Costs one small query, and nothing while MusicBrainz is off."""
+    """Whether a scheduled run may have anything to ask. Costs one small query, or none if MusicBrainz is off."""
     if why_off(settings):
         return False
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi genres")) as connection:
@@ -86,9 +87,9 @@ def enrich_genres(
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> GenresResult:
-    """Ask until nothing is due, MusicBrainz says later, or `most` tracks and artists were asked for.
+    """Ask until nothing is due, MusicBrainz asks to wait, or `most` tracks and artists were looked up.
 
-    Any number of these may run at once. Asks nothing and says why while there is no contact.
+    Any number of these may run at once. Without a contact address nothing is asked, and the result says so.
     """
     if off := why_off(settings):
         return GenresResult(reason=off)
@@ -103,7 +104,7 @@ def enrich_genres(
 
 
 def _fill_queue(warehouse: Warehouse, connection: Connection, *, now: datetime) -> None:
-    mart_run_id = queue.newer_mart_run(connection)
+    mart_run_id = newer_mart_run(connection, than="musicbrainz_state")
     if mart_run_id is not None:
         with closing(warehouse.connect(Role.ANALYST, application_name="myi genres")) as reading:
             tracks = queue.most_played(reading, most=MOST_QUEUED)
@@ -122,7 +123,7 @@ class _Worker:
         result = GenresResult()
         while not result.reason:
             if most is not None and result.asked >= most:
-                return replace(result, reason="as many as wanted were asked for")
+                return replace(result, reason="the requested number of look-ups was made")
             entry = queue.lease(self._connection, now=self._clock())
             if entry is None:
                 return replace(result, reason="nothing is due")
@@ -165,7 +166,7 @@ class _Worker:
             hits = self._client.search_recordings(title=search_title(entry.title), artist=entry.artist)
             best = choose_by_names(wanted, hits)
             if best is not None:
-                # A hit comes without genres.
+                # Search results have no genres.
                 return self._client.recording(best.recording_mbid), "names"
         return None, "names"
 
@@ -173,12 +174,12 @@ class _Worker:
         try:
             return self._client.recordings_by_isrc(isrc) or ()
         except BadInput as error:
-            # Labels make typing errors; the names may do.
+            # Labels mistype codes; the names may still find it.
             log.info("recording_code_refused", reason=str(error))
             return ()
 
     def _keep(self, entry: Entry, found: Recording | Artist | None, *, found_by: FoundBy) -> bool:
-        """Store the answer with the note that it came; neither, when the lease has passed on meanwhile."""
+        """Store the answer and mark the entry as answered; do neither if the lease was lost meanwhile."""
 
         def run() -> None:
             now = self._clock()
@@ -197,7 +198,7 @@ class _Worker:
         return found is not None
 
     def _failed(self, entry: Entry, error: MyiError, result: GenresResult) -> GenresResult:
-        """What says nothing about the entry ends the run; anything else puts the entry off."""
+        """End the run if the failure is not about this entry; otherwise put the entry off."""
         now = self._clock()
         kind = failure_kind(error)
         is_refusal = isinstance(error, Permanent) and not isinstance(error, BadInput)

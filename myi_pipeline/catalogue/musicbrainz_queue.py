@@ -1,7 +1,7 @@
-"""What MusicBrainz is still to be asked about, and who asks.
+"""The queue of tracks and artists to ask MusicBrainz about.
 
-An entry, a track or an artist, is leased by one worker at a time, and a worker whose lease has passed on changes
-nothing. An answer stands for STALE_AFTER; that nothing was found is an answer too, until more is known of the track.
+An entry is leased by one worker at a time, and a worker that has lost its lease changes nothing. An answer is valid for
+STALE_AFTER; so is "not found", unless more becomes known about the track.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
 
-# Four requests, each tried three times, each with its wait at the door, end within this time.
+# Long enough for four requests, each tried three times, with waits for the rate limit.
 LEASE = timedelta(minutes=15)
 STALE_AFTER = timedelta(days=365)
 _LONGEST_ERROR = 300
@@ -34,7 +34,7 @@ class EntryState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One leased entry: a track (`content_id`, and what raw knows of it) or an artist (`artist_mbid`)."""
+    """One leased entry: a track (`content_id`, with what raw knows about it) or an artist (`artist_mbid`)."""
 
     entry_id: int
     content_id: int | None
@@ -53,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueCount:
-    """One kind's entries. `failing`: of those waiting, the ones that failed; `next_at`: when the next may be asked."""
+    """Entries of one kind. `failing`: how many of those waiting have failed; `next_at`: when the next is due."""
 
     entity_kind: str
     waiting: int
@@ -65,14 +65,16 @@ class QueueCount:
 
 @dataclass(frozen=True)
 class Idle:
-    """Why nothing is asked before `until`; both None when nothing is held up."""
+    """Why nothing is asked before `until`; both None if nothing holds the queue up."""
 
     until: datetime | None
     reason: str | None
 
 
 def most_played(connection: Connection, *, most: int) -> list[tuple[int, int]]:
-    """Up to `most` tracks (content_id) with their plays, as Role.ANALYST. Empty while there are no marts."""
+    """Up to `most` pairs of content_id and plays, most played first. To be called as Role.ANALYST. Empty as long as
+    there are no marts.
+    """
     try:
         return connection.execute(load_sql("catalogue/musicbrainz/most_played"), {"most": most}).fetchall()
     except psycopg.errors.UndefinedTable:
@@ -83,7 +85,7 @@ def most_played(connection: Connection, *, most: int) -> list[tuple[int, int]]:
 def fill(
     connection: Connection, tracks: Sequence[tuple[int, int]], *, now: datetime, mart_run_id: int | None = None
 ) -> None:
-    """Queue tracks with their plays, which the mart run said are played most."""
+    """Queue the tracks that a mart run found to be played most, with their plays."""
     values = {"wanted": Jsonb([{"track_id": track, "plays": plays} for track, plays in tracks]), "now": now}
     with connection.transaction():
         connection.execute(load_sql("catalogue/musicbrainz/fill"), values)
@@ -91,18 +93,8 @@ def fill(
 
 
 def revive(connection: Connection, *, now: datetime) -> int:
-    """Let what was answered too long ago, or without what is known now, be asked again; how many."""
+    """Queue entries again whose answer is out of date, or was given with less information. Returns how many."""
     return connection.execute(load_sql("catalogue/musicbrainz/revive"), {"now": now}).rowcount
-
-
-def newer_mart_run(connection: Connection) -> int | None:
-    """The last complete mart run, if the queue was filled from another one."""
-    query = (
-        "select m.completed_run_id from ops.mart_state as m cross join ops.musicbrainz_state as s"
-        " where m.completed_run_id is distinct from s.mart_run_id"
-    )
-    found = connection.execute(query).fetchone()
-    return found[0] if found is not None else None
 
 
 def has_work(connection: Connection, *, now: datetime) -> bool:
@@ -124,10 +116,21 @@ def read_idle(connection: Connection, *, now: datetime) -> Idle:
 
 
 def lease(connection: Connection, *, now: datetime) -> Entry | None:
-    """The most played entry that is due and free, for LEASE; None when there is none."""
-    with connection.cursor(row_factory=class_row(Entry)) as cursor:
-        values = {"now": now, "until": now + LEASE}
-        return cursor.execute(load_sql("catalogue/musicbrainz/lease"), values).fetchone()
+    """The most played entry that is due and free, for LEASE; None if there is none."""
+    return next(iter(_lease(connection, "catalogue/musicbrainz/next_due", {"now": now}, now=now)), None)
+
+
+def lease_many(connection: Connection, *, after: int, most: int, now: datetime) -> list[Entry]:
+    """Up to `most` waiting entries that are free, in the order of entry_id after `after`, for LEASE."""
+    return _lease(connection, "catalogue/musicbrainz_dump/next", {"after": after, "most": most, "now": now}, now=now)
+
+
+def _lease(connection: Connection, free: str, values: dict[str, Any], *, now: datetime) -> list[Entry]:
+    """Lease the entries that the statement `free` finds and locks."""
+    with connection.transaction(), connection.cursor(row_factory=class_row(Entry)) as cursor:
+        entries = [entry_id for (entry_id,) in connection.execute(load_sql(free), values)]
+        leased = {"entries": entries, "until": now + LEASE}
+        return cursor.execute(load_sql("catalogue/musicbrainz/lease"), leased).fetchall()
 
 
 def finish(
@@ -140,7 +143,7 @@ def finish(
     failed: bool = False,
     error: str | None = None,
 ) -> bool:
-    """Note what became of a leased entry and let it go; False when the lease had passed on."""
+    """Record the result for a leased entry and release it; False if the lease was lost."""
     values = {
         "entry_id": entry.entry_id,
         "lease_id": entry.lease_id,
@@ -157,7 +160,7 @@ def finish(
 def queue_artists(
     connection: Connection, artists: Iterable[tuple[UUID, bool]], *, plays: int, now: datetime
 ) -> None:  # fmt: skip
-    """The artists of a recording that was found, each with whether its genres came along."""
+    """Queue the artists of a recording that was found, each with whether its genres came along."""
     rows: list[dict[str, Any]] = [
         {"artist_mbid": str(mbid), "is_told": is_told} for mbid, is_told in dict(artists).items()
     ]
@@ -166,6 +169,6 @@ def queue_artists(
 
 
 def count_queue(connection: Connection) -> tuple[QueueCount, ...]:
-    """Tracks, then artists."""
+    """The counts for tracks, then for artists."""
     with connection.cursor(row_factory=class_row(QueueCount)) as cursor:
         return tuple(cursor.execute(load_sql("catalogue/musicbrainz/count")).fetchall())

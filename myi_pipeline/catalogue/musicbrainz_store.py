@@ -1,5 +1,5 @@
-"""What MusicBrainz answered, in raw. To be called in a transaction, with the note that the entry is answered: whoever
-is killed in between has stored nothing, and asks again.
+"""Stores MusicBrainz' answers in raw. To be called in the transaction that marks the entry as answered: a process that
+is killed has then stored nothing, and asks again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FoundBy = Literal["isrc", "mbid", "names"]
 def store_recording(
     connection: Connection, recording: Recording, *, content_id: int, found_by: FoundBy, now: datetime
 ) -> None:
-    """A track is this recording; with its artists, release and genres, and the artists' genres that came along."""
+    """Store the recording of a track, with its artists, first release and genres, and any genres of the artists."""
     release = recording.first_release
     credits = [
         {
@@ -44,22 +44,22 @@ def store_recording(
         "now": now,
     }
     _run(connection, "catalogue/musicbrainz/store_recording", values)
-    told: dict[tuple[str, UUID], tuple[Vote, ...]] = {("recording", recording.recording_mbid): recording.votes}
-    told |= {("artist", each.artist_mbid): each.votes for each in recording.credits if each.votes is not None}
-    _store_votes(connection, told.items())
+    votes_of: dict[tuple[str, UUID], tuple[Vote, ...]] = {("recording", recording.recording_mbid): recording.votes}
+    votes_of |= {("artist", each.artist_mbid): each.votes for each in recording.credits if each.votes is not None}
+    _store_votes(connection, votes_of.items())
     found = {"content_id": content_id, "recording_mbid": recording.recording_mbid, "found_by": found_by, "now": now}
     connection.execute(load_sql("catalogue/musicbrainz/store_found"), found)
 
 
 def store_artist(connection: Connection, votes: tuple[Vote, ...], *, artist_mbid: UUID) -> None:
-    """An artist's genres and tags, under the MBID that credits have: of merged artists that may be the older one."""
+    """Store an artist's genres and tags, under the MBID in the credits, which may be the old one of a merged artist."""
     _store_votes(connection, [(("artist", artist_mbid), votes)])
 
 
-def _store_votes(connection: Connection, told: Iterable[tuple[tuple[str, UUID], tuple[Vote, ...]]]) -> None:
+def _store_votes(connection: Connection, votes_of: Iterable[tuple[tuple[str, UUID], tuple[Vote, ...]]]) -> None:
     entities: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
-    for (kind, mbid), votes in told:
+    for (kind, mbid), votes in votes_of:
         entities.append({"entity_kind": kind, "entity_mbid": str(mbid)})
         rows += [
             {

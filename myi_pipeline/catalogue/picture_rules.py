@@ -1,7 +1,7 @@
-"""Which pictures MYI keeps: from where, in which size, in which form.
+"""Which pictures MYI keeps: from which host, in which size and format.
 
-Only addresses on Spotify's picture host are accepted, and the type of a picture is read from its first bytes, whatever
-the server says.
+Only addresses on Spotify's picture host are accepted, and a picture's type is taken from its first bytes, whatever the
+server says.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Final
 
 from myi_pipeline.catalogue.records import Picture
 
-# Pages show 44 to 128 points; a screen may have two pixels to a point. Spotify has 640, 300 and 64 of an album.
+# Pages show 44 to 128 points, and a screen may have two pixels per point. Spotify offers 640, 300 and 64 pixels.
 WANTED_PX: Final = 300
-# Ten times what 300 px of a photograph take as JPEG.
+# Ten times the size of a 300 px photograph as JPEG.
 MOST_BYTES: Final = 300_000
-# Nothing else is ever asked for, whatever an answer of the Web API says: neither another host nor another kind of path.
+# No other host or kind of path is ever requested, whatever an answer of the Web API says.
 _ADDRESS: Final = re.compile(r"https://i\.scdn\.co(/image/[0-9A-Za-z_-]{1,200})\Z", re.ASCII)
-# Pictures without a size are taken for the largest.
+# Pictures without a size are taken to be the largest.
 _USUAL_PX: Final = 640
 # Encoders may leave some padding behind the end.
 _PADDING_BYTES: Final = 1_024
@@ -31,13 +31,13 @@ def picture_path(url: str) -> str | None:
 
 
 def best_picture(pictures: Iterable[Picture]) -> Picture | None:
-    """The one nearest to WANTED_PX, of two as near the larger; None when none has an address that may be asked."""
+    """The picture closest in size to WANTED_PX, the larger of two equally close; None if no address is allowed."""
     allowed = [each for each in pictures if picture_path(each.url) is not None]
     return min(allowed, key=lambda each: (abs(_pixels(each) - WANTED_PX), -_pixels(each)), default=None)
 
 
 def media_type_of(content: bytes) -> str | None:
-    """image/jpeg, image/png or image/webp by the first bytes; None for everything else, SVG and pages included."""
+    """image/jpeg, image/png or image/webp, by the first bytes; None for anything else, including SVG and web pages."""
     if content.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if content.startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"):
@@ -48,7 +48,7 @@ def media_type_of(content: bytes) -> str | None:
 
 
 def is_whole(content: bytes) -> bool:
-    """Whether a picture of one of these kinds also ends as its kind does: half of one would be shown as broken."""
+    """Whether a picture of one of these types also ends properly: a truncated one would be shown as broken."""
     match media_type_of(content):
         case "image/jpeg":
             return b"\xff\xd9" in content[-_PADDING_BYTES:]

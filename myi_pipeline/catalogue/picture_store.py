@@ -1,7 +1,7 @@
-"""The pictures that MYI keeps: which are missing, who is fetching one, and what became of it.
+"""The pictures that MYI keeps: which are missing, leasing them for fetching, and the results.
 
-An address is leased by one worker at a time, and a worker whose lease has passed on changes nothing; what is kept, gone
-or unfit is never leased again; equal bytes are kept once.
+An address is leased by one worker at a time, and a worker that has lost its lease changes nothing. What is kept, gone
+or unfit is never leased again. Equal bytes are stored once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from myi_pipeline.postgres.sql_files import load_sql
 
 Entity = tuple[str, int]
 
-# One request of at most half a minute, and the storing of its answer, many times over.
+# Many times as long as one request, of at most half a minute, and storing its answer.
 LEASE = timedelta(minutes=5)
 _LONGEST_ERROR = 300
 
@@ -36,7 +36,7 @@ class FetchState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Fetch:
-    """One leased address; `failures` so far."""
+    """One leased address. `failures`: how often it has failed so far."""
 
     url: str
     failures: int
@@ -44,7 +44,9 @@ class Fetch:
 
 
 def lacking(connection: Connection, entities: Sequence[Entity], *, now: datetime, most: int) -> list[list[Picture]]:
-    """All addresses of the first `most` of these that have pictures at Spotify and none here, in the same order."""
+    """For the first `most` of these entities that have pictures at Spotify but none here: all their pictures, in the
+    same order.
+    """
     wanted = [
         {"entity_kind": kind, "entity_id": entity_id, "place": place}
         for place, (kind, entity_id) in enumerate(entities)
@@ -54,15 +56,21 @@ def lacking(connection: Connection, entities: Sequence[Entity], *, now: datetime
     return [[Picture(*picture) for _, *picture in group] for _, group in groupby(rows, key=lambda row: row[0])]
 
 
+def lacking_of_lists(connection: Connection, *, now: datetime, most: int) -> list[str]:
+    """Addresses of playlists' pictures that MYI does not have, the most recently changed playlists first."""
+    values = {"now": now, "most": most}
+    return [url for (url,) in connection.execute(load_sql("catalogue/pictures/lacking_of_lists"), values)]
+
+
 def lease(connection: Connection, url: str, *, now: datetime) -> Fetch | None:
-    """The address for LEASE; None when it is not due, or somebody has it, or had it and is done."""
+    """Lease an address for LEASE; None if it is not due, leased by another worker, or finished."""
     values = {"url": url, "now": now, "until": now + LEASE}
     with connection.cursor(row_factory=class_row(Fetch)) as cursor:
         return cursor.execute(load_sql("catalogue/pictures/lease"), values).fetchone()
 
 
 def keep(connection: Connection, fetch: Fetch, *, media_type: str, content: bytes, now: datetime) -> bool:
-    """Store what was fetched, at once or not at all; False when the lease had passed on."""
+    """Store what was fetched, in one statement; False if the lease was lost."""
     values = {
         "url": fetch.url,
         "lease_id": fetch.lease_id,
@@ -75,7 +83,7 @@ def keep(connection: Connection, fetch: Fetch, *, media_type: str, content: byte
 
 
 def fail(connection: Connection, fetch: Fetch, state: FetchState, *, due_at: datetime | None, error: str) -> bool:
-    """Note a failure and let the address go; False when the lease had passed on."""
+    """Record a failure and release the address; False if the lease was lost."""
     values = {
         "url": fetch.url,
         "lease_id": fetch.lease_id,
@@ -87,7 +95,7 @@ def fail(connection: Connection, fetch: Fetch, state: FetchState, *, due_at: dat
 
 
 def somebody_is_signed_in(connection: Connection) -> bool:
-    """Whether any login could ask Spotify: without a login nothing is asked."""
-    query = "select exists (select from app.credentials where status = 'active' and paused_at is null)"
+    """Whether any user has a usable Spotify login: without one, nothing is requested."""
+    query = "select exists (select from app.credentials where is_main and status = 'active' and paused_at is null)"
     found = connection.execute(query).fetchone()
     return bool(found and found[0])

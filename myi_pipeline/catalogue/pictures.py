@@ -1,7 +1,7 @@
-"""Fetching pictures from Spotify's picture host.
+"""Fetching pictures of albums, artists and playlists from Spotify's picture host.
 
-No access token and no header that identifies a person is sent there; what this module returns is a complete JPEG, PNG
-or WebP of at most MOST_BYTES bytes. That host is not part of the Web API and uses none of its quota.
+Neither an access token nor any header that identifies a person is sent there. Every picture is a complete JPEG, PNG or
+WebP of at most MOST_BYTES bytes. The host is not part of the Web API and does not use its quota.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from myi_pipeline.providers.retries import FailureKind, failure_kind, try_again_
 from myi_pipeline.providers.transport import Answer, HttpClient, TooLarge, make_http, retry_after, send, utc_now
 from myi_pipeline.settings import Settings
 
-# Packed bytes could be many more once unpacked, and pictures are packed already.
+# No compression: pictures are compressed already, and a small response could unpack to a huge one.
 _HEADERS: Final = {"Accept": "image/jpeg, image/webp, image/png", "Accept-Encoding": "identity"}
 _USUAL_PAUSE, _LONGEST_PAUSE = timedelta(minutes=10), timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class FetchedPicture:
-    """`media_type` is what the bytes are."""
+    """`media_type` is determined from the bytes."""
 
     media_type: str
     content: bytes = field(repr=False)
 
 
 def fetch_picture(http: HttpClient, *, images_url: str, url: str, now: datetime) -> FetchedPicture:
-    """The picture that the catalogue has at `url`, asked of the host at `images_url`.
+    """Fetch the picture with the address `url` from the host at `images_url`.
 
     Raises Gone, Unfit, RateLimited, Transient and UnexpectedAnswer.
     """
@@ -59,11 +59,11 @@ def fetch_picture(http: HttpClient, *, images_url: str, url: str, now: datetime)
     if media_type is None:
         said = answer.headers.get("content-type", "").partition(";")[0].strip().lower()[:40]
         if said.startswith("image/"):
-            raise Unfit(f"{answer.what}: what came as {said} is no JPEG, PNG or WebP")
-        # Something in between may have answered (a proxy, a network's sign-in page): that says nothing of the picture.
+            raise Unfit(f"{answer.what}: what was sent as {said} is not a JPEG, PNG or WebP")
+        # A proxy or a network's sign-in page may have answered, which says nothing about the picture.
         raise UnexpectedAnswer(f"{answer.what}: Spotify answered with something other than a picture")
     if not is_whole(answer.body):
-        raise UnexpectedAnswer(f"{answer.what}: Spotify answered with half a picture")
+        raise UnexpectedAnswer(f"{answer.what}: Spotify answered with an incomplete picture")
     return FetchedPicture(media_type, answer.body)
 
 
@@ -82,18 +82,18 @@ def _failure(answer: Answer, now: datetime) -> Exception:
 log = structlog.get_logger(__name__)
 
 MOST_A_RUN: Final = 200
-# For each kind: nobody reads a list any further.
+# Per kind: nobody scrolls further down a list.
 MOST_CONSIDERED: Final = 5_000
-# A browser makes six requests at once.
+# For comparison, a browser makes six requests at once.
 AT_ONCE: Final = 4
-# No request begins later than this after the first.
+# No request starts later than this after the first.
 LONGEST_S: Final = 120.0
 MOST_FAILURES_IN_A_ROW: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class PicturesResult:
-    """What one run fetched. `unfit` was there and no picture that is kept; `reason` says why it ended."""
+    """What one run fetched. `unfit`: answers that are not an acceptable picture. `reason`: why the run ended."""
 
     kept: int = 0
     kept_bytes: int = 0
@@ -120,7 +120,9 @@ def keep_pictures(
     longest_s: float = LONGEST_S,
     clock: Callable[[], datetime] = utc_now,
 ) -> PicturesResult:
-    """Fetch up to `most` pictures. Any number of these may run at once. Raises nothing for Spotify or the database."""
+    """Fetch up to `most` pictures. Any number of these may run at once. Failures of Spotify or the database are
+    reported in the result instead of raised.
+    """
     if not settings.covers:
         return PicturesResult(reason="MYI_COVERS is false")
     try:
@@ -132,11 +134,11 @@ def keep_pictures(
             return _Run(settings, http, connections, clock, until=time.monotonic() + longest_s).fetch(urls)
     except (MyiError, psycopg.Error) as error:
         log.warning("pictures_not_kept", reason=str(error))
-        return PicturesResult(reason=f"it broke off: {error}")
+        return PicturesResult(reason=f"it failed: {error}")
 
 
 def _wanted(warehouse: Warehouse, *, now: datetime, most: int) -> list[str]:
-    """Addresses, each once, those of what is played most first."""
+    """Distinct addresses, those of what is played most first."""
     if most < 1:
         return []
     with closing(warehouse.connect(Role.ANALYST, application_name="myi covers")) as reading:
@@ -146,8 +148,11 @@ def _wanted(warehouse: Warehouse, *, now: datetime, most: int) -> list[str]:
         ]
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi covers")) as connection:
         found = picture_store.lacking(connection, entities, now=now, most=most)
+        of_lists = picture_store.lacking_of_lists(connection, now=now, most=most)
     best = [best_picture(pictures) for pictures in found]
-    return list(dict.fromkeys(picture.url for picture in best if picture is not None))
+    urls = [picture.url for picture in best if picture is not None]
+    urls += [url for url in of_lists if picture_path(url) is not None]
+    return list(dict.fromkeys(urls))[:most]
 
 
 class _Run:
@@ -181,7 +186,7 @@ class _Run:
                     worker.result()
             finally:
                 self._stop("it was stopped")
-        done = "as many as wanted were fetched, or none is lacking"
+        done = "the requested number was fetched, or no more are missing"
         return replace(self._result, reason=done if self._stopped == "it was stopped" else self._stopped)
 
     def _work(self, left: Iterator[str]) -> None:
@@ -193,12 +198,12 @@ class _Run:
 
     def _next(self, left: Iterator[str]) -> str | None:
         if time.monotonic() > self._until:
-            self._stop("the time of a run is over")
+            self._stop("the time limit of a run was reached")
         with self._guard:
             return None if self._stopped else next(left, None)
 
     def _fetch(self, fetch: Fetch) -> None:
-        # No connection is held meanwhile: the host may take its time.
+        # No database connection is held while the host takes its time.
         try:
             picture = fetch_picture(self._http, images_url=self._images_url, url=fetch.url, now=self._clock())
         except MyiError as error:
@@ -232,7 +237,7 @@ class _Run:
                     self._result = replace(found, unfit=found.unfit + 1)
                 case FetchState.WAITING:
                     self._result = replace(found, failed=found.failed + 1)
-            # An answer about one picture says that the host is there.
+            # A final answer about one picture shows that the host can be reached.
             self._failures_in_a_row = 0 if is_final else self._failures_in_a_row + 1
             is_silent = self._failures_in_a_row >= MOST_FAILURES_IN_A_ROW
         if isinstance(error, RateLimited):

@@ -1,9 +1,9 @@
-"""A play as a source reported it, before any database has seen it.
+"""A play as a source reported it, before it is stored.
 
 The same content always gets the same `key`, in every process and every version.
 
-Named tuples, not dataclasses: 200,000 of them are made while an archive is read, and a frozen dataclass of
-this size takes five times as long to make.
+These are named tuples, not dataclasses: reading an archive creates 200,000 of them, and a frozen dataclass of this size
+takes five times as long to create.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 
 class Source(IntEnum):
-    """Who reported a play; raw.sources has the same numbers, which are never reused, and what each source is like."""
+    """Who reported a play. raw.sources has the same numbers, which are never reused, and the traits of each source."""
 
     EXTENDED_HISTORY = 1
     ACCOUNT_HISTORY = 2
@@ -47,11 +47,11 @@ class Content(NamedTuple):
     is equal for contents of one kind whose normalised title and creator are equal; `match_title` is the normalised
     title. For a track `creator` is the (album) artist and `collection` the album; for an episode the show is the
     collection; for a chapter the author is the creator and the book the collection. `artist_key` and `album_key`
-    identify a track's artist and album by their names, exactly as spelt (None for what is no track).
+    identify a track's artist and album by their names, exactly as spelt (None for anything but a track).
 
-    The last three are what some sources know of the recording beyond its names, and are no part of `key`: `isrc`, its
-    International Standard Recording Code; `recording_mbid`, MusicBrainz' name for it (a UUID as text); `duration_ms`,
-    its length in milliseconds, more than 0.
+    The last three are what some sources know about the recording beyond its names, and are not part of `key`: `isrc`,
+    its International Standard Recording Code; `recording_mbid`, its MusicBrainz id (a UUID as text); `duration_ms`, its
+    length in milliseconds, more than 0.
     """
 
     key: str
@@ -70,7 +70,7 @@ class Content(NamedTuple):
 
 
 class Context(NamedTuple):
-    """The free-text circumstances of a play, interned together: they come in few combinations. `key`: 32 hex digits."""
+    """The free-text circumstances of a play, interned together because few combinations occur. `key`: 32 hex digits."""
 
     key: str
     platform: str | None
@@ -83,7 +83,7 @@ class PlayRecord(NamedTuple):
     """One row of a source that is a play.
 
     `row_index` counts from 0 within its file; `played_at` and `offline_at` are aware, in UTC; `ms_played` is in
-    milliseconds and None where the source does not say. `content` is None for a removed track: a play of unknown
+    milliseconds and None if the source does not say. `content` is None for a removed track: a play of unknown
     content.
     """
 
@@ -102,8 +102,8 @@ class PlayRecord(NamedTuple):
 class QuarantinedRow(NamedTuple):
     """One row that cannot be a play: why, and the row itself without its personal fields.
 
-    `reason` is a short stable code such as `bad_timestamp`; `detail` a sentence; `row` JSON-ready. A row that lies
-    ahead of now has its time in `due_at`, and in `whole_row` all that it takes to judge it again then.
+    `reason` is a short stable code such as `bad_timestamp`; `detail` a sentence; `row` JSON-ready. A row dated in the
+    future has its time in `due_at`, and in `whole_row` everything needed to read it again then.
     """
 
     row_index: int
@@ -122,7 +122,7 @@ def normalise_name(name: str | None) -> str:
 
 
 def digest(*parts: str | None) -> str:
-    """32 hex digits that stand for these parts, in this order."""
+    """A digest of these parts, in this order: 32 hex digits."""
     # Length-prefixed, so that ("ab", "c") and ("a", "bc") differ; None differs from "".
     hasher = blake2b(digest_size=16)
     for part in parts:
@@ -146,10 +146,10 @@ _NO_TITLES: Final = frozenset(
 def known_names(
     kind: ContentKind, title: str | None, creator: str | None, collection: str | None
 ) -> tuple[str | None, str | None, str | None]:
-    """Title, creator and collection, without what only says that a name is unknown.
+    """Title, creator and collection, with None for placeholders that say that a name is unknown.
 
-    A title such as "Unknown Track" is one only where the artist (of an episode or chapter the show or book) is unknown
-    too: there are songs of that name.
+    A title such as "Unknown Track" is a placeholder only if the artist (for an episode or chapter, the show or book) is
+    unknown too: there are songs with that name.
     """
     if _is_one_of(creator, _NO_CREATORS):
         creator = None
@@ -168,8 +168,8 @@ def _is_one_of(name: str | None, words: frozenset[str]) -> bool:
 def make_content(
     *, kind: ContentKind, uri: str | None, title: str | None, creator: str | None, collection: str | None
 ) -> Content:
-    """A content with its keys. Raises UnicodeEncodeError for lone surrogates: clean text before."""
-    # By the names as they are spelt: a content stays itself, whatever is taken for a name.
+    """A content with its keys. Raises UnicodeEncodeError for lone surrogates: clean the text first."""
+    # From the original names: the key must not change when the rules for placeholders do.
     key = digest("uri", uri) if uri else digest("names", str(int(kind)), title, creator, collection)
     title, creator, collection = known_names(kind, title, creator, collection)
     match_title = normalise_name(title)
@@ -183,7 +183,7 @@ def make_content(
 def content_if_known(
     *, kind: ContentKind, uri: str | None, title: str | None, creator: str | None, collection: str | None
 ) -> Content | None:
-    """The same, or None where neither a URI nor any name says what was played."""
+    """Like make_content, or None if neither a URI nor a name says what was played."""
     if uri is None and not any(known_names(kind, title, creator, collection)):
         return None
     return make_content(kind=kind, uri=uri, title=title, creator=creator, collection=collection)
@@ -192,7 +192,7 @@ def content_if_known(
 def make_context(
     *, platform: str | None, conn_country: str | None, reason_start: str | None, reason_end: str | None
 ) -> Context | None:
-    """A context with its key, or None when the source says nothing at all."""
+    """A context with its key, or None if the source says nothing at all."""
     if platform is None and conn_country is None and reason_start is None and reason_end is None:
         return None
     key = digest(platform, conn_country, reason_start, reason_end)

@@ -1,8 +1,8 @@
-"""What one person says about recordings: tracks that are one song to them, and tracks that are none of it.
+"""A person's own decisions on recordings: tracks that are the same song to them, and tracks that are not.
 
-Later words win over earlier ones: a track that was taken out is out of all that the rules or earlier decisions put it
-with; one that is put together with another afterwards is in again. Taking a decision back leaves what would be if it
-had never been made, because nothing else is stored than the decisions.
+Later decisions win over earlier ones. A track that is taken out leaves everything that the rules or earlier decisions
+put it with; joining it with another track afterwards puts it back in. Taking a decision back has the same effect as
+never having made it, because only the decisions are stored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Decision:
-    """`other_id` is None for `apart`. Of two decisions the one with the greater `decision_id` was made later."""
+    """`other_id` is None for `apart`. A decision with a greater `decision_id` was made later."""
 
     decision_id: int
     decision: Literal["same", "apart"]
@@ -24,7 +24,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Ruled:
-    """A track in its recording by the rules; a recording has the number of the first of its tracks with a URI."""
+    """A track and its recording according to the rules. `is_nameless`: the track has no URI."""
 
     content_id: int
     recording_id: int
@@ -32,14 +32,17 @@ class Ruled:
 
 
 def recording_number(tracks: Iterable[tuple[bool, int]]) -> int:
-    """The number of a recording of these tracks, each with whether it has no URI."""
+    """The number of a recording: the lowest content_id among its tracks with a URI, or among all if none has one.
+
+    `tracks`: (whether it has no URI, content_id) of each.
+    """
     return min(tracks)[1]
 
 
 def decided_recordings(decisions: Sequence[Decision], ruled: Mapping[int, Ruled]) -> dict[int, int]:
-    """content_id -> recording_id of each track that stands elsewhere for this person than by the rules.
+    """content_id -> recording_id, for each track whose recording for this person differs from the rules'.
 
-    `ruled` holds every track of the recordings that decisions name; a decision on another one does nothing.
+    `ruled` holds every track of the recordings that the decisions refer to; decisions on other tracks are ignored.
     """
     known = [
         each
@@ -52,7 +55,7 @@ def decided_recordings(decisions: Sequence[Decision], ruled: Mapping[int, Ruled]
     for each in known:
         if each.decision == "apart":
             apart[each.content_id] = max(each.decision_id, apart.get(each.content_id, 0))
-    # Nodes: what is left of a recording of the rules, and each track that was taken out.
+    # Nodes: the remainder of each recording of the rules, and each track that was taken out.
     parent: dict[tuple[str, int], tuple[str, int]] = {}
 
     def node(content_id: int) -> tuple[str, int]:

@@ -1,11 +1,12 @@
-"""Which recording of MusicBrainz a track is. A wrong one is worse than none: what is not safe is not taken.
+"""Which MusicBrainz recording a track is. A wrong one is worse than none, so only reliable matches are accepted.
 
-By its recording code, a recording is taken when the lengths are at most MOST_APART_MS apart, where both are known, and
-no word of its version differs: codes are entered by hand, and now and then one code stands for two recordings.
+By its recording code, a recording is accepted if the lengths are at most MOST_APART_MS apart, where both are known, and
+no version word differs: codes are entered by hand, and sometimes one code stands for two recordings.
 
-By names, when the search gives it LEAST_SCORE or more, title and artist are equal once folded, and the lengths are at
-most MOST_APART_MS apart. Where the track's length is unknown its album must be one of the recording's releases instead.
-Remasters are one recording to MusicBrainz, so such notes are left out of titles; other versions are not.
+By names, it is accepted if the search gives it LEAST_SCORE or more, title and artist are equal once folded, and the
+lengths are at most MOST_APART_MS apart. If the track's length is unknown, its album must be one of the recording's
+releases instead. To MusicBrainz a remaster is the same recording, so remaster notes in titles are ignored; other
+version notes are not.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _VERSION_WORDS: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A track as raw knows it; `artist` and `album` as the source names them, `length_ms` in milliseconds."""
+    """A track as stored in raw; `artist` and `album` as the source names them, `length_ms` in milliseconds."""
 
     title: str | None
     artist: str | None
@@ -49,32 +50,32 @@ class Wanted:
 
 
 def choose_by_code(wanted: Wanted, found: Iterable[Recording]) -> Recording | None:
-    """Of the recordings with the track's own code, the best that nothing speaks against."""
+    """The best of the recordings with the track's own code that nothing contradicts."""
     return _best(wanted, [each for each in found if _is_near(wanted, each) is not False and _is_version(wanted, each)])
 
 
 def choose_by_names(wanted: Wanted, found: Iterable[Recording]) -> Recording | None:
-    """Of the hits of a search, the best safe one."""
+    """The best reliable match among the results of a search."""
     return _best(wanted, [each for each in found if _is_safe(wanted, each)])
 
 
 def fold_title(title: str) -> str:
-    """What two spellings of a title have in common: without guests, notes on remasters, accents and punctuation."""
+    """A title without featured artists, remaster notes, accents and punctuation, to compare spellings."""
     bare = _BRACKETED.sub(lambda inside: "" if _FEATURED.match(inside[1].strip()) else inside[0], title)
-    # A song may be called Feat.
+    # A song may be called "Feat".
     bare = _FEATURED.sub("", bare).strip() or title
     return fold(_REMASTER.sub(" ", bare)) or fold(title)
 
 
 def fold(name: str) -> str:
-    """A name without accents, punctuation and case; what is nothing but signs stays as it is."""
+    """A name without accents, punctuation and case; one that consists of symbols only is kept."""
     plain = unicodedata.normalize("NFKD", name).casefold().replace("&", " and ")
     letters = "".join(char for char in plain if not unicodedata.combining(char))
     return " ".join(_WORDS.findall(letters)) or normalise_name(name)
 
 
 def search_title(title: str) -> str:
-    """The title to search for: as people write it, without what MusicBrainz keeps elsewhere."""
+    """The title to search for: as written, without what MusicBrainz stores elsewhere."""
     bare = _BRACKETED.sub(lambda inside: "" if _FEATURED.match(inside[1].strip()) else inside[0], title)
     bare = _REMASTER.sub(" ", _FEATURED.sub("", bare))
     return " ".join(re.sub(r"[(\[]\s*[)\]]", " ", bare).rstrip(" -").split()) or title
@@ -92,7 +93,7 @@ def _is_safe(wanted: Wanted, found: Recording) -> bool:
 
 
 def _is_by(artist: str, found: Recording) -> bool:
-    """The whole credit, or the first of its artists: sources name the primary artist alone."""
+    """Whether the artist is the whole credit or its first artist: sources may only name the primary artist."""
     names = {fold(found.credit)}
     for first in found.credits[:1]:
         names |= {fold(first.credited_as), fold(first.name)}
@@ -100,7 +101,7 @@ def _is_by(artist: str, found: Recording) -> bool:
 
 
 def _is_near(wanted: Wanted, found: Recording) -> bool | None:
-    """None where either length is unknown."""
+    """Whether the lengths are close; None if either is unknown."""
     if wanted.length_ms is None or found.length_ms is None:
         return None
     return abs(wanted.length_ms - found.length_ms) <= MOST_APART_MS
@@ -113,13 +114,15 @@ def _is_version(wanted: Wanted, found: Recording) -> bool:
 
 
 def _versions(title: str) -> frozenset[str]:
-    """The words that make it another version: within brackets or after a dash, so that Live and Let Die is a song."""
+    """The words that mark a version, only in brackets or after a dash: "Live and Let Die" is not a live version."""
     notes = " ".join(_BRACKETED.findall(title) + re.split(r"\s[-\u2013\u2014]\s", title)[1:])
     return frozenset(fold(notes).split()) & _VERSION_WORDS
 
 
 def _best(wanted: Wanted, found: list[Recording]) -> Recording | None:
-    """One, whatever their order: the same names, the nearest length, the best known, the oldest, the least MBID."""
+    """The best one, independent of their order: by equal title and artist, closest length, most releases, earliest
+    first release, lowest MBID.
+    """
 
     def rank(each: Recording) -> tuple[object, ...]:
         is_titled = wanted.title is not None and fold_title(wanted.title) == fold_title(each.title)

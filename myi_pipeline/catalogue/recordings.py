@@ -1,12 +1,12 @@
-"""Which recording each track is, worked out for what has changed, at the beginning of a mart run.
+"""Works out which recording each changed track belongs to, at the beginning of a mart run.
 
-The rules compare two tracks by edit distances and words, which SQL cannot do well, and each track only with those that
-share a block with it. Measured: all pairs of a library of 60,000 tracks take seconds in Python and lie in one process,
-where dbt would need a model for each block; and what a poll brings touches a handful of blocks.
+The rules compare tracks by edit distance and words, which SQL cannot do well, and each track only with those that share
+a block with it. Measured: all pairs in a library of 60,000 tracks take seconds in one Python process, whereas dbt would
+need a model for each kind of block; and the tracks of a poll touch a handful of blocks.
 
-What is stored is a function of all tracks and decisions: a track that changed is compared again with its neighbours,
-and so is every track that was in one recording with it, and theirs, until nothing is connected any more. So a refresh
-of a few plays and a rebuild come to the same (matching/grouping.py).
+The stored result is a function of all tracks and decisions: a changed track is compared again with its neighbours, and
+so is every track that shared a recording with it, and their neighbours, until no more are connected. A refresh of a few
+plays therefore has the same result as a rebuild (matching/grouping.py).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from myi_pipeline.catalogue.recording_choices import Decision, Ruled, decided_re
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
 
-# When so many tracks changed, and so large a part of all, reading all of them at once is faster than asking for the
+# If more tracks than this changed, and more than this part of all, reading all tracks is faster than asking for the
 # neighbours of each.
 _MANY, _LARGE_PART = 3_000, 0.25
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """How many tracks were compared again, and how many stand in another recording now than before."""
+    """How many tracks were compared again, and how many moved to another recording."""
 
     compared: int
     moved: int
@@ -42,8 +42,8 @@ class Resolved:
 def resolve_recordings(connection: Connection, *, run_id: int, whole: bool) -> Resolved:
     """Bring ops.content_recordings and ops.user_recordings up to date with raw, in the transaction that opens a run.
 
-    Looks at the contents of the run; with `whole`, or under other rules than the last time, at all of them. What moved
-    is added to the run.
+    Compares the contents of the run; with `whole`, or if the rules have changed since the last time, all contents. What
+    moved is added to the run.
     """
     query = (
         "select content_id from ops.mart_run_contents where run_id = %(run_id)s"
@@ -78,7 +78,7 @@ def _is_most(connection: Connection, changed: int) -> bool:
 
 @cache
 def rules_fingerprint() -> str:
-    """Changes with every file of the rules."""
+    """A digest of the rules' source files."""
     digest = hashlib.sha256()
     folder = files("myi_pipeline.catalogue.matching")
     for file in sorted(folder.iterdir(), key=lambda each: each.name):
@@ -96,8 +96,8 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Changed:
-    """A track and its recordings before and after, None where there is none; the same where only the reason is another.
-    `user_id` None: for everybody."""
+    """A track with its recordings before and after, None if there is none. They are equal if only the reason changed.
+    `user_id` None: for all users."""
 
     user_id: int | None
     content_id: int
@@ -106,17 +106,17 @@ class _Changed:
 
 
 class _Library:
-    """The tracks that were read, and who shares a block with whom."""
+    """The tracks that were read, and which of them share a block."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.rows: dict[int, _Row] = {}
-        # By id, as the rules want it.
+        # By id, in the form that the rules take.
         self.parsed: dict[int, Parsed] = {}
         self._read: set[int] = set()
 
     def read(self, ids: Sequence[int] | None) -> None:
-        """Some tracks, or with None all. What is no track, or an alias, is not there."""
+        """Read some tracks, or all if `ids` is None. Contents that are not tracks, and aliases, are skipped."""
         wanted = None if ids is None else [id for id in ids if id not in self._read]
         if wanted == []:
             return
@@ -128,7 +128,7 @@ class _Library:
         self._read.update(wanted if wanted is not None else self.rows)
 
     def neighbours(self, ids: Sequence[int]) -> Iterator[Sequence[int]]:
-        """For each block of these tracks the tracks in it; of blocks that are too full none."""
+        """The tracks in each block of these tracks, except in blocks that are too full."""
         found = self._connection.execute(
             load_sql("catalogue/recordings/neighbours"), {"ids": list(ids), "most": MOST_IN_BLOCK}
         ).fetchall()
@@ -183,7 +183,7 @@ def _resolve_some(connection: Connection, changed: Sequence[int]) -> tuple[int, 
 
 
 def _store_blocks(connection: Connection, library: _Library, changed: Sequence[int]) -> set[int]:
-    """Put the changed tracks into their blocks. Returns the tracks of blocks that are too full now or were before."""
+    """Put the changed tracks into their blocks. Returns the tracks of blocks that became too full, or no longer are."""
     known = connection.execute(
         "select block, content_id from ops.content_blocks where content_id = any(%s)", (list(changed),)
     ).fetchall()
@@ -214,7 +214,7 @@ def _full_blocks(connection: Connection, blocks: Sequence[int]) -> set[int]:
 
 
 def _grouped(library: _Library, starts: Sequence[int]) -> dict[int, tuple[int, float, str]]:
-    """The recording, confidence and reason of these tracks and of all that they are connected with."""
+    """The recording, confidence and reason of these tracks and all that are connected with them."""
     decisions = Decisions(library.parsed)
     edges: dict[int, set[int]] = {}
     frontier = list(starts)
@@ -268,9 +268,9 @@ _Stored = Mapping[int, tuple[int, float, str]]
 
 
 def _store(connection: Connection, before: _Stored, found: _Stored) -> list[_Changed]:
-    """Write what differs; what is not found any more goes."""
+    """Write what differs, and delete what is no longer found."""
     gone = [id for id in before if id not in found]
-    # Postgres keeps a confidence in four bytes.
+    # Postgres stores confidences as four-byte floats.
     fresh = [
         (id, *now) for id, now in sorted(found.items())
         if id not in before or before[id][0] != now[0] or before[id][2] != now[2] or abs(before[id][1] - now[1]) > 1e-6
@@ -290,7 +290,7 @@ def _store(connection: Connection, before: _Stored, found: _Stored) -> list[_Cha
 
 
 def _resolve_decisions(connection: Connection) -> list[_Changed]:
-    """What people decided, on the recordings as the rules have them now. Few rows: all of them are looked at."""
+    """Apply people's decisions to the rules' current recordings. All are processed each time, because they are few."""
     rows = connection.execute(load_sql("catalogue/recordings/decisions")).fetchall()
     known = connection.execute("select user_id, content_id, recording_id from ops.user_recordings").fetchall()
     before = {(user, content): recording for user, content, recording in known}
@@ -326,8 +326,8 @@ def _resolve_decisions(connection: Connection) -> list[_Changed]:
 
 
 def _mark(connection: Connection, run_id: int, changes: Sequence[_Changed], others: Sequence[_Changed]) -> None:
-    """Tell the run: rows of dimensions, and periods of recordings that gained or lost a track."""
-    # What is new has no plays in the marts yet.
+    """Add to the run: rows of dimensions, and periods of recordings that gained or lost a track."""
+    # New tracks have no plays in the marts yet.
     ours = [each for each in changes if each.before is not None and each.before != each.after]
     if changes:
         connection.execute(
@@ -349,7 +349,7 @@ def _mark(connection: Connection, run_id: int, changes: Sequence[_Changed], othe
         touched.update(
             (each.user_id, each.content_id, number) for number in (each.before, each.after) if number is not None
         )
-    # Where a decision begins or ends, the recording of the rules loses or gains the track.
+    # If a decision is made or taken back, the rules' recording loses or gains the track.
     ended = sorted({each.content_id for each in others if each.before is None or each.after is None})
     found = connection.execute(
         "select content_id, recording_id from ops.content_recordings where content_id = any(%s)", (ended,)

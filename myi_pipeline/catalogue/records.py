@@ -1,6 +1,6 @@
-"""What Spotify says about a track beyond a play of it: its length, its recording code, who made it.
+"""What Spotify says about a track itself: its length, its recording code, its artist and album.
 
-An artist or album that has a URI is known by it alone; the name is a key only while nothing else is known.
+An artist or album with a URI is identified by that alone; the name is a key only as long as nothing else is known.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from myi_pipeline.catalogue.plays import Content, digest
 
 @dataclass(frozen=True)
 class Picture:
-    """`width` and `height` in pixels, None where Spotify does not say."""
+    """`width` and `height` in pixels, None if Spotify does not say."""
 
     url: str
     width: int | None = None
@@ -30,18 +30,18 @@ class NamedArtist:
 
     @property
     def name_key(self) -> str:
-        """The key of the artist that archives know by this name."""
+        """The key of the artist with this name in archives."""
         return digest("artist", self.name)
 
     @property
     def uri_key(self) -> str:
-        """The key of this artist beside another one of the same name."""
+        """The key of this artist if another one with the same name exists."""
         return digest("artist by uri", self.uri)
 
 
 @dataclass(frozen=True)
 class NamedAlbum:
-    """An album with a URI, and the artist whose it is."""
+    """An album with a URI, and its artist."""
 
     uri: str
     name: str
@@ -52,21 +52,21 @@ class NamedAlbum:
 
     @property
     def name_key(self) -> str:
-        """The key of the album that archives know by these names."""
+        """The key of the album with these names in archives."""
         return digest("album", self.artist.name, self.name)
 
     @property
     def uri_key(self) -> str:
-        """The key of this album beside another one of the same names."""
+        """The key of this album if another one with the same names exists."""
         return digest("album by uri", self.uri)
 
 
 @dataclass(frozen=True)
 class PolledTrack:
-    """A content as Spotify named it at `played_at` (aware, UTC; for what is no play the time of the answer).
+    """A content as Spotify named it at `played_at` (aware, UTC; if it was not played, the time of the answer).
 
-    `duration_ms` in milliseconds, more than 0; `artist` is the primary one; `track_number` counts from 1 on each disc.
-    None stands for what was not given.
+    `duration_ms` is in milliseconds, more than 0; `artist` is the primary artist; `track_number` counts from 1 on each
+    disc. None stands for anything that was not given.
     """
 
     content: Content

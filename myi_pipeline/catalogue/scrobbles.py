@@ -1,7 +1,7 @@
-"""Scrobbles of other services as records that are ready to be stored, and their contents in the catalogue.
+"""Scrobbles from other services as records that are ready to be stored, and their contents in the catalogue.
 
-Each scrobble becomes one record or one quarantined row. `ms_played` is None: nobody says how long was listened. A
-content has Spotify's URI where the service tells it, and is known by its names otherwise.
+Each scrobble becomes one record or one quarantined row. `ms_played` is None, because no service says how long somebody
+listened. A content has its Spotify URI if the service gives it, and otherwise is identified by its names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from myi_pipeline.catalogue.plays import Content, ContentKind, PlayRecord, QuarantinedRow, Source, content_if_known
 from myi_pipeline.catalogue.row_rules import BadRow, check_played_at, latest_believed, quarantined, storable_text
-from myi_pipeline.catalogue.sources import TRAITS
+from myi_pipeline.catalogue.sources import TRAITS, SourceTraits
 from myi_pipeline.catalogue.staging import INTERN_CONTENTS
 from myi_pipeline.postgres.connections import Connection, retry_conflicts
 from myi_pipeline.postgres.sql_files import load_sql, load_statements
@@ -23,20 +23,20 @@ from myi_pipeline.providers.scrobbles import Scrobble, ScrobblePage
 _LONGEST_NAME: Final = 2_000
 
 
-def scrobble_records(page: ScrobblePage, *, now: datetime) -> list[PlayRecord | QuarantinedRow]:
-    """One result for each item of the page, in its order."""
-    results: list[PlayRecord | QuarantinedRow] = [_record(scrobble, now) for scrobble in page.scrobbles]
+def scrobble_records(page: ScrobblePage, *, source: Source, now: datetime) -> list[PlayRecord | QuarantinedRow]:
+    """One result for each item of a page that `source` reported, in the page's order."""
+    results: list[PlayRecord | QuarantinedRow] = [_record(scrobble, TRAITS[source], now) for scrobble in page.scrobbles]
     results.extend(quarantined(bad.index, bad.item, BadRow(bad.reason, bad.detail)) for bad in page.bad)
     return sorted(results, key=lambda result: result.row_index)
 
 
-def _record(scrobble: Scrobble, now: datetime) -> PlayRecord | QuarantinedRow:
+def _record(scrobble: Scrobble, traits: SourceTraits, now: datetime) -> PlayRecord | QuarantinedRow:
     try:
         check_played_at(
             scrobble.listened_at,
             latest=latest_believed(now),
             key="the time of the scrobble",
-            traits=TRAITS[Source.LASTFM_API],
+            traits=traits,
         )
         names = (scrobble.title, scrobble.artist, scrobble.album)
         if any(name is not None and len(name) > _LONGEST_NAME for name in names):
@@ -76,17 +76,24 @@ def _record(scrobble: Scrobble, now: datetime) -> PlayRecord | QuarantinedRow:
 
 
 def intern_scrobbled(connection: Connection, records: Iterable[PlayRecord], *, batch_id: int) -> dict[str, int]:
-    """Content key -> content_id, for the content of each record.
+    """Content key -> content_id, for the content of each record: see `intern_named`."""
+    named = ((record.content, record.played_at) for record in records if record.content is not None)
+    return intern_named(connection, named, batch_id=batch_id)
 
-    On a connection in autocommit: one short transaction, which may stay when its plays fail to follow, and which the
-    next page finds again; none where all is known. Raises Transient when the warehouse stays too busy.
+
+def intern_named(connection: Connection, named: Iterable[tuple[Content, datetime]], *, batch_id: int) -> dict[str, int]:
+    """Intern contents as they were named at a given time. Returns content key -> content_id. Contents with a Spotify
+    URI keep the names that Spotify gave them.
+
+    `connection` is in autocommit: this makes one short transaction, or none if everything is known. What it stored
+    remains even if storing the plays fails afterwards, and is found again later. Raises Transient if the warehouse
+    stays too busy.
     """
     latest: dict[str, tuple[Content, datetime]] = {}
-    for record in records:
-        if record.content is not None:
-            known = latest.get(record.content.key)
-            if known is None or record.played_at > known[1]:
-                latest[record.content.key] = (record.content, record.played_at)
+    for content, at in named:
+        known = latest.get(content.key)
+        if known is None or at > known[1]:
+            latest[content.key] = (content, at)
     if not latest:
         return {}
     rows = Jsonb([_row(content, played_at) for content, played_at in latest.values()])

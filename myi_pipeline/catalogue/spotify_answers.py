@@ -1,7 +1,7 @@
-"""What Spotify's answers say, as records that are ready to be stored: plays, tracks, artists, albums.
+"""Spotify's answers as records that are ready to be stored: plays, tracks, artists, albums.
 
-Each item of a recently-played page becomes one record or one quarantined row. `ms_played` is None, since Spotify does
-not say how long anybody listened. All text fits Postgres.
+Each item of a recently-played page becomes one record or one quarantined row. `ms_played` is None, because Spotify does
+not say how long anybody listened. Postgres can store all text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def play_records(page: RecentlyPlayedPage, *, now: datetime) -> list[PlayRecord 
 
 # A date without punctuation has eight digits.
 _SINCE_1970 = re.compile(r"[0-9]{9,13}(\.[0-9]{1,6})?")
-# As seconds the year 5138, as milliseconds 1973.
+# As seconds this is in the year 5138, as milliseconds in 1973.
 _MILLISECONDS_FROM = 100_000_000_000
 
 
@@ -43,9 +43,9 @@ def parse_played_at(text: str) -> datetime | None:
 
 
 def track_content(track: Track) -> Content | None:
-    """What was played: credited to the track's first artist. None for a removed track, which has neither uri nor name.
+    """The content of a track, credited to its first artist. None for a removed track, which has neither uri nor name.
 
-    For an episode the show's name is not given, so its publisher or album, if any, is the collection.
+    For an episode the show's name is not given, so its album or publisher, if any, is the collection.
     """
     uri, title = clean_text(track.uri), clean_text(track.name)
     if uri is None and track.id and track.type in (None, "track"):
@@ -86,7 +86,7 @@ def _record(index: int, play: PlayItem, now: datetime) -> PlayRecord | Quarantin
 
 
 def clean_text(text: str | None) -> str | None:
-    """Text that Postgres can store; None for an empty one."""
+    """Text that Postgres can store; None if it is empty."""
     return storable_text(text) or None if text else None
 
 
@@ -100,7 +100,7 @@ _LONGEST_URL: Final = 1_000
 
 
 def polled_track(track: Track, played_at: datetime) -> PolledTrack | None:
-    """The track with all that the answer says about it; None for a removed one, which has no name and no URI."""
+    """The track with everything that the answer says about it; None for a removed one, which has no name and no URI."""
     content = track_content(track)
     if content is None:
         return None
@@ -119,13 +119,13 @@ def polled_track(track: Track, played_at: datetime) -> PolledTrack | None:
 
 
 def named_artist(artist: Artist) -> NamedArtist | None:
-    """None without a name or without a URI."""
+    """The artist as stored; None if it lacks a name or a URI."""
     uri, name = _uri("artist", artist.uri, artist.id), clean_text(artist.name)
     return NamedArtist(uri, name, _pictures(artist.images)) if uri and name else None
 
 
 def named_album(album: Album) -> NamedAlbum | None:
-    """None without a name, a URI or an artist."""
+    """The album as stored; None if it lacks a name, a URI or an artist."""
     uri, name, artist = _uri("album", album.uri, album.id), clean_text(album.name), _primary(album.artists)
     if not (uri and name and artist):
         return None
@@ -140,7 +140,7 @@ def named_album(album: Album) -> NamedAlbum | None:
 
 
 def _primary(artists: tuple[Artist, ...]) -> NamedArtist | None:
-    """The first that has a name, as in the content; None if that one has no URI."""
+    """The first artist with a name, as in the content; None if that one has no URI."""
     return next((named_artist(artist) for artist in artists if artist.name), None)
 
 
@@ -163,6 +163,6 @@ def _positive(number: int | None, most: int = _LARGEST_INT) -> int | None:
 
 
 def _year(release_date: str | None) -> int | None:
-    """Of 1989, 1989-03 or 1989-03-21; Spotify's 0000 stands for an unknown one."""
+    """The year of 1989, 1989-03 or 1989-03-21; None for 0000, which Spotify uses for an unknown year."""
     found = _RELEASED.match(release_date or "")
     return _positive(int(found[1])) if found else None

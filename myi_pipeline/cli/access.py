@@ -1,6 +1,6 @@
 """`myi token`, `myi user link`, `myi user sign-out` and `myi dagster-link`: letting programs and browsers in.
 
-A secret is in the command's answer and nowhere else: not in a log, not in a note.
+A secret appears only in the command's answer: not in a log, not in a note.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ import typer
 from rich.console import Console
 
 from myi_pipeline.cli.output import moment, table
-from myi_pipeline.cli.session import JsonOption, Session, UserFilter, open_session, warehouse
+from myi_pipeline.cli.session import (
+    JsonOption,
+    Session,
+    UserFilter,
+    WrongUsage,
+    checking_options,
+    open_session,
+    warehouse,
+)
 from myi_pipeline.cli.users import Key
 from myi_pipeline.errors import BadInput
 
@@ -33,21 +41,24 @@ def make(
     name: Annotated[str, typer.Option("--name", metavar="TEXT", help="What it is for.")] = "command line",
     days: DaysOption = None,
     operate: Annotated[
-        bool, typer.Option("--operate", help="Also valid for Dagster's pages, with all that an operator may do.")
+        bool, typer.Option("--operate", help="Also valid for Dagster's pages, with all rights of an operator.")
     ] = False,
     submit_listens: Annotated[
         bool,
-        typer.Option("--submit-listens", help="For a scrobbler: it submits listens, and reads nothing else."),
+        typer.Option("--submit-listens", help="For a scrobbler: can submit listens and read nothing else."),
+    ] = False,
+    move_playlists: Annotated[
+        bool, typer.Option("--move-playlists", help="Can also move playlists to other services.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an access token: it reads a user's listening history over the API, or submits listens."""
+    """Make an access token to read a user's listening history over the API, submit listens, or move playlists."""
     from myi_pipeline.people import manage_access, manage_users
     from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
-    if operate and submit_listens:
-        raise BadInput("a token is for one thing: --operate or --submit-listens", place="--submit-listens")
+    if operate + submit_listens + move_playlists > 1:
+        raise WrongUsage("choose only one of --operate, --submit-listens and --move-playlists")
     with warehouse(session) as opened, opened.connect(Role.APP, autocommit=True) as connection:
         user = manage_users.get_user(connection, user_key=key)
         if operate and not user.is_operator:
@@ -57,21 +68,24 @@ def make(
             scope = manage_access.TokenScope.OPERATE
         elif submit_listens:
             scope = manage_access.TokenScope.SUBMIT_LISTENS
-        made = manage_access.make_token(connection, user_id=user.user_id, name=name, days=days, scope=scope)
+        elif move_playlists:
+            scope = manage_access.TokenScope.MOVE_PLAYLISTS
+        with checking_options():
+            made = manage_access.make_token(connection, user_id=user.user_id, name=name, days=days, scope=scope)
 
     def render(console: Console) -> None:
         console.print(made.token, soft_wrap=True)
         if submit_listens:
-            session.output.note(f"It is shown this once. The scrobbler's address: {session.settings.site_url}")
+            session.output.note(f"It is shown only once. The scrobbler's address: {session.settings.site_url}")
         else:
-            session.output.note("It is shown this once. Send it as: Authorization: Bearer TOKEN")
+            session.output.note("It is shown only once. Send it as: Authorization: Bearer TOKEN")
 
     session.output.result(made, render)
 
 
 @tokens_app.command("list")
 def show(user: UserFilter = None, as_json: JsonOption = False) -> None:
-    """List valid access tokens, the newest first."""
+    """List valid access tokens, newest first."""
     from myi_pipeline.people import manage_access, manage_users
     from myi_pipeline.postgres.connections import Role
 
@@ -99,7 +113,7 @@ def revoke(
     token_id: Annotated[int, typer.Argument(metavar="ID", help="Its id, as `myi token list` shows it.")],
     as_json: JsonOption = False,
 ) -> None:
-    """End an access token; the API refuses it within a second."""
+    """Revoke an access token; the API refuses it within a second."""
     from myi_pipeline.people import manage_access
     from myi_pipeline.postgres.connections import Role
 
@@ -111,30 +125,30 @@ def revoke(
 
 
 def print_way_in(console: Console, way: Sequence[str]) -> None:
-    """One line each, however narrow the terminal: a link that is cut or wrapped leads nowhere."""
+    """One line each, however narrow the terminal: a cut or wrapped link does not work."""
     for line in way:
         console.print(line, soft_wrap=True)
 
 
 def way_in(session: Session, opened: Warehouse, *, user_key: str) -> Sequence[str]:
-    """Where the dashboard is and, for a person at a terminal, a link into it for a user whom no browser has signed in.
+    """The dashboard's address and, at a terminal, a sign-in link for a user who has never signed in with a browser.
 
-    A link is a secret: it goes into no file and no pipe. Whoever has signed in gets none, because it would replace one
-    that was made for somebody.
+    A link is a secret, so it is never written to a file or a pipe. A user who has signed in gets none, because it would
+    replace one that was made for somebody.
     """
     from myi_pipeline.people import manage_access, manage_users
     from myi_pipeline.postgres.connections import Role
 
     site = session.settings.site_url
     address = f"The dashboard: {site} (while `myi up` runs)"
-    # Not the console's word for it, which FORCE_COLOR changes for pipes.
+    # Not the console's own property, which FORCE_COLOR changes for pipes.
     if session.output.as_json or not sys.stdout.isatty():
-        return (address,)
+        return address, f"Sign in: myi user link {user_key} makes a link for a browser, once"
     with opened.connect(Role.APP, autocommit=True) as connection:
         user_id = manage_users.get_user(connection, user_key=user_key).user_id
         query = "select 1 from app.sessions where user_id = %s limit 1"
         if connection.execute(query, (user_id,)).fetchone() is not None:
-            return (address,)
+            return address, f"Sign in from another browser: myi user link {user_key} makes a link for it, once"
         secret = manage_access.make_link(connection, user_id=user_id)
     hours = int(manage_access.LINK_LIFE.total_seconds() // 3600)
     return address, f"Sign in as {user_key}, once, within {hours} hours: {site}/link#{secret}"

@@ -1,4 +1,4 @@
-"""`myi imports` and `myi quarantine`: what was handed in, and what of it was refused."""
+"""`myi imports` and `myi quarantine`: what was imported, and what was refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Show at
 
 @imports_app.command("list")
 def list_command(user: UserFilter = None, limit: Limit = 50, as_json: JsonOption = False) -> None:
-    """List imports, the newest first."""
+    """List imports, newest first."""
     from myi_pipeline.archives import list_imports
     from myi_pipeline.people import manage_users
     from myi_pipeline.postgres.connections import Role
@@ -56,11 +56,11 @@ def list_command(user: UserFilter = None, limit: Limit = 50, as_json: JsonOption
 
 
 def _state(summary: ImportSummary) -> str:
-    return "waits for confirmation" if summary.needs_confirmation else summary.status
+    return "waiting for confirmation" if summary.needs_confirmation else summary.status
 
 
 def _why(summary: ImportSummary) -> str:
-    """The reason of what is not in, and when it is tried again."""
+    """Why an import is not complete, and when it is tried again."""
     if summary.status not in ("failed", "pending") or summary.error is None:
         return ""
     again = f" (next try {moment(summary.next_try_at)})" if summary.next_try_at else ""
@@ -69,13 +69,13 @@ def _why(summary: ImportSummary) -> str:
 
 @imports_app.command("retry")
 def retry_command(
-    import_id: Annotated[int, typer.Argument(metavar="ID", help="The import's number.", min=1)],
+    import_id: Annotated[int, typer.Argument(metavar="ID", help="The import's id.", min=1)],
     yes: Annotated[
         bool, typer.Option("--yes", help="Confirm that it belongs to this user, although another user has imported it.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Retry an import that failed, or confirm one that waits for confirmation."""
+    """Retry a failed import, or confirm one that is waiting for confirmation."""
     from myi_pipeline.archives.uploads.upload_log import retry_import
     from myi_pipeline.postgres.connections import Role
 
@@ -87,17 +87,17 @@ def retry_command(
         if summary.upload_name is None:
             console.print(f"Import {import_id} can be retried: run `myi import` on the archive again.")
         else:
-            console.print(f"Import {import_id} waits for its turn: `myi up` imports it within a minute.")
+            console.print(f"Import {import_id} is queued: `myi up` imports it within a minute.")
 
     session.output.result(summary, render)
 
 
 @imports_app.command("show")
 def show_command(
-    import_id: Annotated[int, typer.Argument(metavar="ID", help="The import's number.", min=1)],
+    import_id: Annotated[int, typer.Argument(metavar="ID", help="The import's id.", min=1)],
     as_json: JsonOption = False,
 ) -> None:
-    """Show one import: its files, their accounting, and why rows are in quarantine."""
+    """Show one import: its files, their accounting, and the reasons for quarantined rows."""
     from myi_pipeline.archives import list_imports
     from myi_pipeline.postgres.connections import Role
 
@@ -155,7 +155,7 @@ def quarantine_command(
     limit: Limit = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List rows that could not be plays: where they stood, why, and what they held (less personal fields)."""
+    """List rows that could not be plays: position, reason and content (without personal fields)."""
     from myi_pipeline.archives import list_imports
     from myi_pipeline.people import manage_users
     from myi_pipeline.postgres.connections import Role
@@ -173,7 +173,7 @@ def quarantine_command(
         if not found:
             known = ", ".join(reasons)
             console.print(
-                f"No rows of reason {reason!r}; in quarantine there are: {known}"
+                f"No rows with reason {reason!r}; reasons in quarantine: {known}"
                 if reason and known
                 else "No rows in quarantine."
             )

@@ -1,7 +1,7 @@
 """`myi audit`, and recording the operator's commands in the audit log.
 
-A command is recorded when it opened the warehouse and did its work, unless it only reads or is routine (polls and
-refreshes, which schedules run all day).
+A command is recorded if it opened the warehouse and succeeded, unless it only reads or is routine (polls and refreshes,
+which schedules run all day).
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 UNRECORDED = frozenset(
     {
-        "api", "audit", "catalogue run", "catalogue status", "circuit list", "corrections list", "demo", "docs build",
-        "docs serve", "doctor", "env", "genres run", "genres status", "imports list", "imports show", "keys list",
-        "poll", "quarantine list", "quota", "refresh", "service list", "service poll", "service send-now",
-        "simulator", "token list", "top refresh", "top show", "up", "user list", "user logins", "verify",
+        "api", "audit", "catalogue run", "catalogue status", "circuit list", "corrections list", "demo",
+        "docs build", "docs serve", "doctor", "env", "genres run", "genres status", "imports list", "imports show",
+        "keys list", "poll", "quarantine list", "quota", "refresh", "service list", "service poll",
+        "service send-now", "simulator", "token list", "top refresh", "top show", "up", "user list", "user logins",
+        "user receipt", "verify", "backup list", "backup verify", "share list", "notices deliveries", "notices list",
+        "notices targets",
     }
 )  # fmt: skip
 
@@ -46,7 +48,7 @@ def audit_command(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100_000, help="Show at most N.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List who signed in, who was given or denied access, and what the operator did, the newest first."""
+    """List sign-ins, access that was granted or denied, and what the operator did, newest first."""
     from myi_pipeline.people import audit, manage_users
     from myi_pipeline.postgres.connections import Role
 
@@ -57,7 +59,7 @@ def audit_command(
 
     def render(console: Console) -> None:
         if not found:
-            console.print("Nothing was recorded yet.")
+            console.print("Nothing has been recorded yet.")
             return
         rows = (
             (moment(row.at), row.event, row.user_key, row.address or "this machine", _words(row.detail))
@@ -69,7 +71,7 @@ def audit_command(
 
 
 def record_commands(app: typer.Typer) -> None:
-    """Makes every command of the app known to `record` while it runs."""
+    """Tells `record` which command of the app is running."""
     for info in app.registered_commands:
         info.callback = _named(info.name or "", info.callback)
     for group in app.registered_groups:
@@ -94,7 +96,7 @@ def _named(name: str, command: Callable[..., Any] | None) -> Callable[..., Any]:
 
 
 def record(opened: Warehouse) -> None:
-    """The command that runs has done its work in this warehouse."""
+    """Records that the running command has succeeded in this warehouse."""
     running = _running.get()
     if running is None or running.name in UNRECORDED:
         return
@@ -104,13 +106,14 @@ def record(opened: Warehouse) -> None:
     detail: dict[str, object] = {"command": running.name, "by": _account()}
     with opened.connect(Role.INGEST, autocommit=True) as connection:
         known = manage_users.list_users(connection, user_key=running.user_key) if running.user_key else ()
-        if running.user_key is not None:
+        # The key of a user whom the command erased is not stored.
+        if known:
             detail["user"] = running.user_key
         audit.record(connection, audit.Event.COMMAND, user_id=known[0].user_id if known else None, detail=detail)
 
 
 def _account() -> str:
-    """The account of the machine under which the command runs; a container may have no name for it."""
+    """The system account that runs the command; a container may have no name for it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""`myi catalogue`: what Spotify was asked about tracks, artists and albums, and what it still is to be."""
+"""`myi catalogue`: what Spotify was asked about tracks, artists and albums, and what is still to be asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from myi_pipeline.cli.output import moment, number, table
 from myi_pipeline.cli.session import JsonOption, open_session, warehouse
 
 app = typer.Typer(
-    help="Ask Spotify about what only archives name: lengths, recording codes, pictures.",
+    help="Ask Spotify for details that archives lack: lengths, recording codes, pictures.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -19,8 +19,8 @@ app = typer.Typer(
 
 @app.command("status")
 def status(as_json: JsonOption = False) -> None:
-    """Show what is known about the tracks, artists and albums that were played, and what is still to be asked."""
-    from myi_pipeline.catalogue.enrichment import catalogue_status
+    """Show what is known about the played tracks, artists and albums, and what is still to be asked."""
+    from myi_pipeline.catalogue.spotify_enrichment import catalogue_status
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened:
@@ -56,9 +56,9 @@ def run(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask Spotify now, most played first, as long as the day's budget lasts; then fetch the covers that lack."""
-    from myi_pipeline.catalogue.enrichment import enrich_catalogue
+    """Ask Spotify now, most played first, within the day's budget; then fetch missing covers."""
     from myi_pipeline.catalogue.pictures import MOST_A_RUN, keep_pictures
+    from myi_pipeline.catalogue.spotify_enrichment import enrich_catalogue
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened:

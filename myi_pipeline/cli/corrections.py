@@ -1,15 +1,15 @@
-"""`myi corrections`: hiding, deleting and moving a user's plays, seeing before what that reaches, and undoing."""
+"""`myi corrections`: hiding, deleting and moving a user's plays, with a preview, and undoing."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from myi_pipeline.cli.output import counted, hours, moment, table
-from myi_pipeline.cli.session import JsonOption, open_session, warehouse
+from myi_pipeline.cli.session import DAY, JsonOption, WrongUsage, a_day, checking_options, open_session, warehouse
 from myi_pipeline.cli.users import Key
 from myi_pipeline.errors import BadInput
 
@@ -51,13 +51,15 @@ def add(
     key: Key,
     action: Annotated[str, typer.Option("--action", metavar="ACTION", help="hide, delete or correct.")],
     first: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="From this day of the user on.")
+        date | None, typer.Option("--from", parser=a_day, metavar=DAY, help="From this day of the user on.")
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Up to this day of the user, included.")
+        date | None, typer.Option("--to", parser=a_day, metavar=DAY, help="Up to and including this day of the user.")
     ] = None,
     artist: Annotated[int | None, typer.Option("--artist", metavar="ID", min=1, help="Plays of this artist.")] = None,
-    source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Plays that this reports.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="NAME", help="Plays reported by this source.")
+    ] = None,
     kind: Annotated[
         str | None, typer.Option("--kind", metavar="KIND", help="track, episode, chapter or unknown.")
     ] = None,
@@ -65,10 +67,14 @@ def add(
         str | None, typer.Option("--shift", metavar="H:MM", help="Move them: +1:00 for a clock that was slow.")
     ] = None,
     note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="What it is for.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would reach.")] = False,
+    for_good: Annotated[
+        bool, typer.Option("--for-good", help="With delete: remove the sources' reports as well.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --for-good: do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what it would affect.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Hide, delete or move the plays that fit all that is given, those that arrive later as well."""
+    """Hide, delete or move the plays that match all options, including those that arrive later."""
     from myi_pipeline.people import corrections, manage_users
     from myi_pipeline.people.corrections import Described, Wish
     from myi_pipeline.postgres.connections import Role
@@ -81,24 +87,36 @@ def add(
         user = manage_users.get_user(connection, user_key=key)
         zone = zone_of(user.time_zone)
         described = Described(
-            from_at=instant(first.date(), zone) if first is not None else None,
-            until_at=instant(last.date(), zone, is_end=True) if last is not None else None,
+            from_at=instant(first, zone) if first is not None else None,
+            until_at=instant(last, zone, is_end=True) if last is not None else None,
             artist_id=artist,
             source=source,
             kind=kind,  # type: ignore[arg-type]
         )
-        shift_s = corrections.shift_of(shift) if shift is not None else None
-        wish = Wish(action=action, described=described, shift_s=shift_s, note=note)  # type: ignore[arg-type]
-        corrections.check_wish(wish)
-        corrections.check_source(connection, source)
+        with checking_options():
+            shift_s = corrections.shift_of(shift) if shift is not None else None
+            wish = Wish(action=action, described=described, shift_s=shift_s, note=note, for_good=for_good)  # type: ignore[arg-type]
+            corrections.check_wish(wish)
+            corrections.check_source(connection, source)
         reached = _reached(opened, user.user_id, described)
+        if for_good and not dry_run and not yes:
+            if as_json:
+                raise WrongUsage("--json cannot prompt; add --yes")
+            typer.confirm(f"{_reach(reached)} Delete them for good?", abort=True, err=True)
         if not dry_run:
             number = corrections.add_correction(connection, user_id=user.user_id, wish=wish)
 
     def render(console: Console) -> None:
         console.print(_reach(reached))
-        if number is not None:
-            console.print(f"Correction {number} is in force with the next refresh; myi corrections undo {key} {number}")
+        if number is not None and for_good:
+            console.print(
+                f"They are deleted, and so are matching plays that arrive later while correction {number} is in force."
+            )
+        elif number is not None:
+            console.print(
+                f"Correction {number} takes effect with the next refresh; to undo it: myi corrections undo {key}"
+                f" {number}"
+            )
 
     session.output.result({"correction": number, "reached": reached}, render)
 
@@ -109,7 +127,7 @@ def undo(
     correction_id: Annotated[int, typer.Argument(metavar="ID", help="Its id, as `myi corrections list` shows it.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Take a correction back: its plays are again what the sources say, with the next refresh."""
+    """Undo a correction: with the next refresh, its plays are again as the sources report them."""
     from myi_pipeline.people import corrections, manage_users
     from myi_pipeline.postgres.connections import Role
 
@@ -122,16 +140,17 @@ def undo(
 
 
 def _reached(opened: Warehouse, user_id: int, described: Described) -> dict[str, Any]:
-    """As the marts stand; nothing before the first refresh."""
+    """According to the marts; nothing before the first refresh."""
     import psycopg
     from psycopg.rows import dict_row
 
     from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.postgres.user_scope import set_user
     from myi_pipeline.web.reads.corrections import reached_statement
 
     sql, values = reached_statement(described)
     with opened.connect(Role.API) as connection, connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute("select set_config('app.user_id', %s, true)", (str(user_id),))
+        set_user(connection, user_id)
         try:
             found = cursor.execute(sql, {"user_id": user_id, **values}).fetchone()
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
@@ -150,7 +169,7 @@ def _reach(reached: dict[str, Any]) -> str:
 
 
 def _deed(correction: Correction) -> str:
-    parts: list[str] = [correction.action]
+    parts: list[str] = [correction.action if correction.for_good_at is None else "delete for good"]
     if correction.shift_s is not None:
         parts.append(f"by {correction.shift_s} s")
     if correction.to_content_id is not None:

@@ -1,7 +1,7 @@
-"""Processes that have Dagster in memory, started by a command: reports to its instance, and jobs that run at once.
+"""Child processes of a command that load Dagster: for reports to its instance, and for jobs to run at once.
 
-Importing Dagster takes 7 CPU seconds and 185 MB, so no command does it itself. A child gets the command's settings and
-correlation id through its environment and secrets in no other way, and never outlives the command.
+Importing Dagster takes 7 CPU seconds and 185 MB, so no command does it itself. A child gets the command's settings,
+secrets and correlation id only through its environment, and never outlives the command.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# Importing dagster takes 7 CPU seconds; on a slow machine under load that has been a minute.
+# Importing dagster takes 7 CPU seconds; on a slow machine under load it has taken a minute.
 REPORT_TIMEOUT_S = 180.0
-# Somebody waits for the refresh beside it, and for nothing that Dagster shows.
+# The user waits for the concurrent refresh, but not for anything that Dagster shows.
 _PATIENTLY = ("nice", "-n", "10") if shutil.which("nice") else ()
 
 
@@ -45,20 +45,20 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 @dataclass
 class Report:
-    """Whether Dagster knows; set when the context of reporting_to_dagster has ended."""
+    """Whether the report reached Dagster; set when the context of reporting_to_dagster has ended."""
 
     succeeded: bool = False
 
 
 def dagster_environment(session: Session, opened: Warehouse) -> dict[str, str]:
-    """What every process of Dagster gets: the settings, and where Dagster's home and storage are."""
+    """The environment of every Dagster process: the settings, and the location of Dagster's home and storage."""
     from myi_pipeline.operations.dagster_home import prepare_dagster
 
     return child_environment(session.settings) | prepare_dagster(session.settings, opened)
 
 
 def partition_keys(session: Session, opened: Warehouse) -> tuple[str, ...] | None:
-    """The users that Dagster knows, after those who are gone have been taken out; None when it does not say."""
+    """The users that Dagster knows, after removing those who no longer exist; None if it does not answer."""
     try:
         child = subprocess.run(
             [sys.executable, "-m", "myi_pipeline.defs.commands", "sync-users"],
@@ -78,7 +78,7 @@ def partition_keys(session: Session, opened: Warehouse) -> tuple[str, ...] | Non
 
 @contextmanager
 def reporting_to_dagster(session: Session, opened: Warehouse, results: Sequence[ImportResult]) -> Iterator[Report]:
-    """Tells Dagster about imports while the context runs, and waits for that at its end."""
+    """Reports imports to Dagster while the context runs, and waits for the report at its end."""
     report = Report()
     import_ids = [str(result.import_id) for result in results if result.import_id is not None]
     child = subprocess.Popen(
@@ -89,7 +89,7 @@ def reporting_to_dagster(session: Session, opened: Warehouse, results: Sequence[
         env=dagster_environment(session, opened),
         encoding="utf-8",
         errors="replace",
-        # Ctrl-C reaches the whole group: this process decides, and ends its child.
+        # Ctrl-C reaches the whole process group: this process decides, and ends its child.
         start_new_session=True,
     )
     said: list[str] = []
@@ -119,7 +119,7 @@ _END_S = 30
 
 @dataclass
 class DagsterJobs:
-    """What dagster_jobs yields. `runs` are those that succeeded, as they ended."""
+    """What dagster_jobs yields. `runs` are the successful ones, in order of completion."""
 
     child: subprocess.Popen[str]
     log_file: Path
@@ -134,7 +134,7 @@ class DagsterJobs:
         now: datetime | None = None,
         run_config: Mapping[str, Any] | None = None,
     ) -> None:
-        """Run a job to its end, for users from `first` to `last`; polls go by `now`. Raises Permanent."""
+        """Runs a job to completion, for users from `first` to `last`; polls use `now` as the time. Raises Permanent."""
         order = {"job": job, "first": first, "last": last, "now": now and now.isoformat(), "run_config": run_config}
         try:
             self._to_child.write(json.dumps({name: value for name, value in order.items() if value is not None}) + "\n")
@@ -161,7 +161,7 @@ class DagsterJobs:
 
 @contextmanager
 def dagster_jobs(session: Session, opened: Warehouse, *, log_file: Path) -> Iterator[DagsterJobs]:
-    """The child, for as long as the context lasts. Starting it takes the time of importing Dagster and dbt."""
+    """The child process, for the duration of the context. Starting it takes as long as importing Dagster and dbt."""
     with log_file.open("w", encoding="utf-8") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "myi_pipeline.defs.run_jobs"],

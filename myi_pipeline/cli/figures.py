@@ -1,4 +1,4 @@
-"""A person's listening as tables: what import and demo end with."""
+"""A person's listening as tables, shown at the end of import and demo."""
 
 from __future__ import annotations
 

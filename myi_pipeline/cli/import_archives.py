@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from myi_pipeline.catalogue.sources import EXPORTERS
 from myi_pipeline.cli.access import print_way_in, way_in
 from myi_pipeline.cli.dagster_processes import reporting_to_dagster
 from myi_pipeline.cli.figures import render_listening, summary_document
@@ -27,7 +28,7 @@ from myi_pipeline.cli.refreshing import (
     render_tests,
     test_later,
 )
-from myi_pipeline.cli.session import JsonOption, Session, open_session, warehouse
+from myi_pipeline.cli.session import JsonOption, Session, checking_options, open_session, warehouse
 from myi_pipeline.cli.users import free_key
 from myi_pipeline.errors import BadInput, Busy, DiskFull, MyiError, NotConfirmed
 
@@ -36,15 +37,16 @@ if TYPE_CHECKING:
     from myi_pipeline.marts.dbt_runner import DbtProcess
     from myi_pipeline.marts.figures import ListeningSummary
     from myi_pipeline.marts.refresh import RefreshResult
+    from myi_pipeline.operations.archive_playlists import KeptPlaylists
     from myi_pipeline.postgres.connections import Warehouse
 
-# Parsing fills one core; a second reader fills a second one. More would wait for the database.
+# Parsing fills one core, a second reader a second one. More would wait for the database.
 READERS = 2
 
 
 @dataclass(frozen=True)
 class Refused:
-    """An archive of which nothing was loaded, or which could not be finished."""
+    """An archive that was refused or could not be finished."""
 
     paths: tuple[Path, ...]
     error: MyiError
@@ -61,14 +63,16 @@ class Refused:
 
 @dataclass
 class _Outcome:
-    """What has happened so far."""
+    """The outcome so far."""
 
     results: list[ImportResult] = field(default_factory=list)
+    # By the place of their archive in `results`.
+    playlists: dict[int, KeptPlaylists] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
     refresh: RefreshResult | None = None
     reported: bool = False
     summary: ListeningSummary | None = None
-    # Whether a person has seen the figures already, before the tests.
+    # Whether the figures were already shown, before the tests.
     is_shown: bool = False
 
     @property
@@ -79,7 +83,7 @@ class _Outcome:
 
 
 def archives_of(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """Each ZIP and each folder is one archive; all single files together are one, because exports come in pieces."""
+    """Each ZIP and each folder is one archive; all single files form one, because exports come in pieces."""
     archives: list[tuple[Path, ...]] = []
     pieces: list[Path] = []
     for path in dict.fromkeys(paths):
@@ -92,32 +96,39 @@ def archives_of(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
     return archives
 
 
+IMPORT_HELP = (
+    f"Import listening histories: Spotify's archives, exports of {EXPORTERS} (ZIP, JSON or CSV), .scrobbler.log files,"
+    " and what `myi export` wrote. Several single files are taken together as one archive."
+)
+
+
 def import_command(
     paths: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="PATH...", exists=True, help="ZIPs, folders or single files, as they were given to you."
-        ),
+        typer.Argument(metavar="PATH...", exists=True, help="ZIPs, folders or single files, as you received them."),
     ],
     user: Annotated[str, typer.Option("--user", metavar="KEY", help="Whose listening history it is.")],
-    create: Annotated[bool, typer.Option("--create", help="Add the user when there is none of that key.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and judge everything, write nothing.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Add the user if the key is new.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, but write nothing.")] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="The archive belongs to this user, although another user has it.")
+        bool, typer.Option("--yes", help="Confirm that the archive belongs to this user, although another user has it.")
     ] = False,
     time_zone: Annotated[
         str | None,
         typer.Option(
             "--time-zone",
             metavar="ZONE",
-            help="Where the player was of a .scrobbler.log that does not say it; the user's zone unless given.",
+            help="The player's time zone, for a .scrobbler.log that does not state it; default: the user's.",
         ),
     ] = None,
-    no_refresh: Annotated[bool, typer.Option("--no-refresh", help="Leave the marts for a later refresh.")] = False,
+    no_refresh: Annotated[bool, typer.Option("--no-refresh", help="Leave the marts to a later refresh.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Import listening histories: Spotify's archives, exports of Last.fm, ListenBrainz, Maloja and Koito (ZIP, CSV or
-    JSON), and .scrobbler.log files. Several single files are taken together as one archive."""
+    from myi_pipeline.people.manage_users import check_time_zone
+
+    if time_zone is not None:
+        with checking_options():
+            check_time_zone(time_zone)
     session = open_session(as_json=as_json)
     outcome = _Outcome()
     way: Sequence[str] = ()
@@ -148,6 +159,8 @@ def _need_user(session: Session, opened: Warehouse, user: str, *, create: bool) 
             return
         if not create:
             raise manage_users.unknown_user(user, added_by="myi user add KEY or --create")
+        with checking_options():
+            manage_users.check_user_key(user)
         free_key(session, opened, user)
         made = manage_users.add_user(connection, user_key=user, time_zone=session.settings.new_user_time_zone)
     make_uploads_folder(session.settings, made.user_key)
@@ -165,14 +178,33 @@ def _import_one(
     zone: str | None,
     outcome: _Outcome,
 ) -> None:
+    from myi_pipeline.archives.files.export_package import is_export
     from myi_pipeline.archives.import_history import import_history
     from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
     from myi_pipeline.logs import correlation_id
+    from myi_pipeline.operations.archive_playlists import keep_playlists
+    from myi_pipeline.operations.take_away.bring_back import bring_back
     from myi_pipeline.postgres.disk_space import disk_guard
+    from myi_pipeline.providers.transport import utc_now
 
     name = archive[0].name if len(archive) == 1 else f"{len(archive)} files"
     try:
         with import_progress(session.output, name) as listener:
+            if len(archive) == 1 and is_export(archive[0]):
+                outcome.results.append(
+                    bring_back(
+                        opened,
+                        path=archive[0],
+                        user_key=user,
+                        limits=archive_limits(session.settings),
+                        on_progress=listener,
+                        correlation_id=correlation_id(),
+                        is_confirmed=yes,
+                        check_disk=disk_guard(session.settings).check,
+                        dry_run=dry_run,
+                    )
+                )
+                return
             result = import_history(
                 opened,
                 paths=archive[0] if len(archive) == 1 else archive,
@@ -194,16 +226,30 @@ def _import_one(
     except (BadInput, Busy, DiskFull) as error:
         outcome.refused.append(Refused(archive, error))
         session.output.note(f"{name} was refused: {str(error).removeprefix(f'{name}: ')}")
+        if _holds_playlists(archive):
+            session.output.note(f"Its playlists are read by: myi playlists import FILE --user {user}")
         return
     outcome.results.append(result)
+    if not dry_run:
+        kept = keep_playlists(opened, archive, user_key=user, now=utc_now())
+        outcome.playlists[len(outcome.results) - 1] = kept
+
+
+def _holds_playlists(archive: tuple[Path, ...]) -> bool:
+    from myi_pipeline.playlists.files import read_file
+
+    try:
+        return all(not path.is_dir() and any(reading.playlists for reading in read_file(path)) for path in archive)
+    except BadInput:
+        return False
 
 
 def _follow_up(session: Session, opened: Warehouse, user: str, *, dbt: DbtProcess | None, outcome: _Outcome) -> None:
-    """Figures as soon as there are any; then the tests, and whatever Dagster still has to be told."""
+    """Shows figures as soon as there are any; then runs the tests and finishes the report to Dagster."""
     from myi_pipeline.marts.figures import summarise_listening
     from myi_pipeline.postgres.connections import Role
 
-    # Reporting costs some seconds of another process; the refresh runs beside it.
+    # Reporting takes another process some seconds; the refresh runs at the same time.
     with reporting_to_dagster(session, opened, outcome.results) as report:
         if dbt is not None:
             outcome.refresh = refresh(session, opened, dbt=dbt, run_tests=False)
@@ -224,7 +270,10 @@ def _follow_up(session: Session, opened: Warehouse, user: str, *, dbt: DbtProces
 
 def _document(outcome: _Outcome) -> dict[str, Any]:
     return {
-        "imports": [result.as_dict() for result in outcome.results],
+        "imports": [
+            {**result.as_dict(), "playlists": kept.lists if (kept := outcome.playlists.get(index)) is not None else ()}
+            for index, result in enumerate(outcome.results)
+        ],
         "refused": [refused.as_dict() for refused in outcome.refused],
         "refresh": refresh_document(outcome.refresh),
         "reported_to_dagster": outcome.reported,
@@ -234,13 +283,8 @@ def _document(outcome: _Outcome) -> dict[str, Any]:
 
 
 def _render(console: Console, outcome: _Outcome) -> None:
-    for result in outcome.results:
-        render_import(console, result)
-    for refused in outcome.refused:
-        console.print(
-            facts((("refused", ", ".join(path.name for path in refused.paths)), ("because", str(refused.error))))
-        )
-        console.print()
+    for index, result in enumerate(outcome.results):
+        render_import(console, result, outcome.playlists.get(index))
     if outcome.refresh is not None and outcome.refresh.status != "nothing":
         render_refresh(console, outcome.refresh, are_tests_due=True)
         console.print()
@@ -248,8 +292,8 @@ def _render(console: Console, outcome: _Outcome) -> None:
         render_listening(console, outcome.summary)
 
 
-def render_import(console: Console, result: ImportResult) -> None:
-    """One archive: what was read and where every row went."""
+def render_import(console: Console, result: ImportResult, kept: KeptPlaylists | None = None) -> None:
+    """One archive: what was read, the accounting of its rows, and the playlists beside them."""
     counts = result.accounting
     became = (
         f"{counted(counts.read, 'row')} = {number(counts.loaded)} new + {number(counts.present)} already present"
@@ -257,13 +301,16 @@ def render_import(console: Console, result: ImportResult) -> None:
     )
     if result.status == "dry_run":
         became = f"{counted(counts.read, 'row')}, {number(counts.quarantined)} for quarantine; nothing was written"
+    read = {place.removeprefix(f"{result.archive_name}/") for place in kept.files} if kept is not None else set()
+    not_read = [name for name in result.skipped_members if name not in read]
     pairs: list[tuple[str, object]] = [
         ("archive", f"{result.archive_name} ({result.kind.replace('_', ' ')})"),
         ("import", None if result.import_id is None else f"{result.import_id}, {result.status.replace('_', ' ')}"),
         ("rows", became),
         ("covers", f"{day(result.span.first)} to {day(result.span.last)}" if result.span.first else None),
         ("speed", f"{number(result.rows_per_second)} rows/s in {sum(result.seconds.values()):.1f} s"),
-        ("files not read", ", ".join(result.skipped_members[:5]) + (" ..." if len(result.skipped_members) > 5 else "")),
+        ("playlists", kept.sentence if kept is not None else None),
+        ("files not read", ", ".join(not_read[:5]) + (" ..." if len(not_read) > 5 else "")),
         ("ignored fields", ", ".join(result.unknown_keys)),
         *(("warning", warning) for warning in result.warnings),
         *(("broken", f"{file.name}: {file.error}") for file in result.files if file.error),
@@ -278,14 +325,14 @@ def render_import(console: Console, result: ImportResult) -> None:
         console.print()
 
 
-# A log line more often would fill a journal while a large archive loads.
+# More frequent log lines would fill a journal while a large archive loads.
 LOG_EVERY_S = 10.0
 
 log = structlog.get_logger(__name__)
 
 
 class _Rows(ProgressColumn):
-    """Rows so far, and rows a second."""
+    """Rows so far, and rows per second."""
 
     def render(self, task: Task) -> Text:
         rows = int(task.fields.get("rows", 0))
@@ -301,12 +348,12 @@ class _Bytes(ProgressColumn):
 
 @contextmanager
 def import_progress(output: Output, name: str) -> Iterator[Callable[[ImportProgress], None]]:
-    """A listener for import_history; what it shows is gone when the context ends."""
+    """A listener for import_history; its output disappears when the context ends."""
     if not output.progress_console.is_terminal:
         yield _logging_listener(name)
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Bytes(), _Rows(), TimeRemainingColumn())
-    # Drawn when there is news, not by a thread: an import forks its readers, and threads do not survive that.
+    # Redrawn on progress, not by a thread: an import forks its readers, and threads do not survive a fork.
     with Progress(*columns, console=output.progress_console, transient=True, auto_refresh=False) as progress:
         label = plain(name)[:40].replace("[", "\\[")
         reading = progress.add_task(f"{label}: reading", total=None)

@@ -19,25 +19,26 @@ from myi_pipeline.cli.session import JsonOption, open_session, warehouse
 from myi_pipeline.errors import Permanent
 
 if TYPE_CHECKING:
-    from myi_pipeline.operations.doctor import Check
+    from myi_pipeline.operations.doctor.check import Check
     from myi_pipeline.postgres.connections import ConnectionParts
 
 
 def doctor_command(
     adopt: Annotated[
         bool,
-        typer.Option("--adopt", help="First take over an embedded database that belonged to another MYI_HOME."),
+        typer.Option("--adopt", help="First take over an embedded database that belongs to another MYI_HOME."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check everything that could be wrong on this machine, and say how to fix it. Only --adopt changes anything."""
-    from myi_pipeline.operations.doctor import Status, run_checks
+    """Check this installation for problems and show how to fix them. Only --adopt changes anything."""
+    from myi_pipeline.operations.doctor.check import Status
+    from myi_pipeline.operations.doctor.run import run_checks
 
     session = open_session(as_json=as_json)
     if adopt:
         from myi_pipeline.operations.open_warehouse import adopt_database
 
-        session.output.note(f"The database in {adopt_database(session.settings)} belongs to this MYI_HOME now.")
+        session.output.note(f"The database in {adopt_database(session.settings)} now belongs to this MYI_HOME.")
     checks = run_checks(session.settings)
     failed = sum(check.status == Status.FAIL for check in checks)
     session.output.result({"healthy": not failed, "checks": checks}, lambda console: _render(console, checks))
@@ -60,12 +61,12 @@ def migrate_command(
         bool,
         typer.Option(
             "--make-roles",
-            help="On a server of your own: make the roles and databases, or give existing roles new passwords.",
+            help="On your own server: create the roles and databases, or give existing roles new passwords.",
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring the database's roles, rights and schema to this program's version. Every command does so when it must."""
+    """Bring the database's roles, rights and schema to this program's version. Every command does so when necessary."""
     from myi_pipeline.cli.audit import record
     from myi_pipeline.operations.open_warehouse import open_warehouse
     from myi_pipeline.postgres.migrations import schema_state
@@ -77,21 +78,26 @@ def migrate_command(
         record(opened)
 
     def render(console: Console) -> None:
-        console.print(f"Database {document['database']} is at version {state.current}; roles and rights are in order.")
+        console.print(
+            f"Database {document['database']} is at version {state.current}; roles and rights are up to date."
+        )
 
     session.output.result(document, render)
 
 
 def psql_command(
     commands: Annotated[
-        list[str] | None, typer.Option("--command", "-c", metavar="SQL", help="Run this and leave; may be repeated.")
+        list[str] | None,
+        typer.Option("--command", "-c", metavar="SQL", help="Run this command and exit; can be repeated."),
     ] = None,
-    owner: Annotated[bool, typer.Option("--owner", help="As the owner: every schema, reading and writing.")] = False,
+    owner: Annotated[
+        bool, typer.Option("--owner", help="Connect as the owner: every schema, reading and writing.")
+    ] = False,
     url: Annotated[bool, typer.Option("--url", help="Only print the connection's URL, password included.")] = False,
 ) -> None:
-    """Open psql on the warehouse, as analyst: every user's marts, reading only."""
+    """Open a SQL prompt (psql) with the read-only analyst role, which sees every user's marts."""
     from myi_pipeline.operations.sql_access import connection_url
-    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.postgres.connections import Role, url_parts
 
     session = open_session()
     role = Role.OWNER if owner else Role.ANALYST
@@ -99,11 +105,11 @@ def psql_command(
         if url:
             sys.stdout.write(connection_url(session.settings, opened, role=role) + "\n")
             return
-        parts = opened.parts(role)
+        parts = url_parts(opened.replica_url(role) or opened.url(role))
         arguments = [psql_program(), *(("--no-psqlrc", "-v", "ON_ERROR_STOP=1") if commands else ())]
         arguments += [part for command in commands or () for part in ("-c", command)]
         child = subprocess.Popen(arguments, env={**os.environ, **libpq_environment(parts)})
-        # Ctrl-C belongs to psql while it runs: it cancels a query and does not end the session.
+        # Ctrl-C goes to psql while it runs: it cancels a query and does not end the session.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             code = child.wait()
@@ -113,7 +119,7 @@ def psql_command(
 
 
 def psql_program() -> str:
-    """psql from PATH, else the one that comes with the embedded Postgres. Raises Permanent when there is neither."""
+    """psql from PATH, or else from the embedded Postgres. Raises Permanent if there is neither."""
     found = shutil.which("psql")
     if found is not None:
         return found
@@ -126,7 +132,7 @@ def psql_program() -> str:
 
 
 def libpq_environment(parts: ConnectionParts) -> Mapping[str, str]:
-    """The connection as libpq's variables: nothing of it appears in the list of processes. Secret."""
+    """The connection as libpq variables, so that none of it appears in the process list. Secret."""
     from myi_pipeline.postgres.connections import libpq_options
 
     values = {

@@ -18,7 +18,7 @@ app = typer.Typer(
 
 @app.command("list")
 def show(as_json: JsonOption = False) -> None:
-    """List the keys by their ids, where each comes from, and how many logins it seals. Shows no key."""
+    """List the ids of the keys, their origin, and how many logins each seals. Never shows a key."""
     from myi_pipeline.providers.encryption_keys import key_uses
 
     session = open_session(as_json=as_json)
@@ -27,7 +27,7 @@ def show(as_json: JsonOption = False) -> None:
 
     def render(console: Console) -> None:
         if not uses:
-            console.print("No key yet: the first sign-in makes one.")
+            console.print("No key yet: the first sign-in creates one.")
             return
         rows = ((use.key_id, use.origin, "yes" if use.seals_new else "", number(use.logins)) for use in uses)
         console.print(table(None, ("key", "from", "seals new logins", ">logins"), rows))
@@ -38,11 +38,11 @@ def show(as_json: JsonOption = False) -> None:
 @app.command("new")
 def new(
     show_it: Annotated[
-        bool, typer.Option("--print", help="Print a key for MYI_ENCRYPTION_KEYS, and change nothing.")
+        bool, typer.Option("--print", help="Print a key for MYI_ENCRYPTION_KEYS without changing anything.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new key: in front of those in MYI_HOME/secrets, or with --print for MYI_ENCRYPTION_KEYS."""
+    """Make a new key: before those in MYI_HOME/secrets, or with --print for MYI_ENCRYPTION_KEYS."""
     from myi_pipeline.providers.encryption_keys import new_key_text, put_new_key_into_file
 
     session = open_session(as_json=as_json)
@@ -60,7 +60,7 @@ def new(
 
 @app.command("rotate")
 def rotate(as_json: JsonOption = False) -> None:
-    """Seal every stored login with the newest key. It can be stopped at any time and run again."""
+    """Seal every stored login with the newest key. Can be interrupted and repeated at any time."""
     from myi_pipeline.postgres.connections import Role
     from myi_pipeline.providers.encryption_keys import require_keys, rotate_keys
 
@@ -88,5 +88,5 @@ def rotate(as_json: JsonOption = False) -> None:
 
 
 def _print_line(text: str) -> None:
-    """As it is, for a shell to take."""
+    """Printed unchanged, for shells."""
     sys.stdout.write(text + "\n")

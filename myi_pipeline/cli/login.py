@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from myi_pipeline.people.logins import PendingLogin, SignedIn
     from myi_pipeline.postgres.connections import Connection, Warehouse
 
-# Time enough to find a password and to add a user to the app's list.
+# Enough time to find a password and to add a user to the app's list.
 _WAIT_S = 600.0
 _PASTES = 3
 _ASK_EVERY_S = 0.5
@@ -34,31 +34,80 @@ def login_command(
     key: Key,
     client_id: Annotated[
         str | None,
-        typer.Option("--client-id", metavar="ID", help="An app of the user's own; default: MYI_SPOTIFY_CLIENT_ID."),
+        typer.Option("--client-id", metavar="ID", help="The user's own app; default: MYI_SPOTIFY_CLIENT_ID."),
     ] = None,
     browser: Annotated[
         bool,
-        typer.Option("--browser/--no-browser", help="Open the browser here, or paste the redirected address."),
+        typer.Option("--browser/--no-browser", help="Open a browser here, or paste the address you are redirected to."),
     ] = True,
-    create: Annotated[bool, typer.Option("--create", help="Add the user when there is none of this key.")] = False,
-    ask_again: Annotated[bool, typer.Option("--ask-again", help="Let Spotify ask for every permission again.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Add the user if the key is new.")] = False,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Have Spotify ask for every permission again.")
+    ] = False,
+    playlists: Annotated[
+        bool, typer.Option("--playlists", help="Also ask for permission to read playlists; later sign-ins keep it.")
+    ] = False,
+    playlist_writes: Annotated[
+        bool, typer.Option("--playlist-writes", help="Also ask for permission to move playlists to Spotify.")
+    ] = False,
     switch_account: Annotated[
-        bool, typer.Option("--switch-account", help="Do not ask whether another Spotify account may take the place.")
+        bool, typer.Option("--switch-account", help="Do not ask before switching to another Spotify account.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Sign a user in to Spotify: opens the browser, or with --no-browser takes the address you are sent to."""
-    from myi_pipeline.people.logins import begin_login, finish_login
+    """Sign a user in to Spotify: opens a browser or, with --no-browser, takes the address you are redirected to."""
+    sign_in_at_spotify(
+        key,
+        client_id=client_id,
+        browser=browser,
+        create=create,
+        ask_again=ask_again,
+        playlists=playlists,
+        playlist_writes=playlist_writes,
+        switch_account=switch_account,
+        as_json=as_json,
+    )
+
+
+def sign_in_at_spotify(
+    key: str,
+    *,
+    client_id: str | None = None,
+    browser: bool = True,
+    create: bool = False,
+    ask_again: bool = False,
+    playlists: bool = False,
+    playlist_writes: bool = False,
+    switch_account: bool = False,
+    further: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Signs in the polled account, or (`further`) another one for its playlists."""
+    from myi_pipeline.people.logins import begin_login, finish_login, wants_playlists, wants_writes
+    from myi_pipeline.providers.login_owners import LoginUse
     from myi_pipeline.providers.spotify.open_spotify import open_spotify
+    from myi_pipeline.providers.token_vault import find_credential
     from myi_pipeline.providers.transport import utc_now
 
     session = open_session(as_json=as_json)
     with _connected(session) as (opened, connection), open_spotify(session.settings, opened) as spotify:
         user_id = _user_id(session, connection, key, create=create)
+        known = find_credential(connection, user_id=user_id)
+        with_playlists = playlists or further or (known is not None and wants_playlists(known))
+        with_writes = playlist_writes or (known is not None and wants_writes(known))
         pending = begin_login(
-            spotify, session.settings, user_id=user_id, user_key=key, client_id=client_id, ask_again=ask_again
+            spotify,
+            session.settings,
+            user_id=user_id,
+            user_key=key,
+            client_id=client_id,
+            # A person signed in at Spotify with the first account can then choose another one.
+            ask_again=ask_again or further,
+            with_playlists=with_playlists,
+            with_writes=with_writes,
+            use=LoginUse.FURTHER if further else LoginUse.MAIN,
         )
-        _explain(session)
+        _explain(session, with_playlists=with_playlists, with_writes=with_writes)
         redirected = _by_browser(session, opened, pending) if browser else None
         if redirected is None:
             redirected = _by_pasting(session, pending)
@@ -74,7 +123,7 @@ def login_command(
 
 
 def logins_command(as_json: JsonOption = False) -> None:
-    """List who is signed in to Spotify, what for, and until when."""
+    """List who is signed in to Spotify, with permissions and expiry."""
     from myi_pipeline.people.logins import list_logins
     from myi_pipeline.providers.transport import utc_now
 
@@ -84,11 +133,13 @@ def logins_command(as_json: JsonOption = False) -> None:
 
     def render(console: Console) -> None:
         if not logins:
-            console.print("No one is signed in. Sign in with: myi user login KEY")
+            console.print("Nobody is signed in. Sign in with: myi user login KEY")
             return
         rows = (
             (
                 login.user_key,
+                login.account_id,
+                "polled" if login.is_main else "playlists",
                 login.state,
                 ", ".join(login.allowed),
                 day(login.ends_at),
@@ -98,25 +149,25 @@ def logins_command(as_json: JsonOption = False) -> None:
             )
             for login in logins
         )
-        columns = ("user", "state", "allows", "ends", ">days left", "last refresh", "last refusal")
+        columns = ("user", ">account", "for", "state", "allows", "ends", ">days left", "last refresh", "last refusal")
         console.print(table(None, columns, rows))
 
     session.output.result({"logins": logins}, render)
 
 
 def pause_command(key: Key, as_json: JsonOption = False) -> None:
-    """Ask nothing of Spotify for a user until `myi user resume`."""
+    """Stop polling Spotify for a user until `myi user resume`."""
     from myi_pipeline.people.logins import pause_user
     from myi_pipeline.providers.transport import utc_now
 
     session = open_session(as_json=as_json)
     with _connected(session) as (_, connection):
         pause_user(connection, user_key=key, now=utc_now())
-    _say(session, {"user_key": key, "paused": True}, f"User {key} is paused; plays of this time may be missing.")
+    _say(session, {"user_key": key, "paused": True}, f"User {key} is paused; plays during the pause may be missing.")
 
 
 def resume_command(key: Key, as_json: JsonOption = False) -> None:
-    """Go on where `myi user pause` stopped."""
+    """Resume polling after `myi user pause`."""
     from myi_pipeline.people.logins import resume_user
 
     session = open_session(as_json=as_json)
@@ -126,7 +177,7 @@ def resume_command(key: Key, as_json: JsonOption = False) -> None:
 
 
 def disconnect_command(key: Key, as_json: JsonOption = False) -> None:
-    """Delete a user's login at once. Everything that was collected stays."""
+    """Delete a user's login at once. Collected data and further accounts stay."""
     from myi_pipeline.people.logins import disconnect_user
 
     session = open_session(as_json=as_json)
@@ -165,7 +216,7 @@ def _user_id(session: Session, connection: Connection, key: str, *, create: bool
 
 
 def _wants_to_switch(session: Session, key: str) -> bool:
-    """Asks the person at the terminal; False where there is none."""
+    """Asks the person at the terminal; False if there is none."""
     if session.output.as_json or not sys.stdin.isatty():
         return False
     question = (
@@ -175,16 +226,17 @@ def _wants_to_switch(session: Session, key: str) -> bool:
     return typer.confirm(question, err=True)
 
 
-def _explain(session: Session) -> None:
-    from myi_pipeline.providers.login_terms import SCOPES
+def _explain(session: Session, *, with_playlists: bool, with_writes: bool) -> None:
+    from myi_pipeline.providers.login_terms import scopes_to_ask
 
-    session.output.note("MYI asks Spotify for these permissions, all of them for reading:")
-    for scope in SCOPES:
+    for_what = "to read, and to change playlists when you move one" if with_writes else "all of them for reading"
+    session.output.note(f"MYI asks Spotify for these permissions, {for_what}:")
+    for scope in scopes_to_ask(with_playlists=with_playlists, with_writes=with_writes):
         session.output.note(f"  {scope.name}: {scope.reason}")
 
 
 def _by_browser(session: Session, opened: Warehouse, pending: PendingLogin) -> str | None:
-    """The redirected address, or None where a browser cannot come back to this machine."""
+    """The redirected address, or None if a browser cannot be redirected to this machine."""
     from myi_pipeline.people.sign_in import is_served_here
     from myi_pipeline.providers.pkce import belongs_to
     from myi_pipeline.providers.spotify.loopback import is_loopback, listening
@@ -199,7 +251,7 @@ def _by_browser(session: Session, opened: Warehouse, pending: PendingLogin) -> s
 
 
 def _by_site(session: Session, opened: Warehouse, pending: PendingLogin) -> str | None:
-    """The site listens at the redirect address and keeps the answer for this command."""
+    """The answer as kept by the site, which listens at the redirect address."""
     from myi_pipeline.errors import Transient
     from myi_pipeline.people import sign_in
     from myi_pipeline.postgres.connections import Role
@@ -216,7 +268,7 @@ def _by_site(session: Session, opened: Warehouse, pending: PendingLogin) -> str 
             if answer is not None:
                 return answer
             time.sleep(_ASK_EVERY_S)
-    raise Transient(f"no one signed in within {_WAIT_S / 60:.0f} minutes; nothing was changed")
+    raise Transient(f"nobody signed in within {_WAIT_S / 60:.0f} minutes; nothing was changed")
 
 
 def _open_browser(session: Session, pending: PendingLogin) -> bool:
@@ -252,7 +304,7 @@ def _by_pasting(session: Session, pending: PendingLogin) -> str:
         sys.stderr.flush()
         line = sys.stdin.readline()
         if not line:
-            raise WrongUsage("there was no address on standard input")
+            raise WrongUsage("no address on standard input")
         try:
             read_redirect(line, pending.challenge)
         except LoginDenied:
@@ -268,11 +320,19 @@ def _by_pasting(session: Session, pending: PendingLogin) -> str:
 
 def _render(console: Console, made: SignedIn) -> None:
     allowed = ", ".join(feature.value for feature in made.allowed) or "nothing"
-    console.print(f"User {made.user_key} is signed in for: {allowed}.", soft_wrap=True)
+    if made.is_main:
+        console.print(f"User {made.user_key} is signed in for: {allowed}.", soft_wrap=True)
+    else:
+        console.print(
+            f"Account {made.account_id} is linked for {made.user_key}'s playlists; it is not polled. To poll it"
+            f" instead: myi providers main {made.account_id}",
+            soft_wrap=True,
+        )
     for scope in made.denied:
         console.print(f"Permission not granted: {scope.name}; therefore {scope.without}.", soft_wrap=True)
     if made.denied:
-        console.print(f"To allow it: myi user login {made.user_key} --ask-again", soft_wrap=True)
+        command = "user login {} --ask-again" if made.is_main else "providers link {} spotify --further"
+        console.print(f"To allow it: myi {command.format(made.user_key)}", soft_wrap=True)
     console.print(
         f"Spotify ends this sign-in on {made.ends_at:%Y-%m-%d}; MYI reminds you 30, 7 and 1 days before.",
         soft_wrap=True,

@@ -1,6 +1,6 @@
-"""How an answer looks: one JSON document for scripts, or tables for people.
+"""Output of commands: one JSON document for scripts, or tables for people.
 
-Standard output holds results and nothing else. Text that came out of an archive cannot control a terminal.
+Standard output contains only results. Text from archives cannot control a terminal.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-# Wide enough for the widest table, where there is no terminal that says how wide it is.
+# Wide enough for the widest table, if no terminal reports its width.
 _WIDTH_WITHOUT_TERMINAL = 160
 
 
 class Output:
-    """Where one command's answer goes."""
+    """Where a command's answer goes."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
@@ -31,7 +32,7 @@ class Output:
         self.progress_console = _console(stderr=True)
 
     def result(self, document: object, render: Callable[[Console], None]) -> None:
-        """The command's answer: the document as JSON, or what `render` prints."""
+        """Outputs the command's answer: the document as JSON, or what `render` prints."""
         if self.as_json:
             sys.stdout.write(to_json(document) + "\n")
             sys.stdout.flush()
@@ -39,7 +40,7 @@ class Output:
             render(self.console)
 
     def note(self, *lines: str) -> None:
-        """For the person who waits, on standard error: each text on a line of its own, never wrapped or indented."""
+        """A message for the waiting person, on standard error; each text on its own line, never wrapped or indented."""
         for line in lines:
             self.progress_console.print(Text(plain(line)), soft_wrap=True)
 
@@ -52,7 +53,7 @@ def _console(*, stderr: bool) -> Console:
 
 def to_json(document: object) -> str:
     """The document as JSON; datetimes in ISO 8601, bytes in hex."""
-    # A terminal in another encoding than UTF-8 could not show every name, and would stop at the first.
+    # A terminal without UTF-8 could not show every name, and would fail at the first.
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
     return json.dumps(document, default=_encode, ensure_ascii=not is_unicode, indent=2)
 
@@ -70,13 +71,13 @@ def _encode(value: object) -> Any:
         return dict(value)
     if isinstance(value, (set, frozenset, tuple)):
         return list(value)
-    if isinstance(value, Path):
+    if isinstance(value, (Path, UUID)):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be shown as JSON")
 
 
 def plain(value: object) -> str:
-    """Text whose control characters are shown, not obeyed."""
+    """Text whose control characters are shown instead of interpreted."""
     text = "" if value is None else str(value)
     if text.isprintable():
         return text
@@ -98,7 +99,7 @@ def table(title: str | None, columns: Iterable[str], rows: Iterable[Iterable[obj
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> RenderableType:
-    """Two columns: what, and what it is; pairs without a value are left out."""
+    """A table of names and values; pairs without a value are left out."""
     made = Table(show_header=False, box=None, pad_edge=False)
     made.add_column(style="dim", no_wrap=True)
     made.add_column()

@@ -1,4 +1,4 @@
-"""`myi poll`, `myi top`, `myi circuit` and `myi quota`: asking Spotify, and what stands in the way of asking."""
+"""`myi poll`, `myi top`, `myi circuit` and `myi quota`: polling Spotify, and what prevents it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from myi_pipeline.cli.output import moment, number, table
 from myi_pipeline.cli.session import JsonOption, UserFilter, open_session, warehouse
 from myi_pipeline.cli.users import Key
+from myi_pipeline.errors import BadInput
 
 if TYPE_CHECKING:
     from myi_pipeline.polling.poll_users import PollResult
@@ -26,7 +27,7 @@ ForceOption = Annotated[
 
 
 def poll_command(user: UserFilter = None, force: ForceOption = False, as_json: JsonOption = False) -> None:
-    """Poll the users whose turn it is, or one of them. The marts follow with the next refresh."""
+    """Poll the users who are due, or one user. The marts follow with the next refresh."""
     from myi_pipeline.people.manage_users import get_user, list_users
     from myi_pipeline.polling.poll_users import poll_users
     from myi_pipeline.postgres.connections import Role
@@ -44,7 +45,7 @@ def poll_command(user: UserFilter = None, force: ForceOption = False, as_json: J
             correlation_id=session.settings.correlation_id,
         )
     session.output.result({"polls": results}, lambda console: _render_polls(console, results))
-    # One user who was named and could not be polled is a refusal; among many, only failures are.
+    # If a single named user cannot be polled, that is a refusal; among many, only failures count.
     is_refused = any(each.outcome == "failed" for each in results) or (
         user is not None and any(each.outcome == "skipped" and each.retry_at is None for each in results)
     )
@@ -87,10 +88,10 @@ class Term(StrEnum):
 @top_app.command("refresh")
 def refresh_top(
     user: UserFilter = None,
-    force: Annotated[bool, typer.Option("--force", help="Also lists that are not due yet.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also read lists that are not due yet.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read the top lists of everyone whose lists are due."""
+    """Read all top lists that are due."""
     from myi_pipeline.people.manage_users import get_user, list_users
     from myi_pipeline.polling.top_items import refresh_top_items
     from myi_pipeline.postgres.connections import Role
@@ -157,10 +158,11 @@ def show_circuits(
     ] = 10,
     as_json: JsonOption = False,
 ) -> None:
-    """List circuits that are open or have counted failures, and their latest changes."""
+    """List circuits that are open or have counted failures, and the latest changes of those for polls."""
     from myi_pipeline.people.manage_users import find_user_id
     from myi_pipeline.postgres.connections import Role
     from myi_pipeline.providers import circuits
+    from myi_pipeline.providers.accounts import Provider
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
@@ -175,6 +177,9 @@ def show_circuits(
             rows = (
                 (
                     circuit.user_key,
+                    "polls"
+                    if circuit.provider is None
+                    else f"{Provider(circuit.provider).label} account {circuit.account_id}",
                     circuit.state,
                     moment(circuit.open_until),
                     ", ".join(f"{number(count)} {kind}" for kind, count in circuit.failures.items()),
@@ -182,7 +187,8 @@ def show_circuits(
                 )
                 for circuit in found
             )
-            console.print(table(None, ("user", "state", "until (UTC)", "failures in a row", "last reason"), rows))
+            columns = ("user", "of", "state", "until (UTC)", "failures in a row", "last reason")
+            console.print(table(None, columns, rows))
         if events:
             rows_of_events = (
                 (moment(event.happened_at), event.user_key, f"{event.from_state} -> {event.to_state}", event.reason)
@@ -194,39 +200,51 @@ def show_circuits(
 
 
 @circuit_app.command("reset")
-def reset_circuit_command(key: Key, as_json: JsonOption = False) -> None:
+def reset_circuit_command(
+    key: Key,
+    account: Annotated[
+        int | None,
+        typer.Option("--account", metavar="ACCOUNT", help="The circuit of this account's playlists, not of polls."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Close a user's circuit, so that requests are made again at once."""
     from myi_pipeline.people.manage_users import find_user_id
     from myi_pipeline.postgres.connections import Role
     from myi_pipeline.providers import circuits
+    from myi_pipeline.providers.accounts import list_accounts
     from myi_pipeline.providers.transport import utc_now
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
-        user_id = find_user_id(connection, user_key=key)
-        was_open = circuits.reset(connection, user_id=user_id, now=utc_now())
-    text = (
-        f"{key}'s circuit is closed."
-        if was_open
-        else f"{key}'s circuit was already closed; there was nothing to reset."
-    )
-    session.output.result({"user_key": key, "was_touched": was_open}, lambda console: console.print(text))
+        holder = circuits.Holder(find_user_id(connection, user_key=key))
+        if account is not None:
+            if account not in [each.account_id for each in list_accounts(connection, user_id=holder.number)]:
+                raise BadInput(f"{key} has no account {account}: see `myi providers list`", place="--account")
+            holder = circuits.Holder(account, is_account=True)
+        was_open = circuits.reset_holder(connection, holder, now=utc_now())
+    whose = f"{key}'s circuit" if account is None else f"The circuit of {key}'s account {account}"
+    text = f"{whose} is closed." if was_open else f"{whose} was already closed; there was nothing to reset."
+    document = {"user_key": key, "account_id": account, "was_touched": was_open}
+    session.output.result(document, lambda console: console.print(text))
 
 
 def quota_command(as_json: JsonOption = False) -> None:
-    """Show the calls of every client id in the last minute and in the last 24 hours, and what services have blocked."""
+    """Show each client id's calls in the last minute and 24 hours, services' blocks, and YouTube's remaining units."""
     from myi_pipeline.postgres.connections import Role
     from myi_pipeline.providers.governor import quota_limits, service_limits, show_quota
     from myi_pipeline.providers.transport import utc_now
+    from myi_pipeline.providers.youtube_music.units import units_today
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
         limits, of_services = quota_limits(session.settings), service_limits(session.settings)
         uses = show_quota(connection, limits=limits, of_services=of_services, now=utc_now())
+        units = units_today(connection, session.settings, now=utc_now())
 
     def render(console: Console) -> None:
-        if not uses:
-            console.print("No service has been asked for anything yet.")
+        if not uses and not units:
+            console.print("No service has been called yet.")
             return
         rows = (
             (
@@ -239,6 +257,14 @@ def quota_command(as_json: JsonOption = False) -> None:
             for use in uses
         )
         columns = ("client id", "bucket", ">last minute", ">last 24 hours", "blocked until (UTC)")
-        console.print(table(None, columns, rows))
+        if uses:
+            console.print(table(None, columns, rows))
+        if units:
+            of_units = (
+                (each.kind.value, f"{number(each.used)} of {number(each.limit)}", number(each.left),
+                 moment(each.day_ends_at))
+                for each in units
+            )  # fmt: skip
+            console.print(table(None, ("YouTube's", ">used today", ">left", "day ends (UTC)"), of_units))
 
-    session.output.result({"buckets": uses}, render)
+    session.output.result({"buckets": uses, "youtube": units}, render)

@@ -26,7 +26,7 @@ NodeListener = Callable[[str, str], None]
 _REBUILDS: Final[Mapping[RebuildReason, str]] = {
     "requested": "all slices, as requested",
     "models": "all slices, because models are new, changed or missing",
-    "most": "all slices, because most of them changed: that is faster than replacing them one by one",
+    "most": "all slices, because most of them changed, which is faster than replacing them one by one",
 }
 
 
@@ -38,7 +38,7 @@ def refresh(
     all_tests: bool = False,
     run_tests: bool = True,
 ) -> RefreshResult:
-    """Brings the marts up to date; waits while another refresh runs. `dbt` is that of `dbt_at_hand`."""
+    """Brings the marts up to date; waits while another refresh runs. `dbt` comes from `dbt_at_hand`."""
     from myi_pipeline.marts.dbt_runner import project
     from myi_pipeline.marts.refresh import refresh_marts
     from myi_pipeline.postgres.disk_space import disk_guard
@@ -60,8 +60,9 @@ def refresh(
 
 @contextmanager
 def dbt_at_hand(session: Session, *, is_sure: bool) -> Iterator[DbtProcess]:
-    """A process of dbt for `refresh` and `test_later`, which starts while the warehouse is opened and other things are
-    done. Unless it `is_sure` that there will be work, a warm one is not woken."""
+    """A dbt process for `refresh` and `test_later`, which starts in parallel while the warehouse is opened.
+
+    A warm one is woken only if it `is_sure` that there will be work."""
     from myi_pipeline.marts.dbt_runner import DbtProcess, dbt_options
 
     settings = session.settings
@@ -72,7 +73,7 @@ def dbt_at_hand(session: Session, *, is_sure: bool) -> Iterator[DbtProcess]:
 
 
 def test_later(session: Session, opened: Warehouse, result: RefreshResult, *, dbt: DbtProcess) -> RefreshResult:
-    """The tests of a refresh that ran none."""
+    """Runs the tests of a refresh that ran none."""
     from myi_pipeline.marts.refresh import run_tests_later
 
     with node_progress(session.output, "tests", None) as listener:
@@ -82,7 +83,7 @@ def test_later(session: Session, opened: Warehouse, result: RefreshResult, *, db
 
 
 def verify(session: Session, opened: Warehouse, *, examples: int) -> VerifyResult:
-    """Refreshes, rebuilds every mart beside the live ones and compares; waits while a refresh runs."""
+    """Refreshes, rebuilds every mart next to the live ones and compares; waits while a refresh runs."""
     from myi_pipeline.marts.dbt_runner import DbtProcess, project
     from myi_pipeline.marts.verify import verify_marts
     from myi_pipeline.postgres.disk_space import disk_guard
@@ -103,7 +104,7 @@ def verify(session: Session, opened: Warehouse, *, examples: int) -> VerifyResul
 
 
 def environment_of_dbt(session: Session, opened: Warehouse) -> dict[str, str]:
-    """What dbt's child needs of the settings. Secret."""
+    """The settings that the dbt process needs. Secret."""
     from myi_pipeline.marts.dbt_runner import dbt_environment
 
     return dbt_environment(opened, target=session.settings.dbt_target, logs=session.settings.dbt_logs)
@@ -111,7 +112,7 @@ def environment_of_dbt(session: Session, opened: Warehouse) -> dict[str, str]:
 
 @contextmanager
 def node_progress(output: Output, label: str, total: int | None) -> Iterator[NodeListener]:
-    """A listener for dbt's nodes; what it shows is gone when the context ends."""
+    """A listener for dbt's nodes; its output disappears when the context ends."""
     if not output.progress_console.is_terminal:
         yield lambda name, status: None
         return
@@ -129,7 +130,7 @@ def node_progress(output: Output, label: str, total: int | None) -> Iterator[Nod
                 progress.update(task, description=f"{label}: {plain(name)[:60]}")
                 return
             done += 1
-            # Data tests follow the models, in a number that is known only to dbt.
+            # Data tests follow the models; only dbt knows how many.
             progress.update(task, completed=done, total=None if total is not None and done > total else total)
 
         yield listen
@@ -193,7 +194,7 @@ def render_failed_tests(console: Console, result: RefreshResult) -> None:
 
 
 def render_tests(console: Console, result: RefreshResult) -> None:
-    """What a refresh's tests found, when they ran after it was shown."""
+    """The results of a refresh's tests that ran after it was shown."""
     console.print(facts((("tests", tests_sentence(result)),)))
     render_failed_tests(console, result)
 

@@ -1,4 +1,4 @@
-"""`myi up` and `myi api`: what runs until Ctrl-C."""
+"""`myi up` and `myi api`, which run until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ def up_command(
     sql_port: Annotated[
         int | None,
         typer.Option(
-            "--sql-port", metavar="N", min=1024, max=65535, help="Let BI tools connect as analyst, at 127.0.0.1:N."
+            "--sql-port",
+            metavar="N",
+            min=1024,
+            max=65535,
+            help="Let BI tools connect with the analyst role, at 127.0.0.1:N.",
         ),
     ] = None,
 ) -> None:
     """Run everything until Ctrl-C: Postgres (if embedded), Dagster, the API and its pages."""
     from myi_pipeline.operations.supervisor import run_up
 
-    # Someone who runs a service in the foreground wants to see what it does.
+    # A person who runs a service in the foreground wants to see what it does.
     session = open_session(log_level=LogLevel.INFO)
     given = {} if sql_port is None else {"sql_port": sql_port}
     raise typer.Exit(run_up(session.settings.model_copy(update=given)))
 
 
 def keep_running(session: Session) -> int:
-    """The same after another command; on standard error, so that its answer stays one document."""
+    """The same after another command; logs go to standard error, so that the answer stays one document."""
     from myi_pipeline.operations.supervisor import run_up
 
     return run_up(session.settings, announce=session.output.note)
@@ -36,9 +40,11 @@ def keep_running(session: Session) -> int:
 
 def api_command() -> None:
     """Serve the API and its pages until Ctrl-C; `myi up` does that too."""
+    from myi_pipeline.operations.maintenance import forget_left_copies
     from myi_pipeline.web.server import run_api
 
     session = open_session(log_level=LogLevel.INFO)
+    forget_left_copies(session.settings)
     with warehouse(session) as opened:
         session.output.note(f"MYI: {session.settings.site_url} (stop with Ctrl-C)")
         run_api(session.settings, opened)

@@ -1,4 +1,4 @@
-"""`myi service`: a user's accounts at Last.fm and ListenBrainz, whose listening comes by itself.
+"""`myi service`: a user's accounts at Last.fm and ListenBrainz, which are polled automatically.
 
 No token is shown, logged or given on a command line, where other programs could see it.
 """
@@ -16,12 +16,12 @@ from myi_pipeline.cli.session import JsonOption, Session, UserFilter, WrongUsage
 from myi_pipeline.cli.users import Key
 from myi_pipeline.errors import BadInput
 
-# typer reads the options' types when this is imported; the module imports nothing but the standard library.
+# typer reads the options' types on import; this module imports only the standard library.
 from myi_pipeline.providers.scrobbles import Service
 
 if TYPE_CHECKING:
     from myi_pipeline.people.links import LinkedService
-    from myi_pipeline.polling.poll_scrobbles import LinkResult
+    from myi_pipeline.polling.poll_one_link import LinkResult
 
 app = typer.Typer(
     help="Link, list and poll accounts at Last.fm and ListenBrainz, and send plays on.",
@@ -29,9 +29,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ServiceArgument = Annotated[Service, typer.Argument(metavar="SERVICE", help="lastfm or listenbrainz.")]
+_NAMES = " or ".join(Service)
+ServiceArgument = Annotated[Service, typer.Argument(metavar="SERVICE", help=f"{_NAMES}.")]
 ServiceFilter = Annotated[
-    Service | None, typer.Option("--service", metavar="SERVICE", help="Only this one: lastfm or listenbrainz.")
+    Service | None, typer.Option("--service", metavar="SERVICE", help=f"Only this service: {_NAMES}.")
 ]
 
 
@@ -42,7 +43,7 @@ def link_command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The user name there.")],
     token: Annotated[
         bool,
-        typer.Option("--token", help="Ask for ListenBrainz' user token too, or read it from standard input."),
+        typer.Option("--token", help="Also ask for ListenBrainz' user token, or read it from standard input."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,6 +54,8 @@ def link_command(
     from myi_pipeline.providers.open_services import open_services
     from myi_pipeline.providers.transport import utc_now
 
+    if token and not service.traits.has_tokens:
+        raise WrongUsage("--token is only for ListenBrainz; for Last.fm, allow MYI on a page of theirs")
     session = open_session(as_json=as_json)
     with (
         warehouse(session) as opened,
@@ -72,8 +75,8 @@ def link_command(
     _say(
         session,
         {"user_key": key, "service": service.value, "account": account},
-        f"{service.label} account {account} is linked to {key}. `myi up` reads its history by itself;"
-        f" or run: myi service poll --user {key}",
+        f"{service.label} account {account} is linked to {key}. `myi up` reads its history automatically; or run: myi"
+        f" service poll --user {key}",
     )
 
 
@@ -87,19 +90,19 @@ def unlink_command(key: Key, service: ServiceArgument, as_json: JsonOption = Fal
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
         found = unlink_account(connection, user_id=get_user(connection, user_key=key).user_id, service=service)
-    text = f"{service.label} is not linked to {key} any more." if found else f"{service.label} was not linked to {key}."
+    text = f"{service.label} is no longer linked to {key}." if found else f"{service.label} was not linked to {key}."
     _say(session, {"user_key": key, "service": service.value, "was_linked": found}, text)
 
 
 @app.command("pause")
 def pause_command(key: Key, service: ServiceArgument, as_json: JsonOption = False) -> None:
-    """Ask nothing of the service for a user until `myi service resume`. Nothing is lost by it."""
+    """Stop polling the service for a user until `myi service resume`. Nothing is lost."""
     _pause(key, service, is_paused=True, as_json=as_json)
 
 
 @app.command("resume")
 def resume_command(key: Key, service: ServiceArgument, as_json: JsonOption = False) -> None:
-    """Go on where `myi service pause` stopped."""
+    """Resume polling after `myi service pause`."""
     _pause(key, service, is_paused=False, as_json=as_json)
 
 
@@ -113,13 +116,13 @@ def _pause(key: str, service: Service, *, is_paused: bool, as_json: bool) -> Non
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
         user_id = get_user(connection, user_key=key).user_id
         pause_account(connection, user_id=user_id, service=service, now=utc_now() if is_paused else None)
-    text = f"{service.label} is {'not asked' if is_paused else 'asked again'} for {key}."
+    text = f"{service.label} is {'no longer polled' if is_paused else 'polled again'} for {key}."
     _say(session, {"user_key": key, "service": service.value, "paused": is_paused}, text)
 
 
 @app.command("list")
 def list_command(user: UserFilter = None, as_json: JsonOption = False) -> None:
-    """List linked accounts, when each was polled, and how far back it is read."""
+    """List linked accounts, when each was polled, and how far back it has been read."""
     from myi_pipeline.people.links import services_of
     from myi_pipeline.people.manage_users import get_user, list_users
     from myi_pipeline.postgres.connections import Role
@@ -172,9 +175,9 @@ def poll_command(
     whole: Annotated[bool, typer.Option("--whole", help="Read the whole history again, from now backwards.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Poll linked accounts: of everybody, or of one user. The marts follow with the next refresh."""
+    """Poll the linked accounts of all users, or of one user. The marts follow with the next refresh."""
     from myi_pipeline.people.manage_users import get_user
-    from myi_pipeline.polling.poll_scrobbles import not_linked, poll_links
+    from myi_pipeline.polling.poll_links import not_linked, poll_links
     from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
@@ -228,7 +231,7 @@ def _render_polls(console: Console, results: tuple[LinkResult, ...]) -> None:
 
 @app.command("allow")
 def allow_command(key: Key, as_json: JsonOption = False) -> None:
-    """Let a person allow MYI to send plays to their Last.fm account, on a page of Last.fm's."""
+    """Have a person allow MYI, on a page of Last.fm, to send plays to their account."""
     from myi_pipeline.people.links import begin_allowing, finish_allowing
     from myi_pipeline.people.manage_users import get_user
     from myi_pipeline.postgres.connections import Role
@@ -247,7 +250,7 @@ def allow_command(key: Key, as_json: JsonOption = False) -> None:
         token, page = begin_allowing(services, site_url=settings.lastfm_site_url, api_key=api_key)
         session.output.note("Open this page, sign in to Last.fm and allow MYI; then press Enter here:", page)
         if not sys.stdin.readline():
-            raise WrongUsage("there was no Enter on standard input")
+            raise WrongUsage("no Enter on standard input")
         account = finish_allowing(services, connection, user_id=user_id, token=token, now=utc_now())
     text = f"MYI may send plays to {account} at Last.fm. To begin: myi service send {key} lastfm"
     _say(session, {"user_key": key, "service": "lastfm", "account": account}, text)
@@ -258,9 +261,9 @@ def send_command(
     key: Key,
     service: ServiceArgument,
     past: Annotated[
-        bool, typer.Option("--past", help="Also the plays of before; Last.fm takes those of two weeks.")
+        bool, typer.Option("--past", help="Also earlier plays; Last.fm accepts those of the last two weeks.")
     ] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Send nothing more; what was sent stays there.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop sending; plays already sent stay there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Send a user's plays on to a linked account from now on, once each."""
@@ -272,25 +275,27 @@ def send_command(
     from myi_pipeline.providers.transport import utc_now
 
     if past and stop:
-        raise WrongUsage("--past and --stop exclude each other")
+        raise WrongUsage("--past and --stop cannot be combined")
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
         user_id = get_user(connection, user_key=key).user_id
         if stop:
             was_on = end_wish(connection, user_id=user_id, service=service)
-            text = f"Nothing more of {key} is sent to {service.label}." if was_on else "Nothing was being sent."
+            text = f"Plays of {key} are no longer sent to {service.label}." if was_on else "Nothing was being sent."
         else:
             link = service_vault.find_link(connection, user_id=user_id, service=service)
             if link is not None and not link.has_good_secret:
                 raise BadInput(no_secret(service, key), place="service")
             wish_for(connection, user_id=user_id, service=service, with_past=past, now=utc_now())
-            text = f"Plays of {key} are sent to {service.label} from now on{', and those of before' if past else ''}."
+            text = (
+                f"Plays of {key} are sent to {service.label} from now on{', and earlier ones as well' if past else ''}."
+            )
     _say(session, {"user_key": key, "service": service.value, "is_on": not stop, "with_past": past}, text)
 
 
 @app.command("send-now")
 def send_now_command(user: UserFilter = None, service: ServiceFilter = None, as_json: JsonOption = False) -> None:
-    """Send what waits to be sent. `myi up` does this every ten minutes."""
+    """Send waiting plays. `myi up` does this every ten minutes."""
     from myi_pipeline.onward.send import send_onward
     from myi_pipeline.people.manage_users import get_user
     from myi_pipeline.postgres.connections import Role
@@ -304,7 +309,7 @@ def send_now_command(user: UserFilter = None, service: ServiceFilter = None, as_
 
     def render(console: Console) -> None:
         if not results:
-            console.print("Nobody wishes that plays are sent on. To begin: myi service send KEY SERVICE")
+            console.print("No plays are to be sent on. To begin: myi service send KEY SERVICE")
             return
         rows = (
             (
@@ -328,13 +333,13 @@ def send_now_command(user: UserFilter = None, service: ServiceFilter = None, as_
 
 
 def _read_token(session: Session) -> str:
-    """Typed unseen at a terminal, else a line of standard input."""
+    """Typed without echo at a terminal, or else a line of standard input."""
     if sys.stdin.isatty() and not session.output.as_json:
         token = str(typer.prompt("ListenBrainz user token", hide_input=True, err=True))
     else:
         token = sys.stdin.readline()
     if not token.strip():
-        raise WrongUsage("there was no token on standard input")
+        raise WrongUsage("no token on standard input")
     return token.strip()
 
 

@@ -1,6 +1,6 @@
-"""`myi env`: what a shell needs so that bare `dagster` commands work in it.
+"""`myi env`: the environment in which bare `dagster` commands work in a shell.
 
-Nothing secret is printed, every value survives `eval` unchanged, and what was started for a shell ends with it. Dagster
+Nothing secret is printed, every value survives `eval` unchanged, and processes started for a shell end with it. Dagster
 connects to its storage before any of our code runs, so the embedded server must outlast this command: a small detached
 process, the keeper, holds a lease on it and watches the shell. It runs as `python -m myi_pipeline.cli.shell_environment
 PID STARTED_AT`.
@@ -49,18 +49,18 @@ def env_command() -> None:
 
 
 def as_shell_commands(values: Mapping[str, str]) -> str:
-    """Lines for `eval`: what Dagster needs, and nothing that would lead it or its libraries elsewhere."""
+    """Lines for `eval`: what Dagster needs, without variables that would lead it or its libraries elsewhere."""
     # Dagster reaches its storage through libpq before any code of ours runs.
     lines = [f"unset {name}\n" for name in sorted(dropped) if name.startswith("PG")]
     return "".join(lines + [f"export {name}={shlex.quote(value)}\n" for name, value in values.items()])
 
 
 def readers_of_output(process: psutil.Process) -> list[psutil.Process]:
-    """Who may use what this process prints: as a rule one, the shell of `eval "$(myi env)"`.
+    """The processes that may use what this one prints: usually just the shell of `eval "$(myi env)"`.
 
-    Between the two stand programs and subshells that pass the output on: they share this process's standard output, or
-    are a copy of their parent, which `$(...)` and pipes make. Where the nearest reader is another program than a shell,
-    the shell above it counts too: it may be what the program prints for.
+    In between are programs and subshells that pass the output on: they share this process's standard output, or are a
+    copy of their parent, as made by `$(...)` and pipes. If the nearest reader is not a shell, the shell above it counts
+    as well: the program may print for it.
     """
     above = process.parents()
     printed = _standard_output(process)
@@ -79,10 +79,10 @@ def _original(process: psutil.Process) -> psutil.Process:
 
 
 def keep_server_for(settings: Settings, owner: psutil.Process) -> None:
-    """Start a keeper for this process, and wait until it holds its lease. Raises Transient."""
+    """Starts a keeper for this process, and waits until it holds its lease. Raises Transient."""
     child = subprocess.Popen(
         [sys.executable, "-m", "myi_pipeline.cli.shell_environment", str(owner.pid), repr(owner.create_time())],
-        # All of the standard streams: `$(...)` would wait for a keeper that holds its pipe.
+        # All standard streams: `$(...)` would wait for a keeper that holds its pipe.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -98,7 +98,7 @@ def keep_server_for(settings: Settings, owner: psutil.Process) -> None:
 
 
 class _Ended(BaseException):
-    """A signal asked for the end."""
+    """Raised when a signal asks to end."""
 
 
 def _end(_: int, __: FrameType | None) -> None:
@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def keep(settings: Settings, *, pid: int, started_at: float) -> None:
-    """Hold a lease until the process is gone; a second keeper for the same process leaves at once."""
+    """Holds a lease until the process has ended; a second keeper for the same process exits at once."""
     from myi_pipeline.postgres.embedded import embedded_server
     from myi_pipeline.postgres.role_passwords import private_folder
 
@@ -152,7 +152,7 @@ def _is_alive(pid: int, started_at: float) -> bool:
 
 
 def _standard_output(process: psutil.Process) -> tuple[int, int] | None:
-    """The pipe or file that it writes to; None for a terminal, and where the system does not say."""
+    """The pipe or file that it writes to; None for a terminal, or if the system does not reveal it."""
     try:
         found = os.stat(f"/proc/{process.pid}/fd/1")
     except OSError:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from myi_pipeline.cli.output import facts, moment
-from myi_pipeline.cli.session import JsonOption, WrongUsage, open_session
+from myi_pipeline.cli.session import MOMENT, JsonOption, WrongUsage, a_moment, open_session
 
 DEFAULT_PORT = 8890
 
@@ -29,13 +29,13 @@ def simulator_command(
     ] = 1.0,
     start: Annotated[
         datetime | None,
-        typer.Option("--start", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="The clock's start, UTC; default: now."),
+        typer.Option("--start", parser=a_moment, metavar=MOMENT, help="The clock's start, UTC; default: now."),
     ] = None,
     redirect: Annotated[
         list[str] | None,
-        typer.Option("--redirect", metavar="URI", help="A redirect URI that every client id has registered."),
+        typer.Option("--redirect", metavar="URI", help="A redirect URI that is registered for every client id."),
     ] = None,
-    old: Annotated[bool, typer.Option("--old", help="Speak the dialect of apps older than 2026.")] = False,
+    old: Annotated[bool, typer.Option("--old", help="Answer as to apps older than 2026.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a simulated Spotify on this machine, for trying things out, until Ctrl-C."""
@@ -50,9 +50,9 @@ def simulator_command(
     )
 
     session = open_session(as_json=as_json)
-    begin = datetime.now(UTC) if start is None else start.replace(tzinfo=UTC)
+    begin = datetime.now(UTC) if start is None else start
     people = mixed_listeners(listeners, first_day=begin.date().replace(year=begin.year - 1, day=1))
-    # By the loopback address without a port, any program on this machine may ask to be called back.
+    # Registering the loopback address without a port allows any program on this machine as the target.
     uris = tuple(redirect or (*AppSpec().redirect_uris, "http://[::1]/callback"))
     apps = apps_for(people, dialect="old" if old else "new", redirect_uris=uris)
     spec = SimulatorSpec(seed=seed, listeners=people, apps=apps)
@@ -94,5 +94,5 @@ def simulator_command(
     except SimulatorFailed as error:
         raise WrongUsage(str(error)) from error
     except KeyboardInterrupt:
-        # The usual way to end it, and no failure.
+        # The usual way to stop it, not a failure.
         raise typer.Exit(0) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +10,16 @@ from rich.console import Console
 
 from myi_pipeline.cli.dagster_processes import partition_keys
 from myi_pipeline.cli.output import moment, number, table
-from myi_pipeline.cli.session import JsonOption, Session, WrongUsage, open_session, warehouse
+from myi_pipeline.cli.session import (
+    DAY,
+    JsonOption,
+    Session,
+    WrongUsage,
+    a_day,
+    checking_options,
+    open_session,
+    warehouse,
+)
 from myi_pipeline.errors import BadInput
 
 if TYPE_CHECKING:
@@ -28,24 +37,30 @@ OperatorOption = Annotated[
     bool | None,
     typer.Option(
         "--operator/--no-operator",
-        help="Whether this user may use Dagster's pages, which can start and delete everything.",
+        help="Allow this user on Dagster's pages, which can start and delete everything.",
     ),
 ]
-NameOption = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name to show.")]
+NameOption = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Display name.")]
 
 
 @app.command("add")
 def add(key: Key, time_zone: ZoneOption = None, name: NameOption = None, as_json: JsonOption = False) -> None:
-    """Add a user. Without --time-zone: MYI_TIME_ZONE, else this machine's zone."""
+    """Add a user. --time-zone defaults to MYI_TIME_ZONE, or else to this machine's zone."""
     from myi_pipeline.people import manage_users
     from myi_pipeline.people.uploads_folder import make_uploads_folder
     from myi_pipeline.postgres.connections import Role
 
     session = open_session(as_json=as_json)
     zone = time_zone or session.settings.new_user_time_zone
+    with checking_options():
+        manage_users.check_user_key(key)
+        manage_users.check_time_zone(zone)
+        manage_users.check_display_name(name)
     with warehouse(session) as opened:
         free_key(session, opened, key)
         with opened.connect(Role.INGEST, autocommit=True) as connection:
+            with checking_options():
+                manage_users.check_database_knows(connection, zone)
             user = manage_users.add_user(connection, user_key=key, time_zone=zone, display_name=name)
     make_uploads_folder(session.settings, user.user_key)
     session.output.result(
@@ -54,26 +69,26 @@ def add(key: Key, time_zone: ZoneOption = None, name: NameOption = None, as_json
 
 
 def free_key(session: Session, opened: Warehouse, key: str) -> None:
-    """Finish the removal of a user who had this key. Raises BadInput with what is left and what helps."""
+    """Finishes the removal of a user who had this key. Raises BadInput with what is left and how to proceed."""
     left = finish_removal(session, opened, key)
     if left:
         remains = "; ".join(text for each in left for text in each.what_is_left)
         raise BadInput(
-            f"the key {key!r} is not free yet: its previous user still has {remains}. `myi refresh` takes"
-            " the rows out of the marts; the rest goes while `myi up` runs, or with this command again",
+            f"the key {key!r} is not free yet: its previous user still has {remains}. `myi refresh` removes"
+            " the rows from the marts; the rest is removed while `myi up` runs, or by this command again",
             place="user key",
         )
 
 
 def finish_removal(session: Session, opened: Warehouse, key: str) -> list[Removal]:
-    """Finish removals as far as that can be done now; those of this key that are not finished then."""
+    """Finishes removals as far as possible; returns those of this key that are still unfinished."""
     from myi_pipeline.operations.remove_users import finish_removals, list_removals
     from myi_pipeline.postgres.connections import Role
 
     with opened.connect(Role.INGEST, autocommit=True) as connection:
         if not list_removals(connection, user_key=key):
             return []
-    # Without a folder of Dagster's there is no partition.
+    # Without Dagster's folder there are no partitions.
     partitions = partition_keys(session, opened) if session.settings.dagster_home.exists() else None
     removals = finish_removals(opened, session.settings, partition_keys=partitions)
     return [each for each in removals if each.user_key == key and each.holds_key]
@@ -84,8 +99,10 @@ def change(
     key: Key,
     time_zone: ZoneOption = None,
     since: Annotated[
-        datetime | None,
-        typer.Option("--since", formats=["%Y-%m-%d"], help="The zone holds from this day on; what was before stays."),
+        date | None,
+        typer.Option(
+            "--since", parser=a_day, metavar=DAY, help="The zone applies from this day on; earlier days do not change."
+        ),
     ] = None,
     name: NameOption = None,
     operator: OperatorOption = None,
@@ -96,14 +113,19 @@ def change(
     from myi_pipeline.postgres.connections import Role
 
     if since is not None and time_zone is None:
-        raise WrongUsage("--since says since when a zone holds: give --time-zone too")
+        raise WrongUsage("--since needs --time-zone")
     if time_zone is None and name is None and operator is None:
         raise WrongUsage("nothing to change: give --time-zone, --name, --operator or --no-operator")
     session = open_session(as_json=as_json)
-    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+    with (
+        warehouse(session) as opened,
+        opened.connect(Role.INGEST, autocommit=True) as connection,
+        # What is refused here is one of the options.
+        checking_options(),
+    ):
         if since is not None and time_zone is not None:
             user_time_zones.begin_time_zone(
-                connection, user_key=key, time_zone=time_zone, since=since.date(), now=datetime.now(UTC)
+                connection, user_key=key, time_zone=time_zone, since=since, now=datetime.now(UTC)
             )
         user = manage_users.set_user(
             connection,
@@ -121,6 +143,29 @@ def change(
             console.print("The marts follow with the next refresh (`myi refresh`).")
 
     session.output.result(user, render)
+
+
+@app.command("time-zones")
+def time_zones(key: Key, as_json: JsonOption = False) -> None:
+    """List the time zones in which a user's days were counted, in chronological order."""
+    from zoneinfo import ZoneInfo
+
+    from myi_pipeline.people import manage_users, user_time_zones
+    from myi_pipeline.postgres.connections import Role
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        user = manage_users.get_user(connection, user_key=key)
+        zones = user_time_zones.list_time_zones(connection, user_id=user.user_id)
+
+    def render(console: Console) -> None:
+        rows = (
+            (each.time_zone, each.valid_from.astimezone(ZoneInfo(each.time_zone)).date() if each.valid_from else "")
+            for each in zones
+        )
+        console.print(table(None, ("time zone", "since"), rows))
+
+    session.output.result({"user_key": key, "time_zones": zones}, render)
 
 
 @app.command("list")
@@ -151,47 +196,3 @@ def show(as_json: JsonOption = False) -> None:
         console.print(table(None, ("user", "name", "time zone", ">imports", ">plays loaded", "last import"), rows))
 
     session.output.result({"users": users}, render)
-
-
-@app.command("remove")
-def remove(
-    key: Key,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Remove a user with every play, import, quarantined row and uploaded archive. The marts follow with the next
-    refresh. For a user who is removed already: finish that, and say what is left."""
-    from myi_pipeline.operations.remove_users import list_removals
-    from myi_pipeline.people import manage_users
-    from myi_pipeline.postgres.connections import Role
-
-    session = open_session(as_json=as_json)
-    with warehouse(session) as opened:
-        with opened.connect(Role.INGEST, autocommit=True) as connection:
-            is_there = bool(manage_users.list_users(connection, user_key=key))
-            user = None
-            if is_there or not list_removals(connection, user_key=key):
-                user = manage_users.get_user(connection, user_key=key)
-                if not yes:
-                    if as_json:
-                        raise WrongUsage("--json cannot prompt; add --yes")
-                    question = (
-                        f"Remove {user.user_key}, all {number(user.rows_loaded)} loaded plays and the archives in"
-                        f" {session.settings.uploads_folder / user.user_key} for good?"
-                    )
-                    typer.confirm(question, abort=True, err=True)
-                manage_users.remove_user(connection, user_key=key)
-        left = finish_removal(session, opened, key)
-    remains = [text for each in left for text in each.what_is_left]
-    errors = [each.last_error for each in left if each.last_error]
-
-    def render(console: Console) -> None:
-        console.print(f"User {key} removed. `myi refresh` takes the plays out of the marts.")
-        if remains:
-            console.print(f"Still to be removed: {'; '.join(remains)}. The key stays reserved until then.")
-        for error in errors:
-            console.print(error)
-
-    session.output.result({"removed": user, "left": remains, "errors": errors}, render)
-    if errors:
-        raise typer.Exit(1)

@@ -1,4 +1,5 @@
-"""Everything Dagster, one module a capability; each definition is a thin shell over the capability's own code.
+"""Everything Dagster: a capability has a module here, or several. Each definition is a thin shell over the capability's
+own code.
 
 Only this package and web/dagster_pages import dagster.
 """

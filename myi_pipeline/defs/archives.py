@@ -9,10 +9,12 @@ import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby
 from uuid import uuid4
 
 import dagster as dg
+import psycopg
 from pydantic import Field
 
 from myi_pipeline.archives.uploads.import_uploads import FailedArchive, UserImports, import_uploads
@@ -26,6 +28,7 @@ from myi_pipeline.defs.partitions import (
     user_asset,
     users_of_run,
 )
+from myi_pipeline.defs.queues import in_queue
 from myi_pipeline.defs.resources import (
     CORRELATION_TAG,
     Installation,
@@ -35,8 +38,10 @@ from myi_pipeline.defs.resources import (
 )
 from myi_pipeline.errors import MyiError, Transient
 from myi_pipeline.operations import checks
+from myi_pipeline.operations.archive_playlists import keep_playlists_beside
 from myi_pipeline.operations.checks import Finding, accounting_closes
 from myi_pipeline.operations.remove_users import finish_removals
+from myi_pipeline.operations.take_away.bring_back import bring_back
 from myi_pipeline.postgres.connections import Warehouse
 
 log = logging.getLogger(__name__)
@@ -54,6 +59,8 @@ RUNS_A_TICK = 10
 # New files wake it (wake_ups).
 _TICK_EVERY_S = 300
 _REMARKS_SHOWN = 10
+# Logs and Dagster's records are read whole, which takes as long as they are.
+_LOOKS_FOR_TRACES_EVERY = timedelta(hours=1)
 
 
 class ImportConfig(dg.Config):
@@ -61,22 +68,22 @@ class ImportConfig(dg.Config):
 
     archives: list[str] = Field(
         default=[],
-        description="Only these, as paths below the uploads folder; none: all archives in that folder, known or not."
-        " The run fails when one of them is not there, or belongs to a user outside the run.",
+        description="Only these archives, as paths below the uploads folder; default: all archives in that folder,"
+        " known or not. The run fails if one does not exist or belongs to a user outside the run.",
     )
     failing_users_allowed: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="The run fails when more than this part of the users with archives failed.",
+        description="The run fails if more than this fraction of the users with archives failed.",
     )
 
 
 @user_asset(
     key=LISTENING_HISTORY,
     pool=LOAD_POOL,
-    description="Uploaded history archives of each user, loaded into the raw layer. A backfill imports again what is"
-    " still in the uploads folder, and names what is not.",
+    description="Uploaded history archives of each user, loaded into the raw layer. A backfill imports archives again"
+    " that are still in the uploads folder, and names those that are not.",
 )
 def listening_history(
     context: dg.AssetExecutionContext, config: ImportConfig, installation: dg.ResourceParam[Installation]
@@ -126,6 +133,8 @@ def _import_user(
             leaves_done=_is_asked_by_sensor(run),
             correlation_id=correlation,
             run_id=run.run_id,
+            take_in_export=bring_back,
+            keep_beside=keep_playlists_beside,
         )
     except Exception as error:
         # Also a bug that one user's data brings to light must not cost the others their run.
@@ -142,7 +151,10 @@ def _is_asked_by_sensor(run: dg.DagsterRun) -> bool:
 def _report(context: dg.AssetExecutionContext, imports: UserImports) -> None:
     for remark in (
         *imports.remarks,
-        *(f"{each} was imported, but is not in the uploads folder: it is not imported again" for each in imports.gone),
+        *(
+            f"{each} was imported before but is no longer in the uploads folder, so it is not imported again"
+            for each in imports.gone
+        ),
     ):
         context.log.info(f"{imports.user_key}: {remark}")
     for failure in imports.failures:
@@ -186,13 +198,13 @@ ARCHIVE_CHECKS = [
     build_check(
         LISTENING_HISTORY,
         ACCOUNTING_CHECK,
-        "Every row that was read is new, already present, identical or quarantined, in every file of every import.",
+        "In every file of every import, each row read is new, already present, identical or quarantined.",
         ask_warehouse(checks.accounting_closes),
     ),
     build_check(
         LISTENING_HISTORY,
         "events_lie_in_their_month",
-        "Every partition is bounded by its month, and sampled events are inside.",
+        "Every partition has its month's bounds, and sampled events are within them.",
         ask_warehouse(checks.events_lie_in_their_month),
     ),
 ]
@@ -201,7 +213,8 @@ import_uploads_job = dg.define_asset_job(
     "import_uploads",
     # The asset runs its cheap check itself; the others wait for the daily round.
     selection=dg.AssetSelection.assets(LISTENING_HISTORY).without_checks(),
-    description="Import what is in the uploads folder of one user, or of a range of users.",
+    tags=in_queue("import_uploads"),
+    description="Import the archives in the uploads folder of one user or a range of users.",
 )
 
 
@@ -210,8 +223,8 @@ import_uploads_job = dg.define_asset_job(
     job=import_uploads_job,
     minimum_interval_seconds=_TICK_EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Imports each archive in the uploads folder once, when it is complete. What is left to do follows from"
-    " the imports' rows; the cursor only saves hashing files again.",
+    description="Imports each archive in the uploads folder once, when it is complete. The state is in the imports'"
+    " rows; the cursor only avoids hashing files again.",
 )
 def uploads_sensor(
     context: dg.SensorEvaluationContext, installation: dg.ResourceParam[Installation]
@@ -219,7 +232,13 @@ def uploads_sensor(
     seen = UploadsSeen.from_text(context.cursor)
     keys = context.instance.get_dynamic_partitions(USERS)
     with installation.open() as warehouse:
-        finish_removals(warehouse, installation.settings, partition_keys=keys)
+        try:
+            finish_removals(
+                warehouse, installation.settings, partition_keys=keys, looks_every=_LOOKS_FOR_TRACES_EVERY, wait_s=0
+            )
+        except (MyiError, psycopg.Error, OSError) as error:
+            # Daily maintenance tries again, and archives do not wait for it.
+            context.log.warning(f"traces of erased users could not be removed: {type(error).__name__}")
         plan = find_wanted_imports(
             warehouse,
             settings=installation.settings,

@@ -6,10 +6,11 @@ A run is asked for only when somebody is signed in and something that waits may 
 import dagster as dg
 from pydantic import Field
 
-from myi_pipeline.catalogue.enrichment import catalogue_has_work, catalogue_status, enrich_catalogue
 from myi_pipeline.catalogue.pictures import MOST_A_RUN, keep_pictures, pictures_wait
-from myi_pipeline.defs.partitions import UNFINISHED
+from myi_pipeline.catalogue.spotify_enrichment import catalogue_has_work, catalogue_status, enrich_catalogue
+from myi_pipeline.defs.queues import in_queue
 from myi_pipeline.defs.resources import CORRELATION_TAG, OWNERS, Installation, start_run_correlation
+from myi_pipeline.defs.runs import unfinished_runs
 
 CATALOGUE = dg.AssetKey("catalogue")
 ENRICH_CATALOGUE = "enrich_catalogue"
@@ -30,8 +31,8 @@ class CatalogueConfig(dg.Config):
     kinds={"python", "postgres"},
     owners=OWNERS,
     pool=CATALOGUE_POOL,
-    description="Lengths, recording codes and pictures of what only archives name, most played first, as far as the"
-    " day's budget of calls goes; then covers of what is played most.",
+    description="Lengths, recording codes and pictures of contents known only from archives, most played first, within"
+    " the day's budget of calls; then covers of what is played most.",
 )
 def catalogue(
     context: dg.AssetExecutionContext, config: CatalogueConfig, installation: dg.ResourceParam[Installation]
@@ -61,7 +62,8 @@ def catalogue(
 enrich_catalogue_job = dg.define_asset_job(
     ENRICH_CATALOGUE,
     selection=dg.AssetSelection.assets(CATALOGUE).without_checks(),
-    description="Ask Spotify about what only archives name.",
+    tags=in_queue(ENRICH_CATALOGUE),
+    description="Ask Spotify about contents known only from archives.",
 )
 
 
@@ -70,7 +72,7 @@ enrich_catalogue_job = dg.define_asset_job(
     job=enrich_catalogue_job,
     cron_schedule="47 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Spends what is left of the catalogue's calls of the day.",
+    description="Uses the rest of the catalogue's daily calls.",
 )
 def hourly_catalogue(
     context: dg.ScheduleEvaluationContext, installation: dg.ResourceParam[Installation]
@@ -78,8 +80,8 @@ def hourly_catalogue(
     with installation.open() as warehouse:
         now = installation.clock()
         if not (catalogue_has_work(warehouse, now=now) or pictures_wait(installation.settings, warehouse, now=now)):
-            return dg.SkipReason("nothing waits that may be asked now")
-    if context.instance.get_runs(dg.RunsFilter(job_name=ENRICH_CATALOGUE, statuses=UNFINISHED), limit=1):
-        return dg.SkipReason("the last run of the catalogue is not done yet")
+            return dg.SkipReason("nothing is waiting that may be asked now")
+    if unfinished_runs(context.instance, ENRICH_CATALOGUE, most=1):
+        return dg.SkipReason("the last run of the catalogue has not finished yet")
     hour = context.scheduled_execution_time.strftime("%Y%m%dT%H%M")
     return dg.RunRequest(tags={CORRELATION_TAG: f"catalogue-{hour}"})

@@ -57,7 +57,7 @@ class Wishes:
                 dg.AssetMaterialization(
                     RECENTLY_PLAYED,
                     partition=result.user_key,
-                    description="polled at once, because somebody asked for it",
+                    description="polled at once on request",
                     metadata=metadata_of_poll(result),
                 )
             )
@@ -71,7 +71,7 @@ class Wishes:
                 dg.AssetMaterialization(
                     TOP_ITEMS,
                     partition=result.user_key,
-                    description="read at once, because somebody opened the overview",
+                    description="read at once because somebody opened the overview",
                     metadata=metadata_of_lists(result),
                 )
             )

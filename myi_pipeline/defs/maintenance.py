@@ -6,6 +6,7 @@ materialization of an asset or a partition stays, because deleting a run also de
 partition's state. A check only reads, and its failure stops nothing.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +18,21 @@ from dagster import DagsterInstance
 from myi_pipeline.archives.reading_settings import archive_limits
 from myi_pipeline.defs.archives import ARCHIVE_CHECKS
 from myi_pipeline.defs.partitions import USERS, sync_partitions
+from myi_pipeline.defs.queues import in_queue
 from myi_pipeline.defs.resources import OWNERS, Installation, ask_warehouse, build_check, start_run_correlation
+from myi_pipeline.errors import Permanent, Transient
 from myi_pipeline.operations import checks
-from myi_pipeline.operations.maintenance import MONTHS_AHEAD, maintain
+from myi_pipeline.operations.erase_users import carry_out_due, reapply_tombstones
+from myi_pipeline.operations.maintenance import (
+    MONTHS_AHEAD,
+    Chores,
+    maintain,
+    remove_old_exports,
+    remove_unfinished_uploads,
+)
 from myi_pipeline.operations.remove_users import finish_removals
+
+log = logging.getLogger(__name__)
 
 MAINTENANCE = dg.AssetKey("maintenance")
 
@@ -47,15 +59,36 @@ def maintenance(
             session_days=settings.session_days,
             limits=archive_limits(settings),
         )
-        added, removed = sync_partitions(context.instance, warehouse)
+        chores = Chores()
+        erased = chores.do("erasures", lambda: carry_out_due(warehouse, settings, now=datetime.now(UTC)), ())
+        erased_again = chores.do("erasures after a restore", lambda: reapply_tombstones(warehouse, settings), 0)
+        added, removed = chores.do("partitions of users", lambda: sync_partitions(context.instance, warehouse), (0, 0))
         keys = context.instance.get_dynamic_partitions(USERS)
-        removals = finish_removals(warehouse, settings, partition_keys=keys)
+        removals = chores.do(
+            "removed users",
+            lambda: finish_removals(warehouse, settings, partition_keys=keys, own_run=context.run_id),
+            (),
+        )
+        uploads_removed = 0
+        try:
+            uploads_removed = remove_unfinished_uploads(settings)
+        except (Transient, Permanent) as error:
+            context.log.warning(f"uploads that broke off could not be deleted: {error}")
+    # An object store may be away for longer than this one; the next day's maintenance tries again.
+    exports_removed = 0
+    try:
+        exports_removed = remove_old_exports(settings, now=datetime.now(UTC))
+    except (Transient, Permanent) as error:
+        context.log.warning(f"old exports could not be deleted: {error}")
     before = datetime.now(UTC) - timedelta(days=settings.event_log_days)
     pruned = prune_event_log(context.instance, before=before)
     for removal in removals:
         context.log.warning(f"a removed user still has {'; '.join(removal.what_is_left)}")
     for name in done.imports_abandoned:
         context.log.warning(f"{name} was abandoned by its process and is marked as failed")
+    if failures := (*done.failures, *chores.failures):
+        # Only now: everything else is done.
+        raise dg.Failure(f"{len(failures)} daily chores failed: {'; '.join(failures)[:2_000]}")
     return dg.MaterializeResult(
         metadata={
             "partitions_made": done.partitions_made,
@@ -64,6 +97,9 @@ def maintenance(
             "due_rows_brought_in": done.due_rows_brought_in,
             "users_added": added,
             "users_removed": removed,
+            "users_erased": len(erased) + erased_again,
+            "exports_removed": exports_removed,
+            "unfinished_uploads_removed": uploads_removed,
             "removals_unfinished": len(removals),
             "runs_removed": pruned.removed,
             "runs_kept_for_their_materializations": pruned.kept,
@@ -131,6 +167,12 @@ def prune_event_log(
             if _is_needed(instance, latest, record.dagster_run.run_id):
                 kept += 1
             else:
+                # Before the run: killed in between, the next day's maintenance finds it again.
+                try:
+                    instance.compute_log_manager.delete_logs(prefix=[record.dagster_run.run_id])
+                except Exception as error:
+                    log.warning("compute logs could not be deleted: %s", type(error).__name__)
+                    return Pruned(removed, kept, is_complete=False)
                 instance.delete_run(record.dagster_run.run_id)
                 removed += 1
         if len(records) < _CHUNK:
@@ -172,8 +214,8 @@ WAREHOUSE_CHECKS = [
     build_check(
         MAINTENANCE,
         "runs_have_processes",
-        "No run holds a place after its process has ended, and runs in the queue are started.",
-        lambda installation, warehouse: checks.runs_have_processes(installation.settings, warehouse),
+        "No run occupies a slot after its process has ended, and queued runs are started.",
+        ask_warehouse(checks.runs_have_processes),
     ),
     build_check(
         _RESOLVED,
@@ -190,20 +232,20 @@ WAREHOUSE_CHECKS = [
     build_check(
         _RESOLVED,
         "polled_plays_meet_archives",
-        "Of the polled plays that an archive covers at least 95 % are in it.",
+        "At least 95 % of the polled plays within archive coverage are in the archive.",
         ask_warehouse(checks.polled_plays_meet_archives),
         is_urgent=lambda _: False,
     ),
     build_check(
         _PLAYS,
         "ledger_is_young",
-        "No change waits for a refresh longer than three hours.",
+        "No change waits for a refresh for more than three hours.",
         ask_warehouse(checks.ledger_is_young),
     ),
     build_check(
         _PLAYS,
         "models_take_their_time",
-        "No model's last run took many times longer than those before it.",
+        "No model's last run took many times longer than previous ones.",
         ask_warehouse(checks.models_take_their_time),
         is_urgent=lambda _: False,
     ),
@@ -214,7 +256,8 @@ _DAILY_CHECKS = [key for check in (*ARCHIVE_CHECKS, *WAREHOUSE_CHECKS) for key i
 maintenance_job = dg.define_asset_job(
     "daily_maintenance",
     selection=dg.AssetSelection.assets(MAINTENANCE).without_checks() | dg.AssetSelection.checks(*_DAILY_CHECKS),
-    description="The daily chores, and then the checks of the whole warehouse.",
+    tags=in_queue("daily_maintenance"),
+    description="The daily chores, followed by the checks of the whole warehouse.",
 )
 
 daily_maintenance = dg.ScheduleDefinition(

@@ -27,11 +27,11 @@ from myi_pipeline.postgres.disk_space import disk_guard
 # Marts move when somebody hands in an archive. After a month the picture ages; after half a year a newer archive is
 # overdue, since account data reaches back twelve months only.
 _FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=190), warn_window=timedelta(days=35))
-# With polls every play moves them within an hour or two, but no one listens every day of the year.
+# With polls every play moves them within an hour or two, but nobody listens every day of the year.
 _FRESH_WITH_POLLS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=72), warn_window=timedelta(hours=36))
 WATCHED = ("fct_plays_stored", "agg_day_user", "agg_period_tracks_stored", "agg_period_artists_stored")
 
-_NOTHING = "nothing has changed since the last refresh; set `force` in the run's config to rebuild all the same"
+_NOTHING = "nothing has changed since the last refresh; set `force` in the run's config to rebuild anyway"
 
 Events = Iterator[Any]
 Manifest = dict[str, Any]
@@ -43,8 +43,8 @@ class MartsConfig(dg.Config):
 
     force: bool = Field(
         default=False,
-        description="Rebuild the selected models whole, although nothing may have changed; all marts are brought up to"
-        " date first.",
+        description="Rebuild the selected models completely even if nothing has changed; all marts are refreshed"
+        " first.",
     )
 
 
@@ -54,6 +54,9 @@ class MartTranslator(DagsterDbtTranslator):
     def __init__(self, docs_url: str = "", *, has_logins: bool = False) -> None:
         super().__init__()
         self._docs_url, self._has_logins = docs_url, has_logins
+        # Of one manifest, by the unique id of the node.
+        self._specs_of: Mapping[str, Any] | None = None
+        self._specs: dict[str, dg.AssetSpec] = {}
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
@@ -64,6 +67,15 @@ class MartTranslator(DagsterDbtTranslator):
         return _layer(dbt_resource_props)
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: Any) -> dg.AssetSpec:
+        # Dagster asks for each model some six times, by way of what depends on it: without this, two thirds of the
+        # time that definitions take to load.
+        if self._specs_of is not manifest:
+            self._specs_of, self._specs = manifest, {}
+        if unique_id not in self._specs:
+            self._specs[unique_id] = self._make_asset_spec(manifest, unique_id, project)
+        return self._specs[unique_id]
+
+    def _make_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: Any) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
         if unique_id.startswith("model."):
             known = {dependency.asset_key for dependency in spec.deps}
@@ -254,7 +266,7 @@ def _check_results(
                 metadata={**_metadata(node), **rows},
             )
     if not result.nodes:
-        raise dg.Failure(description=f"dbt ran no test: {result.error}", allow_retries=False)
+        raise dg.Failure(description=f"dbt ran no tests: {result.error}", allow_retries=False)
 
 
 def _metadata(node: DbtNode) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from contextlib import closing
 
 import dagster as dg
 
-from myi_pipeline.defs.partitions import UNFINISHED
+from myi_pipeline.defs.queues import in_queue
 from myi_pipeline.defs.resources import CORRELATION_TAG, OWNERS, Installation, start_run_correlation
+from myi_pipeline.defs.runs import unfinished_runs
 from myi_pipeline.defs.services import SERVICES_POOL
 from myi_pipeline.onward.journal import list_wishes
 from myi_pipeline.onward.send import send_onward
@@ -23,7 +24,7 @@ SEND_ONWARD = "send_onward"
     group_name="operations",
     kinds={"python", "postgres"},
     owners=OWNERS,
-    description="Plays that were sent on to Last.fm and ListenBrainz, at the wish of the users who listened.",
+    description="Plays sent on to Last.fm and ListenBrainz, for users who want that.",
 )
 def onward_plays(
     context: dg.AssetExecutionContext, installation: dg.ResourceParam[Installation]
@@ -46,7 +47,8 @@ def onward_plays(
 send_onward_job = dg.define_asset_job(
     SEND_ONWARD,
     selection=dg.AssetSelection.assets(ONWARD_PLAYS).without_checks(),
-    description="Send plays on to Last.fm and ListenBrainz, for users who wish it.",
+    tags=in_queue(SEND_ONWARD),
+    description="Send plays on to Last.fm and ListenBrainz, for users who want that.",
 )
 
 
@@ -55,7 +57,7 @@ send_onward_job = dg.define_asset_job(
     job=send_onward_job,
     cron_schedule="*/10 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Looks every ten minutes whether plays are to be sent on to Last.fm or ListenBrainz.",
+    description="Checks every ten minutes whether plays are to be sent on to Last.fm or ListenBrainz.",
 )
 def onward_schedule(
     context: dg.ScheduleEvaluationContext, installation: dg.ResourceParam[Installation]
@@ -65,7 +67,7 @@ def onward_schedule(
         closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi onward")) as connection,
     ):
         if not list_wishes(connection):
-            return dg.SkipReason("nobody wishes that plays are sent on")
-    if context.instance.get_runs(dg.RunsFilter(job_name=SEND_ONWARD, statuses=UNFINISHED), limit=1):
-        return dg.SkipReason("the last run is not done yet")
+            return dg.SkipReason("no user sends plays on")
+    if unfinished_runs(context.instance, SEND_ONWARD, most=1):
+        return dg.SkipReason("the last run has not finished yet")
     return dg.RunRequest(tags={CORRELATION_TAG: f"onward-{context.scheduled_execution_time:%Y%m%dT%H%M}"})

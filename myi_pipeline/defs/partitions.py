@@ -4,13 +4,16 @@ A key that an unfinished run holds is not deleted while that run lasts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 from dagster import DagsterInstance
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 
-from myi_pipeline.defs.resources import OWNERS, Installation
+from myi_pipeline.defs.resources import CORRELATION_TAG, OWNERS, Installation
+from myi_pipeline.defs.runs import unfinished_runs
+from myi_pipeline.operations.erase_users import carry_out_due
 from myi_pipeline.people.manage_users import list_user_keys
 from myi_pipeline.postgres.connections import Warehouse
 
@@ -24,13 +27,8 @@ _TICK_EVERY_S = 300
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 _SINGLE = "dagster/partition"
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+# In an outage a line for each failure helps nobody.
+_FAILURES_SHOWN = 10
 
 
 def missing_keys(instance: DagsterInstance, warehouse: Warehouse) -> list[str]:
@@ -79,8 +77,8 @@ def users_of_run(context: dg.AssetExecutionContext) -> list[str]:
     named = {context.run.tags[tag] for tag in (_SINGLE, RANGE_START, RANGE_END) if tag in context.run.tags}
     if unknown := sorted(named - set(context.instance.get_dynamic_partitions(USERS))):
         raise dg.Failure(
-            f"no user has the key {' or '.join(unknown)}: it is misspelled, or the user was removed, or added less than"
-            " a minute ago (`myi user list` names all)",
+            f"no user has the key {' or '.join(unknown)}: it is misspelled, or the user was removed, or added less"
+            f" than a minute ago (see `myi user list`)",
             allow_retries=False,
         )
     try:
@@ -94,8 +92,23 @@ def users_of_run(context: dg.AssetExecutionContext) -> list[str]:
     return users
 
 
+def request_range(name: str, *, first: str, last: str) -> dg.RunRequest:
+    """A run for the users from `first` to `last`.
+
+    It has no run key: Dagster refuses one that it has seen before, also after a clock that was ahead was put right. The
+    same run twice costs its start: users who were polled are no longer due.
+    """
+    return dg.RunRequest(tags={CORRELATION_TAG: name, RANGE_START: first, RANGE_END: last})
+
+
+def warn_of(context: dg.AssetExecutionContext, failures: Sequence[str]) -> None:
+    """The first of these in the run's log."""
+    for failure in failures[:_FAILURES_SHOWN]:
+        context.log.warning(failure)
+
+
 def fail_if_too_many(failed: Sequence[tuple[str, str | None]], *, tried: int, allowed: float) -> None:
-    """Raises Failure when more than the part `allowed` of those tried failed; `failed` are user keys and reasons.
+    """Raises Failure if more than the part `allowed` of those tried failed; `failed` are user keys and reasons.
 
     It is not retried: each user is due again by the kind of their failure, and a run that is repeated at once would ask
     the same.
@@ -113,7 +126,7 @@ def fail_if_too_many(failed: Sequence[tuple[str, str | None]], *, tried: int, al
 def _held_keys(instance: DagsterInstance, keys: Sequence[str]) -> set[str]:
     place = {key: number for number, key in enumerate(keys)}
     held: set[str] = set()
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+    for run in unfinished_runs(instance):
         held.add(run.tags.get(_SINGLE, ""))
         first, last = place.get(run.tags.get(RANGE_START, "")), place.get(run.tags.get(RANGE_END, ""))
         if first is not None and last is not None:
@@ -141,19 +154,21 @@ def report_partitions(
     target=None,
     minimum_interval_seconds=_TICK_EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Gives every new user a partition, in sign-up order, and deletes those of removed users.",
+    description="Erases users whose request is due, gives every new user a partition, in sign-up order, and deletes"
+    " those of removed users.",
 )
 def users_sensor(
     context: dg.SensorEvaluationContext, installation: dg.ResourceParam[Installation]
 ) -> dg.SensorResult | dg.SkipReason:
     with installation.open() as warehouse:
+        erased = carry_out_due(warehouse, installation.settings, now=datetime.now(UTC))
+        for receipt_id in erased:
+            context.log.info(f"erasure {receipt_id} is carried out")
         missing = missing_keys(context.instance, warehouse)[:KEYS_A_CALL]
         surplus = surplus_keys(context.instance, warehouse)[:KEYS_A_CALL]
-    if not missing and not surplus:
-        return dg.SkipReason("all users have their partition")
-    requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
-    if missing:
-        requests.append(users_partitions.build_add_request(missing))
-    if surplus:
-        requests.append(users_partitions.build_delete_request(surplus))
-    return dg.SensorResult(dynamic_partitions_requests=requests)
+    # Not by a request: Dagster would keep their keys in the record of this tick.
+    for key in surplus:
+        context.instance.delete_dynamic_partition(USERS, key)
+    if not missing:
+        return dg.SkipReason("every user has a partition")
+    return dg.SensorResult(dynamic_partitions_requests=[users_partitions.build_add_request(missing)])

@@ -11,22 +11,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from dagster import DagsterInstance
 from pydantic import Field
 
 from myi_pipeline.defs.partitions import (
-    RANGE_END,
-    RANGE_START,
-    UNFINISHED,
     USERS,
     fail_if_too_many,
     report_partitions,
+    request_range,
     user_asset,
     users_of_run,
+    warn_of,
 )
+from myi_pipeline.defs.queues import in_queue
 from myi_pipeline.defs.resources import CORRELATION_TAG, Installation, build_check, start_run_correlation
+from myi_pipeline.defs.runs import unfinished_runs
 from myi_pipeline.operations.checks import logins_are_good, polls_are_fresh, polls_succeed
-from myi_pipeline.polling.pace import PollBatch, plan_batches, slot_of
+from myi_pipeline.polling.pace import plan_batches, slot_of
 from myi_pipeline.polling.poll_users import PollResult, poll_turns, pollable_users
 
 RECENTLY_PLAYED = dg.AssetKey("recently_played")
@@ -36,8 +36,6 @@ SPOTIFY_POOL = "spotify_api"
 _TICK_EVERY_S = 300
 # Two run at a time: when so many wait, more than one slot's work is not getting done.
 MOST_UNFINISHED = 6
-# In an outage a line for each user helps no one.
-_FAILURES_SHOWN = 10
 # The slowest pace is two hours; what is late by more than a few is not polled.
 _FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=3))
 
@@ -48,18 +46,17 @@ class PollConfig(dg.Config):
     turn_within_minutes: float = Field(
         default=0.0,
         ge=0,
-        description="Poll users whose turn comes within this many minutes; the others of the range are left for later.",
+        description="Poll users who are due within this many minutes; the others in the range are left for later.",
     )
     force: bool = Field(
         default=False,
-        description="Poll everybody of the range, whose turn it is or not; never over a blocked quota or an open"
-        " circuit.",
+        description="Poll everybody in the range, due or not; never overrides a blocked quota or an open circuit.",
     )
     failing_users_allowed: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="The run fails when more than this part of the users that were asked for failed.",
+        description="The run fails if more than this fraction of the polled users failed.",
     )
 
 
@@ -67,7 +64,7 @@ class PollConfig(dg.Config):
     key=RECENTLY_PLAYED,
     pool=SPOTIFY_POOL,
     description="The last 50 plays of each user who is signed in to Spotify: every quarter of an hour, and every five"
-    " minutes while they listen, as long as five users at most share a client id; less often where more do.",
+    " minutes while they listen, as long as at most five users share a client id; less often if more do.",
 )
 def recently_played(
     context: dg.AssetExecutionContext, config: PollConfig, installation: dg.ResourceParam[Installation]
@@ -100,9 +97,7 @@ def log_polls(context: dg.AssetExecutionContext, key: dg.AssetKey, results: Sequ
     """Report each polled user's partition, the first failures, and all outcomes in one line."""
     polled = [result for result in results if result.polled]
     report_partitions(context, key, [(result.user_key, metadata_of_poll(result)) for result in polled])
-    failed = [result for result in results if result.outcome == "failed"]
-    for result in failed[:_FAILURES_SHOWN]:
-        context.log.warning(f"{result.user_key}: {result.reason}")
+    warn_of(context, [f"{each.user_key}: {each.reason}" for each in results if each.outcome == "failed"])
     outcomes = Counter(result.outcome for result in results)
     counted = ", ".join(f"{outcome} {count}" for outcome, count in sorted(outcomes.items())) or "no user is due"
     context.log.info(f"{len(polled)} users polled ({counted}); {sum(each.new_plays for each in polled)} new plays")
@@ -136,14 +131,14 @@ POLL_CHECKS = [
     build_check(
         RECENTLY_PLAYED,
         "logins_are_good",
-        "No user has to sign in to Spotify again, and no login ends within 30 days; within 7 days it is an error.",
+        "No user must sign in to Spotify again, and no login ends within 30 days; within 7 days, it is an error.",
         lambda installation, warehouse: logins_are_good(warehouse, now=installation.clock()),
         is_urgent=lambda found: found.figures["must_sign_in_again"] + found.figures["end_within_7_days"] > 0,
     ),
     build_check(
         RECENTLY_PLAYED,
         "polls_are_fresh",
-        "No user who can be polled waits more than two hours past their turn.",
+        "No user who can be polled is more than two hours overdue.",
         lambda installation, warehouse: polls_are_fresh(installation.settings, warehouse, now=installation.clock()),
     ),
     build_check(
@@ -158,12 +153,14 @@ POLL_CHECKS = [
 poll_users_job = dg.define_asset_job(
     POLL_USERS,
     selection=dg.AssetSelection.assets(RECENTLY_PLAYED).without_checks(),
-    description="Ask Spotify what a range of users played lately; only those who are due.",
+    tags=in_queue(POLL_USERS),
+    description="Poll Spotify for recent plays of a range of users; only those who are due.",
 )
 
 check_polls_job = dg.define_asset_job(
     "check_polls",
     selection=dg.AssetSelection.checks(*(key for check in POLL_CHECKS for key in check.check_keys)),
+    tags=in_queue("check_polls"),
     description="Whether everybody is polled in time, and whose login ends soon.",
 )
 
@@ -181,7 +178,7 @@ def polls_sensor(
     now = installation.clock()
     slot = slot_of(now).isoformat()
     if context.cursor == slot:
-        return dg.SkipReason("the polls of these five minutes were asked for")
+        return dg.SkipReason("the polls for these five minutes have been requested")
     due = _turns(installation, now)
     if not due:
         # No user is signed in, or quota blocks and open circuits hold up all who are.
@@ -189,9 +186,10 @@ def polls_sensor(
     batches = plan_batches(context.instance.get_dynamic_partitions(USERS), due=due, now=now)
     if not batches:
         return dg.SkipReason("no user is due")
-    if _unfinished(context.instance) >= MOST_UNFINISHED:
-        return dg.SkipReason("earlier polls still wait for a free slot")
-    return dg.SensorResult(run_requests=[_run_request(batch) for batch in batches], cursor=slot)
+    if len(unfinished_runs(context.instance, POLL_USERS, most=MOST_UNFINISHED)) >= MOST_UNFINISHED:
+        return dg.SkipReason("earlier polls are still waiting for a free slot")
+    requests = [request_range(each.name, first=each.first, last=each.last) for each in batches]
+    return dg.SensorResult(run_requests=requests, cursor=slot)
 
 
 @dg.schedule(
@@ -199,7 +197,7 @@ def polls_sensor(
     job=check_polls_job,
     cron_schedule="57 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Looks whether everybody is polled in time, and whose login ends soon.",
+    description="Checks whether everybody is polled in time, and whose login ends soon.",
 )
 def hourly_poll_checks(
     context: dg.ScheduleEvaluationContext, installation: dg.ResourceParam[Installation]
@@ -214,13 +212,3 @@ def _turns(installation: Installation, now: datetime) -> dict[str, datetime]:
     with installation.open() as warehouse:
         users = pollable_users(warehouse, now=now)
     return {user.user_key: user.due_at for user in users}
-
-
-def _unfinished(instance: DagsterInstance) -> int:
-    return len(instance.get_runs(dg.RunsFilter(job_name=POLL_USERS, statuses=UNFINISHED), limit=MOST_UNFINISHED))
-
-
-def _run_request(batch: PollBatch) -> dg.RunRequest:
-    # No run key: Dagster refuses one that it has seen before, also after a clock that was ahead was put right. The same
-    # run twice costs its start: users who were polled are no longer due.
-    return dg.RunRequest(tags={CORRELATION_TAG: batch.name, RANGE_START: batch.first, RANGE_END: batch.last})

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from myi_pipeline.defs.partitions import UNFINISHED
+from myi_pipeline.defs.queues import in_queue
 from myi_pipeline.defs.resources import CORRELATION_TAG, LEDGER_TAG, Installation
+from myi_pipeline.defs.runs import unfinished_runs
 from myi_pipeline.errors import DiskFull
 from myi_pipeline.marts.refresh import open_work
 from myi_pipeline.postgres.disk_space import disk_guard
@@ -34,7 +35,8 @@ def build_refresh_job(marts: dg.AssetsDefinition) -> "Job":
     return dg.define_asset_job(
         REFRESH_MARTS,
         selection=dg.AssetSelection.assets(marts).without_checks(),
-        description="Recompute what the change ledger says has changed, then run the data tests of what was built.",
+        tags=in_queue(REFRESH_MARTS),
+        description="Recompute the changes in the change ledger, then run the data tests of the built models.",
     )
 
 
@@ -43,7 +45,8 @@ def build_daily_tests(marts: dg.AssetsDefinition) -> dg.ScheduleDefinition:
     job = dg.define_asset_job(
         "test_marts",
         selection=dg.AssetSelection.checks(*marts.check_keys),
-        description="Run every data test of dbt's, also of what no refresh has touched.",
+        tags=in_queue("test_marts"),
+        description="Run every dbt data test, including those of untouched models.",
     )
     return dg.ScheduleDefinition(
         name="daily_tests", job=job, cron_schedule=_NIGHTLY, default_status=dg.DefaultScheduleStatus.RUNNING
@@ -56,7 +59,7 @@ def build_hourly_refresh(refresh_job: "Job") -> dg.ScheduleDefinition:
         job=refresh_job,
         cron_schedule=_HOURLY,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Refreshes the marts when anything is in the change ledger.",
+        description="Refreshes the marts if there is anything in the change ledger.",
     )
     def hourly_refresh(
         context: dg.ScheduleEvaluationContext, installation: dg.ResourceParam[Installation]
@@ -77,8 +80,8 @@ def build_changes_sensor(refresh_job: "Job") -> dg.SensorDefinition:
         job=refresh_job,
         minimum_interval_seconds=_LOOK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Refreshes the marts soon after any import. A state of the ledger that a refresh"
-        " did not close is tried again after a minute, then further and further apart, up to an hour.",
+        description="Refreshes the marts soon after any import. If a refresh does not close the ledger's state, it is"
+        " retried after a minute, then at growing intervals of up to an hour.",
     )
     def changes_sensor(
         context: dg.SensorEvaluationContext, installation: dg.ResourceParam[Installation]
@@ -89,13 +92,12 @@ def build_changes_sensor(refresh_job: "Job") -> dg.SensorDefinition:
             return dg.SkipReason("nothing has changed since the last refresh")
         if work.is_import_running:
             return dg.SkipReason("an import is still adding to the change ledger")
-        busy = dg.RunsFilter(job_name=REFRESH_MARTS, statuses=UNFINISHED)
-        if context.instance.get_runs(busy, limit=1):
-            return dg.SkipReason("a refresh is already under way")
+        if unfinished_runs(context.instance, REFRESH_MARTS, most=1):
+            return dg.SkipReason("a refresh is already in progress")
         earlier = _refreshes_of(context.instance, work.newest)
         if earlier and (wait_s := _wait_s(earlier, now_s=time.time())) > 0:
             return dg.SkipReason(
-                "the last refresh did not close this state of the change ledger; the next one is asked for in"
+                "the last refresh did not close this state of the change ledger; the next one follows in"
                 f" {math.ceil(wait_s / 60)} min"
             )
         try:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, TextIO
-from uuid import uuid4
 
 import dagster as dg
 from dagster import DagsterInstance
@@ -22,9 +21,10 @@ from myi_pipeline.defs.partitions import RANGE_END, RANGE_START, sync_partitions
 from myi_pipeline.defs.polling import poll_users_job, recently_played
 from myi_pipeline.defs.refreshes import build_refresh_job
 from myi_pipeline.defs.resources import CORRELATION_TAG, Installation, utc_now
+from myi_pipeline.defs.runs import supervised
+from myi_pipeline.error_reports import start_error_reports
 from myi_pipeline.logs import configure_logs, correlation_id, start_correlation
 from myi_pipeline.marts.dbt_runner import dbt_manifest
-from myi_pipeline.operations.run_workers import LAUNCH_TAG, WORKER_TAG, new_launch, worker_tag
 from myi_pipeline.settings import Settings, load_settings
 
 
@@ -51,7 +51,7 @@ class Jobs:
     """The jobs that can be ordered, on one instance."""
 
     def __init__(self, instance: DagsterInstance, settings: Settings) -> None:
-        self._instance, self._settings = instance, settings
+        self._instance = instance
         self._now: datetime | None = None
         self._installation = Installation(settings, clock=lambda: self._now or utc_now())
         marts = build_mart_assets(dbt_manifest(settings.dbt_target.parent / "manifests"))
@@ -59,7 +59,7 @@ class Jobs:
             assets=[listening_history, recently_played, marts],
             jobs=[import_uploads_job, poll_users_job, build_refresh_job(marts)],
             executor=dg.in_process_executor,
-            resources={"installation": self._installation},
+            resources={"installation": supervised(self._installation)},
         )
 
     def run(self, order: Order) -> JobRun:
@@ -67,23 +67,16 @@ class Jobs:
         with self._installation.open() as warehouse:
             sync_partitions(self._instance, warehouse)
         self._now = datetime.fromisoformat(order.now) if order.now is not None else None
-        run_id = str(uuid4())
-        tags = {CORRELATION_TAG: correlation_id() or "", **self._process_tags(run_id), **order.tags}
+        tags = {CORRELATION_TAG: correlation_id() or "", **order.tags}
         if order.first is not None:
             tags |= {RANGE_START: order.first, RANGE_END: order.last or order.first}
         done = self._definitions.resolve_job_def(order.job).execute_in_process(
             instance=self._instance,
             run_config=dict(order.run_config),
             tags=tags,
-            run_id=run_id,
             raise_on_error=False,
         )
         return JobRun(order.job, done.run_id, done.success)
-
-    def _process_tags(self, run_id: str) -> dict[str, str]:
-        """By which a run is known to be lost when this process is killed."""
-        launch = new_launch(self._settings, run_id=run_id)
-        return {LAUNCH_TAG: launch.as_tag(), WORKER_TAG: worker_tag(launch.launcher, run_id=run_id)}
 
 
 def serve(instance: DagsterInstance, settings: Settings, *, orders: TextIO, answers: TextIO) -> bool:
@@ -105,6 +98,7 @@ def main() -> None:
     os.dup2(2, 1)
     settings = load_settings()
     configure_logs(level=settings.log_level, layout=settings.log_format.value)
+    start_error_reports(settings, part="dagster-run")
     start_correlation(settings.correlation_id)
     with dg.DagsterInstance.get() as instance:
         is_good = serve(instance, settings, orders=sys.stdin, answers=answers)

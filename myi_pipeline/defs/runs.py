@@ -1,127 +1,232 @@
-"""Runs and their processes: the launcher of `myi up`, and the sensor that fails runs which lost their process.
+"""Runs and their processes: the launcher, what a run's process does beside its work, and who finds the lost.
 
-dagster.yaml names the launcher. It launches runs as Dagster's default launcher does and records who launched them and
-in which process, so that operations/run_workers can recognise a dead worker; Dagster's own launcher has no
-health check. A lost run is failed, so that Dagster's retries apply and its place in the queue is free again. That
-happens in a sensor because a sensor runs only while the daemon reaches the code server: Dagster gives up a retry for
-which it cannot reach it. `myi up` does the same once before the daemon starts.
+dagster.yaml names the launcher. On one machine it launches runs as Dagster's default launcher does; where
+MYI_CELERY_BROKER_URL is set, it is the one of celery_runs. Whoever launched it, the process of a run holds the run by
+its heartbeats (operations/heartbeats). A lost run is failed, so that Dagster's retries apply and its place in the queue
+is free again. That happens in a sensor because a sensor runs only while the daemon reaches the code server: Dagster
+gives up a retry for which it cannot reach it.
 """
 
 import os
 import signal
-import time
-from typing import Any
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from typing import Any, Protocol, runtime_checkable
 
 import dagster as dg
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DefaultRunLauncher
+from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher, InitResourceContext
 
-# A launcher is an extension of Dagster, but these two have no public name.
+# A launcher is an extension of Dagster, but these have no public name.
 from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.launcher import LaunchRunContext
+from dagster._serdes import ConfigurableClassData
 
 from myi_pipeline.defs.resources import Installation
-from myi_pipeline.operations.run_workers import (
-    LAUNCH_TAG,
-    WORKER_TAG,
-    Launch,
-    is_alive,
-    is_own,
-    look_at_runs,
-    new_launch,
-    process_mark,
-    this_boot,
-    worker_of,
-    worker_tag,
-)
-from myi_pipeline.postgres.connections import Warehouse
+from myi_pipeline.errors import Transient
+from myi_pipeline.operations import heartbeats
+from myi_pipeline.operations.heartbeats import AlreadyBegun, beating
+from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.operations.run_workers import ActiveRun, look_at_runs
+from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.settings import Settings, load_settings
 
-# A worker says its process id right after it has reported to the code server that it runs.
-_WORKER_SHOWS_WITHIN_S = 3.0
-_LOOK_EVERY_S = 0.1
 ACTIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *ACTIVE]
 # Woken every quarter of a minute while a run is active (wake_ups).
 _TICK_EVERY_S = 300
-_LOST = (
-    "The process of this run no longer exists, and no code server was left to report its end: the machine was"
-    " restarted, or both were killed."
-)
+# A child of the code server imports Dagster before it begins: 7 CPU seconds, more on a small machine.
+_BEGINS_WITHIN_S = 180.0
+# The daemon calls a run STARTING before it gives it to a cluster or a broker, and may be at that for a while.
+_LAUNCHED_WITHIN = timedelta(minutes=1)
+_LOST = "Nothing was heard of the process of this run: its host or the process was ended, or cut off from the database."
+_NEVER_BEGUN = "No process began this run: its code server or the machine was ended before it could."
+_GONE = "Canceled; the process of this run no longer exists."
+# Looks: a minute.
+_INTERRUPTED_AGAIN_AFTER = 6
+# Runs whose process this is.
+_held: set[str] = set()
 
 
-class RecordingRunLauncher(DefaultRunLauncher):
-    """Dagster's own launcher; its runs are tagged with the installation, the boot and the processes they belong to."""
+def unfinished_runs(
+    instance: DagsterInstance, job_name: str | None = None, *, most: int | None = None
+) -> Sequence[DagsterRun]:
+    """Runs of a job, or of all, that wait or go on; up to `most`."""
+    return instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_UNFINISHED), limit=most)
 
-    def launch_run(self, context: LaunchRunContext) -> None:
-        run_id = context.dagster_run.run_id
-        launch = new_launch(load_settings(), run_id=run_id)
-        self._instance.add_run_tags(run_id, {LAUNCH_TAG: launch.as_tag()})
-        super().launch_run(context)
-        deadline = time.monotonic() + _WORKER_SHOWS_WITHIN_S
-        while (pid := self._pid_of(run_id)) is None and time.monotonic() < deadline:
-            time.sleep(_LOOK_EVERY_S)
-        mark = process_mark(pid) if pid is not None else None
-        if mark is not None:
-            self._instance.add_run_tags(run_id, {WORKER_TAG: worker_tag(mark, run_id=run_id)})
+
+@runtime_checkable
+class LaunchesAgain(Protocol):
+    """A launcher whose runs may wait for a process as long as they must, and are then launched once more."""
+
+    def launch_again(self, run: DagsterRun) -> str | None:
+        """A line for the log, if it did. Raises Transient when it cannot at present."""
+
+
+class MyiRunLauncher(DefaultRunLauncher):
+    """Dagster's own launcher, or Celery's, as the settings say; terminating also reaches whom a code server cannot."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Any:
+        settings = load_settings()
+        if settings.celery_broker_url is None:
+            return cls(inst_data=inst_data)
+        from myi_pipeline.defs.celery_runs import CeleryLauncher
+
+        return CeleryLauncher(settings, inst_data=inst_data)
 
     def terminate(self, run_id: str) -> bool:
-        """As Dagster does, by the code server; a run without a process ends at once, and a worker whose code server
-        was replaced is interrupted directly."""
+        """As Dagster does, by the code server; a run without a process ends at once, and one whose code server was
+        replaced is told by its own heartbeat."""
         run = self._instance.get_run_by_id(run_id) if self.has_instance else None
         if run is None or run.is_finished:
             return False
-        worker = self._recorded_worker(run)
-        if worker == "":
-            self._instance.report_run_canceled(run, message="Canceled; the process of this run no longer exists.")
+        if end_if_gone(self._instance, load_settings(), run, may_be_waiting=False):
             return True
         try:
             if super().terminate(run_id):  # type: ignore[no-untyped-call]
                 return True
         except DagsterUserCodeUnreachableError:
-            if worker is None:
-                raise
-        if worker is None or not is_alive(worker):
-            return False
-        # What the code server itself would make the worker do.
-        os.kill(int(worker.partition(":")[0]), signal.SIGINT)
-        return True
-
-    def _recorded_worker(self, run: DagsterRun) -> str | None:
-        """The mark of the run's living process on this host; "" when it has ended, None when nothing is known of it."""
-        launch = Launch.from_tag(run.tags.get(LAUNCH_TAG), run_id=run.run_id)
-        worker = worker_of(run.tags.get(WORKER_TAG), run_id=run.run_id)
-        if launch is None or not is_own(launch, load_settings()):
-            return None
-        if launch.boot != this_boot():
-            return ""
-        if worker is None:
-            return None
-        return worker if is_alive(worker) else ""
-
-    def _pid_of(self, run_id: str) -> int | None:
-        """The process of the run's newest worker."""
-        found: int | None = None
-        for entry in self._instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
-            metadata: Any = entry.get_dagster_event().engine_event_data.metadata
-            if "pid" in metadata:
-                found = int(metadata["pid"].value)
-        return found
+            pass
+        return ask_to_end(self._instance, run_id)
 
 
-def end_lost_runs(instance: DagsterInstance, settings: Settings, warehouse: Warehouse) -> list[str]:
-    """Fail the runs of this installation whose process is gone; canceled is what was being canceled. Returns a line
-    for each."""
-    told: list[str] = []
-    for lost in look_at_runs(settings, warehouse).lost:
-        # Its worker may have ended by itself between the two looks; of a dead worker nothing more can come.
-        run = instance.get_run_by_id(lost.run.run_id)
-        if run is None or run.status not in ACTIVE:
-            continue
-        if run.status is dg.DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, _LOST)
+# The name in copies of dagster.yaml that were made for the version before (MYI_DAGSTER_YAML); to go with the next one.
+RecordingRunLauncher = MyiRunLauncher
+
+
+def end_if_gone(instance: DagsterInstance, settings: Settings, run: DagsterRun, *, may_be_waiting: bool) -> bool:
+    """Cancel a run that has no living process, or, `may_be_waiting`, that none has begun yet and now none will."""
+    with (
+        open_warehouse(settings, migrate=False) as warehouse,
+        closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi runs")) as connection,
+    ):
+        process = heartbeats.processes_of(connection, [run.run_id]).get(run.run_id)
+        if process is None:
+            is_gone = may_be_waiting and heartbeats.refuse_to_begin(connection, run.run_id)
         else:
-            instance.report_run_failed(run, _LOST)
-        told.append(lost.describe())
+            is_gone = process.is_silent
+    if is_gone:
+        instance.report_run_canceled(run, message=_GONE)
+    return is_gone
+
+
+def ask_to_end(instance: DagsterInstance, run_id: str) -> bool:
+    """The run's own process sees it within seconds, wherever it is (see _Wishes). False when it has ended meanwhile."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished:
+        return False
+    if run.status is not dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceling(run)
+    return True
+
+
+class _Wishes:
+    """In the process of a run: what others want of it. Called every ten seconds."""
+
+    def __init__(self, instance: DagsterInstance, run_id: str) -> None:
+        self._instance, self._run_id = instance, run_id
+        # The first look at a wish is let pass: its code server has just interrupted it, if it could.
+        self._seen_finished, self._looks_until_next = 0, 1
+
+    def __call__(self, is_over: threading.Event) -> None:
+        run = self._instance.get_run_by_id(self._run_id)
+        if is_over.is_set():
+            return
+        if run is None or run.is_finished:
+            # Seen once, its own end may just have been reported by this process.
+            self._seen_finished += 1
+            if self._seen_finished > 1:
+                heartbeats.end_process(f"run {self._run_id} was ended by somebody else")
+        elif run.status is dg.DagsterRunStatus.CANCELING:
+            if self._looks_until_next == 0:
+                # As its code server would do it: interrupted, the run reports its own end.
+                os.kill(os.getpid(), signal.SIGINT)
+            self._looks_until_next = (self._looks_until_next - 1) % _INTERRUPTED_AGAIN_AFTER
+
+
+@contextmanager
+def holding(instance: DagsterInstance, settings: Settings, run_id: str) -> Iterator[None]:
+    """This process as that of a run. Raises AlreadyBegun. Once more in the same process it does nothing."""
+    if run_id in _held:
+        yield
+        return
+    with beating(settings, run_id, look=_Wishes(instance, run_id)):
+        _held.add(run_id)
+        try:
+            yield
+        finally:
+            _held.discard(run_id)
+
+
+def supervised(installation: Installation) -> dg.ResourceDefinition:
+    """The installation as a resource: whoever uses it in a run holds the run by its heartbeats."""
+
+    @dg.resource(description="This installation: its database and its settings.")
+    def resource(context: InitResourceContext) -> Iterator[Installation]:
+        # None in sensors and schedules.
+        run, instance = context.run, context.instance
+        if run is None or instance is None:
+            yield installation
+            return
+        try:
+            with holding(instance, installation.settings, run.run_id):
+                yield installation
+        except AlreadyBegun:
+            # Reporting a failure would fail the run of the other process. Where both are children of one code server,
+            # that fails it all the same, as it does with any child that ends before its run.
+            sys.stderr.write(f"run {run.run_id} is done by another process\n")
+            os._exit(0)
+
+    return resource
+
+
+def end_lost_runs(instance: DagsterInstance, warehouse: Warehouse) -> list[str]:
+    """Fail the runs whose process is gone; canceled is what was being canceled. Launch again what Celery may have lost.
+    Returns a line for each."""
+    told: list[str] = []
+    is_broker_away = False
+    with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi runs")) as connection:
+        heartbeats.give_up_silent(connection, [run.run_id for run in look_at_runs(warehouse).active])
+        for seen in look_at_runs(warehouse).active:
+            try:
+                line = _judge(instance, seen, connection, is_broker_away=is_broker_away)
+            except Transient as error:
+                # An attempt takes half a minute where the network swallows it: the others wait for the next look.
+                is_broker_away, line = True, str(error)
+            except Exception as error:
+                # One run that cannot be judged keeps no other from it.
+                line = f"{seen.describe()} could not be judged: {type(error).__name__}: {error}"
+            told += [] if line is None else [line]
     return told
+
+
+def _judge(instance: DagsterInstance, seen: ActiveRun, connection: Connection, *, is_broker_away: bool) -> str | None:
+    # It may have ended by itself since the others were looked at.
+    run = instance.get_run_by_id(seen.run_id)
+    if run is None or run.status not in ACTIVE:
+        return None
+    launcher = instance.run_launcher
+    if seen.is_waiting and isinstance(launcher, LaunchesAgain):
+        return None if is_broker_away or seen.waited <= _LAUNCHED_WITHIN else launcher.launch_again(run)
+    reason = _why_lost(seen, connection, is_local=isinstance(launcher, MyiRunLauncher))
+    if reason is None:
+        return None
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, reason)
+    else:
+        instance.report_run_failed(run, reason)
+    return f"{seen.describe()} has lost its process and is failed"
+
+
+def _why_lost(seen: ActiveRun, connection: Connection, *, is_local: bool) -> str | None:
+    """Of a run that nothing can come of any more. Runs that another launcher than ours gives to a cluster may wait for
+    a place there: how long, Dagster's start_timeout_seconds says."""
+    if seen.process is not None:
+        return _LOST if seen.process.is_given_up else None
+    is_late = seen.is_lost or (is_local and seen.is_waiting and seen.waited.total_seconds() > _BEGINS_WITHIN_S)
+    return _NEVER_BEGUN if is_late and heartbeats.refuse_to_begin(connection, seen.run_id) else None
 
 
 @dg.sensor(
@@ -129,7 +234,7 @@ def end_lost_runs(instance: DagsterInstance, settings: Settings, warehouse: Ware
     target=None,
     minimum_interval_seconds=_TICK_EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Fails the runs whose process died together with its code server, so that they are retried.",
+    description="Fails the runs of whose process nothing is heard, on whatever host, so that they are retried.",
 )
 def lost_runs_sensor(
     context: dg.SensorEvaluationContext, installation: dg.ResourceParam[Installation]
@@ -137,7 +242,7 @@ def lost_runs_sensor(
     if not context.instance.get_runs(dg.RunsFilter(statuses=ACTIVE), limit=1):
         return dg.SkipReason("no run is active")
     with installation.open() as warehouse:
-        told = end_lost_runs(context.instance, installation.settings, warehouse)
+        told = end_lost_runs(context.instance, warehouse)
     for line in told:
-        context.log.warning(f"{line} has lost its process and is failed")
+        context.log.warning(line)
     return dg.SkipReason("; ".join(told) if told else "every active run has its process")

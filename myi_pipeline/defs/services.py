@@ -12,26 +12,27 @@ import dagster as dg
 from pydantic import Field
 
 from myi_pipeline.defs.partitions import (
-    RANGE_END,
-    RANGE_START,
-    UNFINISHED,
     USERS,
     fail_if_too_many,
     report_partitions,
+    request_range,
     user_asset,
     users_of_run,
+    warn_of,
 )
-from myi_pipeline.defs.resources import CORRELATION_TAG, Installation, start_run_correlation
-from myi_pipeline.polling.pace import PollBatch, plan_batches
-from myi_pipeline.polling.poll_scrobbles import LinkResult, due_links, poll_links
+from myi_pipeline.defs.queues import in_queue
+from myi_pipeline.defs.resources import CORRELATION_TAG, Installation, build_check, start_run_correlation
+from myi_pipeline.defs.runs import unfinished_runs
+from myi_pipeline.operations.checks import service_polls_are_fresh, service_polls_succeed
+from myi_pipeline.polling.pace import plan_batches
+from myi_pipeline.polling.poll_links import due_links, poll_links
+from myi_pipeline.polling.poll_one_link import LinkResult
 
 SCROBBLES = dg.AssetKey("scrobbles")
 POLL_SERVICES = "poll_services"
 SERVICES_POOL = "services_api"
 # A turn that has come wakes it (wake_ups).
 _TICK_EVERY_S = 300
-# In an outage a line for each account helps no one.
-_FAILURES_SHOWN = 10
 
 
 class ServicesConfig(dg.Config):
@@ -39,20 +40,20 @@ class ServicesConfig(dg.Config):
 
     force: bool = Field(
         default=False,
-        description="Poll every account of the range, whose turn it is or not; never over a limit that a service set.",
+        description="Poll every account in the range, due or not; never overrides a limit that a service set.",
     )
     failing_accounts_allowed: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="The run fails when more than this part of the accounts that were asked for failed.",
+        description="The run fails if more than this fraction of the polled accounts failed.",
     )
 
 
 @user_asset(
     key=SCROBBLES,
     pool=SERVICES_POOL,
-    description="What Last.fm and ListenBrainz collect of each user who linked an account there: all of it once, then"
+    description="Scrobbles of each user who linked an account at Last.fm or ListenBrainz: the whole history once, then"
     " every quarter of an hour, and every five minutes while they listen.",
 )
 def scrobbles(
@@ -84,8 +85,8 @@ def log_polls(context: dg.AssetExecutionContext, results: Sequence[LinkResult]) 
         if result.polled:
             polled.setdefault(result.user_key, []).append(result)
     report_partitions(context, SCROBBLES, [(key, metadata_of_polls(each)) for key, each in polled.items()])
-    for result in [each for each in results if each.outcome == "failed"][:_FAILURES_SHOWN]:
-        context.log.warning(f"{result.user_key} at {result.service.label}: {result.reason}")
+    failed = [each for each in results if each.outcome == "failed"]
+    warn_of(context, [f"{each.user_key} at {each.service.label}: {each.reason}" for each in failed])
     outcomes = Counter(result.outcome for result in results)
     counted = ", ".join(f"{outcome} {count}" for outcome, count in sorted(outcomes.items())) or "no account is due"
     context.log.info(f"accounts: {counted}; {sum(each.new_plays for each in results)} new scrobbles")
@@ -105,10 +106,50 @@ def metadata_of_polls(results: Sequence[LinkResult]) -> dict[str, Any]:
     }
 
 
+SERVICE_CHECKS = [
+    build_check(
+        SCROBBLES,
+        "service_polls_are_fresh",
+        "No linked account is more than two hours overdue, or has scrobbles that have not been read for days.",
+        lambda installation, warehouse: service_polls_are_fresh(warehouse, now=installation.clock()),
+    ),
+    build_check(
+        SCROBBLES,
+        "service_polls_succeed",
+        "No linked account's last three polls failed.",
+        lambda _, warehouse: service_polls_succeed(warehouse),
+    ),
+]
+
+check_services_job = dg.define_asset_job(
+    "check_services",
+    selection=dg.AssetSelection.checks(*(key for check in SERVICE_CHECKS for key in check.check_keys)),
+    tags=in_queue("check_services"),
+    description="Whether every linked account is polled in time.",
+)
+
+
+@dg.schedule(
+    name="hourly_service_checks",
+    job=check_services_job,
+    cron_schedule="52 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Checks whether every account at Last.fm and ListenBrainz is polled in time.",
+)
+def hourly_service_checks(
+    context: dg.ScheduleEvaluationContext, installation: dg.ResourceParam[Installation]
+) -> dg.RunRequest | dg.SkipReason:
+    with installation.open() as warehouse:
+        if not service_polls_succeed(warehouse).figures["accounts"]:
+            return dg.SkipReason("no linked account is polled")
+    return dg.RunRequest(tags={CORRELATION_TAG: f"service-checks-{context.scheduled_execution_time:%Y%m%dT%H%M}"})
+
+
 poll_services_job = dg.define_asset_job(
     POLL_SERVICES,
     selection=dg.AssetSelection.assets(SCROBBLES).without_checks(),
-    description="Ask Last.fm and ListenBrainz what a range of users listened to; only accounts that are due.",
+    tags=in_queue(POLL_SERVICES),
+    description="Poll Last.fm and ListenBrainz for a range of users; only accounts that are due.",
 )
 
 
@@ -131,11 +172,7 @@ def service_polls_sensor(
     batches = plan_batches(context.instance.get_dynamic_partitions(USERS), due=due, now=now)
     if not batches:
         return dg.SkipReason("no user whose account is due has a partition yet")
-    if context.instance.get_runs(dg.RunsFilter(job_name=POLL_SERVICES, statuses=UNFINISHED), limit=1):
-        return dg.SkipReason("earlier polls are not done yet")
-    return dg.SensorResult(run_requests=[_run_request(batch) for batch in batches])
-
-
-def _run_request(batch: PollBatch) -> dg.RunRequest:
-    tags = {CORRELATION_TAG: f"services-{batch.name}", RANGE_START: batch.first, RANGE_END: batch.last}
-    return dg.RunRequest(tags=tags)
+    if unfinished_runs(context.instance, POLL_SERVICES, most=1):
+        return dg.SkipReason("earlier polls have not finished yet")
+    requests = [request_range(f"services-{each.name}", first=each.first, last=each.last) for each in batches]
+    return dg.SensorResult(run_requests=requests)

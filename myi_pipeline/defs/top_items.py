@@ -11,33 +11,32 @@ import dagster as dg
 from pydantic import Field
 
 from myi_pipeline.defs.partitions import (
-    RANGE_END,
-    RANGE_START,
-    UNFINISHED,
     USERS,
     fail_if_too_many,
     report_partitions,
+    request_range,
     user_asset,
     users_of_run,
+    warn_of,
 )
 from myi_pipeline.defs.polling import SPOTIFY_POOL
-from myi_pipeline.defs.resources import CORRELATION_TAG, Installation, start_run_correlation
+from myi_pipeline.defs.queues import in_queue
+from myi_pipeline.defs.resources import Installation, start_run_correlation
+from myi_pipeline.defs.runs import unfinished_runs
 from myi_pipeline.polling.top_items import TopResult, due_top_users, refresh_due
 
 TOP_ITEMS = dg.AssetKey("top_items")
 REFRESH_TOP_ITEMS = "refresh_top_items"
 # Six requests each, four users at once: a quarter of an hour's work. 24 such runs reach 12,000 users a day.
 USERS_A_RUN = 500
-# In an outage a line for each user helps no one.
-_FAILURES_SHOWN = 10
 
 
 class TopConfig(dg.Config):
     """What a run of top_items can be told."""
 
-    force: bool = Field(default=False, description="Read the lists of everybody of the range, due or not.")
+    force: bool = Field(default=False, description="Read the lists of everybody in the range, due or not.")
     failing_users_allowed: float = Field(
-        default=0.5, ge=0, le=1, description="The run fails when more than this part of the users asked for failed."
+        default=0.5, ge=0, le=1, description="The run fails if more than this fraction of the polled users failed."
     )
 
 
@@ -45,7 +44,7 @@ class TopConfig(dg.Config):
     key=TOP_ITEMS,
     pool=SPOTIFY_POOL,
     description="Spotify's top tracks and artists of each user in three terms: daily for users who listened in the last"
-    " two days, every three days for those who did in the last week, else on demand.",
+    " two days, every three days for those who did in the last week, and otherwise on demand.",
 )
 def top_items(
     context: dg.AssetExecutionContext, config: TopConfig, installation: dg.ResourceParam[Installation]
@@ -58,8 +57,8 @@ def top_items(
         )
     stored = [(each.user_key, metadata_of_lists(each)) for each in results if each.lists]
     report_partitions(context, TOP_ITEMS, stored)
-    for result in [each for each in results if each.outcome != "refreshed"][:_FAILURES_SHOWN]:
-        context.log.warning(f"{result.user_key}: {result.outcome}: {result.reason}")
+    missed = [each for each in results if each.outcome != "refreshed"]
+    warn_of(context, [f"{each.user_key}: {each.outcome}: {each.reason}" for each in missed])
     failed = [(result.user_key, result.reason) for result in results if result.outcome == "failed"]
     tried = sum(result.outcome != "skipped" for result in results)
     fail_if_too_many(failed, tried=tried, allowed=config.failing_users_allowed)
@@ -74,6 +73,7 @@ def metadata_of_lists(result: TopResult) -> dict[str, Any]:
 refresh_top_items_job = dg.define_asset_job(
     REFRESH_TOP_ITEMS,
     selection=dg.AssetSelection.assets(TOP_ITEMS).without_checks(),
+    tags=in_queue(REFRESH_TOP_ITEMS),
     description="Read Spotify's top lists of a range of users; only those that are due.",
 )
 
@@ -83,7 +83,7 @@ refresh_top_items_job = dg.define_asset_job(
     job=refresh_top_items_job,
     cron_schedule="41 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Looks every hour whose top lists are due.",
+    description="Checks every hour whose top lists are due.",
 )
 def hourly_top_items(
     context: dg.ScheduleEvaluationContext, installation: dg.ResourceParam[Installation]
@@ -93,7 +93,7 @@ def hourly_top_items(
     chosen = [key for key in context.instance.get_dynamic_partitions(USERS) if key in due][:USERS_A_RUN] if due else []
     if not chosen:
         return dg.SkipReason("no top lists are due")
-    if context.instance.get_runs(dg.RunsFilter(job_name=REFRESH_TOP_ITEMS, statuses=UNFINISHED), limit=1):
-        return dg.SkipReason("the last run of top lists is not done yet")
+    if unfinished_runs(context.instance, REFRESH_TOP_ITEMS, most=1):
+        return dg.SkipReason("the last run of top lists has not finished yet")
     hour = context.scheduled_execution_time.strftime("%Y%m%dT%H%M")
-    return dg.RunRequest(tags={CORRELATION_TAG: f"top-{hour}", RANGE_START: chosen[0], RANGE_END: chosen[-1]})
+    return request_range(f"top-{hour}", first=chosen[0], last=chosen[-1])

@@ -15,13 +15,13 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
-import psycopg
 import structlog
 from dagster import DagsterInstance
 
@@ -29,18 +29,19 @@ from dagster import DagsterInstance
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorType, SensorInstigatorData
 
 from myi_pipeline.archives.uploads.scan import SETTLE_S
+from myi_pipeline.defs.daemon_thread import daemon_thread
 from myi_pipeline.defs.live_wishes import Wishes
-from myi_pipeline.defs.partitions import UNFINISHED
 from myi_pipeline.defs.resources import utc_now
-from myi_pipeline.defs.runs import ACTIVE
-from myi_pipeline.errors import MyiError
-from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.defs.runs import ACTIVE, unfinished_runs
+from myi_pipeline.people.take_away_orders import due_exports
+from myi_pipeline.playlists.migration.job_orders import due_orders
 from myi_pipeline.polling.pace import slot_of
 from myi_pipeline.polling.poll_store import due_users
 from myi_pipeline.polling.scrobble_store import due_links
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.postgres.wake_ups import CHANNEL, Wake, wake
 from myi_pipeline.settings import Settings
+from myi_pipeline.settings.artifacts import is_object_store
 from myi_pipeline.submissions.drain import drain
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,10 @@ log = structlog.get_logger(__name__)
 LOST_RUNS, SERVICE_POLLS = "lost_runs", "service_polls"
 # A walk through somebody's history goes on every minute.
 _SERVICES_EVERY_S = 60.0
+# What was put off has come due, or was left by a run that was killed.
+_MIGRATIONS_EVERY_S = 60.0
+# An export is made after the other, and one that was killed again.
+_EXPORTS_EVERY_S = 15.0
 _LOOK_EVERY_S, _STOPS_WITHIN_S = 15.0, 2.0
 # Looking through ten thousand folders takes a tenth of a second: then it is done less often.
 _SHARE_OF_LOOKS = 0.005
@@ -56,8 +61,7 @@ _UPLOADS_SETTLE_S = 4 * SETTLE_S
 _REFRESH_JOB = "refresh_marts"
 _TIDY_EVERY_S, _FIRST_TIDY_S = 600.0, 60.0
 _LOADS_FOR_S = 1.0
-_PAUSE_AFTER_FAILURE_S, _LONGEST_PAUSE_S = 5.0, 60.0
-_END_S = 5.0
+_LONGEST_PAUSE_S = 60.0
 
 
 def make_due(instance: DagsterInstance, names: set[str], *, since: float | None = None) -> set[str]:
@@ -84,7 +88,8 @@ def _never_evaluated(state: InstigatorState, data: SensorInstigatorData) -> Inst
 
 
 class UploadsWatch:
-    """Whether files came, went or changed in the uploads folder since the last look."""
+    """Whether files came, went or changed in the uploads folder since the last look. An object store is not watched:
+    what comes over the network announces itself (its row does), and the sensor looks for the rest."""
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder, self._clock = folder, clock
@@ -127,10 +132,13 @@ class WakeUps:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._instance, self._clock, self._monotonic = instance, clock, monotonic
-        self._uploads = UploadsWatch(settings.uploads_folder, clock=monotonic)
+        is_folder = not is_object_store(settings.uploads_place)
+        self._uploads = UploadsWatch(settings.uploads_folder, clock=monotonic) if is_folder else None
         self._uploads_until = 0.0
         self._slot: datetime | None = None
         self._services_at = monotonic() - _SERVICES_EVERY_S
+        self._migrations_at = monotonic() - _MIGRATIONS_EVERY_S
+        self._exports_at = monotonic() - _EXPORTS_EVERY_S
         self._pending: set[str] = set()
         # Since when a sensor that was made due has to have been evaluated.
         self._woken: dict[str, float] = {}
@@ -153,7 +161,14 @@ class WakeUps:
         ):
             self._services_at = self._monotonic()
             self._pending.add(SERVICE_POLLS)
-        if self._uploads.has_changed():
+        # What is under way stays due as well.
+        if self._monotonic() - self._migrations_at >= _MIGRATIONS_EVERY_S and due_orders(connection, now=now):
+            self._migrations_at = self._monotonic()
+            self._pending.add(Wake.MIGRATIONS)
+        if self._monotonic() - self._exports_at >= _EXPORTS_EVERY_S and due_exports(connection, now=now):
+            self._exports_at = self._monotonic()
+            self._pending.add(Wake.EXPORTS)
+        if self._uploads is not None and self._uploads.has_changed():
             self._uploads_until = self._monotonic() + _UPLOADS_SETTLE_S
         if self._monotonic() < self._uploads_until:
             self._pending.add(Wake.UPLOADS)
@@ -174,10 +189,10 @@ class WakeUps:
             self._pending -= ready
 
     def _is_refreshing(self) -> bool:
-        return bool(self._instance.get_runs(dg.RunsFilter(job_name=_REFRESH_JOB, statuses=UNFINISHED), limit=1))
+        return bool(unfinished_runs(self._instance, _REFRESH_JOB, most=1))
 
 
-def _listen(settings: Settings, warehouse: Warehouse, instance: DagsterInstance, stop: threading.Event) -> None:
+def _listen(settings: Settings, instance: DagsterInstance, warehouse: Warehouse, stop: threading.Event) -> None:
     with (
         closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi wake-ups")) as connection,
         closing(Wishes(settings, warehouse, instance)) as wishes,
@@ -220,31 +235,6 @@ def give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _keep_listening(settings: Settings, instance: DagsterInstance, stop: threading.Event) -> None:
-    pause_s = _PAUSE_AFTER_FAILURE_S
-    while not stop.is_set():
-        began = time.monotonic()
-        try:
-            with open_warehouse(settings, migrate=False) as warehouse:
-                _listen(settings, warehouse, instance, stop)
-        except (MyiError, psycopg.Error) as error:
-            reason = str(error) if isinstance(error, MyiError) else type(error).__name__
-            log.warning("wake_ups_interrupted", reason=reason)
-        except Exception:
-            log.exception("wake_ups_failed")
-        has_worked = time.monotonic() - began > _LONGEST_PAUSE_S
-        pause_s = _PAUSE_AFTER_FAILURE_S if has_worked else min(pause_s * 2, _LONGEST_PAUSE_S)
-        stop.wait(pause_s)
-
-
-@contextmanager
-def waking_sensors(settings: Settings, instance: DagsterInstance) -> Iterator[None]:
-    """The thread, for as long as the context lasts. It never ends the daemon."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_keep_listening, args=(settings, instance, stop), name="wake-ups", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(_END_S)
+def waking_sensors(settings: Settings, instance: DagsterInstance) -> AbstractContextManager[None]:
+    """The thread, for the duration of the context."""
+    return daemon_thread(settings, "wake_ups", partial(_listen, settings, instance), longest_pause_s=_LONGEST_PAUSE_S)

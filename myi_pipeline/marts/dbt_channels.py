@@ -1,4 +1,4 @@
-"""How a process of dbt is reached: a child of this one, or the warm one that `myi up` keeps."""
+"""Channels to a dbt process: a child of this one, or the warm one of `myi up`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from myi_pipeline.marts.dbt_protocol import code_fingerprint
 MODULE = "myi_pipeline.marts.dbt_main"
 # Python's own end, once dbt has closed its answers.
 _END_TIMEOUT_S = 5
-# A warm process that is just starting imports dbt: some seconds on two idle cores.
+# A warm process that is just starting has to import dbt: some seconds on two idle cores.
 _READY_TIMEOUT_S = 60.0
 
 
 class Channel(Protocol):
-    """Two streams of lines, and how the other side is ended."""
+    """Two streams of lines, and a way to end the other side."""
 
     @property
     def requests(self) -> IO[str]: ...
@@ -32,20 +32,20 @@ class Channel(Protocol):
     def answers(self) -> IO[str]: ...
 
     def kill(self) -> None:
-        """From any thread: reading ends."""
+        """Ends reading. May be called from any thread."""
 
     def close(self) -> int | None:
-        """Ends the other side's work. The exit code, where there is one."""
+        """Ends the other side's work. Returns the exit code, if there is one."""
 
     def last_words(self) -> tuple[int | None, str]:
-        """Of one that answers no more: its exit code and the last line that it printed, an exception if it raised."""
+        """For a process that no longer answers: its exit code and last line, which is the exception, if any."""
 
 
 class ChildChannel:
-    """A dbt of our own, which ends with us."""
+    """A child dbt process, which ends with this one."""
 
     def __init__(self) -> None:
-        # What the child prints: a file, since nobody reads it unless dbt ends without an answer.
+        # What the child prints: into a file, since nobody reads it unless dbt ends without an answer.
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115
         self._child = subprocess.Popen(
             [sys.executable, "-m", MODULE],
@@ -53,7 +53,7 @@ class ChildChannel:
             stdout=subprocess.PIPE,
             stderr=self._printed,
             encoding="utf-8",
-            # Whatever dbt needs to know comes with each command.
+            # Everything dbt needs comes with each command.
             env=children_environment(),
             # Ctrl-C in a terminal reaches the whole group: the parent decides, and then ends its child.
             start_new_session=True,
@@ -90,7 +90,7 @@ class ChildChannel:
 
 
 class WarmChannel:
-    """A connection to the warm dbt: when it closes while a command runs, that process ends, and the command with it."""
+    """A connection to the warm dbt: if it is closed during a command, that process ends, and the command with it."""
 
     def __init__(self, connection: socket.socket, answers: IO[str]) -> None:
         self._connection = connection
@@ -110,11 +110,11 @@ class WarmChannel:
 
     def last_words(self) -> tuple[int | None, str]:
         self.close()
-        return None, "the warm process of dbt has ended"
+        return None, "the warm dbt process has ended"
 
 
 def greet_warm(path: Path) -> socket.socket | None:
-    """Ask for the warm dbt, which starts if it has to; None when there is none. Does not wait for it."""
+    """Connects to the warm dbt, which starts if necessary; None if there is none. Does not wait for it."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with address_of(path) as address:
@@ -128,7 +128,7 @@ def greet_warm(path: Path) -> socket.socket | None:
 
 
 def await_warm(connection: socket.socket) -> WarmChannel | None:
-    """None when it serves another, or when it is of other code: each needs a dbt of its own."""
+    """None if it is busy with another client or runs different code: the caller then starts its own dbt."""
     try:
         answers = connection.makefile("r", encoding="utf-8")
         hello: dict[str, Any] = json.loads(answers.readline() or "{}")
@@ -143,7 +143,7 @@ def await_warm(connection: socket.socket) -> WarmChannel | None:
 
 @contextlib.contextmanager
 def address_of(path: Path) -> Any:
-    """A name for the socket of at most 107 bytes, however long its folder's name is (on Linux). Raises OSError."""
+    """An address for the socket of at most 107 bytes, however long its folder's path is (on Linux). Raises OSError."""
     if len(os.fsencode(path)) <= 100 or not sys.platform.startswith("linux"):
         yield str(path)
         return

@@ -1,12 +1,13 @@
-"""dbt, in a process of its own.
+"""dbt in a separate process.
 
-`python -m myi_pipeline.marts.dbt_main` serves whoever started it and ends with it; with a number of seconds it serves
-one after another over the listening socket that is its standard input, and ends after so long without work (warm_dbt).
+`python -m myi_pipeline.marts.dbt_main` serves the process that started it, and ends with it. With a number of seconds,
+it serves clients one after another on the listening socket that is its standard input, and ends after that long without
+work (warm_dbt).
 
-Each line is a command: {"arguments": [...], "environment": {...}}, dbt's own arguments and what dbt's macros read of
-the environment. Answers are lines of JSON. {"started": ...} and {"finished": ...} report a model or test,
-{"error": ...} repeats an error of dbt's log, {"success": ..., "error": ..., "nodes": [...]} ends the command. Nothing
-else gets there: what dbt and its plug-ins print goes to standard error.
+Each line is a command: {"arguments": [...], "environment": {...}}, dbt's own arguments and the variables that dbt's
+macros read. Answers are lines of JSON. {"started": ...} and {"finished": ...} report a model or test, {"error": ...}
+repeats an error of dbt's log, {"success": ..., "error": ..., "nodes": [...]} ends the command. Nothing else is written
+there: whatever dbt and its plug-ins print goes to standard error.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import IO, Any
 
 import psutil
 
+from myi_pipeline.marts import dbt_savings
 from myi_pipeline.marts.dbt_protocol import KEPT, LIVE_TARGET, code_fingerprint
 from myi_pipeline.marts.parsed_project import (
     find_parsed,
@@ -37,18 +39,18 @@ from myi_pipeline.marts.parsed_project import (
 
 Answer = Callable[..., None]
 
-# So long after it went a client may still count as being served.
+# For this long after a client has left, it may still count as being served.
 _LEAVING_S = 1.0
-# A process that has grown to this size does not wait for more work.
+# A process that has grown beyond this size does not wait for more work.
 _LARGEST_BYTES = 600 * 1024 * 1024
-# dbt writes artifacts of each command; what a refresh needs of them is in the answer.
+# For these commands dbt writes no artifacts: what a refresh needs of them is in the answer.
 _WITHOUT_ARTIFACTS = ("run", "test")
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends: a signal that only Linux has.
+    """Have the kernel kill this process when its parent ends, which only Linux can do.
 
-    Elsewhere an orphaned dbt runs until the next mart run fences it off.
+    Elsewhere, an orphaned dbt runs until the next mart run fences it off.
     """
     if sys.platform == "linux":
         import ctypes
@@ -59,25 +61,25 @@ def end_with_parent() -> None:
 
 
 class Dbt:
-    """Runs commands one after another. The parsed project is kept for the next, until its files change."""
+    """Runs commands one after another. The parsed project is kept for the next one, until its files change."""
 
     def __init__(self) -> None:
-        # Nothing of what an import makes is garbage: looking for it took a tenth of the time.
+        # Nothing that an import creates is garbage: looking for it took a tenth of the time.
         gc.disable()
         from dbt.cli.main import dbtRunner
 
-        _drop_debug_events()
+        dbt_savings.make()
         gc.enable()
         self._runner = dbtRunner
-        # By target, each with the fingerprint of its files and the name of the database that it is for.
+        # By target, each with the fingerprint of its files and the name of the database it is for.
         self._manifests: dict[str, tuple[str, str, Any]] = {}
         self._own = dict(os.environ)
 
     def invoke(self, arguments: Sequence[str], environment: Mapping[str, str], answer: Answer) -> None:
-        # Nothing of an earlier command stays: another run, another connection.
+        # Nothing of an earlier command remains: this is another run, perhaps with another connection.
         os.environ.clear()
         os.environ.update({**self._own, **environment})
-        _forget_repeated_flags()
+        dbt_savings.forget_repeated_flags()
         callbacks = [_reporting(answer)]
         manifest, failed = self._manifest(environment, callbacks)
         done = failed
@@ -111,48 +113,9 @@ class Dbt:
             keep_parsed(manifest, kept=kept, name=name)
         self._manifests[target] = (name, database, manifest)
         if parsed_from != name:
-            # It is there for good: not to be looked through for garbage again and again.
+            # The manifest is never garbage, so it need not be scanned again and again.
             gc.freeze()
         return manifest, None
-
-
-# What _reporting() hears of events that are below dbt's information.
-_HEARD = ("NodeStart", "NodeFinished")
-
-
-def _drop_debug_events() -> None:
-    """Have dbt build no event that is for its debug log alone: nobody keeps that, and the events took a fourth of a
-    refresh's CPU. (dbt-common 1.39, BaseEvent and EventManager)
-    """
-    with contextlib.suppress(ImportError, AttributeError):
-        from dbt_common.events.base_types import BaseEvent, DebugLevel
-        from dbt_common.events.event_manager import EventManager
-
-        build, fire = BaseEvent.__init__, EventManager.fire_event
-
-        def build_if_heard(event: Any, *args: Any, **values: Any) -> None:
-            if type(event).__name__ in _HEARD:
-                build(event, *args, **values)
-            else:
-                event.pb_msg = None
-
-        def fire_if_built(manager: Any, event: Any, *args: Any, **options: Any) -> None:
-            if event.pb_msg is not None:
-                fire(manager, event, *args, **options)
-
-        DebugLevel.__init__ = build_if_heard  # type: ignore[method-assign, assignment]
-        EventManager.fire_event = fire_if_built  # type: ignore[method-assign, assignment]
-
-
-def _forget_repeated_flags() -> None:
-    """Each adapter adds its flags to a list of the module's, and walks the stack for every one in it: after some
-    hundred commands that took half a second of each. (dbt-adapters 1.24, BaseAdapter.behavior)
-    """
-    with contextlib.suppress(ImportError, AttributeError):
-        from dbt.adapters.base.impl import DEFAULT_BASE_BEHAVIOR_FLAGS
-
-        once = {flag["name"]: flag for flag in DEFAULT_BASE_BEHAVIOR_FLAGS}
-        DEFAULT_BASE_BEHAVIOR_FLAGS[:] = once.values()
 
 
 def _node(result: Any) -> dict[str, Any]:
@@ -170,7 +133,7 @@ def _node(result: Any) -> dict[str, Any]:
 
 
 def _reporting(answer: Answer) -> Callable[[Any], None]:
-    """A callback for dbt's events, which are messages of Protocol Buffers."""
+    """A callback for dbt's events, which are Protocol Buffers messages."""
 
     def report(event: Any) -> None:
         if event.info.name == "NodeStart":
@@ -216,7 +179,7 @@ def serve_parent() -> None:
 
 
 def serve_socket(idle_s: float) -> None:
-    """One client at a time; a second one is told that it must start a dbt of its own."""
+    """Serves one client at a time; a second one is told to start its own dbt."""
     end_with_parent()
     listener = socket.socket(fileno=os.dup(0))
     os.dup2(2, 1)
@@ -243,14 +206,14 @@ def _serve_client(client: socket.socket, dbt: Dbt, code: str, serving: threading
         lines = client.makefile("r", encoding="utf-8")
         hello = json.loads(lines.readline() or "{}")
         if hello.get("code") != code or code_fingerprint() != code:
-            # Other code than was imported here: the next client gets a process of that.
+            # The client runs other code than was imported here: end, so that the next one gets a fresh process.
             os._exit(0)
         answer = answering(client.makefile("w", encoding="utf-8"))
         is_idle = threading.Event()
         is_idle.set()
 
         def answer_of_command(**message: Any) -> None:
-            # Before it is sent: the client may go as soon as it has it.
+            # Before it is sent, because the client may leave as soon as it has it.
             if "success" in message:
                 is_idle.set()
             answer(**message)
@@ -258,14 +221,14 @@ def _serve_client(client: socket.socket, dbt: Dbt, code: str, serving: threading
         answer(ready=os.getpid())
         for command in _commands(lines, is_idle):
             dbt.invoke(command["arguments"], command["environment"], answer_of_command)
-    # What it holds now. The peak that the system accounts begins with what the parent held when this one was started.
+    # The current size. The peak that the system records includes what the parent had when it started this process.
     if psutil.Process().memory_info().rss > _LARGEST_BYTES:
         os._exit(0)
     serving.release()
 
 
 def _commands(lines: Iterable[str], is_idle: threading.Event) -> Iterable[dict[str, Any]]:
-    """What the client asks. Its end while a command runs ends this process, and with it the command."""
+    """Reads the client's commands. If the client leaves during one, this process ends, and the command with it."""
     waiting: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
     def read() -> None:

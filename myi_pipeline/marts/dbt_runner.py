@@ -1,7 +1,7 @@
 """Running dbt: its project, its environment, its commands and their results.
 
-dbt runs in a child process (dbt_main): importing it costs 3 CPU seconds and 150 MB, which no command of ours should
-carry. It reports progress as dbt's events come, and the results at the end.
+dbt runs in a child process (dbt_main): importing it takes 3 CPU seconds and 150 MB, which no command should have to
+bear. It reports progress as dbt's events arrive, and the results at the end.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from myi_pipeline.postgres.role_passwords import private_folder, write_private
 
 log = logging.getLogger(__name__)
 
-# A parse takes 8 to 13 s on two cores; many times that when all are busy.
+# A parse takes 8 to 13 s on two cores, and many times that if they are busy.
 _PARSE_TIMEOUT_S = 300
 _BAD = frozenset({"error", "fail", "runtime error", "skipped"})
 
@@ -53,7 +53,7 @@ class DbtNode:
     failures: int | None = None
     message: str | None = None
     unique_id: str = ""
-    # Written by the last statement of a model; None where nobody counts.
+    # Rows written by the last statement of a model; None if unknown.
     rows: int | None = None
 
     @property
@@ -72,19 +72,19 @@ class DbtResult:
         return tuple(node for node in self.nodes if node.is_bad)
 
     def first_error(self) -> str | None:
-        """The first cause, in one line."""
+        """The first cause, on one line."""
         causes = [f"{n.name}: {n.message}" for n in self.bad_nodes if n.message and n.status != "skipped"]
         text = causes[0] if causes else self.error
         # What dbt adds after this is its own stack of macros.
         return None if text is None else " ".join(text.split()).partition(" > in macro ")[0]
 
 
-# Called with a node's name and its status: `started`, then the status that dbt gives it.
+# Called with a node's name and its status: `started`, then the status that dbt reports.
 OnNode = Callable[[str, str], None]
 
 
 class DbtEnded(Transient):
-    """dbt ended without an answer, or was killed for being late. `finished`: the nodes it had reported until then."""
+    """dbt ended without an answer, or was killed by the time limit. `finished`: the nodes reported until then."""
 
     def __init__(self, message: str, finished: Sequence[DbtNode] = ()) -> None:
         super().__init__(message)
@@ -92,7 +92,7 @@ class DbtEnded(Transient):
 
 
 class DbtRunner(Protocol):
-    """Runs one dbt command at a time in the project. Raises DbtEnded when dbt is killed."""
+    """Runs one dbt command at a time in the project. Raises DbtEnded if dbt is killed."""
 
     def invoke(
         self, arguments: Sequence[str], *, environment: Mapping[str, str], on_node: OnNode | None = None
@@ -106,18 +106,18 @@ def _tell_nobody(_name: str, _status: str) -> None:
 class DbtProcess:
     """A DbtRunner; a context manager, within which commands share a process.
 
-    The process is the warm one that listens at `warm`, where there is one, else a child of this one. The environment is
-    dbt_environment()'s, with the part of the run. A command that takes longer than `timeout_s` counts as a dbt that was
-    killed; a rebuild may take hours.
+    The process is the warm one listening at `warm`, if there is one, or else a child of this one. The environment is
+    dbt_environment()'s, plus the run's part. A command that takes longer than `timeout_s` is killed and raises
+    DbtEnded; a rebuild may take hours.
     """
 
     def __init__(self, *, timeout_s: float | None = None, warm: Path | None = None) -> None:
         self._timeout_s = timeout_s
         self._warm = warm
         self._channel: Channel | None = None
-        # A warm process that start() has asked for, and nobody has heard of yet.
+        # A warm process that start() has contacted, but whose reply nobody has read yet.
         self._greeted: socket.socket | None = None
-        # Whether start() has asked for something whose answer nobody has read yet.
+        # Whether start() has sent a command whose answer nobody has read yet.
         self._parsing = False
 
     def __enter__(self) -> Self:
@@ -127,8 +127,11 @@ class DbtProcess:
         self.close()
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Start the process before there is a command for it: importing dbt and reading the project take 3 s of CPU,
-        and where nothing was parsed yet 12 s more. Does not wait for it. dbt_options() will do as `environment`."""
+        """Start the process before there is a command for it, without waiting for it.
+
+        Importing dbt and reading the project take 3 s of CPU, and 12 s more if nothing was parsed yet. As
+        `environment`, dbt_options() is enough.
+        """
         if self._channel is None and self._greeted is None and self._may_be_warm(environment):
             self._greeted = greet_warm(self._warm) if self._warm is not None else None
         if self._greeted is not None:
@@ -150,10 +153,10 @@ class DbtProcess:
             with self._limit(channel) as late:
                 self._ask(channel, arguments, environment)
                 for line in channel.answers:
-                    # A process that is killed may leave half a line.
+                    # A killed process may leave half a line.
                     message = json.loads(line) if line.endswith("\n") else {}
                     if self._parsing:
-                        # A project that cannot be parsed says so again to the command itself.
+                        # If the project cannot be parsed, the command itself will report that again.
                         self._parsing = "success" not in message
                         continue
                     error = message.get("error") or error
@@ -167,7 +170,7 @@ class DbtProcess:
                         finished.append(DbtNode(**message["finished"]))
                         told(finished[-1].name, finished[-1].status)
         except OSError as broken:
-            log.debug("dbt has closed its end: %s", broken)
+            log.debug("dbt has closed the connection: %s", broken)
         except BaseException:
             self.close()
             raise
@@ -178,7 +181,7 @@ class DbtProcess:
         raise DbtEnded(f"dbt ended without an answer (exit {code}): {printed or error or 'no message'}", finished)
 
     def close(self) -> int | None:
-        """End the process. Returns its exit code, None when there is none."""
+        """End the process. Returns its exit code, or None if there is none."""
         channel, self._channel, self._parsing = self._channel, None, False
         greeted, self._greeted = self._greeted, None
         if greeted is not None:
@@ -206,7 +209,7 @@ class DbtProcess:
 
     @contextmanager
     def _limit(self, channel: Channel) -> Iterator[threading.Event]:
-        """Kill the process after `timeout_s`; the event tells that it was."""
+        """Kills the process after `timeout_s`; the event is set if that happened."""
         late = threading.Event()
 
         def kill() -> None:
@@ -223,9 +226,9 @@ class DbtProcess:
 
 
 def project(kept: Path | None = None) -> Project:
-    """The dbt project of this installation, with what dbt has parsed of it if that lies in `kept` or was shipped.
+    """The dbt project of this installation, with its parsed form if that is in `kept` or was shipped.
 
-    Descriptions and tests are no part of the fingerprint.
+    Descriptions and tests are not part of the fingerprint.
     """
     folder = project_folder()
     code = [folder / "dbt_project.yml", *folder.glob("macros/**/*.sql"), *folder.glob("models/**/*.sql")]
@@ -240,7 +243,7 @@ def project(kept: Path | None = None) -> Project:
 
 
 def project_of(environment: Mapping[str, str]) -> Project:
-    """The same, for a command of dbt_environment()'s environment."""
+    """The same, for a command with dbt_environment()'s environment."""
     return project(Path(environment[KEPT]) if KEPT in environment else None)
 
 
@@ -257,14 +260,14 @@ def dbt_environment(warehouse: Warehouse, *, target: Path, logs: Path) -> dict[s
         "MYI_DBT_ANALYST_ROLE": warehouse.role_name(Role.ANALYST),
         "PGTZ": "UTC",
     }
-    # dbt's profile knows few of a URL's options; libpq takes all of them.
+    # dbt's profile supports few of a URL's options; libpq takes all of them.
     return values | dbt_options(target=target, logs=logs) | libpq_options(parts)
 
 
 def developer_environment(warehouse: Warehouse, *, home: Path) -> dict[str, str]:
-    """What a shell needs for dbt commands of a developer's own, on the target `dev`. Not secret.
+    """What a shell needs for a developer's own dbt commands, on the target `dev`. Not secret.
 
-    The password lies in a file below `home` that its owner alone can read; libpq finds it by PGPASSFILE.
+    The password is in a file below `home` that only its owner can read; libpq finds it through PGPASSFILE.
     """
     folder = private_folder(home / "dbt" / "dev")
     passfile = folder / "pgpass"
@@ -283,7 +286,7 @@ def developer_environment(warehouse: Warehouse, *, home: Path) -> dict[str, str]
 
 
 def dbt_options(*, target: Path, logs: Path) -> dict[str, str]:
-    """dbt's command-line options, as variables: what it needs to read the project, without a warehouse."""
+    """dbt's command-line options, as variables: what it needs to read the project without a warehouse."""
     folder = str(project_folder())
     return {
         "DBT_PROJECT_DIR": folder,
@@ -303,9 +306,10 @@ def dbt_options(*, target: Path, logs: Path) -> dict[str, str]:
 
 
 def dbt_manifest(folder: Path, *, timeout_s: float = _PARSE_TIMEOUT_S) -> Path:
-    """manifest.json of the project as its files are now, parsed into a sub-folder of `folder` unless it is there.
+    """manifest.json of the project as its files are now, parsed into a sub-folder of `folder` unless it is already
+    there.
 
-    Processes that start together parse once. Raises Permanent, also when parsing takes longer than `timeout_s`.
+    Processes that start at the same time parse once. Raises Permanent, also if parsing takes longer than `timeout_s`.
     """
     found = find_parsed(folder)
     if found is None:

@@ -1,7 +1,7 @@
-"""The description of the marts as one page: every model, its columns, its SQL, and what it is made of.
+"""The description of the marts as one page: every model, its columns, its SQL, and what it is built from.
 
-dbt makes the page; here it is closed to the world, so that it asks no address for anything, whatever the version of dbt
-put into it. It is replaced as a whole or not at all.
+dbt makes the page; here it is sealed off, so that it contacts no other address, whatever that version of dbt put into
+it. The file is replaced completely or not at all.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from myi_pipeline.marts.dbt_runner import DbtRunner
 
 # Tests and hooks are listed without being compiled.
 _COMMAND = ("docs", "generate", "--static", "--select", "resource_type:model", "resource_type:source")
-# dbt's page draws with scripts and styles of its own, all within it; browsers refuse it everything else.
+# dbt's page uses its own inline scripts and styles; browsers refuse it everything else.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:;"
     " font-src data:; base-uri 'none'; form-action 'none'"
 )
 _CHARSET = '<meta charset="utf-8">'
-# dbt's page brings a tracker: a script from a content network, which reports to two more hosts. It sleeps while the
-# project's send_anonymous_usage_stats is false; here it goes.
+# dbt's page contains a tracker: a script from a content delivery network, which reports to two more hosts. It is
+# inactive while the project's send_anonymous_usage_stats is false; here it is removed.
 _FOREIGN = re.compile(
     r"(?:https?:)?//[a-z0-9.-]*(?:cloudfront\.net|getdbt\.com)(?:/[^\s\"'\\()<>]*)?|fishtownanalytics\.[a-z.-]+"
 )
-# A template that dbt forgot to fill in: browsers would ask for it.
+# A template that dbt forgot to fill in: browsers would request it.
 _BROKEN_ICON = re.compile(r'<link rel="(?:shortcut icon|canonical)"[^>]*>')
 
 
 def build_docs(dbt: DbtRunner, *, environment: Mapping[str, str], page: Path) -> None:
-    """Write the page. Asks the database for columns and sizes, changes nothing in it. Raises Permanent, Transient.
+    """Write the page. Asks the database for columns and sizes, and changes nothing in it. Raises Permanent, Transient.
 
-    `environment` is dbt_environment's; dbt leaves its files in the target folder that it names.
+    `environment` is dbt_environment's; dbt leaves its files in the target folder named there.
     """
-    # Models name the run that builds them; none is built here.
+    # Models name the run that builds them, but none is built here.
     result = dbt.invoke(_COMMAND, environment={**environment, "MYI_MART_RUN_ID": "0"})
     made = Path(environment["DBT_TARGET_PATH"]) / "static_index.html"
     if not result.success or not made.is_file():
@@ -57,9 +57,9 @@ def build_docs(dbt: DbtRunner, *, environment: Mapping[str, str], page: Path) ->
 
 
 def closed(text: str) -> str:
-    """The same page, which neither loads nor reports anything. Raises Permanent when it is not as expected."""
+    """The same page, which neither loads nor reports anything. Raises Permanent if it is not as expected."""
     if text.count(_CHARSET) != 1 or text.index(_CHARSET) > text.index("<script"):
-        raise Permanent("dbt's page has changed: it cannot be kept from asking other addresses")
+        raise Permanent("dbt's page has changed: its requests to other addresses cannot be prevented")
     text = _FOREIGN.sub("about:blank", _BROKEN_ICON.sub("", text))
     return text.replace(_CHARSET, f'{_CHARSET}<meta http-equiv="Content-Security-Policy" content="{_POLICY}">', 1)
 
@@ -69,11 +69,11 @@ _NOT_BUILT = b"The description of the marts is not built yet: run `myi docs buil
 
 
 def docs_server(page: Path, port: int) -> ThreadingHTTPServer:
-    """A server that listens already. Raises OSError."""
+    """A server that is already listening. Raises OSError."""
 
     class Handler(BaseHTTPRequestHandler):
         server_version, sys_version = "myi", ""
-        # A browser that opens a connection and says nothing holds a thread.
+        # A browser that opens a connection without sending anything occupies a thread.
         timeout = 30
 
         def do_GET(self) -> None:
@@ -98,12 +98,12 @@ def docs_server(page: Path, port: int) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Requests are not logged: who reads the page is private."""
+            """Requests are not logged: the page's readers are private."""
 
     return ThreadingHTTPServer((LOOPBACK, port), Handler)
 
 
 if __name__ == "__main__":
-    # It may have been started by a process that ignores it, and that passes on.
+    # The signal may be ignored here, inherited from the process that started this one.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     docs_server(Path(sys.argv[1]), int(sys.argv[2])).serve_forever()

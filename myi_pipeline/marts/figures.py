@@ -1,7 +1,4 @@
-"""A user's marts as plain rows, for comparing them with a truth that somebody else knows.
-
-Names, not numbers, identify what is compared.
-"""
+"""A user's marts as plain rows, for comparison with an independent truth. Rows are identified by names, not ids."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ class ListeningFigures:
 
 
 def listening_figures(connection: Connection, *, user_key: str) -> ListeningFigures:
-    """Whatever the marts hold of this user; nothing when they do not know the user."""
+    """Everything in the marts about this user; empty if they do not contain the user."""
     found = connection.execute("select user_id from marts.dim_users where user_key = %s", (user_key,)).fetchone()
     user = {"user": found[0] if found else None}
     days = connection.execute(
@@ -87,7 +84,7 @@ class TopArtist:
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningSummary:
-    """`counted_plays` are those heard long enough to count; `ms_played` leaves out plays whose length is unknown."""
+    """`counted_plays` are those heard long enough to count; `ms_played` leaves out plays of unknown length."""
 
     user_key: str
     years: tuple[YearOfListening, ...]
@@ -111,7 +108,7 @@ class ListeningSummary:
 
 
 def summarise_listening(connection: Connection, *, user_key: str, top: int = 10) -> ListeningSummary | None:
-    """The user's years and top artists as the marts have them; None while the marts do not know the user."""
+    """The user's years and top artists as in the marts; None if the marts do not contain the user yet."""
     try:
         found = connection.execute("select user_id from marts.dim_users where user_key = %s", (user_key,)).fetchone()
         if found is None:
@@ -122,16 +119,16 @@ def summarise_listening(connection: Connection, *, user_key: str, top: int = 10)
         with connection.cursor(row_factory=class_row(TopArtist)) as cursor:
             artists = tuple(cursor.execute(load_sql("marts/listing/summarise_top_artists"), values).fetchall())
     except psycopg.errors.UndefinedTable:
-        # Before the first refresh there are no marts at all.
+        # Before the first refresh, there are no marts at all.
         return None
     return ListeningSummary(user_key=user_key, years=years, top_artists=artists)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveFigures:
-    """`polled_only` plays are known from the Web API alone, `confirmed` ones from an archive as well.
+    """`polled_only` plays are known only from the Web API, `confirmed` ones also from an archive.
 
-    `gaps` counts spans with both ends in which plays may be missing, `gap_hours` how long they are together.
+    `gaps` counts the spans with both ends in which plays may be missing, `gap_hours` is their total length.
     """
 
     user_key: str
@@ -144,6 +141,6 @@ class LiveFigures:
 
 
 def live_figures(connection: Connection, *, user_keys: Sequence[str]) -> tuple[LiveFigures, ...]:
-    """In the order of users, without those whom the marts do not know."""
+    """Ordered by user, without users who are not in the marts."""
     with connection.cursor(row_factory=class_row(LiveFigures)) as cursor:
         return tuple(cursor.execute(load_sql("marts/listing/live_figures"), {"user_keys": list(user_keys)}).fetchall())

@@ -1,4 +1,4 @@
-"""How long each model took in each mart run: kept, summed up, and compared with how long it used to take."""
+"""How long each model took in each mart run: stored, summarised, and compared with how long it used to take."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
 
 KEPT_FOR = timedelta(days=42)
-# Below this a model's time is mostly that of dbt itself.
+# Below this, a model's time is mostly dbt's own.
 _WORTH_A_WARNING_S = 5.0
 _TIMES_SLOWER = 5.0
-# So many runs before tell what a model usually takes.
+# The number of earlier runs that define a model's usual time.
 _RUNS_COMPARED = 20
 
 
 def keep_model_times(connection: Connection, run_id: int, nodes: Iterable[DbtNode]) -> None:
-    """Keep what dbt reported of the models of a run; and no longer than some weeks."""
+    """Store what dbt reported about the models of a run, and delete entries older than some weeks."""
     models = [node for node in nodes if node.kind == "model"]
     values = {
         "run_id": run_id,
@@ -36,7 +36,7 @@ def keep_model_times(connection: Connection, run_id: int, nodes: Iterable[DbtNod
 
 @dataclass(frozen=True)
 class SlowModel:
-    """A model whose last run took much longer than runs of about as many rows before it."""
+    """A model whose last run took much longer than earlier runs of about as many rows."""
 
     model: str
     seconds: float
@@ -46,7 +46,7 @@ class SlowModel:
 
 
 def slow_models(connection: Connection) -> list[SlowModel]:
-    """The slowest first. Incremental runs and rebuilds are compared among themselves."""
+    """The slowest first. Incremental runs and rebuilds are compared separately."""
     values = {"runs": _RUNS_COMPARED, "least_seconds": _WORTH_A_WARNING_S, "times": _TIMES_SLOWER}
     with connection.cursor(row_factory=class_row(SlowModel)) as cursor:
         return cursor.execute(load_sql("marts/mart_runs/slow_models"), values).fetchall()

@@ -1,6 +1,7 @@
 """Parse the dbt project for a wheel, or for a clone whose first import should not wait for it.
 
-`python -m myi_pipeline.marts.parse_ahead` writes into the project's own folder, which git ignores and the wheel holds.
+`python -m myi_pipeline.marts.parse_ahead` writes into the project's own folder, which git ignores and the wheel
+contains.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ def main() -> None:
     shipped = project_folder() / SHIPPED
     found = find_parsed(shipped)
     if found is None:
-        # Of other code, or half made.
+        # Left by other code, or half finished.
         shutil.rmtree(shipped, ignore_errors=True)
         dbt_manifest(shipped)
         (shipped / "lock").unlink(missing_ok=True)

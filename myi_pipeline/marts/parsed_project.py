@@ -1,9 +1,9 @@
-"""The dbt project as dbt has parsed it, kept so that nobody parses it twice.
+"""The dbt project as parsed by dbt, stored so that nobody parses it twice.
 
-A parse takes 12 s of CPU. What it yields follows from the project's files, from dbt and from the name of the database:
-it lies in a folder that is named by a fingerprint of the first two, and load_parsed() puts in the third. A wheel brings
-the folder of its own project along (`make wheel`); where that is missing or of another dbt, the first dbt that runs
-makes it in MYI_HOME. Importing this module imports no dbt.
+A parse takes 12 s of CPU. Its result depends on the project's files, on dbt and on the name of the database: it is
+stored in a folder named by a fingerprint of the first two, and load_parsed() fills in the third. A wheel contains the
+folder for its own project (`make wheel`); if that is missing, or is for another dbt, the first dbt that runs creates
+one in MYI_HOME. Importing this module does not import dbt.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from typing import Any
 from myi_pipeline.package_data import package_data
 
 MANIFEST, PACKED = "manifest.json", "project.msgpack"
-# Below the dbt project: what a wheel brings along.
+# Below the dbt project: what a wheel contains.
 SHIPPED = "parsed"
 _KEPT_MANIFESTS = 3
 _PARSED = (".sql", ".yml", ".yaml", ".md", ".csv")
 _MADE_BY_DBT = ("target", "logs", "dbt_packages", SHIPPED)
-# Their macros and their shape of a manifest are part of what was parsed.
+# Their macros and the structure of their manifest are part of what was parsed.
 _PARSERS = ("dbt-core", "dbt-postgres", "dbt-adapters", "dbt-common")
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a mart run must know of a model: by which macro it is cut into slices, and whether it is a view."""
+    """What a mart run must know about a model: the macro for its slices, and whether it is a view."""
 
     name: str
     slices: str | None
@@ -41,7 +41,7 @@ class Model:
 
 @dataclass(frozen=True)
 class DataTest:
-    """A data test, the models that it reads, and whether it proves again what a unique index has proved."""
+    """A data test, the models it reads, and whether a unique index has already proved the same."""
 
     name: str
     models: frozenset[str]
@@ -57,7 +57,7 @@ class Contents:
 
 
 def project_folder() -> Path:
-    """The dbt project of this installation. Raises Permanent when there is none."""
+    """The dbt project of this installation. Raises Permanent if there is none."""
     return package_data("dbt_project")
 
 
@@ -69,7 +69,7 @@ def fingerprint_of(folder: Path, files: Sequence[Path], *, start: str = "") -> s
 
 
 def manifest_fingerprint(project: Path) -> str:
-    """Changes with every file that dbt parses, tests and descriptions included, and with dbt itself."""
+    """Changes with every file that dbt parses, including tests and descriptions, and with dbt itself."""
     found = [
         path
         for path in project.rglob("*")
@@ -79,7 +79,7 @@ def manifest_fingerprint(project: Path) -> str:
 
 
 def find_parsed(kept: Path) -> Path | None:
-    """The folder of the project as its files are now: the one that was shipped, or one in `kept`."""
+    """The folder for the project as its files are now: the one that was shipped, or one in `kept`."""
     project = project_folder()
     name = manifest_fingerprint(project)
     for folder in (project / SHIPPED / name, kept / name):
@@ -89,15 +89,15 @@ def find_parsed(kept: Path) -> Path | None:
 
 
 def keep_parsed(manifest: Any, *, kept: Path, name: str) -> Path:
-    """Write what dbt has parsed (its Manifest) into the folder `name` of `kept`, all at once."""
+    """Write what dbt has parsed (its Manifest) into the folder `name` of `kept`, atomically."""
     from dbt.parser.manifest import extended_mashumaro_encoder
 
     wanted, made = kept / name, kept / f"{name}.{os.getpid()}"
     made.mkdir(parents=True)
     try:
         manifest.write(str(made / MANIFEST))
-        # The files' paths and the environment's values are this machine's; only a later parse would look at them.
-        # The flat graph is all of it once more, for macros that read `graph`, of which there are none.
+        # The files' paths and the environment's values are specific to this machine; only a later parse would use them.
+        # The flat graph repeats all of it for macros that read `graph`, of which there are none.
         left_out: dict[str, Any] = {"files": {}, "env_vars": {}, "flat_graph": {}}
         kept_back = {name: getattr(manifest, name) for name in left_out}
         try:
@@ -109,7 +109,7 @@ def keep_parsed(manifest: Any, *, kept: Path, name: str) -> Path:
             shutil.rmtree(wanted, ignore_errors=True)
         made.replace(wanted)
     except OSError:
-        # Another process was there first.
+        # Another process was faster.
         if not (wanted / PACKED).is_file():
             raise
     finally:
@@ -119,7 +119,7 @@ def keep_parsed(manifest: Any, *, kept: Path, name: str) -> Path:
 
 
 def load_parsed(folder: Path, *, database: str) -> Any:
-    """dbt's Manifest, for a database of this name: nothing else in it follows from the environment."""
+    """dbt's Manifest, for a database of this name: nothing else in it depends on the environment."""
     from dbt.contracts.graph.manifest import Manifest
     from dbt.parser.manifest import extended_mashumuro_decoder
 
@@ -140,7 +140,7 @@ def for_database(manifest: Any, database: str) -> Any:
 
 
 def contents_of(folder: Path) -> Contents:
-    """Models and data tests of a folder that find_parsed() found."""
+    """The models and data tests in a folder that find_parsed() found."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     nodes: Mapping[str, Mapping[str, Any]] = manifest["nodes"]
     models = [node for node in nodes.values() if node["resource_type"] == "model"]
@@ -163,7 +163,7 @@ def _test(node: Mapping[str, Any], views: set[str]) -> DataTest:
 
 
 def _remove_old(kept: Path, *, keep: Path) -> None:
-    """Others may still read the one before: the newest few stay."""
+    """Others may still be reading a previous one: the newest few are kept."""
     found = [path for path in kept.iterdir() if path.is_dir() and path != keep]
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT_MANIFESTS - 1 :]:
         shutil.rmtree(path, ignore_errors=True)

@@ -1,9 +1,9 @@
-"""Refreshing the marts: what changed since the last refresh, and nothing else.
+"""Refreshing the marts: what has changed since the last refresh, and nothing else.
 
 `myi refresh`, `myi verify`, the demo and Dagster all refresh through this module. A run opens, dbt builds the models,
-the run closes, and only then do the data tests run: a test that fails never holds back what was built. A run builds the
-models of which anything can have changed (needed_models), and only one that built them all closes rows of the change
-ledger. It tests what it built; all tests run once a day (defs/refreshes), after a rebuild, and when they are asked for.
+the run closes, and only then do the data tests run: a failing test never holds back what was built. A run builds the
+models in which anything can have changed (needed_models), and only a run that built all of those deletes rows of the
+change ledger. It tests what it built; all tests run once a day (defs/refreshes), after a rebuild, and on request.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Status = Literal["completed", "nothing", "busy", "partial", "failed"]
 
 @dataclass(frozen=True)
 class RefreshResult:
-    """What a refresh did. `completed`: the marts are as raw was when the run opened. `seconds` is by stage."""
+    """The result of a refresh. `completed`: the marts match raw at the time the run opened. `seconds` is by stage."""
 
     status: Status
     run_id: int | None = None
@@ -59,15 +59,15 @@ class RefreshResult:
     error: str | None = None
     models: tuple[DbtNode, ...] = ()
     tests: tuple[DbtNode, ...] = ()
-    # Models of which nothing can have changed, and tests that read nothing new.
+    # Models in which nothing can have changed, and tests that would read nothing new.
     models_skipped: int = 0
     tests_skipped: int = 0
     seconds: Mapping[str, float] | None = None
-    # A sentence for each user whose marts stand still because the database does not know their time zone.
+    # A sentence for each user whose marts are not refreshed because the database does not know their time zone.
     held_back: tuple[str, ...] = ()
     # The run's part of dbt's environment.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    # The data tests that what was built calls for, by name; None: all of them.
+    # The names of the data tests required after what was built; None: all of them.
     calls_for: tuple[str, ...] | None = field(default=None, repr=False)
 
     @property
@@ -86,7 +86,10 @@ class RefreshResult:
 
 @dataclass(frozen=True)
 class OpenWork:
-    """What waits for a refresh. `newest` names the state of the ledger: it is another as soon as anything is added."""
+    """What a refresh would have to do.
+
+    `newest` identifies the state of the ledger: it changes as soon as anything is added.
+    """
 
     is_any: bool
     newest: str
@@ -95,7 +98,7 @@ class OpenWork:
 
 
 def open_work(warehouse: Warehouse) -> OpenWork:
-    """Two small statements; both read ends of indexes."""
+    """Two small statements; both read only the ends of indexes."""
     code = project()
     is_any = anything_to_do(warehouse, project=code)
     with closing(warehouse.connect(Role.DBT, autocommit=True, application_name="myi refresh")) as connection:
@@ -123,9 +126,9 @@ def refresh_marts(
     """Bring the marts up to date.
 
     `environment` is dbt_environment()'s. `select` (dbt's syntax) builds a part and closes nothing. `rebuild` builds
-    every model again, whether anything has changed or not. `all_tests` runs every data test, even when nothing has
+    every model again, whether anything has changed or not. `all_tests` runs every data test, even if nothing has
     changed. `on_work` is called once it is known that there is anything to do. A failure of a model or of the database
-    is a result, not an exception; so is too little `disk`.
+    is a result, not an exception; so is a lack of `disk` space.
     """
     started = clock()
     held_back = _warn_of_held_back(warehouse)
@@ -166,7 +169,7 @@ def run_tests_later(
     on_node: OnNode | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> RefreshResult:
-    """The tests that a refresh without tests calls for, later: somebody is shown what it built in the meantime."""
+    """Runs the tests of a refresh that was made without them: its result is shown in the meantime."""
     if result.status != "completed":
         return result
     with mart_lock(warehouse):
@@ -182,7 +185,7 @@ def _tested(
     on_node: OnNode | None,
     clock: Callable[[], float],
 ) -> RefreshResult:
-    """The result with its tests: those that it calls for, or all."""
+    """The result with its tests: the required ones, or all."""
     started = clock()
     select = None if all_tests else result.calls_for
     if select == () or (result.status == "nothing" and not all_tests):
@@ -230,7 +233,7 @@ def refresh_under_lock(
             at.append(clock())
             keep_model_times(connection, run.run_id, built.nodes)
             if built.success and project().fingerprint != run.project.fingerprint:
-                error = "the models were changed while they were built"
+                error = "the models were changed while they were being built"
                 run.end(status="failed", error=error)
             elif built.success:
                 run.finish({node.name for node in built.nodes if node.kind == "model"})
@@ -259,8 +262,8 @@ def rebuild_part(
 ) -> RefreshResult:
     """Rebuild some models from the others as they are, after a refresh of whatever is open.
 
-    A run that succeeds is `partial`, and its result holds the chosen models alone. A view that goes with a table that
-    was replaced is built again.
+    A run that succeeds is `partial`, and its result contains only the chosen models. A view dropped with a replaced
+    table is built again.
     """
     held_back = _warn_of_held_back(warehouse)
     with mart_lock(warehouse) as connection:
@@ -268,7 +271,7 @@ def rebuild_part(
             connection, dbt=dbt, environment=environment, correlation_id=correlation_id, on_node=on_node
         )
         if refreshed.status not in ("completed", "nothing"):
-            cause = f"the marts could not be brought up to date first: {refreshed.error or refreshed.status}"
+            cause = f"the marts could not be refreshed first: {refreshed.error or refreshed.status}"
             return replace(refreshed, status="failed", error=cause, models=(), held_back=held_back)
         run: MartRun | None = None
         built, error = DbtResult(False), None
@@ -316,8 +319,8 @@ def run_data_tests(
 def _build(
     dbt: DbtRunner, run: MartRun, *, environment: Mapping[str, str], select: str | None, on_node: OnNode | None
 ) -> DbtResult:
-    """The chosen models, else those that the run needs. Models that were built before dbt was killed stay built: the
-    result holds them."""
+    """Build the chosen models, or those that the run needs. If dbt is killed, the models built until then remain and
+    are in the result."""
     if select is None and not run.needs:
         return DbtResult(True)
     chosen = select.split() if select is not None else [] if run.is_whole else sorted(run.needs)

@@ -1,8 +1,8 @@
-"""Mart runs: who may write marts, what a run recomputes, and which rows of the change ledger it closes.
+"""Mart runs: who may write marts, what a run recomputes, and which rows of the change ledger it deletes.
 
-One advisory lock admits one run at a time; a fence in the database keeps the dbt of a run that was replaced from
-writing. Everything that a run needs is frozen in one transaction when it opens. Invariant: a ledger row is deleted only
-by the run that froze it and then built every model.
+One advisory lock admits one run at a time; a fence in the database keeps the dbt of a superseded run from writing.
+Everything that a run needs is frozen in one transaction when it opens. Invariant: a ledger row is deleted only by the
+run that froze it, after that run has built every model it needs.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from myi_pipeline.people.time_zones import database_name_of
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.postgres.sql_files import load_sql, load_statements
 
-# Any constant will do; it spells "myi d". One mart run at a time in one database.
+# Any constant will do; it spells "myi d". One mart run at a time per database.
 _LOCK = 0x6D79692064
-# A lost client is noticed after this long, so that a killed run on another machine does not hold the lock for hours.
+# A lost client is noticed within a minute, so that a killed run on another machine does not keep the lock.
 _KEEPALIVE = (
     "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3;"
-    # A statement that still works for a client that was killed ends soon, and lets the next run begin.
+    # A statement still running for a killed client ends soon, which lets the next run begin.
     " set client_connection_check_interval = '2s'"
 )
 
 _REBUILD_NEXT = "update ops.mart_state set fingerprint = null"
 
 OnBusy = Literal["wait", "leave"]
-# Why a run builds every model whole: somebody wants it, the models are other ones or missing, or the run would replace
-# most of what the marts hold.
+# Why a run builds every model whole: on request, because the models have changed or are missing, or because the run
+# would replace most of the marts.
 RebuildReason = Literal["requested", "models", "most"]
 
 
 @dataclass(frozen=True)
 class Project:
-    """What the marts are made of: `fingerprint` of the code, and every relation it makes as `schema.name`.
+    """What the marts are built from: `fingerprint` of the code, and every relation it creates as `schema.name`.
 
-    `described` is the fingerprint with descriptions and tests. `contents` is the parsed project, where it is at hand:
-    without it a run builds every model.
+    `described` is the fingerprint including descriptions and tests. `contents` is the parsed project, if available:
+    without it, a run builds every model.
     """
 
     fingerprint: str
@@ -69,7 +69,7 @@ class HeldBackUser:
 
 @dataclass
 class MartRun:
-    """An open run. `finish()` it with the models that were built; without all that it `needs` it closes nothing."""
+    """An open run. `finish()` it with the models that were built; without all that it `needs`, it closes nothing."""
 
     run_id: int
     project: Project
@@ -99,7 +99,7 @@ class MartRun:
         }
 
     def finish(self, built: Collection[str]) -> str:
-        """Close the run if each of the models that it needs is among `built` (names), else end it as partial."""
+        """Close the run if all the models it needs are among `built` (names), else end it as partial."""
         if self.needs.issubset(built):
             self.close()
         else:
@@ -107,8 +107,8 @@ class MartRun:
         return self.status
 
     def close(self) -> None:
-        """Delete exactly what was frozen. Raises Fenced when another run has taken over."""
-        # Only a run of every model leaves every comment as it is described.
+        """Delete exactly what was frozen. Raises Fenced if another run has taken over."""
+        # Only a run of every model brings all comments up to date with the descriptions.
         described = self.project.described if self.is_whole else None
         arguments = {"run_id": self.run_id, "fingerprint": self.project.fingerprint, "described": described}
         try:
@@ -120,7 +120,7 @@ class MartRun:
         self.status = "completed"
 
     def end(self, *, status: Literal["partial", "failed"], error: str | None = None) -> None:
-        """Note how the run ended without closing anything; the next run repeats it."""
+        """Record how the run ended without closing anything; the next run repeats it."""
         arguments = {"run_id": self.run_id, "status": status, "error": error}
         self.connection.execute(load_sql("marts/mart_runs/end_run"), arguments)
         self.status = status
@@ -134,7 +134,7 @@ def anything_to_do(warehouse: Warehouse, *, project: Project) -> bool:
 
 @contextmanager
 def mart_lock(warehouse: Warehouse, *, on_busy: OnBusy = "wait") -> Iterator[Connection]:
-    """The connection that holds the one lock on writing marts. If another has it: waits, or raises Busy."""
+    """The connection that holds the one lock for writing marts. If another process has it: waits, or raises Busy."""
     with warehouse.connect(Role.DBT, autocommit=True, application_name="myi refresh") as connection:
         for setting in _KEEPALIVE.split("; "):
             connection.execute(setting.encode())
@@ -151,9 +151,9 @@ def mart_lock(warehouse: Warehouse, *, on_busy: OnBusy = "wait") -> Iterator[Con
 def mart_run(
     connection: Connection, *, project: Project, correlation_id: str | None = None, rebuild: bool = False
 ) -> Iterator[MartRun | None]:
-    """A run under mart_lock's connection; None when there is nothing to do. `rebuild`: everything is built again.
+    """A run under mart_lock's connection; None if there is nothing to do. `rebuild`: everything is built again.
 
-    Leaving the context without `finish()` or `end()` leaves a run that failed (by an exception) or was partial.
+    Leaving the context without `finish()` or `end()` ends the run as failed (after an exception) or partial.
     """
     if not (rebuild or is_anything_open(connection, project)):
         yield None
@@ -175,8 +175,8 @@ def mart_run_of_part(
 ) -> Iterator[MartRun]:
     """A run under mart_lock's connection in which some of the models are built again; ends as partial, closes nothing.
 
-    What it replaces may have held keys of slices that are open: the models below would never hear of them. So it begins
-    with an empty ledger, and when something is open at its end, the next run rebuilds everything.
+    The replaced rows may have had keys of open slices, which later models would never see. So it requires an empty
+    ledger when it begins, and if anything is open when it ends, the next run rebuilds everything.
     """
     run = open_mart_run(connection, project=project, correlation_id=correlation_id)
     try:
@@ -192,7 +192,7 @@ def mart_run_of_part(
 
 
 def missing_relations(connection: Connection, project: Project) -> list[str]:
-    """Relations of the project that are not there, as schema.name."""
+    """Relations of the project that do not exist, as schema.name."""
     query = "select name from unnest(%s::text[]) as r (name) where to_regclass(name) is null"
     return [name for (name,) in connection.execute(query, (list(project.relations),)).fetchall()]
 
@@ -215,14 +215,14 @@ def open_mart_run(
             reason = "requested"
         elif _value(connection, load_sql("marts/mart_runs/needs_rebuild"), _of_project(project)):
             reason = "models"
-        # Building everything again is several times faster than replacing most of it, row by row and key by key.
+        # Building everything again is several times faster than replacing most of it row by row and key by key.
         elif _value(connection, load_sql("marts/mart_runs/touches_most"), arguments):
             reason = "most"
-        # The slices of a rebuild follow from nothing: every model is built whole.
+        # A rebuild has no slices: every model is built whole.
         for part in ("rebuild_run",) if reason else ("expand_run", "widen_run"):
             for statement in load_statements(f"marts/mart_runs/{part}"):
                 connection.execute(statement, arguments)
-        # Adds what moved, of which nothing follows beyond its own rows: plays know tracks alone.
+        # Adds recordings that changed; only their own rows depend on that, since plays refer to tracks.
         resolve_recordings(connection, run_id=run_id, whole=reason is not None)
         if held_back_users(connection):
             for statement in load_statements("marts/mart_runs/hold_back"):
@@ -236,7 +236,7 @@ def open_mart_run(
 
 
 def _needs(connection: Connection, run_id: int, project: Project) -> frozenset[str]:
-    """The models that an incremental run must build; called when its slices are frozen."""
+    """The models that an incremental run must build; called once its slices are frozen."""
     arguments = {"run_id": run_id, "described": project.described}
     found = connection.execute(load_sql("marts/mart_runs/what_is_touched"), arguments).fetchone()
     assert found is not None
@@ -247,7 +247,7 @@ def _needs(connection: Connection, run_id: int, project: Project) -> frozenset[s
 
 
 def held_back_users(connection: Connection) -> tuple[HeldBackUser, ...]:
-    """Users whose time zone this server does not know, in the order of their keys."""
+    """Users whose time zone this server does not know, ordered by their keys."""
     query = "select user_key, time_zone from ops.held_back_users order by user_key"
     return tuple(HeldBackUser(*row) for row in connection.execute(query).fetchall())
 
@@ -255,7 +255,7 @@ def held_back_users(connection: Connection) -> tuple[HeldBackUser, ...]:
 def mark_changed(
     warehouse: Warehouse, *, user_key: str, first_day: date | None = None, last_day: date | None = None
 ) -> int:
-    """Mark the UTC days of a user, so that the next run recomputes them. Returns how many. Raises BadInput."""
+    """Mark UTC days of a user, so that the next run recomputes them. Returns how many. Raises BadInput."""
     if first_day and last_day and first_day > last_day:
         raise BadInput(f"the first day {first_day} is after the last day {last_day}", rule="--from before --to")
     with warehouse.connect(Role.DBT, application_name="myi refresh") as connection:
@@ -268,7 +268,7 @@ def mark_changed(
 
 
 def is_anything_open(connection: Connection, project: Project) -> bool:
-    """As anything_to_do, on a connection that is there."""
+    """As anything_to_do, on an existing connection."""
     return bool(_value(connection, load_sql("marts/mart_runs/anything_to_do"), _of_project(project)))
 
 
@@ -284,16 +284,16 @@ def _value(connection: Connection, query: str, arguments: Mapping[str, object]) 
 
 
 def held_back_sentence(user: HeldBackUser, *, other_name: str | None) -> str:
-    """Why a user's marts stand still, and what to do."""
+    """Why a user's marts are not refreshed, and what to do."""
     return (
-        f"user {user.user_key}: the database knows no time zone {user.time_zone!r}, so their days are "
-        f"unknown and their marts stand still; all other users' are refreshed. Set a zone that it knows: "
+        f"user {user.user_key}: the database does not know the time zone {user.time_zone!r}, so their days are unknown"
+        f" and their marts are not refreshed; all other users' are. Set a known zone: "
         f"myi user set {user.user_key} --time-zone {other_name or 'NAME'}"
     )
 
 
 def held_back_sentences(warehouse: Warehouse) -> tuple[str, ...]:
-    """One for each user whose zone the database does not know, in the order of their keys."""
+    """One for each user whose zone the database does not know, ordered by their keys."""
     with closing(warehouse.connect(Role.DBT, autocommit=True, application_name="myi refresh")) as connection:
         return tuple(
             held_back_sentence(user, other_name=database_name_of(connection, user.time_zone))

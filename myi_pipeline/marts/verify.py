@@ -1,6 +1,7 @@
 """Comparing the marts with a second build of them, row for row.
 
-A row that differs is reported unless the ledger says that its user or content changed since the live marts were made.
+A row that differs is reported unless the ledger shows that its user or content has changed since the live marts were
+built.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from myi_pipeline.postgres.sql_files import load_sql, load_statements
 
 SUFFIX = "_verify"
 _SCHEMAS = ("staging", "intermediate", "marts")
-# The first key that a mart has decides how its rows are grouped and what is left out.
+# The first of these keys that a mart has decides how its rows are grouped and what is left out.
 _KEYS = (("user_id", "left_out_users", "user_id"), ("content_id", "left_out_contents", "content_id"),
          ("track_id", "left_out_contents", "content_id"), ("artist_id", "left_out_artists", "artist_id"))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class MartComparison:
-    """One mart: rows that only the live one has, rows that only the rebuilt one has, and the first of each as JSON."""
+    """One mart: rows only in the live one, rows only in the rebuilt one, and the first of each as JSON."""
 
     mart: str
     only_live: int = 0
@@ -46,7 +47,7 @@ class MartComparison:
 
 @contextmanager
 def left_out(connection: Connection) -> Iterator[tuple[int, int]]:
-    """For comparing: how many users and how many contents are left out because they changed meanwhile."""
+    """For comparing: how many users and contents are left out because they have changed meanwhile."""
     for statement in load_statements("marts/mart_runs/left_out"):
         connection.execute(statement)
     query = "select (select count(*) from left_out_users), (select count(*) from left_out_contents)"
@@ -66,7 +67,7 @@ def compare_marts(connection: Connection, *, relations: Iterable[str], examples:
 
 
 def drop_second_build(connection: Connection) -> None:
-    """Remove the schemas of a second build, also of one that was killed."""
+    """Drop the schemas of a second build, including one that was killed."""
     for schema in _SCHEMAS:
         name = sql.Identifier(schema + SUFFIX)
         connection.execute("set client_min_messages = warning")
@@ -99,7 +100,7 @@ def _compare(connection: Connection, relation: str, *, examples: int) -> MartCom
 
 
 def _columns(connection: Connection, relation: str) -> list[str] | None:
-    """The columns of a table, in order; None for a view or nothing."""
+    """The columns of a table, in order; None if it is a view or does not exist."""
     query = (
         "select attname::text from pg_attribute join pg_class c on c.oid = attrelid"
         " where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped and c.relkind = 'r' order by attnum"
@@ -111,13 +112,13 @@ def _statement(name: str, **parts: sql.Composable) -> sql.Composed:
     return sql.SQL(load_sql(name)).format(**parts)
 
 
-# It counts refreshes, so a rebuild that counts from one is no mistake.
+# It counts refreshes, so a rebuild that counts from one is not an error.
 NOT_COMPARED = ("user_versions",)
 
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """`is_good` only when every mart was compared and none differs."""
+    """`is_good` only if every mart was compared and none differs."""
 
     refresh: RefreshResult
     marts: tuple[MartComparison, ...] = ()
@@ -146,7 +147,7 @@ def verify_marts(
     on_node: OnNode | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> VerifyResult:
-    """Refresh, rebuild beside, compare. At most `examples` rows of each side of a mart are given in full."""
+    """Refresh, build again separately, and compare. At most `examples` rows of each side are given in full."""
     started = clock()
     try:
         with mart_lock(warehouse, on_busy=on_busy) as connection:
@@ -176,7 +177,7 @@ def _compared() -> list[str]:
 def _build_beside(
     connection: Connection, *, dbt: DbtRunner, environment: Mapping[str, str], on_node: OnNode | None
 ) -> str | None:
-    """Every model a second time; under the number of the last run, so that the next one fences a lost build off."""
+    """Build every model again, under the number of the last run, so that the next run fences off a lost build."""
     fence = connection.execute("select run_id from ops.mart_fence").fetchone()
     assert fence is not None
     beside = {
@@ -184,7 +185,7 @@ def _build_beside(
         "MYI_MART_RUN_ID": str(fence[0]),
         "MYI_MART_REBUILD": "1",
         "DBT_TARGET": VERIFY_TARGET,
-        # Its own parse cache: for another target dbt would throw the usual one away.
+        # A separate parse cache: dbt would discard the usual one because of the other target.
         "DBT_TARGET_PATH": str(Path(environment["DBT_TARGET_PATH"]).with_name("verify")),
     }
     built = dbt.invoke(["run", "--exclude", *NOT_COMPARED], environment=beside, on_node=on_node)

@@ -1,9 +1,9 @@
-"""A process of dbt that waits for work, so that a refresh need not import dbt: 3 s of CPU and 150 MB.
+"""A dbt process that waits for work, so that a refresh need not import dbt: 3 s of CPU and 150 MB.
 
-`myi up` holds the socket. Whoever connects first has the process started, and it ends after some minutes without work:
-then it costs nothing, and connections wait for the next one. It ends as well when its client disappears in the middle
-of a command, when the code has changed and when it has grown. A client that finds nobody, or one that is busy, starts a
-dbt of its own (dbt_channels).
+`myi up` holds the socket. The first connection starts the process, which ends after some minutes without work: then it
+costs nothing, and the next connection starts another. It also ends if its client disappears during a command, if the
+code has changed, or if it has grown too large. A client that finds none, or a busy one, starts its own dbt
+(dbt_channels).
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 600.0
 _BACKLOG = 16
-# One that fails at once fails again.
+# A process that fails at once would fail again.
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 
 
 @contextmanager
 def warm_dbt(path: Path, *, idle_s: float = IDLE_S) -> Iterator[None]:
-    """Serve dbt at `path` within the context; without it where the system cannot bind a socket there."""
+    """Serve dbt at `path` within the context, or do nothing if the system cannot bind a socket there."""
     private_folder(path.parent)
     try:
         listener = _listen(path)
     except OSError as error:
-        log.warning("no process of dbt is kept warm: %s", error)
+        log.warning("no dbt process is kept warm: %s", error)
         yield
         return
     stop, stopping = socket.socketpair()
@@ -60,7 +60,7 @@ def _listen(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with address_of(path) as address:
-            # One that was killed leaves its name; the folder is this user's alone, and `myi up` runs once in a home.
+            # A killed process leaves its socket file; only this user has the folder, and `myi up` runs once per home.
             path.unlink(missing_ok=True)
             listener.bind(address)
         listener.listen(_BACKLOG)
@@ -71,7 +71,7 @@ def _listen(path: Path) -> socket.socket:
 
 
 class _Keeper:
-    """Starts a process for whoever connects while there is none."""
+    """Starts a process when somebody connects while there is none."""
 
     def __init__(self, listener: socket.socket, stop: socket.socket, idle_s: float) -> None:
         self._listener, self._stop, self._idle_s = listener, stop, idle_s
@@ -85,18 +85,18 @@ class _Keeper:
                 pause_s = _PAUSE_S
                 continue
             if time.monotonic() - started < _LONGEST_PAUSE_S:
-                log.warning("the warm process of dbt ended with %s", code)
+                log.warning("the warm dbt process ended with %s", code)
                 self._turn_away()
                 if self._wait(timeout_s=pause_s):
                     pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def _wait(self, *readable: socket.socket, timeout_s: float | None = None) -> bool:
-        """Until somebody connects or the time is up; false when the context ends."""
+        """Wait until somebody connects or the time is up; False when the context ends."""
         ready, _, _ = select.select([*readable, self._stop], [], [], timeout_s)
         return self._stop not in ready
 
     def _serve(self) -> int | None:
-        # From this thread: on Linux the process ends with the thread that started it.
+        # From this thread: on Linux, the process ends with the thread that started it.
         child = subprocess.Popen(
             [sys.executable, "-m", MODULE, f"{self._idle_s:g}"],
             stdin=self._listener.fileno(),
@@ -123,7 +123,7 @@ class _Keeper:
             ended.close()
 
     def _turn_away(self) -> None:
-        """Those who wait for a process that does not come start one of their own."""
+        """Turns away clients that wait for a process that does not come: they start their own."""
         self._listener.setblocking(False)
         with contextlib.suppress(OSError):
             while True:

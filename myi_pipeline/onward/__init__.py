@@ -1,1 +1,1 @@
-"""Plays that are sent on to Last.fm and ListenBrainz, once each, at a person's wish."""
+"""Sending plays on to Last.fm and ListenBrainz, once each, if a user asks for it."""

@@ -1,7 +1,7 @@
-"""The tables of sending on: wishes, and the journal of what was sent.
+"""The tables for sending plays on: which accounts want it, and the journal of plays sent.
 
-A play is in the journal before it is sent, as `unknown`; only an answer, or a look at what the service shows, changes
-that. One account's journal is changed under its lock.
+A play is recorded as `unknown` before it is sent; only the service's answer, or what the service lists later, changes
+that. The journal of an account is only changed under its lock.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from myi_pipeline.catalogue.plays import Source, normalise_name
+from myi_pipeline.catalogue.plays import normalise_name
+from myi_pipeline.catalogue.sources import POLLED_SOURCES
 from myi_pipeline.errors import BadInput
 from myi_pipeline.onward.rules import IS_NEWS_FOR, Journalled, Planned, Play
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
+from myi_pipeline.postgres.user_scope import as_user
 from myi_pipeline.providers.scrobbles import Outgoing, Service
 
-SOURCES = {Service.LASTFM: Source.LASTFM_API, Service.LISTENBRAINZ: Source.LISTENBRAINZ_API}
-# The first of two numbers of an advisory lock, the second is the user and the service; it spells "myio".
+# The first key of an advisory lock, "myio" in ASCII; the second one stands for user and service.
 _LOCK_SPACE = 0x6D79696F
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """That a user's plays are sent to an account. `polled_at`: when the service was last asked what it knows."""
+    """A user's wish to send plays to an account. `polled_at`: when the account was last polled."""
 
     user_id: int
     user_key: str
@@ -45,7 +46,7 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A play of the journal that is being sent, or of which nobody knows whether it was."""
+    """A play in the journal that is being sent, or that may have been."""
 
     onward_id: int
     listened_at: datetime
@@ -72,7 +73,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of an entry."""
+    """The new state of an entry."""
 
     onward_id: int
     state: str
@@ -82,7 +83,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class OnwardCounts:
-    """How sending to one service stands, for the person. `wished_at` None: nothing is sent."""
+    """The state of sending to one service, for its user. `wished_at` None: nothing is sent."""
 
     service: Service
     wished_at: datetime | None
@@ -96,9 +97,8 @@ class OnwardCounts:
 
 
 def wish_for(connection: Connection, *, user_id: int, service: Service, with_past: bool, now: datetime) -> None:
-    """Plays are sent on from now on; `with_past` those of before too. Raises BadInput without a link."""
-    with connection.transaction():
-        connection.execute("select set_config('app.user_id', %s, true)", (str(user_id),))
+    """Send plays on from now on; `with_past`: earlier ones too. Raises BadInput without a link."""
+    with as_user(connection, user_id):
         if connection.execute(
             "select from app.linked_services where user_id = %s and service = %s", (user_id, service.value)
         ).fetchone() is None:  # fmt: skip
@@ -109,7 +109,7 @@ def wish_for(connection: Connection, *, user_id: int, service: Service, with_pas
             (user_id, service.value, now, None if with_past else now),
         )
         if with_past:
-            # The least of a moment and of nothing is the moment.
+            # least() ignores nulls.
             connection.execute(
                 "update app.onward_wishes set since = null where user_id = %s and service = %s",
                 (user_id, service.value),
@@ -117,9 +117,8 @@ def wish_for(connection: Connection, *, user_id: int, service: Service, with_pas
 
 
 def end_wish(connection: Connection, *, user_id: int, service: Service) -> bool:
-    """Nothing more is sent; what was stays there. False when nothing was."""
-    with connection.transaction():
-        connection.execute("select set_config('app.user_id', %s, true)", (str(user_id),))
+    """Stop sending plays; those sent stay at the service. False if none were being sent."""
+    with as_user(connection, user_id):
         cursor = connection.execute(
             "delete from app.onward_wishes where user_id = %s and service = %s", (user_id, service.value)
         )
@@ -129,14 +128,14 @@ def end_wish(connection: Connection, *, user_id: int, service: Service) -> bool:
 def list_wishes(
     connection: Connection, *, user_id: int | None = None, service: Service | None = None
 ) -> tuple[Wish, ...]:
-    """In the order of users; none of an account that is paused."""
+    """Wishes, ordered by user; those for paused accounts are left out."""
     values = {"user_id": user_id, "service": service.value if service is not None else None}
     with connection.cursor(row_factory=class_row(Wish)) as cursor:
         return tuple(cursor.execute(load_sql("onward/list_wishes"), values).fetchall())
 
 
 def onward_of(connection: Connection, *, user_id: int) -> tuple[OnwardCounts, ...]:
-    """One for each linked account of a user."""
+    """The state of sending for each linked account of a user."""
     rows = connection.execute(
         "select service, wished_at, since, state, plays, last_at from app.onward_of(%s)", (user_id,)
     ).fetchall()
@@ -154,8 +153,8 @@ def onward_of(connection: Connection, *, user_id: int) -> tuple[OnwardCounts, ..
 
 @contextmanager
 def onward_lock(connection: Connection, *, user_id: int, service: Service) -> Iterator[bool]:
-    """Hold one account's journal across processes; False when another one does. Needs autocommit."""
-    number = (user_id * 4 + list(Service).index(service)) % 2**31
+    """Lock the journal of one account against other processes; False if one has locked it. Needs autocommit."""
+    number = service.lock_number(user_id)
     row = connection.execute("select pg_try_advisory_lock(%s, %s)", (_LOCK_SPACE, number)).fetchone()
     is_held = bool(row and row[0])
     try:
@@ -168,14 +167,13 @@ def onward_lock(connection: Connection, *, user_id: int, service: Service) -> It
 def read_plays(
     marts: Connection, *, user_id: int, since: datetime, until: datetime
 ) -> tuple[list[Play], frozenset[int]]:
-    """One user's plays of tracks that count, and the numbers of all plays. As the role that reads marts."""
+    """One user's counted plays of tracks, and the ids of all plays. For the role that reads marts."""
     values = {"user_id": user_id, "since": since, "until": until}
-    # The numbers of a day more on either side: a play's time may have been told a little differently.
+    # With a day more on either side, as the time of a play may have changed slightly.
     wide = values | {"since": since - timedelta(days=1), "until": until + timedelta(days=1)}
-    with marts.transaction():
-        marts.execute("select set_config('app.user_id', %s, true)", (str(user_id),))
+    with as_user(marts, user_id):
         rows = marts.execute(load_sql("onward/plays"), values).fetchall()
-        numbers = marts.execute(load_sql("onward/standing"), wide).fetchall()
+        numbers = marts.execute(load_sql("onward/existing"), wide).fetchall()
     plays = [
         Play(
             play_id=play_id,
@@ -194,7 +192,7 @@ def read_plays(
 
 
 def read_journal(connection: Connection, wish: Wish, *, since: datetime) -> list[Journalled]:
-    """What the journal has of this account from `since` on."""
+    """The journal of this account from `since` on."""
     rows = connection.execute(
         "select onward_id, play_id, listened_at, title from app.onward_plays"
         " where user_id = %s and service = %s and account = %s and listened_at >= %s",
@@ -207,7 +205,7 @@ def read_journal(connection: Connection, wish: Wish, *, since: datetime) -> list
 
 
 def store_plan(connection: Connection, wish: Wish, planned: Planned, *, now: datetime) -> int:
-    """Journal new plays, and note the new numbers of known ones; returns how many are new."""
+    """Add new plays to the journal, and update the ids of known ones; returns how many are new."""
     rows = [
         {
             "play_id": play.play_id,
@@ -225,9 +223,9 @@ def store_plan(connection: Connection, wish: Wish, planned: Planned, *, now: dat
     with connection.transaction():
         with connection.cursor() as cursor:
             cursor.executemany(
-                "update app.onward_plays as told set play_id = %(play_id)s where onward_id = %(onward_id)s"
-                " and not exists (select from app.onward_plays as other where other.user_id = told.user_id"
-                " and other.service = told.service and other.account = told.account"
+                "update app.onward_plays as entry set play_id = %(play_id)s where onward_id = %(onward_id)s"
+                " and not exists (select from app.onward_plays as other where other.user_id = entry.user_id"
+                " and other.service = entry.service and other.account = entry.account"
                 " and other.play_id = %(play_id)s)",
                 [{"onward_id": onward_id, "play_id": play_id} for onward_id, play_id in planned.known],
             )
@@ -237,22 +235,22 @@ def store_plan(connection: Connection, wish: Wish, planned: Planned, *, now: dat
 
 
 def confirm(connection: Connection, wish: Wish, *, now: datetime) -> int:
-    """What the service has shown to polls; returns how many plays it was found of."""
-    values = _keys(wish) | {"now": now, "source_id": int(SOURCES[wish.service])}
+    """Confirm plays that polls have found at the service; returns how many."""
+    values = _keys(wish) | {"now": now, "source_id": int(POLLED_SOURCES[wish.service])}
     with connection.transaction():
         shown = connection.execute(load_sql("onward/confirm_shown"), values).rowcount
         return shown + connection.execute(load_sql("onward/confirm_known"), values).rowcount
 
 
 def take_planned(connection: Connection, wish: Wish, *, limit: int, now: datetime) -> list[Entry]:
-    """The next plays, from now on of unknown fate, the oldest first. Committed on return."""
+    """The next plays, oldest first, now with the state `unknown`. Committed on return."""
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
         found = cursor.execute(load_sql("onward/take_planned"), _keys(wish) | {"limit": limit, "now": now}).fetchall()
     return sorted(found, key=lambda entry: (entry.listened_at, entry.onward_id))
 
 
 def list_unknown(connection: Connection, wish: Wish, *, tried_before: datetime) -> list[Entry]:
-    """Plays of unknown fate that were tried before that moment, the latest first."""
+    """Plays with the state `unknown` that were last tried before that time, latest first."""
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
         values = _keys(wish) | {"tried_before": tried_before}
         return cursor.execute(load_sql("onward/list_unknown"), values).fetchall()

@@ -1,7 +1,7 @@
-"""Which plays are sent on to a service, and when a play is one that was sent already: pure rules.
+"""Which plays are sent on to a service, and which have already been sent: rules without I/O.
 
-Nothing that a service told us goes back to it, nothing is sent twice, and nothing is sent before the service had time
-to tell that it knows the play from another player.
+Plays that come from a service are not sent back to it, nothing is sent twice, and nothing is sent before polls would
+have shown that another player already reported the play to the service.
 """
 
 from __future__ import annotations
@@ -10,27 +10,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-# Which sources are a service's own.
-OWN_SOURCES = {
-    "lastfm": frozenset({"lastfm_api", "lastfm_export", "lastfm_export_minutes"}),
-    "listenbrainz": frozenset({"listenbrainz_api", "listenbrainz_export"}),
+from myi_pipeline.catalogue.sources import TRAITS
+from myi_pipeline.providers.scrobbles import Service
+
+# The sources of plays that come from a service, as named in the marts.
+_OWN_SOURCES = {
+    service: frozenset(source.name.lower() for source, traits in TRAITS.items() if traits.service is service)
+    for service in Service
 }
-# A player that scrobbles by itself does so when a track ends; so long after a play began the service was asked again.
+# A player that scrobbles does so when a track ends; the service has been polled again this long after the start.
 SETTLES_AFTER = timedelta(minutes=30)
-# Two reports of one listening differ by its length (one tells the beginning, one the end) and by clocks.
+# Two reports of one play may differ by its length (one has the start, the other the end) and by clocks.
 CLOCKS_DIFFER = timedelta(minutes=2)
 UNKNOWN_LENGTH = timedelta(minutes=10)
-# A service shows what it took some seconds later, on a bad day some minutes.
+# A service lists accepted plays after some seconds, on a bad day some minutes.
 SHOWN_AFTER = timedelta(minutes=5)
-# After so many times without an answer and without a trace.
+# Given up after this many attempts without an answer or a listed play.
 MOST_ATTEMPTS = 5
-# Older plays than when the wish was made are an import, and so is what comes in late.
+# Plays from before the wish, and plays that arrive later than this, are sent as an import.
 IS_NEWS_FOR = timedelta(hours=6)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Play:
-    """A play of the marts. `began_at`: when it began, as far as that is known. `length` of the track."""
+    """A play in the marts. `began_at`: its start or, if unknown, its end. `duration_ms`: length of the track."""
 
     play_id: int
     began_at: datetime
@@ -50,7 +53,7 @@ class Play:
 
 @dataclass(frozen=True)
 class Journalled:
-    """A play as the journal has it. `name` is its title, normalised."""
+    """A play in the journal. `name` is its normalised title."""
 
     onward_id: int
     play_id: int
@@ -60,7 +63,7 @@ class Journalled:
 
 @dataclass(frozen=True)
 class Planned:
-    """`new` are to be journalled; `known` (onward_id, play_id) were sent as plays that have another number now."""
+    """`new`: plays to add to the journal; `known` (onward_id, play_id): plays in the journal with a new id."""
 
     new: tuple[Play, ...] = ()
     known: tuple[tuple[int, int], ...] = ()
@@ -70,25 +73,25 @@ def plan(
     plays: Sequence[Play],
     journal: Iterable[Journalled],
     *,
-    standing: frozenset[int],
-    service: str,
+    existing: frozenset[int],
+    service: Service,
     since: datetime | None,
     until: datetime,
     name_of: dict[int, str],
 ) -> Planned:
-    """`plays` are those that count, `standing` the numbers of all of them, hidden ones too; `name_of` their titles,
-    normalised. Plays that began from `since` on and before `until` are taken.
+    """What to send of the plays that began from `since` on and before `until`. `plays` are the counted ones, `existing`
+    the ids of all plays, including hidden ones, `name_of` their normalised titles.
 
-    A journalled play whose number is gone is the nearest one of its name within a track's length: an archive told it
-    again, and stands for it now.
+    If the id of a play in the journal no longer exists, an archive has replaced the play: the nearest play with the
+    same name, within the length of the track, is assumed to be the same one.
     """
     entries = list(journal)
-    told = {entry.play_id for entry in entries}
-    lost = [entry for entry in entries if entry.play_id not in standing]
+    journalled = {entry.play_id for entry in entries}
+    lost = [entry for entry in entries if entry.play_id not in existing]
     known: list[tuple[int, int]] = []
     new: list[Play] = []
     for play in sorted(plays, key=lambda each: (each.began_at, each.play_id)):
-        if play.play_id in told:
+        if play.play_id in journalled:
             continue
         near = [
             entry
@@ -104,7 +107,7 @@ def plan(
     return Planned(tuple(new), tuple(known))
 
 
-def _is_wanted(play: Play, *, service: str, since: datetime | None, until: datetime) -> bool:
-    if not play.title or not play.artist or play.sources & OWN_SOURCES[service]:
+def _is_wanted(play: Play, *, service: Service, since: datetime | None, until: datetime) -> bool:
+    if not play.title or not play.artist or play.sources & _OWN_SOURCES[service]:
         return False
     return (since is None or play.began_at >= since) and play.began_at < until

@@ -1,7 +1,7 @@
-"""Sending plays on: planning from the marts, sending what is planned, and looking for what got no answer.
+"""Sending plays on: planning from the marts, sending, and checking plays whose answer was lost.
 
-A play is never sent blindly again: after a lost answer, or a process that was killed, the service is asked what it
-shows of that second, and only what is not there minutes later is sent once more.
+A play is never resent blindly: after a lost answer or a killed process, the service is asked whether it lists the play,
+which is only sent again if it is not there minutes later.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import psycopg
 import structlog
@@ -24,7 +24,6 @@ from myi_pipeline.onward.journal import Decision, Entry, Wish
 from myi_pipeline.onward.rules import MOST_ATTEMPTS, SETTLES_AFTER, SHOWN_AFTER, plan
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.providers import service_vault
-from myi_pipeline.providers.lastfm.client import OLDEST_TAKEN
 from myi_pipeline.providers.open_services import Services, open_services
 from myi_pipeline.providers.scrobbles import Scrobble, Service
 from myi_pipeline.providers.service_vault import LinkedAccount
@@ -33,9 +32,8 @@ from myi_pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-# A run ends after so many requests; a large past goes on with the next run.
+# A run ends after this many requests; the next run continues.
 _BATCHES_A_RUN, _PAGES_A_LOOK = 20, 10
-# A look at older plays than those of these days happens when plays of them came in: an archive of last year.
 _ONE_SECOND = timedelta(seconds=1)
 _LATER = timedelta(hours=6)
 
@@ -44,7 +42,7 @@ Outcome = Literal["sent", "none", "skipped", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class OnwardResult:
-    """One account's run. `looked_for`: plays of unknown fate that the service was asked about."""
+    """The result for one account. `looked_for`: plays with the state `unknown` that the service was asked about."""
 
     user_key: str
     service: Service
@@ -67,9 +65,9 @@ def send_onward(
     sleep: Callable[[float], None] = time.sleep,
     at_step: Callable[[str], None] = lambda _: None,
 ) -> tuple[OnwardResult, ...]:
-    """Send on what these users (None: all) wish for; one result for each wish. `at_step` hears of each step.
+    """Send plays on for these users (None: all); one result for each wish. `at_step` is called after each step.
 
-    Raises KeyMissing when stored secrets cannot be opened.
+    Raises KeyMissing if stored secrets cannot be opened.
     """
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi onward")) as connection:
         wishes = [
@@ -88,7 +86,7 @@ def send_onward(
 
 
 class Sender:
-    """Sends on for one wish after another, in one thread."""
+    """Handles one wish after another, in one thread."""
 
     def __init__(
         self,
@@ -106,7 +104,7 @@ class Sender:
         self._at_step = at_step
 
     def send(self, wish: Wish) -> OnwardResult:
-        """Plan, look, send. Failures of requests are results."""
+        """Check unanswered plays, plan, and send. Failed requests do not raise."""
         tally: dict[str, Any] = {"planned": 0, "sent": 0, "confirmed": 0, "refused": 0, "looked_for": 0}
         with journal.onward_lock(self._connection, user_id=wish.user_id, service=wish.service) as is_held:
             if not is_held:
@@ -114,13 +112,13 @@ class Sender:
             try:
                 self._send(wish, tally)
             except (RateLimited, BadInput) as error:
-                # Nothing failed: a limit, or something that a person has to do first.
+                # Not a failure: a limit was reached, or a person has to do something first.
                 return _result(wish, tally, "sent" if tally["sent"] else "skipped", str(error))
             except MyiError as error:
                 log.warning("onward_failed", user=wish.user_key, service=wish.service.value, reason=str(error))
                 return _result(wish, tally, "failed", str(error))
             except psycopg.errors.UndefinedTable:
-                return _result(wish, tally, "skipped", "there are no figures yet; the first refresh makes them")
+                return _result(wish, tally, "skipped", "there are no figures yet; the first refresh creates them")
         return _result(wish, tally, "sent" if tally["sent"] else "none", "")
 
     def _send(self, wish: Wish, tally: dict[str, Any]) -> None:
@@ -135,10 +133,10 @@ class Sender:
         tally["confirmed"] += journal.confirm(self._connection, wish, now=now)
         self._look(wish, tally, secret)
         if wish.polled_at is None:
-            raise BadInput(f"{wish.service.label} was not read yet, so nobody knows what it has", place="service")
+            raise BadInput(f"{wish.service.label} has not been read yet, so its content is unknown", place="service")
         tally["planned"] = self._plan(wish, now)
         self._at_step("planned")
-        # What was planned may be there by now.
+        # Planned plays may have appeared there in the meantime.
         tally["confirmed"] += journal.confirm(self._connection, wish, now=now)
         writer = self._services.writer(wish.service)
         for _ in range(_BATCHES_A_RUN):
@@ -150,21 +148,20 @@ class Sender:
             self._at_step("decided")
 
     def _plan(self, wish: Wish, now: datetime) -> int:
-        """Plays up to the moment of which the service has told us what it knows."""
+        """Plan plays up to the time for which the service's own plays are known."""
         asked_at = wish.polled_at or now
         until = min(asked_at, now) - SETTLES_AFTER
-        # The beginning of a play that a poll reports at its end lies before it.
         since = wish.since or EARLIEST
-        if wish.service is Service.LASTFM:
-            since = max(since, now - OLDEST_TAKEN + timedelta(hours=1))
+        if (takes_back := wish.service.traits.takes_back) is not None:
+            since = max(since, now - takes_back + timedelta(hours=1))
         if until <= since:
             return 0
-        plays, standing = journal.read_plays(self._marts, user_id=wish.user_id, since=since, until=now)
+        plays, existing = journal.read_plays(self._marts, user_id=wish.user_id, since=since, until=now)
         planned = plan(
             plays,
             journal.read_journal(self._connection, wish, since=since - timedelta(hours=12)),
-            standing=standing,
-            service=wish.service.value,
+            existing=existing,
+            service=wish.service,
             since=since,
             until=until,
             name_of={play.play_id: normalise_name(play.title) for play in plays},
@@ -173,14 +170,14 @@ class Sender:
 
     def _send_batch(self, link: LinkedAccount, entries: list[Entry], secret: str, tally: dict[str, Any]) -> None:
         writer = self._services.writer(link.service)
-        # What is news is told as such, one by one at most; an import is no news for anybody.
+        # A batch with older plays is sent as an import, so that it does not appear as news.
         is_past = any(entry.is_past for entry in entries)
         try:
             verdicts = writer.send(
                 [entry.outgoing() for entry in entries], account=link.account, secret=secret, is_past=is_past
             )
         except (RateLimited, AuthRevoked, Permanent) as error:
-            # The service said that it did nothing.
+            # The service has stored nothing.
             back = [Decision(entry.onward_id, "planned", str(error)) for entry in entries]
             journal.decide(self._connection, back, now=self._clock())
             if isinstance(error, AuthRevoked):
@@ -201,7 +198,7 @@ class Sender:
         journal.decide(self._connection, decisions, now=now)
 
     def _look(self, wish: Wish, tally: dict[str, Any], secret: str) -> None:
-        """Ask the service what it shows of the seconds of plays whose fate is unknown."""
+        """Check whether the service lists plays with the state `unknown`."""
         unknown = journal.list_unknown(self._connection, wish, tried_before=self._clock() - SHOWN_AFTER)
         if not unknown:
             return
@@ -215,7 +212,7 @@ class Sender:
                 decisions.append(Decision(entry.onward_id, "confirmed"))
                 tally["confirmed"] += 1
             elif entry.attempts >= MOST_ATTEMPTS:
-                why = f"sent {entry.attempts} times, and {wish.service.label} does not show it"
+                why = f"sent {entry.attempts} times, but {wish.service.label} does not show it"
                 decisions.append(Decision(entry.onward_id, "refused", why))
                 tally["refused"] += 1
             else:
@@ -224,9 +221,9 @@ class Sender:
         self._at_step("looked")
 
     def _shown(self, wish: Wish, unknown: list[Entry], secret: str) -> tuple[list[Scrobble], datetime]:
-        """What is shown of the span of these plays, and down to where it was read."""
+        """The scrobbles listed for the span of these plays, and how far back they were read."""
         reader = self._services.reader(wish.service)
-        token = secret if wish.service is Service.LISTENBRAINZ else None
+        token = secret if wish.service.traits.has_tokens else None
         first, last = unknown[-1].listened_at, unknown[0].listened_at
         before: datetime | None = last + 2 * _ONE_SECOND
         shown: list[Scrobble] = []
@@ -242,14 +239,20 @@ class Sender:
 
 
 def no_secret(service: Service, user_key: str) -> str:
-    """What is missing before plays can be sent, and what helps."""
-    if service is Service.LASTFM:
-        return f"Last.fm has not allowed MYI to send plays; run: myi service allow {user_key}"
-    return f"ListenBrainz needs your token to take plays; run: myi service link {user_key} listenbrainz NAME --token"
+    """What is missing before plays can be sent, and what to do."""
+    match service:
+        case Service.LASTFM:
+            return f"Last.fm has not allowed MYI to send plays; run: myi service allow {user_key}"
+        case Service.LISTENBRAINZ:
+            return (
+                "ListenBrainz needs your token to accept plays; "
+                f"run: myi service link {user_key} listenbrainz NAME --token"
+            )
+    assert_never(service)
 
 
 def _is_same(entry: Entry, scrobble: Scrobble) -> bool:
-    """Of the same second, and of the same title or artist: services put names right."""
+    """Whether second and either title or artist are equal: services correct names."""
     if scrobble.listened_at != entry.listened_at:
         return False
     return normalise_name(scrobble.title) == normalise_name(entry.title) or normalise_name(

@@ -1,7 +1,7 @@
-"""What must always hold in the warehouse, as questions with a yes or no.
+"""Invariants of the warehouse as yes-or-no checks.
 
-Every check only reads, and a finding holds counts, never a listener's plays. What cannot be asked of everything in a
-warehouse of a billion plays is asked of a random sample. Dagster's asset checks and `myi doctor` show the findings.
+Every check only reads, and a finding contains counts, never a listener's plays. Checks that cannot cover a warehouse of
+a billion plays use a random sample. Dagster's asset checks and `myi doctor` show the findings.
 """
 
 from __future__ import annotations
@@ -12,32 +12,36 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from myi_pipeline.catalogue.musicbrainz_dump.files import find_dump
 from myi_pipeline.catalogue.musicbrainz_enrichment import genres_status
-from myi_pipeline.errors import MyiError, Transient
+from myi_pipeline.errors import BadInput, MyiError, Transient
 from myi_pipeline.marts.model_times import slow_models
 from myi_pipeline.operations.run_workers import counted, look_at_runs
 from myi_pipeline.people.logins import LoginState, list_logins
-from myi_pipeline.polling import poll_store
+from myi_pipeline.polling import poll_store, scrobble_store
+from myi_pipeline.polling.poll_links import due_links
 from myi_pipeline.polling.poll_users import due_now
 from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.postgres.sql_files import load_sql
 from myi_pipeline.providers import token_vault
+from myi_pipeline.providers.accounts import Provider
 from myi_pipeline.providers.encryption_keys import FILE_NAME, check_keys, find_keys
 from myi_pipeline.providers.spotify.oauth import broken_rule
 from myi_pipeline.providers.transport import make_http, utc_now
+from myi_pipeline.providers.youtube_music.units import units_today
 from myi_pipeline.settings import Settings
 
 # Measured: comparing a million events with their resolution takes 2-3 s.
 EVENTS_A_SAMPLE = 1_000_000
-# The marts are refreshed hourly: thrice that means that refreshes fail or are not run.
+# The marts are refreshed hourly: three times that means that refreshes fail or do not run.
 OLDEST_CHANGE = timedelta(hours=3)
-# Measured over 1,000 simulated listener-years: more than 99.9 % meet. With another person's archive nearly none would.
+# Measured over 1,000 simulated listener-years: more than 99.9 % meet. With another person's archive, hardly any would.
 FEWEST_POLLED, LEAST_MET = 100, 0.95
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer to one question; `figures` are counts."""
+    """The result of one check; `figures` are counts."""
 
     passed: bool
     text: str
@@ -48,6 +52,12 @@ def _row(warehouse: Warehouse, role: Role, name: str, **values: object) -> tuple
     with closing(warehouse.connect(role, autocommit=True, application_name="myi check")) as connection:
         row = connection.execute(load_sql(f"operations/checks/{name}"), values).fetchone()
     return row if row is not None else ()
+
+
+def _sample(warehouse: Warehouse, name: str) -> tuple[int, ...]:
+    """A check of users at random who have about EVENTS_A_SAMPLE events together."""
+    (users,) = _row(warehouse, Role.DBT, "users_to_sample", events=EVENTS_A_SAMPLE)
+    return _row(warehouse, Role.DBT, name, users=users)
 
 
 def accounting_closes(warehouse: Warehouse) -> Finding:
@@ -67,7 +77,7 @@ def accounting_closes(warehouse: Warehouse) -> Finding:
 
 
 def events_lie_in_their_month(warehouse: Warehouse) -> Finding:
-    """Every partition carries its month's bounds as an enforced constraint, and sampled events keep to them."""
+    """Every partition has its month's bounds as an enforced constraint, and sampled events are within them."""
     partitions, without_bounds, sampled, outside = _row(
         warehouse, Role.DBT, "events_lie_in_their_month", events=EVENTS_A_SAMPLE
     )
@@ -85,17 +95,17 @@ def events_lie_in_their_month(warehouse: Warehouse) -> Finding:
 
 
 def partitions_exist_ahead(warehouse: Warehouse, *, months: int) -> Finding:
-    """This month's partition and those of the next `months` are there."""
+    """This month's partition and those of the next `months` exist."""
     (missing,) = _row(warehouse, Role.DBT, "partitions_exist_ahead", months=months)
     text = f"{counted(missing, 'partition')} of the coming months missing" if missing else "all are there"
     return Finding(not missing, text, {"partitions_missing": missing})
 
 
 def events_belong_to_one_play(warehouse: Warehouse) -> Finding:
-    """Each raw event of sampled users is in the resolution once; days that wait for a refresh are left out."""
+    """Each raw event of sampled users is in the resolution exactly once; days that wait for a refresh are left out."""
     if not _is_built(warehouse):
         return Finding(True, "no marts yet")
-    users, events, wrong_days, strays = _row(warehouse, Role.DBT, "events_belong_to_one_play", events=EVENTS_A_SAMPLE)
+    users, events, wrong_days, strays = _sample(warehouse, "events_belong_to_one_play")
     wrong = wrong_days + strays
     text = f"{counted(wrong, 'user-day')} with an event in no play or in two" if wrong else "each event is in one play"
     figures = {"users_sampled": users, "events_compared": events, "days_that_differ": wrong_days, "stray_plays": strays}
@@ -103,20 +113,22 @@ def events_belong_to_one_play(warehouse: Warehouse) -> Finding:
 
 
 def plays_have_one_event_a_source(warehouse: Warehouse) -> Finding:
-    """No play of sampled users holds two rows of one archive, nor polled plays a second or more apart."""
+    """No play of sampled users contains two rows of one archive, or polled plays that are a second or more apart."""
     if not _is_built(warehouse):
         return Finding(True, "no marts yet")
-    users, wrong = _row(warehouse, Role.DBT, "plays_have_one_event_a_source", events=EVENTS_A_SAMPLE)
+    users, wrong = _sample(warehouse, "plays_have_one_event_a_source")
     text = f"{counted(wrong, 'play') if wrong else 'no play'} with two rows from one archive"
     return Finding(not wrong, text, {"users_sampled": users, "plays": wrong})
 
 
 def polled_plays_meet_archives(warehouse: Warehouse) -> Finding:
-    """An extended history has nearly all polled plays of sampled users that it should have; otherwise it may be another
-    person's, or there is a clock that no rule covers."""
+    """An extended history contains nearly all polled plays of sampled users that it should.
+
+    Otherwise it may belong to another person, or a clock is off in a way that no rule covers.
+    """
     if not _is_built(warehouse):
         return Finding(True, "no marts yet")
-    users, polled, met = _row(warehouse, Role.DBT, "polled_plays_meet_archives", events=EVENTS_A_SAMPLE)
+    users, polled, met = _sample(warehouse, "polled_plays_meet_archives")
     share = met / polled if polled else 1.0
     text = f"{met} of {counted(polled, 'polled play')} within archive coverage found in the archive"
     figures = {"users_sampled": users, "polled_plays": polled, "share": round(share, 4)}
@@ -139,17 +151,17 @@ def models_take_their_time(warehouse: Warehouse) -> Finding:
     return Finding(not slow, told or "every model takes as long as it used to", {"slow_models": len(slow)})
 
 
-def runs_have_processes(settings: Settings, warehouse: Warehouse) -> Finding:
-    """No run of Dagster's holds a place without a process, and the queue moves."""
-    seen = look_at_runs(settings, warehouse)
+def runs_have_processes(warehouse: Warehouse) -> Finding:
+    """No Dagster run occupies a slot without a process, and the queue moves."""
+    seen = look_at_runs(warehouse)
     figures = {
         "active_runs": len(seen.active),
         "lost_runs": len(seen.lost),
-        "overdue_runs_of_other_hosts": len(seen.overdue_elsewhere),
+        "runs_that_no_worker_began": len(seen.waiting_long),
         "queued_runs": seen.queued,
         "oldest_wait_minutes": int(seen.oldest_wait.total_seconds() // 60),
     }
-    return Finding(not (seen.lost or seen.overdue_elsewhere or seen.is_queue_idle), seen.describe(), figures)
+    return Finding(not (seen.lost or seen.waiting_long or seen.is_queue_idle), seen.describe(), figures)
 
 
 def _is_built(warehouse: Warehouse) -> bool:
@@ -158,16 +170,16 @@ def _is_built(warehouse: Warehouse) -> bool:
     return bool(row and row[0])
 
 
-# One hour in which the machine was down is no news, a second one is.
+# One hour in which the machine was down is not worth reporting, a second one is.
 LATEST_TURN = timedelta(hours=2)
-# One failure is a moment of the network's; three in a row cover an hour and more.
+# One failure is a network glitch; three in a row cover an hour or more.
 _FAILURES_IN_A_ROW = 3
 _NAMES_TOLD = 5
 
 
 def polls_are_fresh(settings: Settings, warehouse: Warehouse, *, now: datetime) -> Finding:
-    """No turn came longer ago than LATEST_TURN; who cannot be polled (paused, signed out, left alone after
-    failures) does not count.
+    """Nobody is overdue by more than LATEST_TURN; users who cannot be polled (paused, signed out, suspended after
+    failures) do not count.
     """
     waiting = due_now(warehouse, now=now)
     late = sorted((user.due_at, user.user_key) for user in waiting if user.due_at < now - LATEST_TURN)
@@ -195,12 +207,84 @@ def polls_succeed(warehouse: Warehouse) -> Finding:
     return Finding(True, "everybody's last polls succeeded", figures)
 
 
+# Reading 100,000 scrobbles takes a quarter of an hour, and continues a minute after each part.
+_LONGEST_WALK = timedelta(days=2)
+
+
+def service_polls_are_fresh(warehouse: Warehouse, *, now: datetime) -> Finding:
+    """No linked account's turn came longer ago than LATEST_TURN, and none has a span that is read for days.
+
+    Accounts that cannot be polled (paused, over a service's limit) do not count.
+    """
+    waiting = due_links(warehouse, now=now)
+    late = [link for link in waiting if link.due_at < now - LATEST_TURN]
+    with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi check")) as connection:
+        health = scrobble_store.health_of_links(connection)
+    unread = [each for each in health if each.unread_since is not None and each.unread_since < now - _LONGEST_WALK]
+    figures = {
+        "accounts": len(health),
+        "turns_waiting": len(waiting),
+        "turns_late": len(late),
+        "accounts_with_unread_spans": len(unread),
+    }
+    if late:
+        hours = (now - late[0].due_at) / timedelta(hours=1)
+        names = ", ".join(f"{link.user_key} at {link.service.label}" for link in late[:_NAMES_TOLD])
+        text = f"{counted(len(late), 'account')} waiting for a poll, {hours:.0f} h at most: {names}"
+        return Finding(False, text, figures)
+    if unread:
+        days = (now - min(each.unread_since for each in unread if each.unread_since)).days
+        names = ", ".join(each.name for each in unread[:_NAMES_TOLD])
+        text = f"{counted(len(unread), 'account')} with scrobbles not read to the end for {days} days: {names}"
+        return Finding(False, text, figures)
+    return Finding(True, "every linked account is polled in time", figures)
+
+
+def service_polls_succeed(warehouse: Warehouse) -> Finding:
+    """No linked account's last three polls failed."""
+    with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi check")) as connection:
+        health = scrobble_store.health_of_links(connection)
+    failing = sorted(
+        (each for each in health if each.failures >= _FAILURES_IN_A_ROW), key=lambda each: (-each.failures, each.name)
+    )
+    figures = {"accounts": len(health), "accounts_failing": len(failing)}
+    if not failing:
+        return Finding(True, "the last polls of every linked account succeeded", figures)
+    worst = failing[0]
+    more = f" and {counted(len(failing) - 1, 'more account')}" if len(failing) > 1 else ""
+    text = f"the last {worst.failures} polls of {worst.name}{more} failed: {worst.reason or 'unknown'}"
+    return Finding(False, text, figures)
+
+
+def playlist_accounts(warehouse: Warehouse) -> tuple[Finding, str]:
+    """No account that playlists are read from needs a new login, has an open circuit, or failed three times in a row;
+    and how to fix the first that does.
+    """
+    with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi check")) as connection:
+        rows = connection.execute(load_sql("operations/checks/playlist_accounts")).fetchall()
+    troubles = []
+    for user_key, provider, must_sign_in, is_open, failures, reason in rows:
+        name = f"{user_key}'s {Provider(provider).label} account"
+        if must_sign_in:
+            troubles.append((f"{name} needs a new login", f"myi providers link {user_key} {provider}"))
+        elif is_open or failures >= _FAILURES_IN_A_ROW:
+            what = "is left alone after failures" if is_open else f"failed {failures} times in a row"
+            mend = f"myi playlists gather --user {user_key}; it says what is wrong"
+            troubles.append((f"{name} {what}: {reason or 'unknown reason'}", mend))
+    figures = {"accounts": len(rows), "accounts_in_trouble": len(troubles)}
+    if not troubles:
+        return Finding(True, "the playlists of every linked account can be read", figures), ""
+    more = len(troubles) - _NAMES_TOLD
+    told = [text for text, _ in troubles[:_NAMES_TOLD]] + ([f"and {more} more"] if more > 0 else [])
+    return Finding(False, "; ".join(told), figures), troubles[0][1]
+
+
 # (fine, what was found, how to mend it)
 Found = tuple[bool, str, str]
 
 
 def encryption_keys(settings: Settings) -> Found:
-    """Whether the keys can be read, and by their owner alone."""
+    """Whether the keys can be read, and only by their owner."""
     path = settings.secrets_folder / FILE_NAME
     try:
         keys = find_keys(settings)
@@ -244,35 +328,54 @@ def spotify_app(settings: Settings) -> Found:
 
 
 def musicbrainz(settings: Settings, warehouse: Warehouse, *, now: datetime) -> Found:
-    """Whether MusicBrainz' queue moves; that it is switched off is fine."""
+    """Whether MusicBrainz' queue moves; being switched off is fine."""
+    if settings.musicbrainz_dump is not None:
+        try:
+            find_dump(settings.musicbrainz_dump)
+        except BadInput as error:
+            return False, f"{error}: {error.place}", "put a dump there, or leave MYI_MUSICBRAINZ_DUMP out"
     status = genres_status(settings, warehouse, now=now)
     waiting = sum(each.waiting for each in status.queue)
     if status.off:
-        return True, "not asked: no MYI_MUSICBRAINZ_CONTACT", ""
+        text = "not asked: no MYI_MUSICBRAINZ_CONTACT"
+        return True, f"{text}; a dump is looked in" if settings.musicbrainz_dump is not None else text, ""
     if status.idle.until is not None:
         text = f"{counted(waiting, 'question')} waiting, none asked before {status.idle.until:%H:%M} UTC"
-        return False, f"{text}: {status.idle.reason}", "nothing yet; it goes on by itself"
+        return False, f"{text}: {status.idle.reason}", "nothing yet; it continues automatically"
     failing = sum(each.failing for each in status.queue)
     text = f"{counted(waiting, 'question')} waiting"
     return True, f"{text}, {failing} of them failed before" if failing else text, ""
+
+
+def youtube_units(settings: Settings, warehouse: Warehouse, *, now: datetime) -> Found | None:
+    """Whether YouTube's day has anything left; None if YouTube is not set up."""
+    with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi check")) as connection:
+        uses = units_today(connection, settings, now=now)
+    if not uses:
+        return None
+    text = ", ".join(f"{each.used:,} of {each.limit:,} {each.kind.value} used" for each in uses)
+    day = f"new ones at {uses[0].day_ends_at:%Y-%m-%d %H:%M} UTC"
+    if all(each.left for each in uses):
+        return True, f"{text}; {day}", ""
+    return False, f"{text}; {day}", "nothing; what waits for YouTube goes on then"
 
 
 def logins(warehouse: Warehouse, *, now: datetime) -> Found:
     """Whether somebody must sign in again, now or within 30 days."""
     with warehouse.connect(Role.INGEST, autocommit=True, application_name="myi check") as connection:
         states = list_logins(connection, now=now)
-    ended = [state for state in states if _has_ended(state)]
-    ending = [state for state in states if not _has_ended(state) and state.warning is not None]
+    ended = [state for state in states if has_ended(state)]
+    ending = [state for state in states if not has_ended(state) and state.warning is not None]
     if ended:
         names = ", ".join(state.user_key for state in ended[:5])
-        return False, f"{len(ended)} must sign in again: {names}", f"myi user login {ended[0].user_key}"
+        return False, f"{len(ended)} must sign in again: {names}", _sign_in_command(ended[0])
     doubted = [state for state in states if state.is_doubted]
     if doubted:
         names = ", ".join(state.user_key for state in doubted[:5])
         return False, f"refused, to be tried again within hours: {names}", "nothing yet; sign in again to be sure"
     if ending:
         names = ", ".join(f"{state.user_key} ({counted(state.days_left, 'day')})" for state in ending[:5])
-        return False, f"end soon: {names}", f"myi user login {ending[0].user_key}"
+        return False, f"end soon: {names}", _sign_in_command(ending[0])
     return True, f"{len(states)}, none of which ends within 30 days" if states else "no user is signed in", ""
 
 
@@ -284,14 +387,20 @@ def logins_are_good(warehouse: Warehouse, *, now: datetime | None = None) -> Fin
         states = list_logins(connection, now=moment)
     figures = {
         "logins": len(states),
-        "must_sign_in_again": sum(map(_has_ended, states)),
+        "must_sign_in_again": sum(map(has_ended, states)),
         **{
-            f"end_within_{days}_days": sum(not _has_ended(state) and state.days_left <= days for state in states)
+            f"end_within_{days}_days": sum(not has_ended(state) and state.days_left <= days for state in states)
             for days in (30, 7, 1)
         },
     }
     return Finding(passed, f"{text}{f'; {mend}' if mend else ''}", figures)
 
 
-def _has_ended(state: LoginState) -> bool:
+def _sign_in_command(state: LoginState) -> str:
+    further = f"myi providers link {state.user_key} spotify --further"
+    return f"myi user login {state.user_key}" if state.is_main else further
+
+
+def has_ended(state: LoginState) -> bool:
+    """Whether its person must sign in again before anything more is polled."""
     return state.state == token_vault.REAUTH_REQUIRED or state.days_left <= 0

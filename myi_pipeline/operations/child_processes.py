@@ -1,7 +1,7 @@
 """Supervised child processes: started, restarted when they end, and stopped with everything below them.
 
-When `stop` returns, no process that was started here, nor any that those started, is alive, whoever its parent is by
-then. The embedded Postgres, which has leases of its own, is never touched.
+When `stop` returns, neither the processes started here nor their descendants are alive, whatever their current parents.
+The embedded Postgres, which has its own leases, is never touched.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import ctypes
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -27,28 +29,116 @@ _WELL_AFTER_S = 120.0
 # Listing the machine's processes takes 5 to 10 ms and more. It is only needed where orphans are not adopted.
 _LOOK_EVERY_S = 30.0
 _SET_CHILD_SUBREAPER, _SET_DEATH_SIGNAL = 36, 1
+_FORK_TIMEOUT_S, _LONGEST_ID = 1.0, 20
 _NOT_OURS = ("postgres", "pg_ctl")
 _ADOPTS = sys.platform == "linux"
 
 
 def adopt_orphans() -> None:
-    """On Linux, grandchildren whose parent dies become children of this process, so that none is lost from sight."""
+    """On Linux, grandchildren whose parent dies become children of this process, so that none is lost."""
     if _ADOPTS:
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1)
 
 
+class Adopted:
+    """A process that a child forked and left to us (see adopt_orphans), used as if it were a Popen."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        return self._collect(os.WNOHANG)
+
+    def wait(self) -> int | None:
+        return self._collect(0)
+
+    def _collect(self, options: int) -> int | None:
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, options)
+            except ChildProcessError:
+                # It ended and was collected before anybody knew that it is one of ours.
+                self.returncode = 1
+            else:
+                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+
+class Fork:
+    """Another child, forked by the first process of one: it has what the two import in memory once.
+
+    `file` is the end for that process, to be inherited. The fork tells its id there when its parent has left it to us,
+    and waits for a byte, or for the end of this end, with which it goes (see fork_sibling).
+    """
+
+    def __init__(self) -> None:
+        self._ours, self.file = socket.socketpair()
+
+    def close(self) -> None:
+        """End the fork, if nobody took it."""
+        self._ours.close()
+        self.file.close()
+
+    def take(self) -> Adopted | None:
+        """The process, which begins its work; None if there is none, or if it has said nothing for a second."""
+        self.file.close()
+        self._ours.settimeout(_FORK_TIMEOUT_S)
+        with contextlib.suppress(OSError, ValueError):
+            process = Adopted(int(self._ours.recv(_LONGEST_ID)))
+            self._ours.sendall(b"\n")
+            return process
+        # One that comes too late ends: its command starts another.
+        self._ours.close()
+        return None
+
+
+def can_fork() -> bool:
+    """Whether a Fork becomes a child of this process."""
+    return _ADOPTS
+
+
+def fork_sibling(end: socket.socket, *, name: str) -> bool:
+    """Fork a process that the supervisor at the other end adopts; true in the fork, once it was taken.
+
+    Of a process without connections. One that has a second thread is not forked: what that held would stay locked.
+    """
+    supervisor = os.getppid()
+    if len(os.listdir("/proc/self/task")) > 1:
+        log.warning("%s is started alone: an import has started a thread", name)
+        end.close()
+        return False
+    if first := os.fork():
+        os.waitpid(first, 0)
+        end.close()
+        return False
+    between = os.getpid()
+    if os.fork():
+        os._exit(0)
+    while os.getppid() == between:
+        time.sleep(0.01)
+    os.setsid()
+    _die_with(supervisor)
+    # What `ps` and `top` show; the arguments remain those of the sibling.
+    Path("/proc/self/comm").write_text(name, encoding="ascii")
+    with end:
+        end.sendall(str(os.getpid()).encode())
+        if not end.recv(1):
+            os._exit(0)
+    return True
+
+
 @dataclass
 class Child:
-    """One program that is to run all the time; or, `on_demand`, when it is asked for and until it ends by itself with
-    exit code 0. It inherits `files`."""
+    """A program that always runs or, if `on_demand`, from a request until it exits with code 0. It inherits `files`."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
     on_demand: bool = False
     files: Sequence[int] = ()
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Adopted | None = None
     started_at: float = 0.0
     restart_at: float = 0.0
     failures: int = 0
@@ -59,7 +149,7 @@ class Child:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether it is to be started again: on demand, because it failed while it was in use."""
+        """Whether it is to be started again; on demand only if it failed while in use."""
         return not self.on_demand or self.failures > 0
 
 
@@ -72,10 +162,21 @@ class ChildProcesses:
         self._descendants: dict[int, psutil.Process] = {}
         self._looked_at = -_LOOK_EVERY_S
 
-    def add(self, child: Child) -> None:
+    def add(
+        self,
+        child: Child,
+        *,
+        first: Sequence[str] | None = None,
+        files: Sequence[int] = (),
+        running: Adopted | None = None,
+    ) -> None:
+        """`first` is the command of its first start, if that differs, which inherits also `files`; `running` is its
+        process, if there is one already."""
         self._children.append(child)
-        if not child.on_demand:
-            self._start(child)
+        if running is not None:
+            self._note_start(child, running)
+        elif not child.on_demand:
+            self._start(child, first, files)
 
     def ask_for(self, child: Child) -> None:
         """Start a child on demand, unless it runs, or failed and is about to be started again."""
@@ -88,8 +189,8 @@ class ChildProcesses:
             self._looked_at = self._clock()
             self._remember()
         for child in self._children:
-            if child.process is not None and child.process.poll() is not None:
-                self._note_end(child, child.process.returncode)
+            if child.process is not None and (code := child.process.poll()) is not None:
+                self._note_end(child, code)
             if child.process is None and child.is_wanted and self._clock() >= child.restart_at:
                 self._start(child)
         _reap(self._pids())
@@ -122,20 +223,23 @@ class ChildProcesses:
                 child.process.wait()
         _reap(())
 
-    def _start(self, child: Child) -> None:
+    def _start(self, child: Child, command: Sequence[str] | None = None, files: Sequence[int] = ()) -> None:
         parent = os.getpid()
-        child.process = subprocess.Popen(
-            list(child.command),
+        process = subprocess.Popen(
+            list(command or child.command),
             env=dict(child.environment),
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
             # Ctrl-C reaches a terminal's whole group; the order of the end is decided here.
             start_new_session=True,
-            pass_fds=tuple(child.files),
+            pass_fds=(*child.files, *files),
             preexec_fn=lambda: _die_with(parent),
         )
-        child.started_at = self._clock()
-        log.info("%s started", child.name, extra={"pid": child.process.pid})
+        self._note_start(child, process)
+
+    def _note_start(self, child: Child, process: subprocess.Popen[bytes] | Adopted) -> None:
+        child.process, child.started_at = process, self._clock()
+        log.info("%s started", child.name, extra={"pid": process.pid})
 
     def _note_end(self, child: Child, code: int) -> None:
         if child.on_demand and code == 0:

@@ -19,7 +19,7 @@ from hashlib import sha256
 import psycopg
 
 from myi_pipeline.errors import Busy
-from myi_pipeline.operations.run_workers import installation_name, is_alive, process_mark, this_boot
+from myi_pipeline.operations.processes import installation_name, is_alive, process_mark, this_boot
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse, unreachable, with_parameters
 from myi_pipeline.postgres.sql_files import load_sql
 from myi_pipeline.settings import Settings
@@ -53,7 +53,7 @@ class SoleSupervisor:
         return self._connection is not None
 
     def take(self) -> None:
-        """Raises Busy when another `myi up` has the lock, and psycopg.OperationalError."""
+        """Raises Busy if another `myi up` has the lock, and psycopg.OperationalError."""
         connection = psycopg.connect(self._url, autocommit=True, application_name=self.name)
         try:
             for setting in _KEEPALIVE:
@@ -70,7 +70,7 @@ class SoleSupervisor:
     def keep(self) -> None:
         """To be called now and then: takes the lock again when its connection was lost, as by a restart of the server.
 
-        Costs one system call. Raises Busy when another `myi up` was quicker.
+        Costs one system call. Raises Busy if another `myi up` was quicker.
         """
         if self._connection is not None:
             if _is_silent(self._connection) or _answers(self._connection):
@@ -99,7 +99,7 @@ class SoleSupervisor:
 
 @contextmanager
 def sole_supervisor(settings: Settings, warehouse: Warehouse) -> Iterator[SoleSupervisor]:
-    """This process as the only `myi up` of its database, on any host. Raises Busy when there is one, Transient."""
+    """This process as the only `myi up` of its database, on any host. Raises Busy if there is one, Transient."""
     sole = SoleSupervisor(settings, warehouse)
     try:
         sole.take()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from myi_pipeline.operations.open_warehouse import DEFAULT_DATABASE
+from myi_pipeline.operations.database_urls import DEFAULT_DATABASE
 from myi_pipeline.postgres.connections import Role, Warehouse, parse_url, with_parameters
 from myi_pipeline.postgres.embedded import SqlPort, open_sql_port
 from myi_pipeline.postgres.embedded.sql_port import LOOPBACK
@@ -30,7 +30,7 @@ class Address:
 
 
 def wanted_port(settings: Settings) -> SqlPort | None:
-    """What the settings ask the embedded server to open. Raises SettingsError when there is none to open it on."""
+    """What the settings ask the embedded server to open. Raises SettingsError if there is none to open it on."""
     if settings.sql_port is None:
         return None
     if settings.database_url is not None:
@@ -49,8 +49,9 @@ def address_of(port: SqlPort) -> Address:
 
 
 def connection_url(settings: Settings, warehouse: Warehouse, *, role: Role = Role.ANALYST) -> str:
-    """The role's postgresql:// URL; by the open SQL port where it leads the role. Secret."""
-    url = warehouse.url(role)
+    """The role's postgresql:// URL; by the open SQL port where it leads the role, at the replica where it has one.
+    Secret."""
+    url = warehouse.replica_url(role) or warehouse.url(role)
     port = open_sql_port(settings.home) if warehouse.embedded else None
     if port is None or port.role != warehouse.role_name(role):
         return url
@@ -77,6 +78,6 @@ def check_sql_port(settings: Settings) -> tuple[bool, str, str]:
 def _external(settings: Settings, url: str) -> Address:
     own = settings.database_url_analyst
     given = parse_url(own.get_secret_value() if own is not None else url)
-    database = given.get("dbname") or DEFAULT_DATABASE
-    role = given.get("user", "") if own is not None else role_name(database, Role.ANALYST)
+    database = given.get("dbname") or parse_url(url).get("dbname") or DEFAULT_DATABASE
+    role = (given.get("user") if own is not None else None) or role_name(database, Role.ANALYST)
     return Address(given.get("host", "localhost"), int(given.get("port", "5432")), database, role)

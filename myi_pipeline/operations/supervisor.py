@@ -19,16 +19,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
 from myi_pipeline.errors import Permanent
-from myi_pipeline.isolation import children_environment
 from myi_pipeline.marts.warm_dbt import warm_dbt
-from myi_pipeline.operations.child_processes import Child, ChildProcesses, adopt_orphans
-from myi_pipeline.operations.dagster_home import prepare_dagster
+from myi_pipeline.operations import parts
+from myi_pipeline.operations.child_processes import Child, ChildProcesses, Fork, adopt_orphans, can_fork
 from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.operations.sole_supervisor import SoleSupervisor, sole_supervisor
 from myi_pipeline.operations.sql_access import address_of, wanted_port
@@ -38,13 +37,11 @@ from myi_pipeline.postgres.embedded.accounts import Account
 from myi_pipeline.postgres.embedded.socket_folders import choose_socket_folder
 from myi_pipeline.postgres.role_passwords import private_folder
 from myi_pipeline.providers.encryption_keys import check_keys
-from myi_pipeline.settings import LogFormat, Settings, environment_of_strangers
+from myi_pipeline.settings import Settings, environment_of_strangers
 
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
-_LOCATION = "myi"
-_BACKLOG = 128
 _CODE_SOCKET = "code.sock"
 # Also a child's socket in its temporary folder has to have a short path.
 _LONGEST_FILE = "tmp/tmp01234567.sock"
@@ -52,15 +49,6 @@ _LONGEST_FILE = "tmp/tmp01234567.sock"
 _POLL_S, _DOCS_EVERY_S = 0.25, 30.0
 # Importing Dagster takes 7 CPU seconds in each of three processes, and the first start parses the dbt project.
 _PREPARE_TIMEOUT_S = 300.0
-# glibc keeps a heap for each thread, and Dagster has dozens of threads that do little.
-_LEAN = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
-_WORKSPACE = """\
-load_from:
-  - grpc_server:
-      host: localhost
-      socket: {socket}
-      location_name: {location}
-"""
 
 Announce = Callable[[str], None]
 
@@ -103,7 +91,7 @@ def run_up(settings: Settings, *, announce: Announce = _say) -> int:
     Must be called in the main thread.
     """
     tcp = wanted_port(settings)
-    refuse_used_port(settings.dagster_port)
+    refuse_used_port(settings.dagster_port, host=settings.dagster_host)
     if settings.docs_page.exists():
         refuse_used_port(settings.docs_port, variable="MYI_DOCS_PORT")
     refuse_used_port(settings.api_port, host=settings.api_host, variable="MYI_API_PORT")
@@ -114,19 +102,19 @@ def run_up(settings: Settings, *, announce: Announce = _say) -> int:
         open_warehouse(settings, tcp=tcp) as warehouse,
         sole_supervisor(settings, warehouse) as sole,
         run_folder(settings.home, longest_file=_LONGEST_FILE) as folder,
-        socket.create_server((LOOPBACK, settings.dagster_port), backlog=_BACKLOG) as listening,
+        socket.create_server((settings.dagster_host, settings.dagster_port), backlog=parts.BACKLOG) as listening,
     ):
         check_keys(settings, warehouse)
         if tcp is not None:
             announce(f"SQL: {address_of(tcp)} (`myi psql --url` shows the password)")
         # After the database: a server that it started has no parent here.
         adopt_orphans()
-        environment = _LEAN | children_environment() | settings.environment() | prepare_dagster(settings, warehouse)
+        environment = parts.part_environment(settings, warehouse)
         environment["TMPDIR"] = str(private_folder(folder / "tmp"))
         children = ChildProcesses()
         try:
-            with warm_dbt(settings.dbt_socket):
-                return _run(settings, warehouse, sole, environment, folder, children, stop, announce, listening)
+            with warm_dbt(settings.dbt_socket), closing(Fork()) as fork:
+                return _run(settings, warehouse, sole, environment, folder, children, stop, announce, listening, fork)
         finally:
             announce("stopping ...")
             children.stop(is_hurried=lambda: stop.is_hurried)
@@ -143,16 +131,22 @@ def _run(
     stop: _Stop,
     announce: Announce,
     listening: socket.socket,
+    fork: Fork,
 ) -> int:
     announce("starting Dagster ...")
     documents = None
     code_socket = folder / _CODE_SOCKET
-    workspace = folder / "workspace.yaml"
-    workspace.write_text(_WORKSPACE.format(socket=code_socket, location=_LOCATION), encoding="utf-8")
-    children.add(Child("code server", _code_server(settings, code_socket), environment))
+    workspace = parts.write_workspace(folder / "workspace.yaml", code_socket=code_socket)
+    code_server = Child("code server", parts.code_server(settings, code_socket=code_socket), environment)
+    daemon = Child("dagster-daemon", parts.daemon(settings, workspace), environment)
+    if can_fork():
+        both = parts.code_server_and_daemon(settings, workspace, fork, code_socket=code_socket)
+        children.add(code_server, first=both, files=[fork.file.fileno()])
+    else:
+        children.add(code_server)
     # Nobody looks at them most of the day, and they take 150 MB: started by the first who connects.
     pages = Child(
-        "dagster-webserver", _pages(workspace, listening), environment, on_demand=True, files=[listening.fileno()]
+        "dagster-webserver", parts.pages(workspace, listening), environment, on_demand=True, files=[listening.fileno()]
     )
     if not _prepare_instance(environment, stop):
         return 0 if stop.is_asked else 1
@@ -161,8 +155,8 @@ def _run(
         stop.wait(_POLL_S)
     if not stop.is_asked:
         children.add(pages)
-        children.add(Child("dagster-daemon", _daemon(settings, workspace), environment))
-        children.add(Child("myi api", [_program("myi"), "api"], environment))
+        children.add(daemon, running=fork.take())
+        children.add(Child("myi api", [parts.program("myi"), "api"], environment))
     is_announced = False
     docs_at = 0.0
     while not stop.is_asked:
@@ -180,7 +174,7 @@ def _run(
             announce(f"Dagster: {dagster_origin(settings)}")
             announce(f"  sign in at {_link(settings, warehouse)}")
             announce(f"  (works once, for {_hours(LINK_LIFE)} hours; `myi dagster-link` makes another)")
-            announce(f"uploads: {settings.uploads_folder} (one folder per user)")
+            announce(f"uploads: {settings.uploads_place} (one folder per user)")
             announce("stop with Ctrl-C")
         # While the pages run they accept by themselves.
         listeners = () if pages.is_running or pages.is_wanted else (listening,)
@@ -203,34 +197,6 @@ def refuse_used_port(port: int, *, host: str = LOOPBACK, variable: str = "MYI_DA
             ) from None
 
 
-def _program(name: str) -> str:
-    """A console script beside this interpreter."""
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.is_file() else shutil.which(name)
-    if found is None:
-        raise Permanent(f"{name} is not installed beside this Python: install MYI with its dependencies")
-    return found
-
-
-def _logging(settings: Settings) -> list[str]:
-    is_json = settings.log_format is LogFormat.JSON or (
-        settings.log_format is LogFormat.AUTO and not sys.stderr.isatty()
-    )
-    return ["--log-level", settings.log_level.value, "--log-format", "json" if is_json else "colored"]
-
-
-def _code_server(settings: Settings, code_socket: Path) -> list[str]:
-    return [
-        _program("dagster"), "api", "grpc", "--socket", str(code_socket), "--location-name", _LOCATION,
-        "--module-name", "myi_pipeline.definitions", "--use-python-environment-entry-point", *_logging(settings),
-    ]  # fmt: skip
-
-
-def _pages(workspace: Path, listening: socket.socket) -> list[str]:
-    """Dagster's webserver behind our guard; its own command lets everybody in."""
-    return [sys.executable, "-m", "myi_pipeline.web.dagster_pages.server", str(workspace), str(listening.fileno())]
-
-
 def _link(settings: Settings, warehouse: Warehouse) -> str:
     with warehouse.connect(Role.APP, autocommit=True) as connection:
         return make_dagster_link(connection, settings)
@@ -238,11 +204,6 @@ def _link(settings: Settings, warehouse: Warehouse) -> str:
 
 def _hours(life: timedelta) -> int:
     return int(life.total_seconds() // 3600)
-
-
-def _daemon(settings: Settings, workspace: Path) -> list[str]:
-    _, level, _, layout = _logging(settings)
-    return [sys.executable, "-m", "myi_pipeline.defs.daemon", str(workspace), level, layout]
 
 
 def serving_docs(settings: Settings) -> list[str]:

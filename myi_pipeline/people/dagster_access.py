@@ -1,6 +1,6 @@
 """Who may use Dagster's pages, which can start and delete everything.
 
-Only hashes of secrets are kept; what an operator lost is lost at the next look; a link works once.
+Only hashes of secrets are stored; an operator who loses the right loses access at the next check; a link works once.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _NEW_LINK = "ask for a new one (myi dagster-link)"
 
 @dataclass(frozen=True)
 class DagsterAccess:
-    """What somebody may do there who was recognised."""
+    """The rights of an identified visitor."""
 
     may_change: bool
 
 
 def dagster_origin(settings: Settings) -> str:
-    """Where browsers reach Dagster's pages: scheme, host and port."""
+    """The origin of Dagster's pages: scheme, host and port."""
     return settings.dagster_public_url or f"http://127.0.0.1:{settings.dagster_port}"
 
 
 def open_pool(warehouse: Warehouse) -> Pool:
-    """Connections for all of this. Pages that poll do not pile up while the database is away."""
+    """Connections for these queries. Polling pages do not pile up while the database is unavailable."""
     return warehouse.pool(Role.APP, application_name="myi dagster pages", timeout_s=1.0)
 
 
 def make_dagster_link(connection: Connection, settings: Settings) -> str:
-    """A link that lets one browser into Dagster's pages; earlier ones end. Secret."""
+    """A link that lets one browser into Dagster's pages; earlier links end. Secret."""
     secret = new_secret()
     with connection.transaction():
         connection.execute("delete from app.dagster_links")
@@ -54,12 +54,12 @@ def make_dagster_link(connection: Connection, settings: Settings) -> str:
             (hashed(secret), LINK_LIFE),
         )
         audit.record(connection, Event.LINK_MADE, detail=_DETAIL)
-    # Behind the number sign a secret stays in the browser: it is in no request, no log and no referrer.
+    # After the #, a secret stays in the browser: it is in no request, log or referrer.
     return f"{dagster_origin(settings)}{LINK_PATH}#{secret}"
 
 
 def use_dagster_link(connection: Connection, *, secret: str, device: str, address: str | None = None) -> str:
-    """The reference of a new session; the link is good no more. Raises LinkUsed. Secret."""
+    """The reference of a new session; the link is used up. Raises LinkUsed. Secret."""
     reference = new_secret()
     with connection.transaction():
         query = "delete from app.dagster_links where link_hash = %s and expires_at > now()"
@@ -78,7 +78,7 @@ def end_dagster_session(connection: Connection, *, reference: str) -> None:
 
 
 def end_dagster_sessions(connection: Connection) -> int:
-    """End every session that began with a link; how many there were."""
+    """Ends every session that began with a link; returns how many."""
     with connection.transaction():
         ended = connection.execute("delete from app.dagster_sessions").rowcount
         audit.record(connection, Event.SIGN_INS_ENDED, detail={**_DETAIL, "sign_ins": ended})
@@ -90,7 +90,7 @@ def note_refused_link(connection: Connection, *, address: str) -> None:
 
 
 def note_wrong_token(connection: Connection, *, key: bytes, address: str) -> None:
-    """A token that gives no access here: it has ended, is another user's than an operator's, or was never one."""
+    """Records a token that gives no access here: expired, not an operator's, or unknown."""
     found = connection.execute("select user_id from app.access_tokens where token_hash = %s", (key,)).fetchone()
     user_id = found[0] if found is not None else None
     detail = {**_DETAIL, "what": "token"}
@@ -98,14 +98,15 @@ def note_wrong_token(connection: Connection, *, key: bytes, address: str) -> Non
 
 
 def find_browser(connection: Connection, settings: Settings, *, key: bytes) -> DagsterAccess | None:
-    """Who has a cookie with this hash: one of these pages' own, or of the site's."""
+    """The rights of the browser whose cookie has this hash: one from these pages or from the site."""
     values = {"hash": key, "idle_days": settings.session_idle_days, "longest_days": settings.session_days}
     return _access(connection.execute(load_sql("people/access/find_operator_session"), values).fetchone())
 
 
-def find_program(connection: Connection, *, key: bytes) -> DagsterAccess | None:
-    """Who has a token with this hash; one that only reads may change nothing here either."""
-    return _access(connection.execute(load_sql("people/access/find_operator_token"), {"hash": key}).fetchone())
+def find_program(connection: Connection, *, key: bytes, address: str | None = None) -> DagsterAccess | None:
+    """The rights of the program whose token has this hash; a read-only token may not change anything here either."""
+    values = {"hash": key, "address": address}
+    return _access(connection.execute(load_sql("people/access/find_operator_token"), values).fetchone())
 
 
 def _access(row: tuple[Any, ...] | None) -> DagsterAccess | None:

@@ -1,7 +1,7 @@
 """Linking a user's accounts at Last.fm and ListenBrainz.
 
-Nothing is stored before the service has said that the account is there and can be read. Whoever serves people can link
-and unlink; only the role that polls can use a secret.
+Nothing is stored before the service has confirmed that the account exists and can be read. The role that serves people
+can link and unlink; only the polling role can use a secret.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ LONGEST_ACCOUNT = 128
 
 @dataclass(frozen=True, kw_only=True)
 class LinkedService:
-    """One linked account, as its person sees it. `reading_from`: how far back a walk through all of it has come; None
-    when none is under way.
+    """One linked account as its user sees it.
+
+    `reading_from`: how far back reading its history has come; None if that is not in progress.
     """
 
     service: Service
@@ -64,17 +65,18 @@ def link_account(
     now: datetime,
     address: str | None = None,
 ) -> str:
-    """Link an account by its name; returns the name as the service writes it.
+    """Links an account by its name; returns the name as the service writes it.
 
-    `token` is ListenBrainz' and must be this account's. Raises BadInput with what is wrong, RateLimited, Transient.
+    `token` is ListenBrainz' and must belong to this account. Raises BadInput with what is wrong, RateLimited,
+    Transient.
     """
     wanted = account.strip()
     if not wanted or len(wanted) > LONGEST_ACCOUNT or not wanted.isprintable():
         raise BadInput(
-            f"{service.label}: this is no user name", place="user name", rule="the name as its pages show it"
+            f"{service.label}: this is not a user name", place="user name", rule="the name as its pages show it"
         )
-    if token is not None and service is not Service.LISTENBRAINZ:
-        raise BadInput("only ListenBrainz has tokens; at Last.fm you allow MYI on a page of theirs", place="token")
+    if token is not None and not service.traits.has_tokens:
+        raise BadInput("only ListenBrainz has tokens; for Last.fm, allow MYI on a page of theirs", place="token")
     try:
         name = services.read(lambda: services.reader(service).check_account(wanted))
     except (Gone, Forbidden) as error:
@@ -83,7 +85,7 @@ def link_account(
         given = token.strip()
         whose = services.read(lambda: services.listenbrainz().check_token(given))
         if whose.casefold() != name.casefold():
-            raise BadInput(f"this token is that of {whose}, not of {name}", place="token")
+            raise BadInput(f"this token belongs to {whose}, not {name}", place="token")
         token = given
     store_account(
         services, connection, user_id=user_id, service=service, account=name, secret=token, now=now, address=address
@@ -102,7 +104,7 @@ def store_account(
     now: datetime,
     address: str | None = None,
 ) -> None:
-    """Store what the service has confirmed, and say so in the audit log. Raises ServiceAccountTaken."""
+    """Stores what the service has confirmed, with an entry in the audit log. Raises ServiceAccountTaken."""
     with connection.transaction():
         service_vault.store_link(
             connection, services.keys, user_id=user_id, service=service, account=account, secret=secret, now=now
@@ -112,7 +114,7 @@ def store_account(
 
 
 def unlink_account(connection: Connection, *, user_id: int, service: Service, address: str | None = None) -> bool:
-    """Delete the link and its secret at once; what was collected stays. False when there was none."""
+    """Deletes the link and its secret at once; collected plays stay. False if there was none."""
     with connection.transaction():
         found = service_vault.delete_link(connection, user_id=user_id, service=service)
         if found:
@@ -127,13 +129,13 @@ def unlink_account(connection: Connection, *, user_id: int, service: Service, ad
 
 
 def pause_account(connection: Connection, *, user_id: int, service: Service, now: datetime | None) -> None:
-    """Ask nothing of the service for this user from now on; None: go on. Raises BadInput without a link."""
+    """Stops polling the service for this user, or resumes if None. Raises BadInput without a link."""
     if not service_vault.pause_link(connection, user_id=user_id, service=service, now=now):
         raise BadInput(f"{service.label} is not linked", place="service")
 
 
 def begin_allowing(services: Services, *, site_url: str, api_key: str) -> tuple[str, str]:
-    """Last.fm's desktop way: a token, and the page on which the person allows MYI to send plays.
+    """Last.fm's desktop flow: a token, and the page on which the person allows MYI to send plays.
 
     https://www.last.fm/api/desktopauth. Raises BadInput without an API key, Permanent without its secret.
     """
@@ -150,12 +152,12 @@ def finish_allowing(
     now: datetime,
     address: str | None = None,
 ) -> str:
-    """The person has agreed: store the session key, and link the account; returns its name.
+    """The person has agreed: stores the session key and links the account; returns its name.
 
-    Raises NotAllowedYet, BadInput when another account is linked, ServiceAccountTaken.
+    Raises NotAllowedYet, BadInput if another account is linked, ServiceAccountTaken.
     """
     linked = next((each for each in services_of(connection, user_id=user_id) if each.service is Service.LASTFM), None)
-    # Never repeated: Last.fm takes the token once.
+    # Never retried: Last.fm accepts the token only once.
     name, key = services.lastfm().session(token)
     if linked is not None and linked.account.casefold() != name.casefold():
         raise BadInput(

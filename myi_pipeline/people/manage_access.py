@@ -1,7 +1,7 @@
 """Sessions of browsers, access tokens of programs, and one-time links: making, listing and ending them.
 
-A secret is given out once, by the call that makes it, and only its hash is kept; whoever ends something ends it for one
-user, never for another; each step is in the audit log, with the address that a request came from (None: a command).
+A secret is returned once, by the call that makes it, and only its hash is stored; ending something affects one user,
+never another; each step is in the audit log, with the address that a request came from (None for a command).
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ _RANDOM_BYTES = 32
 
 
 class TokenScope(StrEnum):
-    """What a token is for. `operate` reads too; `listens:write` submits listens and does nothing else."""
+    """The scope of a token. `operate` and `playlists:write` can also read; `listens:write` can only submit listens."""
 
     READ = "read"
     OPERATE = "operate"
     SUBMIT_LISTENS = "listens:write"
+    MOVE_PLAYLISTS = "playlists:write"
 
 
 class LinkUsed(Gone):
@@ -67,7 +68,7 @@ class AccessToken:
 
 @dataclass(frozen=True)
 class NewToken:
-    """The only time that the token itself is seen."""
+    """The only object that contains the token itself."""
 
     token: str = field(repr=False)
     about: AccessToken
@@ -88,7 +89,10 @@ def new_secret() -> str:
 
 
 def hashed(secret: str) -> bytes:
-    """What is kept of a secret. SHA-256 will do for 256 random bits; a slow hash is for what people choose."""
+    """The stored form of a secret.
+
+    SHA-256 suffices for 256 random bits; slow hashes are for secrets that people choose.
+    """
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 
@@ -101,7 +105,7 @@ def begin_session(
     instead_of: str | None = None,
     address: str | None = None,
 ) -> str:
-    """A new reference for a browser that signed in; the one that it brought (`instead_of`) ends. Secret."""
+    """A new reference for a browser that signed in; its previous one (`instead_of`) ends. Secret."""
     reference = new_secret()
     shown = _printable(device)[:LONGEST_DEVICE]
     with connection.transaction():
@@ -117,13 +121,13 @@ def begin_session(
 
 
 def end_session(connection: Connection, *, reference: str, address: str | None = None) -> bool:
-    """Sign out. False when there is no such session."""
+    """Signs out. False if there is no such session."""
     query = "delete from app.sessions where reference_hash = %s returning user_id, device"
     return _end_sessions(connection, query, (hashed(reference),), address=address) > 0
 
 
 def end_session_of(connection: Connection, *, user_id: int, session_id: int, address: str | None = None) -> bool:
-    """End one of this user's sessions. False when this user has none of that number."""
+    """Ends one of this user's sessions. False if this user has none with that id."""
     query = "delete from app.sessions where user_id = %s and session_id = %s returning user_id, device"
     return _end_sessions(connection, query, (user_id, session_id), address=address) > 0
 
@@ -131,7 +135,7 @@ def end_session_of(connection: Connection, *, user_id: int, session_id: int, add
 def end_all(
     connection: Connection, *, user_id: int, but_session: int | None = None, address: str | None = None
 ) -> EndedAccess:
-    """End every sign-in, token and link of a user, but for one session, if one is given."""
+    """Ends every sign-in, token and link of a user, except one session if given."""
     with connection.transaction():
         sessions = connection.execute(
             "delete from app.sessions where user_id = %s and session_id is distinct from %s", (user_id, but_session)
@@ -143,6 +147,7 @@ def end_all(
         ).rowcount
         links = connection.execute("delete from app.sign_in_links where user_id = %s", (user_id,)).rowcount
         connection.execute("delete from app.sign_ins where user_id = %s", (user_id,))
+        connection.execute("delete from app.sign_in_attempts where user_id = %s", (user_id,))
         ended = EndedAccess(sign_ins=sessions, tokens=tokens, links=links)
         audit.record(
             connection,
@@ -155,7 +160,7 @@ def end_all(
 
 
 def list_sessions(connection: Connection, *, user_id: int, idle_days: int, longest_days: int) -> tuple[Session, ...]:
-    """This user's browsers that are signed in, the last seen first."""
+    """This user's signed-in browsers, most recently seen first."""
     values = {"user_id": user_id, "idle_days": idle_days, "longest_days": longest_days}
     with connection.cursor(row_factory=class_row(Session)) as cursor:
         return tuple(cursor.execute(load_sql("people/access/list_sessions"), values).fetchall())
@@ -170,16 +175,16 @@ def make_token(
     scope: TokenScope = TokenScope.READ,
     address: str | None = None,
 ) -> NewToken:
-    """A token of this user for so many days; without a number, for a year. Raises BadInput.
+    """Makes a token for this user, valid for `days`, by default a year. Raises BadInput.
 
-    It reads the user's marts, unless the scope says otherwise; one that may operate does what its user may do in
-    Dagster's pages, as long as that is an operator.
+    It reads the user's marts unless the scope says otherwise; one with `operate` has its user's rights on Dagster's
+    pages, as long as the user is an operator.
     """
     wanted = name.strip()
     if not wanted or len(wanted) > LONGEST_NAME or not wanted.isprintable():
         raise BadInput(f"a token's name has 1 to {LONGEST_NAME} printable characters", place="name", rule="printable")
     if days is not None and not 1 <= days <= LONGEST_TOKEN_DAYS:
-        raise BadInput(f"a token lives 1 to {LONGEST_TOKEN_DAYS} days", place="days", rule="1 to 3650")
+        raise BadInput(f"a token is valid for 1 to {LONGEST_TOKEN_DAYS} days", place="days", rule="1 to 3650")
     token = TOKEN_PREFIX + new_secret()
     lives = TOKEN_DAYS if days is None else days
     values = {"user_id": user_id, "hash": hashed(token), "name": wanted, "days": lives, "scope": scope.value}
@@ -192,7 +197,7 @@ def make_token(
 
 
 def list_tokens(connection: Connection, *, user_id: int | None = None) -> tuple[AccessToken, ...]:
-    """Tokens that are good, the newest first: of all users, or of one."""
+    """Valid tokens, newest first: of all users, or of one."""
     with connection.cursor(row_factory=class_row(AccessToken)) as cursor:
         return tuple(cursor.execute(load_sql("people/access/list_tokens"), {"user_id": user_id}).fetchall())
 
@@ -200,7 +205,7 @@ def list_tokens(connection: Connection, *, user_id: int | None = None) -> tuple[
 def revoke_token(
     connection: Connection, *, token_id: int, user_id: int | None = None, address: str | None = None
 ) -> bool:
-    """End a token. False when there is none of that number (of this user, if one is given)."""
+    """Revokes a token. False if there is none with that id (of this user, if given)."""
     query = (
         "update app.access_tokens set revoked_at = now()"
         " where token_id = %s and (%s::int is null or user_id = %s) and revoked_at is null returning user_id, name"
@@ -227,33 +232,33 @@ def make_link(connection: Connection, *, user_id: int, life: timedelta = LINK_LI
 
 
 def link_owner(connection: Connection, *, secret: str) -> str:
-    """The key of the user whom a link would sign in; the link stays good. Raises LinkUsed."""
+    """The key of the user whom a link would sign in; the link stays valid. Raises LinkUsed."""
     query = (
         "select u.user_key from app.sign_in_links as l inner join app.users as u using (user_id)"
         " where l.link_hash = %s and l.expires_at > now()"
     )
     found = connection.execute(query, (hashed(secret),)).fetchone()
     if found is None:
-        raise LinkUsed("this link was used or has expired: ask whoever gave it to you for a new one")
+        raise LinkUsed("this link was used or has expired: ask the person who gave it to you for a new one")
     return str(found[0])
 
 
 def use_link(
     connection: Connection, *, secret: str, device: str, instead_of: str | None = None, address: str | None = None
 ) -> str:
-    """The reference of a new session; the link is good no more. Raises LinkUsed. Secret."""
+    """The reference of a new session; the link is used up. Raises LinkUsed. Secret."""
     with connection.transaction():
         query = "delete from app.sign_in_links where link_hash = %s and expires_at > now() returning user_id"
         found = connection.execute(query, (hashed(secret),)).fetchone()
         if found is None:
-            raise LinkUsed("this link was used or has expired: ask whoever gave it to you for a new one")
+            raise LinkUsed("this link was used or has expired: ask the person who gave it to you for a new one")
         return begin_session(
             connection, user_id=found[0], method="link", device=device, instead_of=instead_of, address=address
         )
 
 
 def prune_ended(connection: Connection, *, idle_days: int, longest_days: int) -> int:
-    """Delete sign-ins, tokens and links that are good no more; returns how many. For the role `app`."""
+    """Deletes sign-ins, tokens and links that are no longer valid; returns how many. For the role `app`."""
     values = {"idle_days": idle_days, "longest_days": longest_days}
     found = connection.execute(load_sql("people/access/prune_ended"), values).fetchone()
     assert found is not None

@@ -26,7 +26,8 @@ def list_user_keys(warehouse: Warehouse) -> list[str]:
     return [row[0] for row in rows]
 
 
-# The same rule as the table's check: the key is a partition's name in Dagster and a folder's name in the uploads.
+# The same rule as the table's check: the key is a partition's name in Dagster and a folder's name in the uploads
+# folder.
 USER_KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _KEY_RULE = "1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit"
 LONGEST_NAME = 200
@@ -36,7 +37,7 @@ _KEY_IS_HELD = "MYI01"
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """One listener. `rows_loaded` counts the plays that all attempts of all imports added."""
+    """One listener. `rows_loaded` counts the plays added by all attempts of all imports."""
 
     user_id: int
     user_key: str
@@ -50,14 +51,14 @@ class User:
 
 
 def check_user_key(user_key: str) -> str:
-    """The key itself. Raises BadInput when it cannot be one."""
+    """Returns the key. Raises BadInput if it is invalid."""
     if not USER_KEY.match(user_key):
         raise BadInput(f"{user_key[:80]!r} cannot be a user key: {_KEY_RULE}", place="user key", rule=_KEY_RULE)
     return user_key
 
 
 def check_time_zone(time_zone: str) -> str:
-    """The zone itself. Raises BadInput when there is none of that name."""
+    """Returns the zone. Raises BadInput if there is none with that name."""
     try:
         ZoneInfo(time_zone)
     except (KeyError, ValueError, OSError):
@@ -82,7 +83,7 @@ def get_user(connection: Connection, *, user_key: str) -> User:
 
 
 def find_user_id(connection: Connection, *, user_key: str) -> int:
-    """The user's number. Raises UnknownUser."""
+    """The user's id. Raises UnknownUser."""
     row = connection.execute("select user_id from app.users where user_key = %s", (user_key,)).fetchone()
     if row is None:
         raise unknown_user(user_key)
@@ -90,16 +91,16 @@ def find_user_id(connection: Connection, *, user_key: str) -> int:
 
 
 def unknown_user(user_key: str, *, added_by: str = "myi user add KEY") -> UnknownUser:
-    """The message names no other user: it may be shown on a page."""
+    """The message names no other user, as it may be shown on a page."""
     return UnknownUser(
-        f"there is no user {user_key[:80]!r}; myi user list shows all users, {added_by} adds one",
+        f"there is no user {user_key[:80]!r}; `myi user list` shows all users, {added_by} adds one",
         place="user key",
         rule="the key of a user",
     )
 
 
 def add_user(connection: Connection, *, user_key: str, time_zone: str, display_name: str | None = None) -> User:
-    """A new user. Raises BadInput when the key is malformed or taken, or the zone or name cannot be."""
+    """Adds a user. Raises BadInput if the key is malformed or taken, or the zone or name is invalid."""
     check_user_key(user_key)
     check_time_zone(time_zone)
     check_display_name(display_name)
@@ -117,8 +118,8 @@ def add_user(connection: Connection, *, user_key: str, time_zone: str, display_n
         if error.sqlstate != _KEY_IS_HELD:
             raise
         raise BadInput(
-            f"the key {user_key!r} is not free yet: the removal of the user who had it is not finished. `myi up`"
-            f" finishes it within a few minutes; `myi user remove {user_key}` says what is left",
+            f"the key {user_key!r} is not free yet: the removal of its former user is not finished. `myi up`"
+            f" finishes it within a few minutes; `myi user erase {user_key}` shows what is left",
             place="user key",
         ) from None
     if made is None:
@@ -134,11 +135,11 @@ def set_user(
     display_name: str | None = None,
     is_operator: bool | None = None,
 ) -> User:
-    """Changes what is given; an empty display name takes it away. A new zone takes the place of the present one (see
-    user_time_zones): for a user who never moved it is that of every play. Whatever zone is given counts as chosen.
-    Former zones that the database does not know any more take the new one too.
+    """Changes what is given; an empty display name removes it.
 
-    The role `app` may not say who is an operator.
+    A new zone replaces the current one (see user_time_zones): for a user who never moved, it applies to every play. A
+    given zone counts as chosen. Former zones that the database no longer knows are replaced as well. The role `app` may
+    not change who is an operator.
     """
     user = get_user(connection, user_key=user_key)
     if time_zone is not None:
@@ -160,25 +161,16 @@ def set_user(
                 " where user_id = %s and time_zone <> %s and not ops.knows_time_zone(time_zone)",
                 (zone, user.user_id, zone),
             )
+            join_equal_zones(connection, user_id=user.user_id)
         if is_operator is not None:
             connection.execute("update app.users set is_operator = %s where user_key = %s", (is_operator, user_key))
             audit.record(connection, Event.COMMAND, user_id=user.user_id, detail={"operator": is_operator})
     return get_user(connection, user_key=user_key)
 
 
-def remove_user(connection: Connection, *, user_key: str, keeps_key: bool = False) -> User:
-    """Removes the user with every play, import and quarantined row; the marts follow with the next refresh.
-
-    Files and names are cleared away by remove_users.finish_removals, and until then the key stays reserved. With
-    `keeps_key` it is the same person who begins again under it, at once.
-    """
-    user = get_user(connection, user_key=user_key)
-    with connection.transaction():
-        audit.record(connection, Event.USER_REMOVED, user_id=user.user_id, detail={"user": user.user_key})
-        connection.execute("delete from app.users where user_id = %s", (user.user_id,))
-        if keeps_key:
-            connection.execute("update ops.removals set holds_key = false where user_id = %s", (user.user_id,))
-    return user
+def join_equal_zones(connection: Connection, *, user_id: int) -> None:
+    """Makes neighbouring time zones of a user that are the same one zone, from the first of them on."""
+    connection.execute(load_sql("people/join_equal_zones"), {"user_id": user_id})
 
 
 def check_display_name(display_name: str | None) -> None:
@@ -189,10 +181,10 @@ def check_display_name(display_name: str | None) -> None:
 
 
 def check_database_knows(connection: Connection, time_zone: str) -> None:
-    """Raises BadInput. Python and Postgres bring zone data of their own; a zone must be known to both."""
+    """Raises BadInput. Python and Postgres have separate zone data; a zone must be known to both."""
     found = connection.execute("select ops.knows_time_zone(%s)", (time_zone,)).fetchone()
     if found is not None and found[0]:
         return
     other = database_name_of(connection, time_zone)
-    advice = f"; {other} is the same clock" if other else "; give another IANA name"
+    advice = f"; {other} has the same clock" if other else "; give another IANA name"
     raise BadInput(f"the database knows no time zone {time_zone[:80]!r}{advice}", place="time zone")

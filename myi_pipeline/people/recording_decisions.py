@@ -1,13 +1,11 @@
-"""A person's own word on which tracks are one song: said, taken back, listed.
+"""A person's decisions about which tracks are one song: making, undoing and listing them.
 
-It concerns that person's figures alone; others in the household see what the rules say. The next refresh acts on it
-(catalogue/recordings.py), and the database asks for one in the same transaction.
+They affect only that person's figures; for others, the rules decide. The next refresh applies them
+(catalogue/recordings.py), and the database requests one in the same transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -19,8 +17,9 @@ from myi_pipeline.errors import BadInput
 from myi_pipeline.people.audit import Event, record
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
+from myi_pipeline.postgres.user_scope import as_user
 
-# Nobody sorts more by hand, and all of them are looked at in each refresh.
+# Nobody makes more by hand, and every refresh reads all of them.
 MOST_DECISIONS = 5_000
 
 Word = Literal["same", "apart"]
@@ -28,7 +27,10 @@ Word = Literal["same", "apart"]
 
 @dataclass(frozen=True, kw_only=True)
 class MadeDecision:
-    """`same`: the two tracks are one song. `apart`: the track is none of those it stood with; `other_id` is None."""
+    """`same`: the two tracks are one song.
+
+    `apart`: the track is separate from those it was counted with; `other_id` is None.
+    """
 
     decision_id: int
     decision: Word
@@ -46,16 +48,16 @@ def decide(
     other_track_id: int | None = None,
     address: str | None = None,
 ) -> MadeDecision:
-    """Say it. The caller has made sure that the user knows both tracks. Raises BadInput."""
+    """Makes a decision. The caller has checked that the user has heard both tracks. Raises BadInput."""
     if (decision == "same") != (other_track_id is not None) or track_id == other_track_id:
         raise BadInput(
-            "two different tracks are the same song, or one stands apart", rule="same: two tracks; apart: one"
+            "two different tracks can be the same song, or one can be separate", rule="same: two tracks; apart: one"
         )
-    with _as_user(connection, user_id):
+    with as_user(connection, user_id):
         count = connection.execute("select count(*) from app.recording_decisions").fetchone()
         assert count is not None
         if count[0] >= MOST_DECISIONS:
-            raise BadInput(f"there are {MOST_DECISIONS:,} decisions already", rule="take one back first")
+            raise BadInput(f"there are {MOST_DECISIONS:,} decisions already", rule="undo one first")
         values = {"user_id": user_id, "decision": decision, "content_id": track_id, "other_id": other_track_id}
         with connection.cursor(row_factory=class_row(MadeDecision)) as cursor:
             try:
@@ -69,8 +71,8 @@ def decide(
 
 
 def take_back(connection: Connection, *, user_id: int, decision_id: int, address: str | None = None) -> bool:
-    """As if it had never been said. False when this user has said no such thing."""
-    with _as_user(connection, user_id):
+    """Undoes a decision. False if this user has no such decision."""
+    with as_user(connection, user_id):
         found = connection.execute(
             "delete from app.recording_decisions where user_id = %s and decision_id = %s", (user_id, decision_id)
         ).rowcount
@@ -81,14 +83,6 @@ def take_back(connection: Connection, *, user_id: int, decision_id: int, address
 
 
 def list_decisions(connection: Connection, *, user_id: int) -> tuple[MadeDecision, ...]:
-    """All of one user's, the newest first."""
-    with _as_user(connection, user_id), connection.cursor(row_factory=class_row(MadeDecision)) as cursor:
+    """All of one user's, newest first."""
+    with as_user(connection, user_id), connection.cursor(row_factory=class_row(MadeDecision)) as cursor:
         return tuple(cursor.execute(load_sql("people/recordings/list_decisions"), {"user_id": user_id}).fetchall())
-
-
-@contextmanager
-def _as_user(connection: Connection, user_id: int) -> Iterator[None]:
-    """A transaction that sees this user's rows and no others."""
-    with connection.transaction():
-        connection.execute("select set_config('app.user_id', %s, true)", (str(user_id),))
-        yield

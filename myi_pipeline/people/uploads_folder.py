@@ -1,6 +1,6 @@
-"""A user's place in the uploads folder: made with the user, deleted with the user.
+"""A user's place for uploads, in a folder or an object store: created and deleted with the user.
 
-Invariant: nothing outside MYI_UPLOADS is touched, whatever links lie in it or stand in a folder's place.
+Invariant: nothing outside MYI_UPLOADS is touched, whatever links are in it or replace a folder.
 """
 
 from __future__ import annotations
@@ -15,33 +15,43 @@ from pathlib import Path
 
 from myi_pipeline.postgres.folders import why_no_folder
 from myi_pipeline.settings import Settings
+from myi_pipeline.settings.artifacts import is_object_store
+from myi_pipeline.storage.open_store import open_uploads
 
 log = logging.getLogger(__name__)
 
 _REMOVED_PREFIX = ".removed-"
 
 
-def make_uploads_folder(settings: Settings, user_key: str) -> Path:
-    """Make MYI_UPLOADS/<user_key>, closed to other accounts; one that cannot be made is reported and no more."""
+def make_uploads_folder(settings: Settings, user_key: str) -> None:
+    """Creates MYI_UPLOADS/<user_key>, without access for other accounts; a failure is only logged. An object store
+    needs no folder."""
+    if is_object_store(settings.uploads_place):
+        return
     folder = settings.uploads_folder / user_key
     try:
         settings.uploads_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         why = why_no_folder(folder) or error.strerror
-        log.warning("the folder %s could not be made (%s): archives cannot be dropped there", folder, why)
-    return folder
+        log.warning("the folder %s could not be created (%s): archives cannot be put there", folder, why)
 
 
 def delete_uploads_folder(settings: Settings, *, user_key: str, removal_id: int) -> None:
-    """Delete MYI_UPLOADS/<user_key> with all that is in it. Killed anywhere, the next call goes on. Raises OSError.
+    """Deletes MYI_UPLOADS/<user_key> with its content. If killed, the next call continues. Raises OSError and, for an
+    object store, Transient and Permanent.
 
-    The folder first gets a name that no user has: from then on nobody takes what lies in it for anybody's archive.
+    The folder is first renamed to a name that no user has, so that its files are no longer taken for anybody's
+    archives.
     """
+    bucket = open_uploads(settings)
+    if bucket is not None:
+        bucket.delete_all(user_key)
+    # Also with an object store: files that were still being uploaded.
     uploads = settings.uploads_folder
     doomed = uploads / f"{_REMOVED_PREFIX}{removal_id}"
     _delete(doomed)
-    # One more for what somebody put there while it was being deleted.
+    # One more for files that were put there during the deletion.
     for _ in range(2):
         try:
             os.rename(uploads / user_key, doomed)
@@ -50,7 +60,7 @@ def delete_uploads_folder(settings: Settings, *, user_key: str, removal_id: int)
         except OSError as error:
             if error.errno not in (errno.EBUSY, errno.EXDEV):
                 raise
-            # A disk of its own is mounted there: it stays, empty.
+            # A separate disk is mounted there: it stays, empty.
             for path in (uploads / user_key).iterdir():
                 _delete(path)
             return
@@ -63,15 +73,15 @@ def _delete(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISDIR(mode):
-        # A link in a folder's place: what it leads to is not ours.
+        # A link instead of a folder: its target is not ours.
         path.unlink()
         return
-    # rmtree follows no link and, where the system lets it, cannot be led astray by one that is made meanwhile.
+    # rmtree follows no links and, if the system supports it, is safe against links made in the meantime.
     shutil.rmtree(path)
 
 
 def used_bytes(folder: Path) -> int:
-    """The bytes of all files below a folder; links are not followed, and what vanishes meanwhile counts nothing."""
+    """The bytes of all files below a folder; links are not followed, and files that vanish meanwhile do not count."""
     total = 0
     waiting = [folder]
     while waiting:
@@ -86,3 +96,23 @@ def used_bytes(folder: Path) -> int:
         except OSError:
             continue
     return total
+
+
+def count_uploads(settings: Settings, user_key: str) -> int:
+    """A user's files, or objects; links count as one and are not followed. Raises Transient and Permanent."""
+    bucket = open_uploads(settings)
+    if bucket is not None:
+        return sum(1 for _ in bucket.objects(user_key))
+    count = 0
+    waiting = [settings.uploads_folder / user_key]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+                    else:
+                        count += 1
+        except OSError:
+            continue
+    return count

@@ -1,7 +1,7 @@
-"""What people ask of Spotify now: polls at once, what is playing, and their top lists.
+"""Live requests to Spotify: immediate polls, what is playing, and top lists.
 
-Pages may not use a login; they leave a wish in `ops.live_wishes`, and the process that runs this takes it. A wish is
-taken before it is fulfilled: one that is lost with its process is said again by the page, or the poll is due anyway.
+Pages may not use a login, so they leave a wish in `ops.live_wishes`, and the process that runs this takes it. A wish is
+taken before it is fulfilled: if it is lost with its process, the page repeats it, or the poll is due anyway.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Wish(NamedTuple):
 
 
 def take_wishes(connection: Connection) -> list[Wish]:
-    """All that wait, each for one taker."""
+    """All waiting wishes, each taken by one process."""
     rows = connection.execute("delete from ops.live_wishes returning user_id, wish").fetchall()
     return [Wish(*row) for row in rows]
 
@@ -48,7 +48,7 @@ class Fulfilment:
         self._under_way: set[Wish] = set()
 
     def begin(self, wishes: list[Wish]) -> None:
-        """The same wish, said again while it is being fulfilled, is fulfilled by that."""
+        """A wish that is repeated while it is being fulfilled is dropped."""
         for wish in wishes:
             if wish not in self._under_way:
                 self._under_way.add(wish)
@@ -60,7 +60,7 @@ class Fulfilment:
         except MyiError as error:
             log.warning("wish_not_fulfilled", wish=wish.wish, user_id=wish.user_id, reason=str(error))
         except Exception as error:
-            # It may say anything.
+            # Its text may contain anything.
             log.error("wish_not_fulfilled", wish=wish.wish, user_id=wish.user_id, reason=type(error).__name__)
         finally:
             self._under_way.discard(wish)
@@ -76,15 +76,15 @@ def fulfilling_wishes(
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Fulfilment]:
-    """Connections to Spotify and the database for it; `on_poll` hears of each poll that was made, `on_top_lists` of
-    each reading of top lists.
+    """Connections to Spotify and the database for live requests.
 
-    Raises KeyMissing when stored logins cannot be opened.
+    `on_poll` is called after each poll, `on_top_lists` after each reading of top lists. Raises KeyMissing if stored
+    logins cannot be opened.
     """
     with ExitStack() as stack:
         spotify = stack.enter_context(open_spotify(settings, warehouse, clock=clock, sleep=sleep))
         pool = stack.enter_context(warehouse.pool(Role.INGEST, application_name="myi live"))
-        # Two pools, because a wish waits for its poll; the polls' ends after that of those who wait.
+        # Two pools, because a wish waits for its poll; the polls' pool is closed after that of the waiting wishes.
         polls = stack.enter_context(ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="poll"))
         threads = stack.enter_context(ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="wish"))
         polling = Polling(spotify, pool, polls, clock=clock, correlation_id=None)

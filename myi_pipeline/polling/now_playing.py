@@ -1,7 +1,7 @@
-"""What is playing now: reading it for whoever looks, and what it says about the next poll.
+"""What is playing now: reading it for open pages, and its effect on the next poll.
 
-It is shown while a page is open and never becomes a play: whether something counts as heard, and when, only the list of
-recent plays and archives say. Answers live some seconds in `ops.now_playing`, from which pages read.
+It is shown while a page is open and never becomes a play: only the list of recent plays and archives say whether and
+when something was heard. Answers are kept for some seconds in `ops.now_playing`, which pages read.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from myi_pipeline.providers.token_vault import Credential
 Kind = Literal["track", "episode", "ad", "other"]
 State = Literal["playing", "paused", "nothing", "unknown"]
 
-# A page asks every quarter of a minute, however many are open. An hour of tracks takes 120 looks, of silence 60.
+# A page asks every 15 s, however many are open. An hour of music takes 120 requests, an hour of silence 60.
 _WHILE_PLAYING, _WHILE_SILENT = timedelta(seconds=30), timedelta(seconds=60)
-# The end of a track is looked at when it has come: the next one began, or the person is done.
+# Ask again just after the end of a track: either the next one has begun, or the person has stopped listening.
 _AFTER_THE_END = timedelta(seconds=2)
 _AFTER_FAILURE = timedelta(seconds=60)
 _LONGEST_TRACK_MS = 24 * 3_600_000
@@ -37,8 +37,8 @@ _LONGEST_TRACK_MS = 24 * 3_600_000
 
 @dataclass(frozen=True, kw_only=True)
 class NowPlaying:
-    """`nothing`: Spotify names nothing (it does not in a private session). `unknown`: it could not be asked, for this
-    `reason`, which anybody may read."""
+    """`nothing`: Spotify reports nothing, as in a private session. `unknown`: it could not be asked; `reason` says why,
+    and anybody may read it."""
 
     state: State
     kind: Kind | None = None
@@ -53,7 +53,7 @@ class NowPlaying:
 
 @dataclass(frozen=True)
 class Reading:
-    """`waits_since`: since when a wish to know it has waited."""
+    """`waits_since`: the time of the oldest wish that is still waiting."""
 
     read_at: datetime | None
     fresh_until: datetime | None
@@ -61,7 +61,7 @@ class Reading:
     waits_since: datetime | None
 
     def is_fresh(self, now: datetime) -> bool:
-        """A time of reading that lies ahead was written by a clock that was wrong."""
+        """A reading time in the future comes from a wrong clock."""
         return (
             self.answer is not None
             and self.read_at is not None
@@ -75,12 +75,12 @@ WISH = b"select ops.wish(%(user_id)s, 'now_playing', %(now)s)"
 
 
 def understand(found: CurrentlyPlaying | None) -> NowPlaying:
-    """Spotify's answer in MYI's words, as far as it can be read."""
+    """Spotify's answer as a NowPlaying, as far as it is readable."""
     if found is None:
         return NowPlaying(state="nothing")
     kind = _kind(found)
     item = found.item
-    # Without a word about it, a player that names a track plays it.
+    # A player that names a track without saying whether it plays is playing it.
     is_playing = found.is_playing if found.is_playing is not None else item is not None
     if item is None and kind != "ad":
         # A private session, or something that Spotify does not name.
@@ -102,7 +102,7 @@ def understand(found: CurrentlyPlaying | None) -> NowPlaying:
 
 
 def fresh_for(now_playing: NowPlaying) -> timedelta:
-    """For how long it is not asked again."""
+    """How long this answer is used before Spotify is asked again."""
     if now_playing.state == "unknown":
         return _AFTER_FAILURE
     if now_playing.state != "playing":
@@ -114,12 +114,12 @@ def fresh_for(now_playing: NowPlaying) -> timedelta:
 
 
 def read_now_playing(spotify: Spotify, pool: Pool, *, user_id: int, clock: Callable[[], datetime]) -> NowPlaying:
-    """Ask Spotify, keep the answer for a few seconds, and bring the next poll forward when somebody listens."""
+    """Ask Spotify, keep the answer for a few seconds, and bring the next poll forward if the user is listening."""
     credential: Credential | None = None
     try:
         credential = spotify.credential(user_id)
         if Feature.NOW_PLAYING not in features(credential.scopes):
-            reason = "this login does not allow it: connect Spotify again, and agree to all that is asked"
+            reason = "this login does not allow it: connect Spotify again and agree to all permissions"
             found = NowPlaying(state="unknown", reason=reason)
         else:
             found = understand(spotify.call(credential, lambda client, token: client.currently_playing(token)))
@@ -139,7 +139,7 @@ def read_now_playing(spotify: Spotify, pool: Pool, *, user_id: int, clock: Calla
 
 
 def now_playing_of(connection: Connection, *, user_id: int) -> Reading:
-    """What pages know of it."""
+    """What pages may read."""
     with connection.cursor(row_factory=class_row(Reading)) as cursor:
         found = cursor.execute(NOW_PLAYING_OF, {"user_id": user_id}).fetchone()
     assert found is not None
@@ -157,7 +157,7 @@ def _keep(connection: Connection, found: NowPlaying, *, user_id: int, now: datet
 
 
 def _last(connection: Connection, user_id: int) -> str | None:
-    """What was playing when it was read before; None when nothing was, or it was not read."""
+    """The URI that was playing at the last reading; None if nothing was, or there was no reading."""
     row = connection.execute(
         "select answer ->> 'uri' from ops.now_playing where user_id = %s and answer ->> 'state' = 'playing'", (user_id,)
     ).fetchone()

@@ -1,8 +1,8 @@
-"""Whether a user may be polled, and how that is said: of Spotify and of the services that collect listening.
+"""Whether a user may be polled, and how to say so, for Spotify and for scrobbling services.
 
-The rule itself is the view `ops.poll_obstacles`, of services `ops.service_obstacles`, which has its words. A person's
-wish brings the turn forward and nothing else: no poll runs despite a pause, an ended sign-in, an open circuit, a block
-by Spotify or the cool-down.
+The rule itself is in the views `ops.poll_obstacles` and, for services, `ops.service_obstacles`; this module has the
+words. A person's wish only makes a poll due earlier: no poll runs despite a pause, an ended sign-in, an open circuit, a
+block by Spotify or the cool-down.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Obstacle(StrEnum):
     NOT_DUE = "not_due"
 
 
-# Without a login that is in use, nothing can be asked of Spotify at all.
+# Without a usable login, nothing can be requested from Spotify at all.
 LOGIN_OBSTACLES = (Obstacle.NOT_SIGNED_IN, Obstacle.SIGN_IN_ENDED, Obstacle.PAUSED)
-# What not even --force passes over.
+# Obstacles that not even --force overrides.
 FIRM_OBSTACLES = (*LOGIN_OBSTACLES, Obstacle.NOT_ALLOWED, Obstacle.CIRCUIT_OPEN, Obstacle.QUOTA_BLOCKED)
-# Those of a poll that a person asks for, and those of a poll whose turn it is.
+# The obstacles to a poll that a person asks for, and to one that is due.
 WISH_OBSTACLES = (*FIRM_OBSTACLES, Obstacle.COOLING_DOWN)
 TURN_OBSTACLES = (*FIRM_OBSTACLES, Obstacle.JUST_POLLED, Obstacle.NOT_DUE)
 
@@ -65,14 +65,14 @@ _WORDS = {
         "requests failed too often, so they are suspended for now", command="try at once with: myi circuit reset {key}"
     ),
     Obstacle.QUOTA_BLOCKED: _Words("{service} has asked MYI to wait"),
-    # As long as the view says: three and five minutes.
+    # As in the view: three and five minutes.
     Obstacle.JUST_POLLED: _Words("polled within the last three minutes"),
     Obstacle.COOLING_DOWN: _Words("polled within the last five minutes"),
     Obstacle.NOT_DUE: _Words("the next poll is not due yet"),
 }
 
 
-# What the words of a service that is linked by a name differ in.
+# Sentences that differ for services linked by a name.
 _WORDS_OF_SERVICES = {
     Obstacle.NOT_SIGNED_IN: _Words("{service} is not linked", command=_LINK),
     Obstacle.PAUSED: _Words("polling is paused", command="resume with: myi service resume {key} {word}"),
@@ -81,9 +81,9 @@ _WORDS_OF_SERVICES = {
 
 
 def obstacle_sentence(obstacle: Obstacle, *, user_key: str | None = None, service: Service | None = None) -> str:
-    """Why a user is not polled and what can be done about it: by which command if `user_key` is given.
+    """Why a user is not polled and what can be done about it: with which command, if `user_key` is given.
 
-    Of Spotify, or of `service`. It begins in lower case and has no full stop, so that it fits a table, a log line and a
+    About Spotify, or `service`. It begins in lower case and has no full stop, so that it fits a table, a log line and a
     page.
     """
     words = _WORDS[obstacle] if service is None else _WORDS_OF_SERVICES.get(obstacle, _WORDS[obstacle])
@@ -95,7 +95,7 @@ def obstacle_sentence(obstacle: Obstacle, *, user_key: str | None = None, servic
 
 @dataclass(frozen=True)
 class StandingObstacle:
-    """One obstacle of one user; `stands_until` None: until somebody does something about it."""
+    """One obstacle of one user; `stands_until` is None if somebody has to do something about it."""
 
     obstacle: Obstacle
     stands_from: datetime | None
@@ -109,7 +109,7 @@ class StandingObstacle:
 def read_obstacles(
     connection: Connection, *, user_id: int, service: Service | None = None
 ) -> tuple[StandingObstacle, ...]:
-    """All obstacles that a user has or had at Spotify, or at `service`, the strongest first."""
+    """All present and past obstacles of a user at Spotify, or at `service`, the strongest first."""
     query = load_sql("polling/polls/obstacles_of_spotify" if service is None else "polling/scrobbles/obstacles")
     rows = connection.execute(query, {"user_id": user_id, "service": service})
     return tuple(StandingObstacle(Obstacle(name), stands_from, until) for name, stands_from, until in rows)
@@ -122,7 +122,7 @@ def first_obstacle(
     now: datetime,
     turn_at: datetime | None = None,
 ) -> StandingObstacle | None:
-    """The strongest obstacle of these kinds that stands now; NOT_DUE is judged at `turn_at` if that is given."""
+    """The strongest obstacle of these kinds that applies now; NOT_DUE is judged at `turn_at` if that is given."""
     for each in obstacles:
         moment = turn_at if each.obstacle is Obstacle.NOT_DUE and turn_at is not None else now
         if each.obstacle in kinds and each.stands_at(moment):
@@ -132,7 +132,7 @@ def first_obstacle(
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """One user's polling, as the person sees it."""
+    """One user's polling, as shown to people."""
 
     polled_at: datetime | None
     due_at: datetime | None
@@ -141,13 +141,13 @@ class Outlook:
     obstacles: tuple[StandingObstacle, ...] = ()
 
     def obstacle(self, now: datetime) -> tuple[Obstacle, datetime | None] | None:
-        """What would keep MYI from polling if the person asked for it now, and until when if that is known."""
+        """What would prevent a poll that the person asked for now, and until when, if that is known."""
         found = first_obstacle(self.obstacles, WISH_OBSTACLES, now=now)
         return None if found is None else (found.obstacle, found.stands_until)
 
 
 def polling_outlook(connection: Connection, *, user_id: int) -> Outlook:
-    """How polling stands for this user."""
+    """The state of polling for this user."""
     with connection.cursor(row_factory=class_row(Outlook)) as cursor:
         found = cursor.execute(load_sql("polling/polls/obstacles"), {"user_id": user_id}).fetchone()
     state = found or Outlook(polled_at=None, due_at=None, failures=0, last_error=None)
@@ -155,7 +155,7 @@ def polling_outlook(connection: Connection, *, user_id: int) -> Outlook:
 
 
 def ask_for_poll(connection: Connection, *, user_id: int, now: datetime) -> tuple[Obstacle, datetime | None] | None:
-    """Ask for a poll, which `myi up` makes within seconds. Returns what stands in the way instead, if anything does."""
+    """Requests a poll, which `myi up` makes within seconds. Returns the obstacle instead, if there is one."""
     found = polling_outlook(connection, user_id=user_id).obstacle(now)
     if found is None:
         connection.execute("select ops.poll_now(%s, %s)", (user_id, now))

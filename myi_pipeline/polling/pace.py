@@ -1,23 +1,23 @@
 """When a user is polled next: as often as the client id can afford.
 
-Plays are lost when 50 new ones come between two polls. Skipping through tracks or a short one in a loop fills the
+Plays are lost if 50 new ones come between two polls. Skipping through tracks, or a short one in a loop, fills the
 window in 25 minutes, an album in 3 hours. Past behaviour does not predict when someone will listen: a user who has been
 silent for a month may skip through tracks for ten hours today. So no habit of a user makes polls rarer; only the budget
-of the client id does, which all its users share:
+of the client id, which all its users share, does:
 
-- Every user is polled once in the silent period: the time in which three fifths of the affordable polls go round once.
-  For five users of a client id that is a quarter of an hour, with 32 polls a day for each user 80 minutes.
-- A user who listens is polled three times as often: for five users every five minutes.
-- Whoever fills the window faster than that is polled before two fifths of it are full. So is whoever is silent and was
-  that fast lately, while there is plenty left.
-- The rest of the day's polls pays for that. What is left is judged so that the silent period can be kept for another 24
-  hours from any moment. As it runs out, those who listen slowly wait longer, then the fast ones; the silent period
+- Every user is polled once per silent period: the time in which three fifths of the affordable polls reach every user
+  once. For five users of a client id, that is a quarter of an hour; with 32 polls a day for each user, 80 minutes.
+- A user who listens is polled three times as often: with five users, every five minutes.
+- A user who fills the window faster than that is polled before two fifths of it are full. So is a silent user who was
+  that fast lately, as long as there is plenty left.
+- The rest of the day's polls pays for that. What is left is computed such that, at any moment, the silent period can be
+  kept up for another 24 hours. As it runs out, users who listen slowly wait longer, then fast ones; the silent period
   remains.
 
-Turns lie on common points of time, a SLOT apart, so that one run polls everybody who is due. Users stand in groups of
-GROUP whose points are shifted, so that ten thousand users spread over the period. At most LONGEST between two polls
-unless a 429 taught that this cannot be afforded; up to five users of a client id and without a 429, at most 18 minutes;
-never less than LEAST.
+Turns are at common points in time, one SLOT apart, so that one run polls everybody who is due. Users are in groups of
+GROUP, each with shifted points, so that ten thousand users are spread over the period. Two polls are at most LONGEST
+apart, unless a 429 has shown that this cannot be afforded; with up to five users of a client id and without a 429, at
+most 18 minutes; and never less than LEAST.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from myi_pipeline.providers.quota_rules import DAY, HOURS_A_DAY, Means
 from myi_pipeline.providers.retries import try_again_at
 
 SLOT = timedelta(minutes=5)
-# The silent periods, in slots. Few of them, so that a small change of what is affordable moves no turn.
+# The silent periods, in slots. There are few, so that a small change in what is affordable moves no turn.
 PERIODS = (3, 4, 5, 6, 8, 10, 12, 16, 20, 24)
 LONGEST = timedelta(hours=2)
-# Between two turns: a run that started two minutes late is no reason to leave the next slot out.
+# Between two turns: a run that starts two minutes late must not skip the next slot.
 LEAST = timedelta(minutes=3)
 GROUP = 50
-# What was learnt from a 429 may ask for longer waits, and an outage or a quota is waited for up to an hour.
+# A 429 may have shown that longer waits are needed; an outage or a quota delays a poll by up to an hour.
 LATEST, LATEST_AFTER_FAILURE = timedelta(hours=24), timedelta(hours=1)
-# A turn further ahead was written by a clock that was wrong.
+# A turn further ahead was set by a wrong clock.
 LATEST_TURN = LATEST + timedelta(hours=1)
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
@@ -50,8 +50,8 @@ _LISTENING_IS_FASTER = 3
 # A track of ten minutes is reported when it ends, by some devices with the time at which it began.
 _LISTENING_WITHIN = timedelta(minutes=10)
 _SHARE_OF_FILL, _SHARE_OF_KNOWN_FILL = 0.4, 0.8
-# Parts of the day's spare polls: below _SCARCE everybody who listens waits longer; when silent periods are long, those
-# who are slow begin to wait at _RESERVED + _SCARCE; and silent users are only favoured above _PLENTY.
+# Shares of the day's spare polls: below _SCARCE, everybody who listens waits longer; if silent periods are long, slow
+# listeners begin to wait at _RESERVED + _SCARCE; silent users are favoured only above _PLENTY.
 _SCARCE, _RESERVED, _NEARLY_SPENT = 0.25, 0.5, 0.1
 _LONG_PERIOD = 4 * SLOT
 _LAST_PLAYS, _STRETCH = 10, 20
@@ -63,8 +63,8 @@ _HOUR = timedelta(hours=1)
 
 
 def after_poll(before: PollState, page: Page, found: Comparison, *, means: Means, place: int) -> PollState:
-    """What is kept of a poll, with the next turn. `place` is the user's number: neighbours share their turns."""
-    # A state that an older version kept may name a play that is dated ahead of now.
+    """The state after a poll, with the next turn. `place` is the user's number: neighbours share their turns."""
+    # A state stored by an older version may name a play that is dated ahead of now.
     known = min(before.newest_played_at, page.polled_at) if before.newest_played_at is not None else None
     newest = [moment for moment in (known, page.newest) if moment is not None]
     is_first = before.polled_at is None
@@ -78,16 +78,15 @@ def after_poll(before: PollState, page: Page, found: Comparison, *, means: Means
         late_from=before.late_from if found.is_empty else found.late_from,
         refused=before.refused if found.is_empty else len(page.refused),
     )
-    # What surfaced late is followed by the rest of the sync; a full page of which half is new may be half of a burst.
+    # Late plays are followed by the rest of the sync; a full page of which half is new may be half of a burst.
     is_under_way = found.late > 0 or (page.is_full and not is_first and len(page.new) * 2 >= WINDOW)
     period = _period(state, page, means, is_under_way=is_under_way)
     return replace(state, due_at=next_turn(page.polled_at, period, place=place))
 
 
 def after_failure(before: PollState, error: Exception, *, now: datetime, jitter: float) -> PollState:
-    """A poll that failed changes the turn alone. Circuits leave users alone for longer; here an hour is the most,
-    unless the error knows its own time.
-    """
+    """The state after a failed poll: only the turn changes. Circuits suspend users for longer; here, an hour is the
+    maximum, unless the error has its own time."""
     failures = before.failures + 1
     due_at = try_again_at(error, failures=failures, now=now, jitter=jitter)
     if due_at is None or getattr(error, "retry_at", None) is None:
@@ -96,9 +95,8 @@ def after_failure(before: PollState, error: Exception, *, now: datetime, jitter:
 
 
 def listening_turn(state: PollState, means: Means, *, now: datetime, has_ended: bool) -> datetime | None:
-    """When to poll somebody who is seen listening: by the pace of those who listen; sooner where a play has just ended
-    and there is plenty left. None when the turn that stands is as early, or nothing is left for it.
-    """
+    """When to poll a user who is seen listening: at the pace of those who listen; sooner if a play has just ended and
+    there is plenty left. None if the user's turn is no later than that, or nothing is left for it."""
     left = spare(means)
     if state.polled_at is None or state.due_at is None or left <= 0:
         return None
@@ -109,7 +107,7 @@ def listening_turn(state: PollState, means: Means, *, now: datetime, has_ended: 
 
 
 def silent_period(means: Means) -> timedelta:
-    """How often everybody is polled, listening or not."""
+    """How often every user is polled, listening or not."""
     once_round = max(means.users, 1) * DAY / max(means.polls_a_day, 1.0)
     if once_round > LONGEST:
         return min(-(-once_round // SLOT) * SLOT, LATEST)
@@ -118,10 +116,10 @@ def silent_period(means: Means) -> timedelta:
 
 
 def spare(means: Means) -> float:
-    """What part of the polls beyond the silent period's is left: 1 when none is spent, 0 or less when all are.
+    """The share that is left of the polls beyond the silent period's: 1 if none is spent, 0 or less if all are.
 
-    In whatever of the next 24 hours the silent period's polls come on top of those that still count then, the day of
-    the client id must hold.
+    For each of the next 24 hours, the client id's day must have room for the silent period's polls as well as for
+    earlier ones that still count then.
     """
     an_hour = max(means.users, 1) * (_HOUR / silent_period(means))
     beyond = means.polls_a_day - HOURS_A_DAY * an_hour
@@ -131,12 +129,14 @@ def spare(means: Means) -> float:
     # Sums over the latest 0, 1, ... 24 hours.
     spent = accumulate(hours, initial=0)
     left = min(means.polls_a_day - so_far - an_hour * (HOURS_A_DAY - latest) for latest, so_far in enumerate(spent))
-    # An hour of the silent period is kept back, for polls that are under way and requests that are repeated.
+    # One hour of the silent period is held in reserve, for polls that are under way and requests that are repeated.
     return (left - an_hour) / beyond
 
 
 def next_turn(polled_at: datetime, period: timedelta, *, place: int) -> datetime:
-    """The first common point of this period that is at least LEAST away; but not more than the period or LONGEST."""
+    """The first common point of this period that is at least LEAST away, but at most the longer of the period and
+    LONGEST away.
+    """
     shift = place // GROUP * SLOT
     point = -(-(polled_at + LEAST - _EPOCH - shift) // period) * period + shift + _EPOCH
     return min(point, polled_at + max(period, LONGEST))
@@ -162,12 +162,12 @@ def _period(state: PollState, page: Page, means: Means, *, is_under_way: bool) -
 
 
 def _usual_period(silent: timedelta) -> timedelta:
-    """How often somebody who listens is polled, as long as polls are left."""
+    """How often a listening user is polled, as long as polls are left."""
     return max(round(silent / SLOT / _LISTENING_IS_FASTER), 1) * SLOT
 
 
 def _past(page: Page) -> list[datetime]:
-    """The times of the page, oldest first, without those that are ahead of the poll: they are no listening."""
+    """The times of the page, oldest first, without those ahead of the poll: they are not evidence of listening."""
     times = page.times
     return times[: bisect_right(times, page.polled_at + CLOCK_TOLERANCE)]
 
@@ -178,17 +178,17 @@ def _slots(wait: timedelta) -> timedelta:
 
 
 def _present_fill(times: Sequence[datetime], now: datetime) -> timedelta | None:
-    """In what time the pace of the last ten plays fills a window; None when they are not of this sitting."""
+    """How long a window takes to fill at the pace of the last ten plays; None if they are not from this session."""
     if len(times) < _LAST_PLAYS or now - times[-_LAST_PLAYS] > _LAST_PLAYS_WITHIN:
         return None
     return (times[-1] - times[-_LAST_PLAYS]) * (WINDOW / (_LAST_PLAYS - 1))
 
 
 def _fastest(before: PollState, page: Page) -> timedelta | None:
-    """In what time this user fills a window when fast: from the densest stretch of twenty plays, slowly forgotten."""
+    """How long a window takes to fill when this user is fast: by the densest twenty plays, slowly forgotten."""
     times = _past(page)
     spans = [later - earlier for earlier, later in zip(times, times[_STRETCH - 1 :], strict=False)]
-    # Plays that are said to have been at one time (a sync) are no pace.
+    # Plays that are all dated to one moment (a sync) do not show a pace.
     shown = max(min(spans) * (WINDOW / (_STRETCH - 1)), SLOT) if spans else None
     if before.fill is None or before.polled_at is None:
         return shown
@@ -197,17 +197,17 @@ def _fastest(before: PollState, page: Page) -> timedelta | None:
     return kept if shown is None else min(kept, shown)
 
 
-# A run is a process that takes 4 to 8 s of a core before it asks anything: an hour of a small machine holds 60 of them.
+# A run is a process that takes 4 to 8 s of a core before its first request: a small machine can do 60 of them an hour.
 RUNS_AN_HOUR = 60
-# Four a slot are 48 an hour. Two run at a time, and threads in each ask eight users at once.
+# Four a slot are 48 an hour. Two run at a time, each with threads for eight users at once.
 RUNS_A_SLOT = 4
-# From here on a second process is worth its start.
+# From this many users on, starting a second process pays off.
 USERS_A_RUN = 200
 
 
 @dataclass(frozen=True)
 class PollBatch:
-    """Users from `first` to `last` in partition order, `users` of whom are due."""
+    """The users from `first` to `last` in partition order, of whom `users` are due."""
 
     first: str
     last: str
@@ -216,15 +216,15 @@ class PollBatch:
 
 
 def slot_of(moment: datetime) -> datetime:
-    """When the slot of this moment began."""
+    """When the slot containing this moment began."""
     return _EPOCH + (moment - _EPOCH) // SLOT * SLOT
 
 
 def plan_batches(keys: Sequence[str], *, due: Mapping[str, datetime], now: datetime) -> tuple[PollBatch, ...]:
     """The batches for the users who are due now.
 
-    `keys` are all partitions in their order; who has none yet waits for the next slot. As many batches as USERS_A_RUN
-    each need, at most RUNS_A_SLOT, of equal size give or take one user.
+    `keys` are all partitions in order; a user without one waits for the next slot. One batch per USERS_A_RUN users, at
+    most RUNS_A_SLOT, of equal size give or take one user.
     """
     waiting = [key for key in keys if key in due and due[key] <= now]
     count = min(-(-len(waiting) // USERS_A_RUN), RUNS_A_SLOT)

@@ -1,6 +1,6 @@
-"""One user's poll: asking Spotify for the last plays, taking the page apart, and storing what it says.
+"""One user's poll: asking Spotify for the last plays, parsing the page, and storing it.
 
-The reason in a result is a sentence that anybody may see: it holds no secret.
+The reason in a result is a sentence that anybody may see: it contains no secret.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from myi_pipeline.catalogue.plays import PlayRecord, QuarantinedRow
 from myi_pipeline.catalogue.records import PolledTrack
 from myi_pipeline.catalogue.row_rules import IN_THE_FUTURE
 from myi_pipeline.catalogue.spotify_answers import play_records, polled_track, track_content
-from myi_pipeline.errors import AuthRevoked, CircuitOpen, MyiError, RateLimited, Transient, UnexpectedAnswer
+from myi_pipeline.errors import AuthRevoked, CircuitOpen, MyiError, Paused, RateLimited, Transient, UnexpectedAnswer
 from myi_pipeline.polling import poll_store
 from myi_pipeline.polling.due_plays import postpone_plays
 from myi_pipeline.polling.obstacles import (
@@ -39,22 +39,21 @@ from myi_pipeline.polling.windows import (
     PolledPlay,
     PollState,
     compare,
-    is_told,
+    is_among,
     names_of,
     span_start,
 )
 from myi_pipeline.postgres.connections import Connection, Pool, retry_conflicts
 from myi_pipeline.providers.quota_rules import Means
+from myi_pipeline.providers.sign_in_rules import AccessToken
 from myi_pipeline.providers.spotify.client import SpotifyClient
 from myi_pipeline.providers.spotify.models import PlayItem, RecentlyPlayedPage, Track
-from myi_pipeline.providers.spotify.oauth import AccessToken
 from myi_pipeline.providers.spotify.open_spotify import Spotify
-from myi_pipeline.providers.spotify.refresh_credentials import Paused
 from myi_pipeline.providers.token_vault import Credential
 
 log = structlog.get_logger(__name__)
 
-# Spotify's times are better than a wrong clock of this machine: a play that is ahead of it by a day is still a play.
+# Spotify's times are more reliable than this machine's clock: a play that is ahead of it by a day is still a play.
 CLOCK_MAY_BE_BEHIND = timedelta(days=7)
 _OVERFLOWS = (GapReason.WINDOW_OVERFLOW, GapReason.OUTAGE)
 
@@ -66,9 +65,9 @@ POLLED = ("new", "known", "gap", "none", "empty", "ahead")
 class PollResult:
     """One user's poll. `gap_start` and `gap_end` span all gaps that this poll found; `retry_at` is the next turn.
 
-    `none`: there are no plays yet. `empty`: Spotify shows none although plays were known. `ahead`: all that it shows is
-    dated ahead of now, so there is nothing to load yet. `unread_fields`: fields that were left out because they could
-    not be read, with the number of items each.
+    `none`: there are no plays yet. `empty`: Spotify shows none although some were known. `ahead`: everything it shows
+    is dated ahead of now, so there is nothing to load yet. `unread_fields`: unreadable fields that were left out, with
+    the number of items for each.
     """
 
     user_id: int
@@ -89,7 +88,7 @@ class PollResult:
 
     @property
     def polled(self) -> bool:
-        """Whether Spotify was asked and answered."""
+        """Whether Spotify was asked and has answered."""
         return self.outcome in POLLED
 
     @classmethod
@@ -103,7 +102,7 @@ class PollResult:
 
 @dataclass(frozen=True)
 class ReadPage:
-    """A page taken apart. `new` are those that raw did not have when it was read."""
+    """A parsed page. `new` are those that were not in raw when it was read."""
 
     items: int
     is_full: bool
@@ -112,14 +111,14 @@ class ReadPage:
     new: list[PlayRecord]
     tracks: list[PolledTrack]
     unread: tuple[tuple[str, int], ...]
-    # Those of the refused that lie in the future: they may be plays when their time has come.
+    # The refused items that are dated in the future: they may be plays once their time has come.
     ahead: tuple[PlayItem, ...] = ()
 
     @property
     def around_refused(self) -> list[tuple[datetime | None, datetime | None]]:
-        """For each refused item the times of the good ones after it (older) and before it (newer) in the page.
+        """For each refused item, the times of the good ones after it (older) and before it (newer) on the page.
 
-        Not for one that lies in the future: it was understood, and is kept until its time has come.
+        Excludes items dated in the future: they are readable, and kept until their time has come.
         """
         times = {record.row_index: record.played_at for record in self.records}
         return [
@@ -134,7 +133,7 @@ class ReadPage:
 
 @dataclass(frozen=True)
 class Answer:
-    """A page, its items as records, and when it came."""
+    """A page, its items as records, and when it arrived."""
 
     page: RecentlyPlayedPage
     results: list[PlayRecord | QuarantinedRow]
@@ -142,9 +141,9 @@ class Answer:
 
 
 def require_plays(results: list[PlayRecord | QuarantinedRow]) -> None:
-    """Raises UnexpectedAnswer when a page has items and none of them could be understood.
+    """Raises UnexpectedAnswer if a page has items but none of them is readable.
 
-    One that is dated ahead of now was understood: it is kept until its time has come.
+    An item dated ahead of now is readable: it is kept until its time has come.
     """
     refused = [result for result in results if isinstance(result, QuarantinedRow) and result.reason != IN_THE_FUTURE]
     if refused and len(refused) == len(results):
@@ -158,9 +157,9 @@ def read_page(connection: Connection, answer: Answer, *, user_id: int) -> ReadPa
     refused = [result for result in answer.results if isinstance(result, QuarantinedRow)]
     records = [result for result in answer.results if isinstance(result, PlayRecord)]
     times = [record.played_at for record in records]
-    told: list[PolledPlay] = []
+    known: list[PolledPlay] = []
     if times:
-        told = poll_store.known_plays(connection, user_id=user_id, oldest=min(times), newest=max(times))
+        known = poll_store.known_plays(connection, user_id=user_id, oldest=min(times), newest=max(times))
     tracks = {entry.index: entry.play.track for entry in page.entries}
     new: list[PlayRecord] = []
     made: list[PolledTrack | None] = []
@@ -168,8 +167,8 @@ def read_page(connection: Connection, answer: Answer, *, user_id: int) -> ReadPa
         track = polled_track(tracks[record.row_index], record.played_at)
         names = names_of(record.content, isrc=track.isrc if track else None)
         play = PolledPlay(record.played_at, names | _names_before_the_move(tracks[record.row_index]))
-        if not is_told(play, told):
-            told.append(play)
+        if not is_among(play, known):
+            known.append(play)
             new.append(record)
             made.append(track)
     return ReadPage(
@@ -185,7 +184,7 @@ def read_page(connection: Connection, answer: Answer, *, user_id: int) -> ReadPa
 
 
 def _names_before_the_move(track: Track) -> frozenset[str]:
-    """The track that was asked for, where the answer says that another one took its place."""
+    """The requested track, if the answer replaced it with another one."""
     if track.linked_from is None:
         return frozenset()
     return names_of(track_content(Track(id=track.linked_from.id, uri=track.linked_from.uri)))
@@ -205,7 +204,7 @@ class LoginChanged(Transient):
 
 
 class Poller:
-    """Polls users one by one; safe for threads."""
+    """Polls users one by one; thread-safe."""
 
     def __init__(
         self,
@@ -225,7 +224,7 @@ class Poller:
     def poll(
         self, user: PolledUser, *, means: Means, force: bool = False, within: timedelta | None = None
     ) -> PollResult:
-        """Ask and store, unless an obstacle stands in the way; see `Polling.poll` for `force` and `within`.
+        """Poll this user, unless there is an obstacle; see `Polling.poll` for `force` and `within`.
 
         `means` are those of the user's client id. Failures of the request are results; others are raised.
         """
@@ -236,7 +235,7 @@ class Poller:
         ):
             if not is_held:
                 return PollResult.skipped(user_id, key, "another process is polling this user")
-            # Under the lock: another process may have polled since this batch was put together.
+            # Under the lock: another process may have polled since this batch was planned.
             found = self._obstacle(connection, user_id, force=force, within=within)
             if found is not None:
                 reason = obstacle_sentence(found.obstacle, user_key=key)
@@ -267,7 +266,7 @@ class Poller:
         return first_obstacle(read_obstacles(connection, user_id=user_id), kinds, now=now, turn_at=turn_at)
 
     def _ask(self, client: SpotifyClient, token: AccessToken) -> Answer:
-        """A page of which nothing is understood is a failure of the request, which counts for the circuit."""
+        """A page with nothing readable is a failed request, which counts for the circuit."""
         page = client.recently_played(token)
         polled_at = self._clock()
         results = play_records(page, now=polled_at + CLOCK_MAY_BE_BEHIND)
@@ -296,19 +295,21 @@ class Poller:
         poll_id = catalogue_store.next_batch_id(connection)
         ids: dict[str, int] = {}
         if read.new:
-            # Both in short transactions of their own: see the modules. What they leave, a repetition finds again.
+            # In short transactions of their own: see the modules. If this fails, the next poll finds what they stored.
             ensure_partitions(connection, {record.played_at.date() for record in read.new})
-            # A name is as young as the answer: a play that is dated ahead would keep later names out until then.
+            # A name is as recent as the answer: a play dated in the future would block later names until then.
             named = [replace(track, played_at=min(track.played_at, polled_at)) for track in read.tracks]
             ids = catalogue_store.intern_tracks(connection, named, batch_id=poll_id)
 
         def transaction() -> PollResult:
             with connection.transaction():
                 account_key = poll_store.asked_account(
-                    connection, user_id=user_id, authorised_at=credential.authorised_at
+                    connection,
+                    account=credential.provider_account_id,
+                    authorised_at=credential.authorised_at,
                 )
                 if account_key is None:
-                    raise LoginChanged("the login changed while Spotify was asked; nothing was stored")
+                    raise LoginChanged("the login changed during the request to Spotify; nothing was stored")
                 return self._commit(
                     connection,
                     user,
@@ -364,7 +365,7 @@ class Poller:
         if (before.refused or seen.refused) and not found.is_empty:
             since = seen.oldest if seen.is_full else None
             poll_store.judge_refused_again(connection, user_id=user_id, since=since)
-        # The gap that ended here already says why.
+        # The gap that ended here already gives the reason.
         gaps = [gap for gap in found.gaps if ended is None or gap.reason not in _OVERFLOWS]
         poll_store.add_gaps(connection, gaps, user_id=user_id, now=polled_at)
         poll_store.store_state(connection, after, user_id=user_id)
@@ -412,7 +413,7 @@ def _outcome(read: ReadPage, page: Page, found: Comparison) -> Outcome:
     if page.known:
         return "known"
     if read.items:
-        return "ahead"  # what could not be understood would have made a gap
+        return "ahead"  # unreadable items would have made a gap
     return "empty" if found.is_empty else "none"
 
 
@@ -421,17 +422,17 @@ def _sentence(entry: PollEntry, found: Comparison, *, ahead: int) -> str:
     if found.gaps:
         parts.append("plays may be missing in between")
     if entry.late_plays:
-        parts.append(f"{entry.late_plays} surfaced late")
+        parts.append(f"{entry.late_plays} appeared late")
     if ahead:
-        parts.append(f"{ahead} dated far ahead of now, kept until that time")
+        parts.append(f"{ahead} dated far in the future, kept until then")
     if entry.outcome == "ahead":
         parts.append(
-            "the page shows nothing else, so there is nothing to load yet" if ahead else "all dated ahead of now"
+            "the page contains nothing else, so there is nothing to load yet" if ahead else "all dated in the future"
         )
     if entry.refused_items > ahead:
         parts.append(f"{entry.refused_items - ahead} could not be understood")
     if entry.unread_fields:
-        parts.append(f"left out what could not be read: {', '.join(entry.unread_fields)}")
+        parts.append(f"left out unreadable fields: {', '.join(entry.unread_fields)}")
     if entry.outcome == "empty":
         parts.append("Spotify shows no plays although some were known")
     return "; ".join(parts)

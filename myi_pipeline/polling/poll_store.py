@@ -1,7 +1,7 @@
 """The tables of polling: state, log, covered spans and gaps, the plays themselves, and the lock of a user's poll.
 
-Plays, state, log, span and gaps of a poll commit together, on the connection that holds the user's lock: whoever has
-lost the lock cannot commit.
+Plays, state, log, span and gaps of a poll are committed together, on the connection that holds the user's lock: a
+process that has lost the lock cannot commit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from myi_pipeline.polling.windows import ONE_PLAY_WITHIN, Gap, PolledPlay, PollS
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
 
-# The first of two numbers of an advisory lock, the second is the user; it spells "myip".
+# First key of an advisory lock (the second is the user); it spells "myip".
 _LOCK_SPACE = 0x6D796970
 
 
@@ -35,7 +35,7 @@ class PolledUser:
 
 @dataclass(frozen=True)
 class DueUser:
-    """A user whose turn came at `due_at`."""
+    """A user who has been due since `due_at`."""
 
     user_id: int
     user_key: str
@@ -65,14 +65,15 @@ def find_users(connection: Connection, *, user_ids: Sequence[int]) -> dict[int, 
     """Those of `user_ids` that exist."""
     query = (
         "select u.user_id, u.user_key, c.client_id"
-        " from app.users as u left join app.credentials as c using (user_id) where u.user_id = any(%s)"
+        " from app.users as u left join app.credentials as c on c.user_id = u.user_id and c.is_main"
+        " where u.user_id = any(%s)"
     )
     with connection.cursor(row_factory=class_row(PolledUser)) as cursor:
         return {row.user_id: row for row in cursor.execute(query, (list(user_ids),))}
 
 
 def due_users(connection: Connection, *, now: datetime, within: timedelta) -> tuple[DueUser, ...]:
-    """Users who may be polled and whose turn comes `within` this time, the longest waiting first."""
+    """Users who may be polled and are due `within` this time, longest waiting first."""
     values = {"now": now, "turn_at": now + within, "firm": list(FIRM_OBSTACLES)}
     with connection.cursor(row_factory=class_row(DueUser)) as cursor:
         return tuple(cursor.execute(load_sql("polling/polls/due"), values).fetchall())
@@ -80,9 +81,9 @@ def due_users(connection: Connection, *, now: datetime, within: timedelta) -> tu
 
 @contextmanager
 def poll_lock(connection: Connection, *, user_id: int) -> Iterator[bool]:
-    """Hold one user's polling across processes; False when another one does. Needs autocommit.
+    """Hold one user's polling across processes; False if another one does. Needs autocommit.
 
-    The session's own lock: no transaction stays open over a request, and a killed process lets go.
+    A session lock: no transaction stays open during a request, and a killed process releases it.
     """
     row = connection.execute("select pg_try_advisory_lock(%s, %s)", (_LOCK_SPACE, user_id)).fetchone()
     is_held = bool(row and row[0])
@@ -118,14 +119,14 @@ def store_state(connection: Connection, state: PollState, *, user_id: int) -> No
 
 
 def bring_forward(connection: Connection, *, user_id: int, due_at: datetime) -> None:
-    """The next turn comes at that moment at the latest. A poll that is under way sets its own turn afterwards."""
+    """Brings the next turn forward to that moment, if it is later. A poll under way sets its own turn afterwards."""
     connection.execute(
         "update ops.poll_states set due_at = %s where user_id = %s and due_at > %s", (due_at, user_id, due_at)
     )
 
 
 def known_plays(connection: Connection, *, user_id: int, oldest: datetime, newest: datetime) -> list[PolledPlay]:
-    """Polled plays that raw has of these times, and of the second before and after."""
+    """The polled plays in raw between these times, and within a second before and after."""
     values = {"user_id": user_id, "oldest": oldest - ONE_PLAY_WITHIN, "newest": newest + ONE_PLAY_WITHIN}
     rows = connection.execute(load_sql("polling/polls/known_plays"), values)
     return [
@@ -135,7 +136,7 @@ def known_plays(connection: Connection, *, user_id: int, oldest: datetime, newes
 
 
 def known_before(connection: Connection, *, user_id: int, moment: datetime) -> datetime | None:
-    """The last polled play before a moment, within the two months before it: a window reaches no further."""
+    """The last polled play before a moment, within two months: a window reaches no further back."""
     row = connection.execute(
         "select max(played_at) from raw.listening_events"
         " where user_id = %s and source_id = 3 and played_at < %s and played_at > %s",
@@ -157,14 +158,15 @@ def insert_plays(
     return connection.execute(load_sql("polling/polls/insert_plays"), values).rowcount
 
 
-def asked_account(connection: Connection, *, user_id: int, authorised_at: datetime) -> str | None:
-    """The account of the login that was made at that moment; None when it is gone, or another one took its place.
+def asked_account(connection: Connection, *, account: int, authorised_at: datetime) -> str | None:
+    """The account whose login was made at that moment; None if it is gone, or another one is polled now.
 
-    Holds the login until the transaction ends, so that an account's page is never stored under the next account.
+    Locks the login until the transaction ends, so that an account's page is never stored under the next account.
     """
     row = connection.execute(
-        "select account_key from app.credentials where user_id = %s and authorised_at = %s for share",
-        (user_id, authorised_at),
+        "select account_key from app.credentials where provider_account_id = %s and authorised_at = %s and is_main"
+        " for share",
+        (account, authorised_at),
     ).fetchone()
     return str(row[0]) if row is not None else None
 
@@ -183,7 +185,7 @@ def record_poll(connection: Connection, entry: PollEntry, *, poll_id: int, user_
 
 
 def open_span(connection: Connection, *, user_id: int, polled_from: datetime) -> None:
-    """Polling vouches for plays from here on; nothing when it does already."""
+    """Polling covers plays from here on; does nothing if it already does."""
     connection.execute(
         "insert into raw.polled_spans (user_id, polled_from) values (%s, %s)"
         " on conflict (user_id) where polled_to is null do nothing",
@@ -192,14 +194,14 @@ def open_span(connection: Connection, *, user_id: int, polled_from: datetime) ->
 
 
 def add_gaps(connection: Connection, gaps: Sequence[Gap], *, user_id: int, now: datetime) -> None:
-    """Store the gaps, as far as they lie in the span over which the user is polled."""
+    """Store the gaps, clipped to the span over which the user is polled."""
     for gap in gaps:
         values = {"user_id": user_id, "start": gap.start, "end": gap.end, "reason": gap.reason.value, "now": now}
         connection.execute(load_sql("polling/polls/add_gap"), values)
 
 
 def judge_refused_again(connection: Connection, *, user_id: int, since: datetime | None) -> int:
-    """Gaps of refused items that begin at `since` or later (None: all) go: the page in hand shows what they were."""
+    """Deletes gaps of refused items that begin at `since` or later (None: all): this page shows what they were."""
     return connection.execute(
         "delete from raw.poll_gaps where user_id = %s and reason = 'refused_items'"
         " and gap_start >= coalesce(%s, '-infinity'::timestamptz)",
@@ -208,7 +210,7 @@ def judge_refused_again(connection: Connection, *, user_id: int, since: datetime
 
 
 def close_open_gap(connection: Connection, *, user_id: int, gap_end: datetime | None) -> tuple[datetime, str] | None:
-    """The user is polled again: the open gap reaches to `gap_end`, or (None) nothing was missed and it goes.
+    """The user is polled again: ends the open gap at `gap_end` or, if None, deletes it because nothing was missed.
 
     Returns its start and reason, if there was one.
     """
@@ -223,31 +225,18 @@ def close_open_gap(connection: Connection, *, user_id: int, gap_end: datetime | 
 
 
 def failing_users(connection: Connection, *, least: int) -> list[tuple[str, int, str]]:
-    """(user key, failures in a row, why the last one failed) of signed-in users with at least so many, most first."""
-    rows = connection.execute(
-        "select u.user_key, s.failures, coalesce(s.last_error, 'unknown')"
-        " from ops.poll_states as s inner join app.users as u using (user_id)"
-        " where s.failures >= %s and not exists (select from ops.poll_obstacles as o"
-        " where o.user_id = s.user_id and o.obstacle = any(%s)) order by s.failures desc, 1",
-        (least, list(LOGIN_OBSTACLES)),
-    )
+    """(user key, failures in a row, the last reason) of signed-in users with at least this many, most first."""
+    values = {"least": least, "not_signed_in": list(LOGIN_OBSTACLES)}
+    rows = connection.execute(load_sql("polling/polls/failing_users"), values)
     return [(key, failures, reason) for key, failures, reason in rows]
 
 
 def emptied_users(connection: Connection) -> list[str]:
-    """Signed-in users whose last page was empty although plays were known, by key.
+    """The keys of signed-in users whose last page was empty although some plays were known.
 
-    Not those whose last page was dated ahead of now from first to last.
+    Excludes users whose last page was entirely dated ahead of now.
     """
-    rows = connection.execute(
-        "select u.user_key from ops.poll_states as s inner join app.users as u using (user_id)"
-        " where s.oldest_played_at is null and s.newest_played_at is not null"
-        " and not exists (select from ops.polls as p"
-        " where p.user_id = s.user_id and p.polled_at = s.polled_at and p.outcome = 'ahead')"
-        " and not exists (select from ops.poll_obstacles as o where o.user_id = s.user_id and o.obstacle = any(%s))"
-        " order by 1",
-        (list(LOGIN_OBSTACLES),),
-    )
+    rows = connection.execute(load_sql("polling/polls/emptied_users"), {"not_signed_in": list(LOGIN_OBSTACLES)})
     return [key for (key,) in rows]
 
 

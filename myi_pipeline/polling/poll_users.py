@@ -1,4 +1,4 @@
-"""Polling users, many at a time: whose turn it is, and what became of each poll.
+"""Polling users, many at a time: who is due, and the result of each poll.
 
 The failure of one user's poll is a result like any other and stops no other poll.
 """
@@ -33,13 +33,14 @@ log = structlog.get_logger(__name__)
 
 
 def due_now(warehouse: Warehouse, *, now: datetime, within: timedelta = timedelta(0)) -> tuple[DueUser, ...]:
-    """Users who may be polled and whose turn comes `within` this time, the longest waiting first."""
+    """Users who may be polled and are due `within` this time, longest waiting first."""
+    warehouse = warehouse.for_polls()
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi polls")) as connection:
         return poll_store.due_users(connection, now=now, within=within)
 
 
 def pollable_users(warehouse: Warehouse, *, now: datetime) -> tuple[DueUser, ...]:
-    """Everybody who may be polled, with the moment of their next turn."""
+    """Everybody who may be polled, with the time of their next turn."""
     return due_now(warehouse, now=now, within=LATEST_TURN)
 
 
@@ -53,7 +54,7 @@ def poll_turns(
     clock: Callable[[], datetime],
     correlation_id: str | None,
 ) -> tuple[PollResult, ...]:
-    """Poll those of `user_keys` whose turn comes `within` this time; with `force` all who may be polled."""
+    """Poll those of `user_keys` who are due `within` this time; with `force`, all who may be polled."""
     wanted = set(user_keys)
     turns = due_now(warehouse, now=clock(), within=LATEST_TURN if force else within)
     user_ids = [user.user_id for user in turns if user.user_key in wanted]
@@ -84,7 +85,7 @@ def poll_users(
 ) -> tuple[PollResult, ...]:
     """Poll these users concurrently, once; see `Polling.poll`.
 
-    Raises KeyMissing when stored logins cannot be opened.
+    Raises KeyMissing if stored logins cannot be opened.
     """
     if not user_ids:
         return ()
@@ -105,6 +106,7 @@ def open_polling(
     workers: int = 8,
 ) -> Iterator[Polling]:
     """What polls share: connections to Spotify and the database, access tokens. Raises KeyMissing."""
+    warehouse = warehouse.for_polls()
     with (
         open_spotify(settings, warehouse, clock=clock, sleep=sleep) as spotify,
         warehouse.pool(Role.INGEST, application_name="myi polls") as pool,
@@ -136,9 +138,9 @@ class Polling:
     ) -> tuple[PollResult, ...]:
         """Poll these users concurrently; one result each, in the order of `user_ids`.
 
-        Users whom an obstacle keeps from being polled are skipped, with the reason. With `within`, so are users whose
-        turn does not come within that time; without it, users who were polled in the last five minutes. `force` passes
-        over the turn and the cool-down, and over nothing else.
+        Users with an obstacle are skipped, with the reason. With `within`, so are users who are not due within that
+        time; without it, users who were polled in the last five minutes. `force` overrides only the turn and the
+        cool-down.
         """
         if not user_ids:
             return ()
@@ -157,7 +159,7 @@ class Polling:
             try:
                 return self._poller.poll(user, means=means[user.client_id], force=force, within=within)
             except Exception as error:
-                # An error that is not ours may contain anything: its text is not shown.
+                # The text of a foreign error may contain anything, so it is not shown.
                 reason = str(error) if isinstance(error, MyiError) else f"unexpected: {type(error).__name__}"
                 log.error("poll_failed", user=user.user_key, reason=reason)
                 return PollResult.failed(user_id, user.user_key, reason)

@@ -1,8 +1,8 @@
 """Which part of a linked account's history is read next, how often, and which of its scrobbles are new: pure rules.
 
-A scrobble may come late: Last.fm takes what a device was told to have played up to 14 days ago (a player that was
-offline for a holiday), ListenBrainz takes any age, and people import old histories there. So each poll looks back over
-the day before what it knows, once a day over 15 days, and once in 30 days over everything.
+A scrobble may arrive late: Last.fm accepts plays up to 14 days old (a player that was offline during a holiday),
+ListenBrainz accepts any age, and people import old histories there. So each poll reads back one day from the newest
+known scrobble, once a day 15 days, and once in 30 days everything.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 EACH_POLL = timedelta(days=1)
-# https://www.last.fm/api/scrobbling: at most two weeks old; one day more for clocks.
+# https://www.last.fm/api/scrobbling: at most two weeks old; one more day because of clocks.
 A_LONG_LOOK = timedelta(days=15)
 LONG_LOOK_EVERY = timedelta(days=1)
 WHOLE_EVERY = timedelta(days=30)
-# Last.fm shows 200 a page: 8,000 scrobbles, some 20 s of requests. What is left goes on at the next turn.
+# Last.fm shows 200 per page: 8,000 scrobbles, some 20 s of requests. The rest is read at the next turn.
 PAGES_A_POLL = 40
-# Somebody who listens now is looked at every five minutes, others every quarter of an hour, those who are silent for a
-# week once an hour. A walk that is under way goes on after a minute.
+# Users who are listening are polled every five minutes, others every quarter of an hour, those who have been silent for
+# a week once an hour. An unfinished stretch is continued after a minute.
 LISTENING, USUAL, SILENT = timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1)
 GO_ON = timedelta(minutes=1)
 _LISTENING_WITHIN, _SILENT_AFTER = timedelta(minutes=30), timedelta(days=7)
@@ -28,9 +28,10 @@ _LISTENING_WITHIN, _SILENT_AFTER = timedelta(minutes=30), timedelta(days=7)
 
 @dataclass(frozen=True)
 class Stretch:
-    """A span that is read backwards: from `read_down_to` on it is read. `since` None: it begins with the account.
+    """A span that is read backwards, and has been read from `read_down_to` on. `since` None: it begins with the
+    account.
 
-    `stretch_id` None: nothing of it is read yet.
+    `stretch_id` None: none of it has been read yet.
     """
 
     stretch_id: int | None
@@ -41,7 +42,7 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class LinkState:
-    """What is known of an account's polling. `failures` in a row."""
+    """What is known about an account's polling. `failures` are consecutive."""
 
     polled_at: datetime | None = None
     due_at: datetime | None = None
@@ -54,11 +55,11 @@ class LinkState:
 
 
 def next_stretch(state: LinkState, standing: Sequence[Stretch], *, now: datetime) -> Stretch:
-    """What a poll reads first, from now downwards; what stands unfinished is gone on with after it."""
+    """What a poll reads first, from now backwards; unfinished stretches are continued afterwards."""
     is_walking = any(each.since is None for each in standing)
     if state.newest_at is None and not is_walking:
         return Stretch(None, None, None, now)
-    # A time ahead of now is a clock's that is wrong.
+    # A time ahead of now comes from a wrong clock.
     newest = min(state.newest_at or now, now)
     recent = newest - EACH_POLL
     if is_walking:
@@ -72,7 +73,7 @@ def next_stretch(state: LinkState, standing: Sequence[Stretch], *, now: datetime
 
 
 def is_long_look(stretch: Stretch) -> bool:
-    """Whether a stretch that is read to its end was a look over the last days, or over everything."""
+    """Whether this stretch, which has been read to its end, covered the last 15 days, or everything."""
     return stretch.since is None or stretch.since <= stretch.opened_at - A_LONG_LOOK
 
 
@@ -87,18 +88,18 @@ def next_due(*, newest_at: datetime | None, is_playing: bool, is_unfinished: boo
 
 
 @dataclass(frozen=True)
-class Told:
-    """A scrobble by its second and by what stands for its names; `names` are all by which its content is known."""
+class NamedScrobble:
+    """A scrobble by its second and its names; `names` are keys for everything its content is known by."""
 
     listened_at: datetime
     names: frozenset[str] = field(default_factory=frozenset)
 
 
-def find_new(seen: Sequence[Told], stored: Iterable[Told]) -> tuple[int, ...]:
-    """Which of `seen` are new beside those that are `stored`; places in `seen`, in its order.
+def find_new(seen: Sequence[NamedScrobble], stored: Iterable[NamedScrobble]) -> tuple[int, ...]:
+    """Which of `seen` are new, compared with `stored`: indexes of `seen`, in order.
 
-    Within one second one of the same names is the same scrobble, told again; one of other names is the same too as long
-    as as many are stored as are seen: services put names right afterwards.
+    Within one second, a scrobble with the same names is the same one. One with other names is also the same as long as
+    there are as many stored as seen: services correct names afterwards.
     """
     left: dict[datetime, list[frozenset[str]]] = {}
     for each in stored:
@@ -128,5 +129,5 @@ def find_new(seen: Sequence[Told], stored: Iterable[Told]) -> tuple[int, ...]:
 
 
 def _is_within(moment: datetime, span: timedelta, now: datetime) -> bool:
-    """Not so if the moment is ahead of now: a clock was wrong."""
+    """False if the moment is ahead of now: a clock was wrong."""
     return moment - timedelta(minutes=1) <= now < moment + span

@@ -1,7 +1,7 @@
-"""The tables of polling linked accounts: whose turn it is, state, stretches, the log, the plays, and the lock.
+"""The tables of polling linked accounts: who is due, state, stretches, the log, the plays, and the lock.
 
-A page's plays, its line of the log, its stretch and the state commit together, on the connection that holds the
-account's lock: whoever has lost the lock cannot commit.
+A page's plays, its log entry, its stretch and the state are committed together, on the connection that holds the
+account's lock: a process that has lost the lock cannot commit.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from myi_pipeline.catalogue.plays import Source
+from myi_pipeline.catalogue.sources import POLLED_SOURCES
 from myi_pipeline.polling.obstacles import FIRM_OBSTACLES
-from myi_pipeline.polling.scrobble_rules import LinkState, Stretch, Told
+from myi_pipeline.polling.scrobble_rules import LinkState, NamedScrobble, Stretch
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
 from myi_pipeline.providers.scrobbles import Service
 
-SOURCES = {Service.LASTFM: Source.LASTFM_API, Service.LISTENBRAINZ: Source.LISTENBRAINZ_API}
-# The first of two numbers of an advisory lock, the second is the user and the service; it spells "myis".
+# First key of an advisory lock (the second is the user and the service); it spells "myis".
 _LOCK_SPACE = 0x6D796973
 
 
 @dataclass(frozen=True)
 class DueLink:
-    """An account whose turn came at `due_at`."""
+    """An account that has been due since `due_at`."""
 
     user_id: int
     user_key: str
@@ -56,20 +55,45 @@ class PageEntry:
 
 
 def due_links(connection: Connection, *, now: datetime, within: timedelta) -> tuple[DueLink, ...]:
-    """Accounts that may be polled and whose turn comes `within` this time, the longest waiting first."""
+    """Accounts that may be polled and are due `within` this time, longest waiting first."""
     values = {"now": now, "turn_at": now + within, "firm": list(FIRM_OBSTACLES)}
     with connection.cursor(row_factory=class_row(DueLink)) as cursor:
         return tuple(cursor.execute(load_sql("polling/scrobbles/due"), values).fetchall())
 
 
+@dataclass(frozen=True, kw_only=True)
+class LinkHealth:
+    """How reading an account is going. `unread_since`: when the oldest unfinished stretch was opened; `failures` are
+    consecutive, with the reason of the last one."""
+
+    user_key: str
+    service: Service
+    polled_at: datetime | None
+    unread_since: datetime | None
+    failures: int
+    reason: str | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "service", Service(self.service))
+
+    @property
+    def name(self) -> str:
+        return f"{self.user_key} at {self.service.label}"
+
+
+def health_of_links(connection: Connection) -> tuple[LinkHealth, ...]:
+    """For every account that nobody has paused, by user and service."""
+    with connection.cursor(row_factory=class_row(LinkHealth)) as cursor:
+        return tuple(cursor.execute(load_sql("polling/scrobbles/health")).fetchall())
+
+
 @contextmanager
 def link_lock(connection: Connection, *, user_id: int, service: Service) -> Iterator[bool]:
-    """Hold one account's polling across processes; False when another one does. Needs autocommit.
+    """Hold one account's polling across processes; False if another one does. Needs autocommit.
 
-    The session's own lock: no transaction stays open over a request, and a killed process lets go.
+    A session lock: no transaction stays open during a request, and a killed process releases it.
     """
-    # Numbers of users stay far below 2^29; one process of a wrapped number would only wait for a turn.
-    number = (user_id * 4 + list(Service).index(service)) % 2**31
+    number = service.lock_number(user_id)
     row = connection.execute("select pg_try_advisory_lock(%s, %s)", (_LOCK_SPACE, number)).fetchone()
     is_held = bool(row and row[0])
     try:
@@ -80,7 +104,7 @@ def link_lock(connection: Connection, *, user_id: int, service: Service) -> Iter
 
 
 def is_still_linked(connection: Connection, *, user_id: int, service: Service, account: str) -> bool:
-    """Holds the link until the transaction ends, so that an account's page is never stored under the next one."""
+    """Locks the link until the transaction ends, so that an account's page is never stored under the next one."""
     row = connection.execute(
         "select from app.linked_services where user_id = %s and service = %s and account = %s for share",
         (user_id, service.value, account),
@@ -102,7 +126,7 @@ def store_state(connection: Connection, state: LinkState, *, user_id: int, servi
 
 
 def read_stretches(connection: Connection, *, user_id: int, service: Service) -> list[Stretch]:
-    """What is not read to its end, the latest first."""
+    """The unfinished stretches, latest first."""
     rows = connection.execute(
         "select stretch_id, since, read_down_to, opened_at from ops.service_stretches"
         " where user_id = %s and service = %s order by opened_at desc, stretch_id desc",
@@ -112,7 +136,7 @@ def read_stretches(connection: Connection, *, user_id: int, service: Service) ->
 
 
 def store_stretch(connection: Connection, stretch: Stretch, *, user_id: int, service: Service) -> int:
-    """Note how far it is read; returns its number."""
+    """Records how far the stretch has been read; returns its id."""
     if stretch.stretch_id is not None:
         connection.execute(
             "update ops.service_stretches set read_down_to = %s where stretch_id = %s",
@@ -134,12 +158,12 @@ def end_stretch(connection: Connection, stretch: Stretch) -> None:
 
 def known_scrobbles(
     connection: Connection, *, user_id: int, service: Service, oldest: datetime, newest: datetime
-) -> list[Told]:
-    """Scrobbles of these times that raw has of this service."""
-    values = {"user_id": user_id, "source_id": int(SOURCES[service]), "oldest": oldest, "newest": newest}
+) -> list[NamedScrobble]:
+    """The scrobbles of this service at these times that are in raw."""
+    values = {"user_id": user_id, "source_id": int(POLLED_SOURCES[service]), "oldest": oldest, "newest": newest}
     rows = connection.execute(load_sql("polling/scrobbles/known"), values)
     return [
-        Told(played_at, frozenset(name.replace("-", "") for name in names if name is not None))
+        NamedScrobble(played_at, frozenset(name.replace("-", "") for name in names if name is not None))
         for played_at, *names in rows
     ]
 
@@ -155,7 +179,7 @@ def insert_plays(
     """Returns how many were not there yet."""
     values = {
         "user_id": user_id,
-        "source_id": int(SOURCES[service]),
+        "source_id": int(POLLED_SOURCES[service]),
         "poll_id": poll_id,
         "played_at": [played_at for played_at, _ in plays],
         "content_id": [content_id for _, content_id in plays],

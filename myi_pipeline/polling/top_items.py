@@ -1,6 +1,6 @@
-"""Spotify's top lists of each user: when they are read again, reading them, and keeping a snapshot a day.
+"""Spotify's top lists of each user: when they are read again, reading them, and keeping one snapshot a day.
 
-Spotify computes its lists about once a day, so asking more often brings nothing new, and one reading costs six
+Spotify computes its lists about once a day, so asking more often yields nothing new, and one reading costs six
 requests. Users who were away are read less often, and users who were not seen for a week only on demand.
 """
 
@@ -30,14 +30,14 @@ from myi_pipeline.postgres.sql_files import load_sql
 from myi_pipeline.postgres.wake_ups import Wake, wake
 from myi_pipeline.providers.login_terms import Feature, features
 from myi_pipeline.providers.retries import FailureKind, failure_kind, try_again_at
+from myi_pipeline.providers.sign_in_rules import AccessToken
 from myi_pipeline.providers.spotify.client import SpotifyClient, TopTerm
 from myi_pipeline.providers.spotify.models import TopPage
-from myi_pipeline.providers.spotify.oauth import AccessToken
 from myi_pipeline.providers.spotify.open_spotify import Spotify, open_spotify
 from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import Settings
 
-# Seen within the first: refreshed after the second.
+# Users seen within the first span are refreshed after the second.
 TIERS = (
     (timedelta(hours=48), timedelta(hours=24)),
     (timedelta(days=7), timedelta(hours=72)),
@@ -46,9 +46,9 @@ LONGEST_ABSENCE = TIERS[-1][0]
 
 
 def refresh_due_at(*, seen_at: datetime, refreshed_at: datetime | None, now: datetime) -> datetime | None:
-    """When the lists of a user who was last seen at `seen_at` are due; None: only on demand.
+    """When the lists of a user last seen at `seen_at` are due; None: only on demand.
 
-    `refreshed_at` None: never read, so due at once. A user who was away and is seen again is due by the tier of today.
+    `refreshed_at` None: never read, so due at once. For a user who was away and is seen again, today's tier applies.
     """
     for absence, interval in TIERS:
         if now - seen_at <= absence:
@@ -57,9 +57,9 @@ def refresh_due_at(*, seen_at: datetime, refreshed_at: datetime | None, now: dat
 
 
 def is_due(*, seen_at: datetime, refreshed_at: datetime | None, retry_at: datetime | None, now: datetime) -> bool:
-    """Whether the lists are to be read now; a failure's `retry_at` puts them off."""
+    """Whether the lists are to be read now; a failure's `retry_at` postpones them."""
     due_at = refresh_due_at(seen_at=seen_at, refreshed_at=refreshed_at, now=now)
-    # Hourly runs drift by minutes: without the allowance a daily refresh would move an hour a day.
+    # Hourly runs drift by minutes: without this allowance, a daily refresh would move by an hour every day.
     allowance = timedelta(minutes=30) if refreshed_at is not None else timedelta(0)
     return due_at is not None and due_at - allowance <= now and (retry_at is None or retry_at <= now)
 
@@ -78,7 +78,7 @@ class TopList:
 
 @dataclass(frozen=True, kw_only=True)
 class TopUser:
-    """Somebody with a login in use, and how their lists stand. `seen_at`: the last play or sign-in."""
+    """A user with a usable login, and the state of their lists. `seen_at`: the last play or sign-in."""
 
     user_id: int
     user_key: str
@@ -102,7 +102,7 @@ class RankedItem:
 def list_top_users(
     connection: Connection, *, now: datetime, user_ids: Sequence[int] | None = None
 ) -> tuple[TopUser, ...]:
-    """Everyone with a login in use, or those of `user_ids` that have one; in the order of users."""
+    """Everyone with a usable login, or those of `user_ids` that have one; ordered by user."""
     with connection.cursor(row_factory=class_row(TopUser)) as cursor:
         parameters = {
             "now": now,
@@ -114,7 +114,7 @@ def list_top_users(
 
 
 def user_keys(connection: Connection, *, user_ids: Sequence[int]) -> dict[int, str]:
-    """The keys of those that exist, with a login or without."""
+    """The keys of those that exist, with or without a login."""
     query = "select user_id, user_key from app.users where user_id = any(%s)"
     return dict(connection.execute(query, (list(user_ids),)).fetchall())
 
@@ -128,9 +128,9 @@ def replace_lists(
     error: str | None = None,
     retry_at: datetime | None = None,
 ) -> None:
-    """Put these lists in place of today's (UTC), in one transaction with the state of the user's refreshes.
+    """Replace today's (UTC) lists with these, in one transaction with the state of the user's refreshes.
 
-    `error` and `retry_at` when other lists could not be read: the refresh counts as failed, and these lists stay.
+    `error` and `retry_at` if other lists could not be read: the refresh counts as failed, and these lists are kept.
     """
     named = [{"entity_kind": each.entity_kind, "term": each.term} for each in lists]
     items = [
@@ -140,7 +140,7 @@ def replace_lists(
     ]
     kept = error[:_LONGEST_ERROR] if error is not None else None
     with connection.transaction():
-        # First the state: its row keeps two refreshes of one user apart.
+        # The state comes first: its row serialises two refreshes of one user.
         connection.execute(
             load_sql("polling/top_items/note_refreshed"),
             {"user_id": user_id, "now": now, "error": kept, "retry_at": retry_at},
@@ -168,14 +168,15 @@ log = structlog.get_logger(__name__)
 
 _Kind = Literal["tracks", "artists"]
 _LISTS: Final[tuple[tuple[_Kind, TopTerm], ...]] = tuple(product(("tracks", "artists"), TopTerm))
-NOT_ALLOWED: Final = "did not allow user-top-read, so that Spotify's top lists are not kept; sign in again to allow it"
+NOT_ALLOWED: Final = "did not allow user-top-read, so Spotify's top lists are not recorded; sign in again to allow it"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TopResult:
-    """One user's lists. `outcome`: refreshed; partly (some lists are new, `reason` says why not all); skipped; failed.
+    """The result for one user. `outcome`: refreshed; partly (some lists are new, `reason` says why not all); skipped;
+    failed.
 
-    `lists` and `items` count what was stored; `retry_at` says when it is worth another try.
+    `lists` and `items` count what was stored; `retry_at` says when another try is worthwhile.
     """
 
     user_id: int
@@ -194,7 +195,8 @@ class _Read:
 
 
 def due_top_users(warehouse: Warehouse, *, now: datetime) -> tuple[TopUser, ...]:
-    """Users whose lists are due, in their order; those who did not allow it are not named."""
+    """Users whose lists are due, in order, without those whose login does not allow it."""
+    warehouse = warehouse.for_polls()
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi top")) as connection:
         users = list_top_users(connection, now=now)
     return tuple(
@@ -215,6 +217,7 @@ def refresh_due(
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[TopResult, ...]:
     """Read the lists of those of `user_keys` that are due, or, with `force`, of all that are signed in."""
+    warehouse = warehouse.for_polls()
     with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi top")) as connection:
         users = list_top_users(connection, now=clock()) if force else ()
     wanted = set(user_keys)
@@ -236,8 +239,9 @@ def refresh_top_items(
 ) -> tuple[TopResult, ...]:
     """Read the lists of those users of `user_ids` that are due, or, with `force`, of all; one result each, in order.
 
-    Raises KeyMissing when a stored login cannot be opened.
+    Raises KeyMissing if a stored login cannot be opened.
     """
+    warehouse = warehouse.for_polls()
     with (
         open_spotify(settings, warehouse, clock=clock, sleep=sleep) as spotify,
         warehouse.pool(Role.INGEST, application_name="myi top") as pool,
@@ -260,7 +264,7 @@ def refresh_top_items(
                 with pool.connection() as connection:
                     return _refresh_one(spotify, connection, user, clock)
             except Exception as error:
-                # An error that is not ours may contain anything: its text is not shown.
+                # The text of a foreign error may contain anything, so it is not shown.
                 why = str(error) if isinstance(error, MyiError) else f"unexpected: {type(error).__name__}"
                 log.error("top_lists_failed", user=user.user_key, reason=why)
                 return TopResult(user_id=user_id, user_key=user.user_key, outcome="failed", reason=why)
@@ -272,7 +276,7 @@ def refresh_top_items(
 def refresh_when_seen(
     spotify: Spotify, connection: Connection, *, user_id: int, clock: Callable[[], datetime]
 ) -> TopResult | None:
-    """Read the lists of somebody who looks at a page now; None when they cannot be read, or were within a day."""
+    """Read the lists of a user who is looking at a page; None if they cannot be read, or were read within a day."""
     now = clock()
     for user in list_top_users(connection, now=now, user_ids=[user_id]):
         if _skipped(replace(user, seen_at=now), force=False, now=now) is None:
@@ -329,7 +333,7 @@ def _refresh_one(
 
 
 def _read(spotify: Spotify, user: TopUser) -> _Read:
-    """All lists, or those before a failure that the rest would only repeat."""
+    """All lists, or those before a failure that the remaining ones would only repeat."""
     pages: list[tuple[_Kind, TopTerm, TopPage]] = []
     failed: MyiError | None = None
     for kind, term in _LISTS:

@@ -1,4 +1,4 @@
 """Postgres: the embedded server, connections and roles, pools, migrations.
 
-Values of settings arrive as arguments.
+Settings are passed as arguments.
 """

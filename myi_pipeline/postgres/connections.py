@@ -1,7 +1,7 @@
 """How MYI reaches its database: one URL for each role, connections and pools.
 
-A connection is authenticated as exactly the role that was asked for (never SET ROLE), and no URL with a password
-appears in a repr or in an error.
+A connection is authenticated as the requested role itself (never by SET ROLE), and URLs with passwords do not appear in
+reprs or errors.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from myi_pipeline.errors import BadInput, Permanent, Transient
 
-# A server that does not answer a connect within this time is down for a person who waits.
+# For a person who is waiting, a server that does not accept a connection within this time is down.
 CONNECT_TIMEOUT_S = 10
 
 
-# Options of a URL by the variable through which libpq, and so psql and dbt, take them.
+# Options of a URL, and the environment variables in which libpq, and so psql and dbt, accept them.
 _LIBPQ_VARIABLES: Mapping[str, str] = {
     "channel_binding": "PGCHANNELBINDING",
     "connect_timeout": "PGCONNECT_TIMEOUT",
@@ -47,8 +47,8 @@ _LIBPQ_VARIABLES: Mapping[str, str] = {
     "sslrootcert": "PGSSLROOTCERT",
     "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
-# What a server or libpq says when no later attempt can succeed either: a login, a name or an option is wrong, or TLS
-# was refused. libpq gives no SQLSTATE while connecting.
+# Errors for which trying again is pointless: a login, a name or an option is wrong, or TLS was refused. libpq gives no
+# SQLSTATE while connecting.
 _NOT_MENDED_BY_WAITING = re.compile(
     "|".join(
         (
@@ -72,10 +72,10 @@ Connection = psycopg.Connection[Any]
 
 
 class Pool(ConnectionPool[Connection]):
-    """psycopg_pool's, which waits for a connection but does not say what it waited for."""
+    """ConnectionPool, but its errors say why no connection could be made."""
 
     def getconn(self, timeout: float | None = None) -> Connection:
-        """Raises the server's or libpq's own error when no connection can be made, PoolTimeout when all are in use."""
+        """Raises the error of the server or libpq if no connection can be made, and PoolTimeout if all are in use."""
         try:
             return super().getconn(timeout)
         except PoolTimeout:
@@ -84,7 +84,7 @@ class Pool(ConnectionPool[Connection]):
             raise
 
 
-# More than the threads of any one pool; it keeps a mistake from using up the server.
+# More than the threads that use any pool; limits the damage of a bug.
 _LARGEST_POOL = 32
 
 
@@ -100,7 +100,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class ConnectionParts:
-    """A URL taken apart, for tools that want it in pieces (dbt's profile, psql's environment)."""
+    """The parts of a URL, for tools that need them separately (dbt's profile, psql's environment)."""
 
     host: str
     port: int
@@ -121,7 +121,7 @@ def parse_url(url: str) -> dict[str, str]:
 
 
 def compose_url(parameters: Mapping[str, str], *, scheme: str = "postgresql") -> str:
-    """The inverse of parse_url. Sockets and lists of hosts go into the query, which every driver understands."""
+    """The inverse of parse_url. Sockets and lists of hosts are put into the query, which every driver understands."""
     rest = dict(parameters)
     user, password = rest.pop("user", ""), rest.pop("password", "")
     login = quote(user, safe="") + (":" + quote(password, safe="") if password else "") + "@" if user else ""
@@ -137,12 +137,12 @@ def compose_url(parameters: Mapping[str, str], *, scheme: str = "postgresql") ->
 
 
 def with_parameters(url: str, **changes: str) -> str:
-    """The same URL with other parameters (libpq's names: user, password, dbname, ...)."""
+    """The URL with changed parameters, named as in libpq (user, password, dbname, ...)."""
     return compose_url(parse_url(url) | changes)
 
 
 def with_tls(url: str) -> str:
-    """The same URL with TLS required, unless the server is on this machine or the URL itself says what to do."""
+    """The URL with TLS required, unless the server is on this machine or the URL specifies sslmode or a service."""
     given = parse_url(url)
     if "sslmode" in given or "service" in given or _is_on_this_machine(given):
         return url
@@ -167,30 +167,58 @@ def is_mended_by_waiting(error: psycopg.Error) -> bool:
 
 
 def unreachable(place: str, error: psycopg.OperationalError) -> Transient | Permanent:
-    """The error for a database that could not be connected to; its kind says whether to try again."""
+    """The error for a failed connection: Transient if trying again may help, else Permanent."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     said = f"{place} cannot be reached: {first}"
     if is_mended_by_waiting(error):
         return Transient(said)
     if _REFUSES_TLS.search(str(error)):
         return Permanent(
-            f"{said}. MYI asks for TLS unless the server is on this machine: switch it on there, or, if the network in"
-            " between is trusted, add sslmode=disable to the URL, as in postgresql://.../myi?sslmode=disable"
+            f"{said}. MYI requires TLS unless the server is on this machine: enable it on the server or, if you trust"
+            " the network in between, add sslmode=disable to the URL, as in postgresql://.../myi?sslmode=disable"
         )
     return Permanent(said)
 
 
 def libpq_options(parts: ConnectionParts) -> dict[str, str]:
-    """The options of a connection as libpq's variables, for a program that is not given the URL."""
+    """The options of a connection as environment variables of libpq, for a program that does not get the URL."""
     return {_LIBPQ_VARIABLES[name]: value for name, value in parts.options.items() if name in _LIBPQ_VARIABLES}
 
 
-class Warehouse:
-    """The URLs of one warehouse, one for each role. Cheap to hold: it holds no connection."""
+def url_parts(url: str) -> ConnectionParts:
+    """The parts of a URL. Secret."""
+    given = parse_url(url)
+    return ConnectionParts(
+        host=given.pop("host", "localhost"),
+        port=int(given.pop("port", "5432")),
+        user=given.pop("user", ""),
+        database=given.pop("dbname", ""),
+        password=given.pop("password", ""),
+        options=given,
+    )
 
-    def __init__(self, *, urls: Mapping[Role, str], dagster_url: str, embedded: bool = False) -> None:
+
+class Warehouse:
+    """The URLs of one warehouse, one for each role. It holds no connections."""
+
+    def __init__(
+        self,
+        *,
+        urls: Mapping[Role, str],
+        dagster_url: str,
+        embedded: bool = False,
+        replicas: Mapping[Role, str] | None = None,
+        polls_url: str | None = None,
+        dagster_storage_url: str | None = None,
+    ) -> None:
+        """`urls` and `dagster_url` are those of the server itself, `replicas` those of read replicas, and `polls_url`
+        and `dagster_storage_url` those of a pooler, for polls and for Dagster's storage.
+        """
         self._urls = {Role(role): url for role, url in urls.items()}
         self._dagster_url = dagster_url
+        self._dagster_storage_url = dagster_storage_url or dagster_url
+        self._replicas = {Role(role): url for role, url in (replicas or {}).items()}
+        self._polls_url = polls_url
         self.embedded = embedded
         self.database = parse_url(self._urls[Role.OWNER]).get("dbname", "")
 
@@ -218,9 +246,9 @@ class Warehouse:
     ) -> Pool:
         """Connections as this role in autocommit mode, for the threads of one process. Use it as a context manager.
 
-        A connection is checked when it is handed out. When none can be had within `timeout_s`, `connection()` raises
-        the error of the attempt, or PoolTimeout, which is a psycopg.OperationalError too. `configure` prepares a new
-        connection.
+        Connections are checked before they are handed out. If none is available within `timeout_s`, `connection()`
+        raises the error of the attempt, or PoolTimeout, which is also a psycopg.OperationalError. `configure` prepares
+        a new connection.
         """
         return Pool(
             self.url(role),
@@ -243,17 +271,20 @@ class Warehouse:
         """postgresql:// URL with the password. Secret."""
         return self._urls[Role(role)]
 
+    def replica_url(self, role: Role) -> str | None:
+        """The URL of a replica for this role, whose data may be some seconds old; None without one. Secret."""
+        return self._replicas.get(Role(role))
+
+    def for_polls(self) -> Warehouse:
+        """The warehouse for polls: the role that loads plays connects through the pooler, if there is one."""
+        if self._polls_url is None:
+            return self
+        urls = self._urls | {Role.INGEST: self._polls_url}
+        return Warehouse(urls=urls, dagster_url=self._dagster_url, embedded=self.embedded)
+
     def parts(self, role: Role) -> ConnectionParts:
-        """The URL in pieces. Secret."""
-        given = parse_url(self.url(role))
-        return ConnectionParts(
-            host=given.pop("host", "localhost"),
-            port=int(given.pop("port", "5432")),
-            user=given.pop("user", ""),
-            database=given.pop("dbname", ""),
-            password=given.pop("password", ""),
-            options=given,
-        )
+        """The parts of the URL. Secret."""
+        return url_parts(self.url(role))
 
     def role_name(self, role: Role) -> str:
         """The role's name on the server."""
@@ -263,20 +294,24 @@ class Warehouse:
         """postgresql+psycopg2:// URL of Dagster's own database. Secret."""
         return compose_url(parse_url(self._dagster_url), scheme="postgresql+psycopg2")
 
+    def dagster_storage_url(self) -> str:
+        """The URL for Dagster itself: that of the pooler, if there is one. Secret."""
+        return compose_url(parse_url(self._dagster_storage_url), scheme="postgresql+psycopg2")
+
     def names(self) -> dict[str, str]:
-        """What the migrations' placeholders stand for: each role's name, and the database's."""
+        """Values for the migrations' placeholders: the names of the roles and of the database."""
         return {role.value: self.role_name(role) for role in Role} | {"database": self.database}
 
 
 def identifier(name: str) -> sql.Identifier:
-    """A quoted name, refused when Postgres would cut it off."""
+    """A quoted name. Raises BadInput for one that Postgres would truncate."""
     if not name or len(name.encode()) > 63 or "\0" in name:
         raise BadInput("a database or role name must have 1 to 63 bytes", place=name[:63], rule="at most 63 bytes")
     return sql.Identifier(name)
 
 
 def statement(text: LiteralString, *names: str) -> sql.Composed:
-    """A statement whose {} are filled with quoted identifiers, in order."""
+    """A statement with quoted identifiers in place of {}, in order."""
     return sql.SQL(text).format(*(identifier(name) for name in names))
 
 
@@ -286,12 +321,12 @@ Result = TypeVar("Result")
 
 
 def retry_conflicts(transaction: Callable[[], Result], *, sleep: Callable[[float], None] = time.sleep) -> Result:
-    """Run a transaction until no deadlock, serialization failure or lock timeout ends it. Raises Transient."""
+    """Run a transaction; repeat it after a deadlock, serialization failure or lock timeout. Raises Transient."""
     for attempt in range(_TRIES):
         try:
             return transaction()
         except (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable) as error:
             if attempt == _TRIES - 1:
-                raise Transient("the warehouse is too busy to load into; try again later") from error
+                raise Transient("the warehouse is too busy to load data; try again later") from error
             sleep(min(5.0, 0.1 * 2**attempt) * (0.5 + random.random()))
     raise AssertionError("unreachable")

@@ -1,6 +1,6 @@
-"""How much disk is left, and the point at which large work stops so that Postgres does not have to.
+"""How much disk space is left, and when large tasks stop to leave room for Postgres.
 
-Polls never ask: what Spotify shows today is gone tomorrow, and the floor is the space that is kept for them and for
+Polls never check: what Spotify shows today is gone tomorrow, and the floor is the space reserved for them and for
 Postgres's log.
 """
 
@@ -16,14 +16,14 @@ from myi_pipeline.postgres.embedded.places import data_area
 from myi_pipeline.settings import Settings
 
 MIB = 1024 * 1024
-# A file system out of inodes refuses new files however many bytes are free.
+# Without free inodes, no file can be created, no matter how many bytes are free.
 _FEWEST_INODES = 1000
 
 FreeBytes = Callable[[Path], int]
 
 
 def free_bytes(folder: Path) -> int:
-    """What an account without privileges may still write below `folder`, or below its closest parent that exists."""
+    """The bytes that an unprivileged account can still write in `folder` or its closest existing parent."""
     found = os.statvfs(nearest_existing(folder))
     if found.f_files and found.f_favail < _FEWEST_INODES:
         return 0
@@ -31,7 +31,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def nearest_existing(path: Path) -> Path:
-    """The path itself, or the closest parent that exists."""
+    """The path itself, or its closest existing parent."""
     return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
 
 
@@ -44,11 +44,11 @@ class DiskGuard:
     probe: FreeBytes = free_bytes
 
     def tightest(self) -> tuple[Path, int]:
-        """The folder with the least room, and its free bytes."""
+        """The folder with the least free space, and its free bytes."""
         return min(((folder, self.probe(folder)) for folder in self.folders), key=lambda found: found[1])
 
     def check(self, *, needed_bytes: int = 0) -> None:
-        """Raises DiskFull when less than the floor would be free after `needed_bytes` more were written."""
+        """Raises DiskFull if writing `needed_bytes` would leave less than the floor."""
         if not self.floor_bytes:
             return
         folder, free = self.tightest()
@@ -62,7 +62,7 @@ class DiskGuard:
 
 
 def disk_guard(settings: Settings, *, probe: FreeBytes = free_bytes) -> DiskGuard:
-    """The guard of this installation. An external database's disk cannot be seen from here."""
+    """The guard of this installation. It cannot see the disk of an external database."""
     folders = [settings.home, settings.uploads_folder]
     if settings.database_url is None and (area := data_area(settings.home)) is not None:
         folders.append(area)

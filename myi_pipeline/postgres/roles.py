@@ -1,7 +1,7 @@
-"""Making the databases and the login roles, on any server.
+"""Creating the databases and login roles, on any server.
 
-Whatever state a server is in, and however many processes do this at once, the roles end up the same; nothing foreign is
-taken over, and a password reaches the server only as a SCRAM verifier.
+The result is the same whatever state the server is in and however many processes do this concurrently. Databases and
+roles of others are not taken over, and passwords are sent to the server only as SCRAM verifiers.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ log = logging.getLogger(__name__)
 
 DAGSTER = "dagster"
 LOGINS: tuple[str, ...] = (*(role.value for role in Role), DAGSTER)
-OLDEST, NEWEST = 15, 18
-# Any constant will do; it spells "myi r" and keeps two bootstraps on one server apart.
+OLDEST, NEWEST = 15, 19
+# An arbitrary constant, "myi r" in ASCII. The lock serialises bootstraps on one server.
 _LOCK = 0x6D79692072
 _ATTEMPTS = 5
 _FORBIDDEN = frozenset({"postgres", "template0", "template1"})
-# Whose schemas may be in a database that MYI takes as its own.
+# The schemas that a database may already contain when MYI starts to use it.
 _OUR_SCHEMAS = ("app", "raw", "ops", "staging", "intermediate", "marts", "public")
 
-# Limits that hold whatever a client asks for at first; a role can raise its own timeouts, so they protect against
-# accidents, and rights and row-level security against intent.
+# Defaults for each session. Roles can change their own timeouts, so these protect against accidents; privileges and row
+# security protect against intent.
 ROLE_SETTINGS: Mapping[str, Mapping[str, str]] = {
     Role.OWNER: {"lock_timeout": "30s"},
     Role.INGEST: {"lock_timeout": "60s", "idle_in_transaction_session_timeout": "10min"},
@@ -54,12 +54,19 @@ ROLE_SETTINGS: Mapping[str, Mapping[str, str]] = {
     },
     DAGSTER: {},
 }
-_FOR_ALL = {"timezone": "UTC"}
+_FOR_ALL = {
+    "timezone": "UTC",
+    # Locks and other resources of a lost host are released after half a minute instead of two hours.
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
 _LARGE_OBJECT_FUNCTIONS = (
     "select oid::regprocedure::text from pg_proc"
     " where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^(lo_|loread$|lowrite$)'"
 )
-# Imports, refreshes and `myi up` keep each other out by them.
+# Imports, refreshes and `myi up` exclude each other with advisory locks.
 _ADVISORY_LOCK_FUNCTIONS = (
     "select oid::regprocedure::text from pg_proc"
     " where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_'"
@@ -67,8 +74,8 @@ _ADVISORY_LOCK_FUNCTIONS = (
 _TAKES_ADVISORY_LOCKS = (Role.OWNER, Role.INGEST, Role.DBT, Role.APP)
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):(.+)")
 _MAKES_TEMPORARY_TABLES = (Role.OWNER, Role.INGEST, Role.DBT, Role.ANALYST)
-# Grows when this module makes roles differently, so that the next start does it again.
-BOOTSTRAP_VERSION = "3"
+# Must be increased when this module changes roles, so that the next start bootstraps again.
+BOOTSTRAP_VERSION = "4"
 
 
 def role_name(prefix: str, login: str) -> str:
@@ -76,7 +83,7 @@ def role_name(prefix: str, login: str) -> str:
 
 
 def check_version(connection: psycopg.Connection[Any]) -> None:
-    """Raises Permanent unless the server is one that MYI is tested with."""
+    """Raises Permanent unless MYI supports the version of the server."""
     major = connection.info.server_version // 10000
     if not OLDEST <= major <= NEWEST:
         raise Permanent(f"the database server is Postgres {major}; MYI needs {OLDEST} to {NEWEST}")
@@ -84,7 +91,7 @@ def check_version(connection: psycopg.Connection[Any]) -> None:
 
 @contextmanager
 def administrator(url: str) -> Iterator[Connection]:
-    """A connection for making databases, alone on the server: to `postgres` if possible, else to the URL's own."""
+    """A connection for creating databases, to `postgres` or else to the URL's database; holds the bootstrap lock."""
     keep: dict[str, Any] = {
         "autocommit": True, "connect_timeout": CONNECT_TIMEOUT_S, "application_name": "myi set-up"
     }  # fmt: skip
@@ -94,7 +101,7 @@ def administrator(url: str) -> Iterator[Connection]:
         try:
             connection = psycopg.connect(url, **keep)
         except psycopg.OperationalError as second:
-            # What is wrong with both is wrong with the server or the login; the URL's database may not exist yet.
+            # If both fail, the cause is the server or the login; the URL's database may not exist yet.
             raise (second if 'database "postgres"' in str(first) else first) from None
     with connection:
         check_version(connection)
@@ -116,10 +123,10 @@ def ensure(
     given: Mapping[str, str],
     owns_server: bool = False,
 ) -> None:
-    """Make roles and databases as they should be. `owns_server`: nothing else is on it.
+    """Create or correct the roles and databases. `owns_server`: nobody else uses the server.
 
-    `admin` comes from administrator(); `url` is the same server's. `passwords` are by login and set on every call;
-    a login in `given` (login -> role name) has a URL of its own: it is not touched, only let into the database.
+    `admin` comes from administrator(); `url` is that of the same server. `passwords` (by login) are set on every call.
+    A login in `given` (login -> role name) has a URL of its own: it is only granted access to the database.
     """
     if database in _FORBIDDEN:
         raise Permanent(f"MYI does not use the database {database!r}: name another at the end of MYI_DATABASE_URL")
@@ -127,7 +134,7 @@ def ensure(
         try:
             _ensure_once(admin, url=url, database=database, prefix=prefix, passwords=passwords, given=given)
         except errors.InternalError_ as error:
-            # "tuple concurrently updated": a migration grants rights on the same database at this moment.
+            # "tuple concurrently updated": a migration is granting privileges on the same database.
             if attempt == _ATTEMPTS or "concurrently updated" not in str(error):
                 raise
             time.sleep(0.2 * attempt)
@@ -138,15 +145,14 @@ def ensure(
 
 
 def revoke_defaults(admin: Connection, *, url: str, database: str, lockers: Sequence[str], owns_server: bool) -> None:
-    """Take away what Postgres gives everybody: large objects, advisory locks, and databases that are none of MYI's
-    business.
+    """Revoke Postgres's default privileges on large objects, advisory locks and other databases.
 
-    Large objects belong to no schema and no limit holds for them; an advisory lock is anybody's, and whoever takes
-    MYI's stops imports and refreshes. Only a superuser may take their functions away. On a server that others use too,
-    its own databases stay as they are.
+    Large objects belong to no schema and are not subject to any limit; anybody could take an advisory lock of MYI's and
+    block imports and refreshes. Only a superuser may revoke the functions. On a shared server, other databases are left
+    alone.
     """
     if not _value(admin, "select rolsuper from pg_roles where rolname = current_user"):
-        log.info("large objects stay open to MYI's roles: the role of MYI_DATABASE_URL is not a superuser")
+        log.info("MYI's roles can still use large objects: the role of MYI_DATABASE_URL is not a superuser")
         return
     if owns_server:
         for other in ("postgres", "template1"):
@@ -163,7 +169,7 @@ def revoke_defaults(admin: Connection, *, url: str, database: str, lockers: Sequ
 
 
 def _keep_advisory_locks(connection: Connection, lockers: Sequence[str]) -> None:
-    """Only these roles take them. Granted first: commands of a running installation go on meanwhile."""
+    """Allow only these roles to use them. The grants come first, so that running commands are not disturbed."""
     granted = sql.SQL(", ").join(map(sql.Identifier, lockers))
     for (signature,) in connection.execute(_ADVISORY_LOCK_FUNCTIONS).fetchall():
         function = sql.SQL(signature)
@@ -172,10 +178,10 @@ def _keep_advisory_locks(connection: Connection, lockers: Sequence[str]) -> None
 
 
 def restore_analyst(admin: Connection, *, name: str, password: str) -> bool:
-    """Undo what the analyst changed about itself. True when something was.
+    """Undo changes that the analyst made to its own role. True if there were any.
 
-    Postgres lets every role change its own password and its own defaults, and has no way to forbid that; but only here
-    are they made to last. Needs a superuser. Connections as the analyst are closed then.
+    Postgres lets every role change its own password and defaults, and this cannot be forbidden. Needs a superuser. If
+    anything was changed, connections as the analyst are closed.
     """
     found = admin.execute(
         "select a.rolpassword, array(select unnest(s.setconfig) order by 1)"
@@ -184,12 +190,12 @@ def restore_analyst(admin: Connection, *, name: str, password: str) -> bool:
         " (select from pg_db_role_setting as other where other.setrole = a.oid and other.setdatabase <> 0)",
         (name,),
     ).fetchone()
-    # Postgres writes some names in a way of its own, as TimeZone.
+    # Postgres spells some names differently, such as TimeZone.
     parts = (each.partition("=") for each in (found[1] if found else ()))
     limits = {name.lower(): value for name, _, value in parts}
     if found and limits == _limits(Role.ANALYST) and _is_password(password, found[0] or ""):
         return False
-    log.warning("the role %s had changed its own password or limits; they are set back", name)
+    log.warning("the role %s had changed its own password or limits; they have been reset", name)
     for (database,) in admin.execute(
         "select d.datname from pg_db_role_setting as s inner join pg_database as d on d.oid = s.setdatabase"
         " inner join pg_roles as r on r.oid = s.setrole where r.rolname = %s",
@@ -203,7 +209,7 @@ def restore_analyst(admin: Connection, *, name: str, password: str) -> bool:
 
 
 def _is_password(password: str, verifier: str) -> bool:
-    """Whether this password has this SCRAM verifier (RFC 5803)."""
+    """Whether the SCRAM verifier (RFC 5803) is that of this password."""
     found = _VERIFIER.fullmatch(verifier)
     if found is None:
         return False
@@ -223,7 +229,7 @@ def _ensure_once(
     if Role.OWNER not in given:
         _become_member(admin, names[Role.OWNER])
         if Role.DBT not in given:
-            # Migrations make dbt's schemas and hand them over, for which the owner must be a member.
+            # Migrations create schemas for dbt and transfer them, for which the owner must be a member of its role.
             admin.execute(statement("grant {} to {}", names[Role.DBT], names[Role.OWNER]))
     _ensure_database(admin, url=url, database=database, owner=names[Role.OWNER])
     let_in(admin, database=database, names=names)
@@ -235,13 +241,13 @@ def _ensure_once(
 
 
 def let_in(admin: Connection, *, database: str, names: Mapping[str, str]) -> None:
-    """Exactly these roles may connect to the database."""
+    """Allow exactly these roles to connect to the database."""
     admin.execute(statement("revoke all on database {} from public", database))
     for role in Role:
         admin.execute(statement("grant connect on database {} to {}", database, names[role]))
     for role in _MAKES_TEMPORARY_TABLES:
         admin.execute(statement("grant temporary on database {} to {}", database, names[role]))
-    # dbt makes schemas of its own: failing tests' rows, and the marts that `myi verify` builds beside the live ones.
+    # dbt creates schemas: for rows of failing tests, and for the marts that `myi verify` builds for comparison.
     admin.execute(statement("grant create on database {} to {}", database, names[Role.DBT]))
     admin.execute(statement("alter database {} set timezone to 'UTC'", database))
 
@@ -251,7 +257,7 @@ def _ensure_role(admin: Connection, name: str, password: str, limits: Mapping[st
     try:
         if not _value(admin, "select exists (select from pg_roles where rolname = %s)", name):
             admin.execute(statement("create role {} login", name))
-        # No attribute but LOGIN: what a superuser alone may take away is only named where it is there.
+        # Only LOGIN is set explicitly: attributes that only a superuser may remove are named only if present.
         admin.execute(statement("alter role {} with login password ", name) + sql.Literal(verifier))
         for setting, value in {**_FOR_ALL, **limits}.items():
             admin.execute(statement("alter role {} set {} to ", name, setting) + sql.Literal(value))
@@ -267,7 +273,7 @@ def _limits(login: str) -> dict[str, str]:
 
 
 def _become_member(admin: Connection, name: str) -> None:
-    """A superuser is a member of all; others must be one to hand a database over (from 16 on with SET)."""
+    """Needed to transfer a database to the role (from 16 on, with SET). Superusers are members of all roles."""
     member = "select rolsuper or pg_has_role(current_user, %s, {}) from pg_roles where rolname = current_user"
     kind = "SET" if admin.info.server_version >= 160000 else "MEMBER"
     query = sql.SQL(member).format(sql.Literal(kind))
@@ -307,7 +313,7 @@ def _ensure_database(admin: Connection, *, url: str, database: str, owner: str, 
 
 
 def _create_database(admin: Connection, database: str, owner: str) -> sql.Composed:
-    """Order by code point; letters by Unicode where the server can do it without the machine's libraries (17 on)."""
+    """Sorted by code point; character classes from Unicode, if built into the server (17 on), else from its locale."""
     create = statement("create database {} owner {} template template0 encoding 'UTF8' ", database, owner)
     if admin.info.server_version >= 170000:
         return create + sql.SQL("locale_provider builtin builtin_locale 'C.UTF-8' lc_collate 'C' lc_ctype 'C'")
@@ -329,7 +335,7 @@ def _refuse_foreign_tables(url: str, database: str) -> None:
         found = connection.execute(query, (list(_OUR_SCHEMAS),)).fetchone()
     if found:
         raise Permanent(
-            f"the database {database!r} holds tables that are not MYI's ({found[0]}): give MYI one of its own"
+            f"the database {database!r} contains tables that are not MYI's ({found[0]}): give MYI one of its own"
         )
 
 

@@ -1,7 +1,7 @@
-"""Telling `myi up` that there is something to do, by Postgres' NOTIFY.
+"""Notifying `myi up` that there is something to do, by Postgres' NOTIFY.
 
-A notification is a hint: it goes out when the transaction commits, nobody has to hear it, and whoever should act looks
-at the tables. What was not heard is found by the next regular look.
+A notification is only a hint, sent when the transaction commits: recipients look at the tables to see what to do. If
+nobody receives it, the next regular check finds the work.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ CHANNEL = "myi_wake"
 
 
 class Wake(StrEnum):
-    """Who should look, by the name of the sensor; `live`: somebody asks for a poll or for what is
-    playing; `listens`: a player has submitted some."""
+    """Who should check, by sensor name; `live`: somebody requests a poll or the current track; `listens`: a player has
+    submitted listens."""
 
     CHANGES = "changes"
     USERS = "users"
@@ -23,9 +23,11 @@ class Wake(StrEnum):
     POLLS = "polls"
     LIVE = "live"
     LISTENS = "listens"
+    MIGRATIONS = "migrations"
+    EXPORTS = "exports"
 
 
 def wake(connection: Connection, *whom: Wake) -> None:
-    """Once this transaction has committed; at once in autocommit mode. Any role may."""
+    """Notify when this transaction commits, or at once in autocommit mode. Any role may."""
     for each in whom:
         connection.execute("select pg_notify(%s, %s)", (CHANNEL, each.value))

@@ -1,2 +1,1 @@
-"""Other people's services over HTTP: sign-in, sealed credentials, quota, circuit breakers and retries; one folder a
-service."""
+"""Services over HTTP, one folder each: sign-in, sealed credentials, quota, circuits and retries."""

@@ -1,7 +1,7 @@
 """Whether two answers of Spotify are about the same account.
 
 An account has two names: `account_id`, which never changes, and `id`, which may. Older answers have only `id`, and
-either may be missing from one. So `account_id` decides wherever both sides have it, and `id` where they do not.
+either may be missing from one. So `account_id` decides if both sides have it, and `id` otherwise.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ class Match(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AccountNames:
-    """The names of one account as far as they are known; at least one is."""
+    """The known names of one account; at least one."""
 
     account_id: str | None = None
     profile_id: str | None = None
 
     def __post_init__(self) -> None:
         if not self.account_id and not self.profile_id:
-            raise ValueError("an account has a name")
+            raise ValueError("an account needs a name")
 
     @property
     def key(self) -> str:
-        """The first name, as it is stored."""
+        """The first name as stored."""
         return f"account:{self.account_id}" if self.account_id else f"id:{self.profile_id}"
 
     @classmethod
     def from_keys(cls, *keys: str | None) -> AccountNames:
-        """From names as they are stored: `account:...` and `id:...`."""
+        """From names as stored: `account:...` and `id:...`."""
         found: dict[str, str] = {}
         for key in keys:
             if key is not None:
@@ -55,7 +55,7 @@ class AccountNames:
         return Match.SAME if by_account or by_profile else Match.OTHER
 
     def known_with(self, newer: AccountNames) -> AccountNames:
-        """Both names of the same account: what the latest answer gave, and from before what it left out."""
+        """Both names of the same account: those of the latest answer, completed from earlier ones."""
         return AccountNames(
             account_id=newer.account_id or self.account_id, profile_id=newer.profile_id or self.profile_id
         )

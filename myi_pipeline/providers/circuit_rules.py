@@ -1,7 +1,7 @@
-"""When to leave a user's requests alone for a while: a circuit breaker as a pure state machine.
+"""When to suspend a user's requests for a while: a circuit breaker as a pure state machine.
 
-A closed circuit opens only at a threshold; an open one lets nothing through before its time and exactly one request
-after it; success always closes; no wait exceeds the cap.
+A closed circuit opens only at a threshold; an open one admits nothing before its time and exactly one request after it;
+success always closes it; no wait exceeds the cap.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ RULES: Mapping[FailureKind, Rule] = {
     FailureKind.NETWORK: Rule(5, timedelta(hours=2), timedelta(hours=24)),
     FailureKind.UNKNOWN: Rule(10, timedelta(hours=1), timedelta(hours=24)),
 }
-# A request ends within a minute; a process that let one through and reported nothing for so long was killed.
+# A request ends within a minute; a process that admitted one and has not reported back for this long was killed.
 LONGEST_PROBE = timedelta(minutes=5)
-# A clock that was set back by more than this makes the times of an opening meaningless.
+# If the clock was set back by more than this, the times of an opening are meaningless.
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Circuit:
-    """One user's circuit. `failures` are in a row, by kind; `openings` those since the last success."""
+    """One user's circuit. `failures` are consecutive ones by kind; `openings` those since the last success."""
 
     state: CircuitState = CircuitState.CLOSED
     failures: Mapping[FailureKind, int] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Admission:
 
 
 def admit(circuit: Circuit, now: datetime) -> Admission:
-    """Ask for one request. The returned circuit is to be stored before the request is made."""
+    """Asks to admit one request. The returned circuit must be stored before the request is made."""
     if circuit.state is CircuitState.CLOSED:
         return Admission(True, circuit)
     probing = circuit.state is CircuitState.HALF_OPEN and circuit.probe_at is not None
@@ -84,16 +84,16 @@ def admit(circuit: Circuit, now: datetime) -> Admission:
 
 
 def succeed() -> Circuit:
-    """A request succeeded: closed, and everything forgotten."""
+    """A request succeeded: closes the circuit and resets everything."""
     return Circuit()
 
 
 def fail(circuit: Circuit, *, kind: FailureKind, reason: str, now: datetime) -> Circuit:
-    """A request failed. Kinds without a rule (quota, gone) say nothing about the user and change nothing."""
+    """A request failed. Kinds without a rule (quota, gone) are not about the user and change nothing."""
     if kind not in RULES:
         return let_go(circuit, now)
     if circuit.state is CircuitState.OPEN:
-        return circuit  # a straggler: let through before it opened, so it is no news
+        return circuit  # a straggler: admitted before it opened, so it proves nothing new
     failures = {**circuit.failures, kind: circuit.failures.get(kind, 0) + 1}
     counted = replace(circuit, failures=failures, kind=kind, reason=reason)
     rule = RULES[kind]
@@ -111,7 +111,7 @@ def fail(circuit: Circuit, *, kind: FailureKind, reason: str, now: datetime) -> 
 
 
 def let_go(circuit: Circuit, now: datetime) -> Circuit:
-    """The one request was not made after all: the next one may be."""
+    """The admitted request was not made after all: the next one may be."""
     if circuit.state is not CircuitState.HALF_OPEN:
         return circuit
     return replace(circuit, state=CircuitState.OPEN, open_until=now, probe_at=None)

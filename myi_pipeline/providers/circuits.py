@@ -1,7 +1,8 @@
 """The circuits' state and history, shared by all processes.
 
-Of all processes, one gets the request that a half-open circuit lets through; every change of state is in the history,
-in the same transaction.
+Each user has one for polls and related requests, and each linked account one for its playlists, without a history. Only
+one process gets the request that a half-open circuit admits; every change of state is recorded in the history, in the
+same transaction.
 """
 
 from __future__ import annotations
@@ -19,15 +20,35 @@ from myi_pipeline.providers import circuit_rules as rules
 from myi_pipeline.providers.circuit_rules import Admission, Circuit, CircuitState
 from myi_pipeline.providers.retries import FailureKind
 
+
+@dataclass(frozen=True)
+class Holder:
+    """The owner of a circuit: its table, and its id there."""
+
+    number: int
+    is_account: bool = False
+
+    def sql(self, text: str) -> str:
+        """A statement for this holder's table: `{circuits}`, whose key is `{holder_id}`, that of `{holders}`."""
+        circuits, key, holders = (
+            ("ops.account_circuits", "account_id", "app.provider_accounts")
+            if self.is_account
+            else ("ops.circuits", "user_id", "app.users")
+        )
+        return text.replace("{circuits}", circuits).replace("{holder_id}", key).replace("{holders}", holders)
+
+
 _COUNTED = (FailureKind.AUTHORISATION, FailureKind.NETWORK, FailureKind.UNKNOWN)
 _LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class UserCircuit:
-    """One user's circuit, as people see it; `failures` are in a row, by kind."""
+class ShownCircuit:
+    """One circuit as shown to people, of a user's polls or an account's playlists; `failures` in a row, by kind."""
 
     user_key: str
+    account_id: int | None = None
+    provider: str | None = None
     state: str
     open_until: datetime | None
     kind: str | None
@@ -50,49 +71,75 @@ class CircuitEvent:
 
 
 def admit(connection: Connection, *, user_id: int, now: datetime) -> Admission:
-    """Ask for one request. A closed circuit costs one read."""
-    found = _read(connection, user_id)
+    """Asks to admit one request. A closed circuit costs one read."""
+    return admit_holder(connection, Holder(user_id), now=now)
+
+
+def admit_holder(connection: Connection, holder: Holder, *, now: datetime) -> Admission:
+    """The same for any holder of a circuit."""
+    found = _read(connection, holder)
     if found.state is CircuitState.CLOSED:
         return Admission(True, found)
     with connection.transaction():
-        locked = _read(connection, user_id, lock=True)
+        locked = _read(connection, holder, lock=True)
         admission = rules.admit(locked, now)
-        _write(connection, user_id, locked, admission.circuit, now)
+        _write(connection, holder, locked, admission.circuit, now)
     return admission
 
 
 def note_success(connection: Connection, *, user_id: int, now: datetime) -> None:
-    """A request succeeded. What was untouched costs one read."""
-    if not _read(connection, user_id).is_untouched:
-        _change(connection, user_id, lambda _: rules.succeed(), now)
+    """Records a success. An untouched circuit costs one read."""
+    note_success_of(connection, Holder(user_id), now=now)
+
+
+def note_success_of(connection: Connection, holder: Holder, *, now: datetime) -> None:
+    if not _read(connection, holder).is_untouched:
+        _change(connection, holder, lambda _: rules.succeed(), now)
 
 
 def note_failure(connection: Connection, *, user_id: int, kind: FailureKind, reason: str, now: datetime) -> Circuit:
-    """A request failed; what the circuit is now. `reason` holds no secret."""
-    if kind not in rules.RULES and (found := _read(connection, user_id)).state is not CircuitState.HALF_OPEN:
+    """Records a failure; returns the circuit. `reason` contains no secret."""
+    return note_failure_of(connection, Holder(user_id), kind=kind, reason=reason, now=now)
+
+
+def note_failure_of(
+    connection: Connection, holder: Holder, *, kind: FailureKind, reason: str, now: datetime
+) -> Circuit:  # fmt: skip
+    if kind not in rules.RULES and (found := _read(connection, holder)).state is not CircuitState.HALF_OPEN:
         return found
     short = reason[:_LONGEST_REASON]
-    return _change(connection, user_id, lambda held: rules.fail(held, kind=kind, reason=short, now=now), now)
+    return _change(connection, holder, lambda held: rules.fail(held, kind=kind, reason=short, now=now), now)
 
 
 def reset(connection: Connection, *, user_id: int, now: datetime) -> bool:
-    """Close at a person's word. False when it was closed and untouched."""
-    if _read(connection, user_id).is_untouched:
+    """Closes the circuit of a user's polls on request. False if it was closed and untouched."""
+    return reset_holder(connection, Holder(user_id), now=now)
+
+
+def reset_holder(connection: Connection, holder: Holder, *, now: datetime) -> bool:
+    """The same for any holder of a circuit."""
+    if _read(connection, holder).is_untouched:
         return False
-    _change(connection, user_id, lambda _: rules.succeed(), now, reason="reset by hand")
+    _change(connection, holder, lambda _: rules.succeed(), now, reason="reset by hand")
     return True
 
 
-def list_circuits(connection: Connection) -> tuple[UserCircuit, ...]:
-    """Every circuit that is open, half open, or counts failures, in the order of users."""
+def list_circuits(connection: Connection) -> tuple[ShownCircuit, ...]:
+    """Every circuit that is open, half open, or counts failures: those of polls ordered by user, then those of
+    accounts.
+    """
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(load_sql("providers/circuits/list_circuits")).fetchall()
-    return tuple(_of_user(row["user_key"], _circuit(row)) for row in rows)
+        rows += cursor.execute(load_sql("providers/circuits/list_account_circuits")).fetchall()
+    return tuple(_shown(row) for row in rows)
 
 
-def _of_user(user_key: str, circuit: Circuit) -> UserCircuit:
-    return UserCircuit(
-        user_key=user_key,
+def _shown(row: dict[str, Any]) -> ShownCircuit:
+    circuit = _circuit(row)
+    return ShownCircuit(
+        user_key=row["user_key"],
+        account_id=row.get("account_id"),
+        provider=row.get("provider"),
         state=circuit.state.value,
         open_until=circuit.open_until,
         kind=circuit.kind.value if circuit.kind is not None else None,
@@ -103,7 +150,7 @@ def _of_user(user_key: str, circuit: Circuit) -> UserCircuit:
 
 
 def open_users(connection: Connection, *, user_ids: list[int], now: datetime) -> dict[int, datetime]:
-    """Those of these users whose circuit lets nothing through now, and until when. One read for a batch."""
+    """Those of these users whose circuit admits nothing now, and until when. One read for a batch."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = "select * from ops.circuits where user_id = any (%s) and state <> 'closed'"
         rows = cursor.execute(query, (user_ids,)).fetchall()
@@ -122,25 +169,25 @@ def list_events(connection: Connection, *, user_id: int | None = None, limit: in
 
 def _change(
     connection: Connection,
-    user_id: int,
+    holder: Holder,
     step: Callable[[Circuit], Circuit],
     now: datetime,
     *,
     reason: str | None = None,
 ) -> Circuit:
     with connection.transaction():
-        # Two first failures at once: the row must be there before it can be locked. A removed user has none.
-        connection.execute(load_sql("providers/circuits/ensure_row"), {"user_id": user_id})
-        before = _read(connection, user_id, lock=True)
+        # Two first failures may coincide: the row must exist before it can be locked. A removed user has none.
+        connection.execute(holder.sql(load_sql("providers/circuits/ensure_row")), {"holder_id": holder.number})
+        before = _read(connection, holder, lock=True)
         after = step(before)
-        _write(connection, user_id, before, after, now, reason=reason)
+        _write(connection, holder, before, after, now, reason=reason)
     return after
 
 
-def _read(connection: Connection, user_id: int, *, lock: bool = False) -> Circuit:
-    query = "select * from ops.circuits where user_id = %s"
+def _read(connection: Connection, holder: Holder, *, lock: bool = False) -> Circuit:
+    query = holder.sql("select * from {circuits} where {holder_id} = %s")
     with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(f"{query} for update" if lock else query, (user_id,)).fetchone()
+        row = cursor.execute(f"{query} for update" if lock else query, (holder.number,)).fetchone()
     return _circuit(row) if row is not None else Circuit()
 
 
@@ -159,7 +206,7 @@ def _circuit(row: dict[str, Any]) -> Circuit:
 
 def _write(
     connection: Connection,
-    user_id: int,
+    holder: Holder,
     before: Circuit,
     after: Circuit,
     now: datetime,
@@ -170,7 +217,7 @@ def _write(
         return
     kind = after.kind or before.kind
     values = {
-        "user_id": user_id,
+        "holder_id": holder.number,
         "state": after.state.value,
         **{f"{counted.value}_failures": after.failures.get(counted, 0) for counted in _COUNTED},
         "openings": after.openings,
@@ -184,6 +231,6 @@ def _write(
         "event_kind": kind.value if kind is not None else None,
         "event_reason": reason or after.reason,
     }
-    connection.execute(load_sql("providers/circuits/store_circuit"), values)
-    if before.state is not after.state:
+    connection.execute(holder.sql(load_sql("providers/circuits/store_circuit")), values)
+    if before.state is not after.state and not holder.is_account:
         connection.execute(load_sql("providers/circuits/record_event"), values)

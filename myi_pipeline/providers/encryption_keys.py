@@ -1,7 +1,7 @@
 """This installation's keys for stored logins: those of the settings, then those of MYI_HOME/secrets.
 
-The file is 0600 before a key is in it; a key is never made while a stored login needs one that is missing; nothing here
-shows a key but `new_key_text`.
+The file is 0600 before it contains a key; no key is made while a stored login needs one that is missing; only
+`new_key_text` reveals a key.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -18,7 +18,7 @@ import structlog
 from myi_pipeline.errors import BadInput, Permanent
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.postgres.role_passwords import private_folder, write_private
-from myi_pipeline.providers import service_vault, token_vault
+from myi_pipeline.providers import accounts, sealed_logins, service_vault, target_vault
 from myi_pipeline.providers.envelope import Damaged, KeyRing, UnknownKey, new_key
 from myi_pipeline.settings import Settings, decode_key
 
@@ -33,7 +33,7 @@ class KeyMissing(Permanent):
 
 @dataclass(frozen=True)
 class KeyUse:
-    """One key by its name: where it is from (`settings`, `file` or `missing`) and how many logins it seals."""
+    """One key by its id: its origin (`settings`, `file` or `missing`) and how many logins it seals."""
 
     key_id: str
     origin: str
@@ -42,13 +42,19 @@ class KeyUse:
 
 
 def find_keys(settings: Settings) -> KeyRing | None:
-    """The keys there are, or None before the first was made. Raises BadInput when the file is damaged."""
+    """The existing keys, or None before the first was made. Raises BadInput if the file is damaged."""
     keys = _all_keys(settings)
     return KeyRing(keys) if keys else None
 
 
+def keys_as_setting(settings: Settings) -> str | None:
+    """All keys there are, as MYI_ENCRYPTION_KEYS takes them, for another host. Secret."""
+    keys = _all_keys(settings)
+    return ",".join(base64.b64encode(key).decode("ascii") for key in keys) if keys else None
+
+
 def require_keys(settings: Settings, warehouse: Warehouse, *, role: Role = Role.INGEST) -> KeyRing:
-    """The keys, all that stored logins need among them; without any login and any key, one is made and said so.
+    """The keys, including all that stored logins need; if there is neither a login nor a key, makes one and logs that.
 
     Raises KeyMissing. Every process that handles logins begins with this.
     """
@@ -61,13 +67,13 @@ def require_keys(settings: Settings, warehouse: Warehouse, *, role: Role = Role.
             "encryption_key_made",
             path=str(settings.secrets_folder / FILE_NAME),
             key_id=keys.sealing_id.hex(),
-            hint="only this file opens stored logins: keep a copy of it apart from the database's backups",
+            hint="stored logins can be opened only with this file: keep a copy of it separate from database backups",
         )
     return keys
 
 
 def check_keys(settings: Settings, warehouse: Warehouse, *, role: Role = Role.INGEST) -> KeyRing | None:
-    """What start-up does: raises KeyMissing when a stored login is sealed with an unknown key. Makes none."""
+    """The check at start-up: raises KeyMissing if a stored login is sealed with an unknown key. Makes none."""
     keys = find_keys(settings)
     with warehouse.connect(role, autocommit=True, application_name="myi keys") as connection:
         stored = _count_logins(connection)
@@ -77,19 +83,19 @@ def check_keys(settings: Settings, warehouse: Warehouse, *, role: Role = Role.IN
         raise KeyMissing(
             f"{sum(missing.values())} stored logins are sealed with a key that is not here ({names}): put it back into"
             f" MYI_ENCRYPTION_KEYS, behind the others, or restore {settings.secrets_folder / FILE_NAME}; if it is lost,"
-            " disconnect those users (myi user disconnect KEY; myi service unlink KEY SERVICE) and let them sign in"
-            " again"
+            " disconnect those users (myi user disconnect KEY; myi service unlink KEY SERVICE; myi providers unlink"
+            " ACCOUNT) and let them sign in again, and remove addresses of notices (myi notices remove ID)"
         )
     return keys
 
 
 def key_uses(settings: Settings, warehouse: Warehouse) -> tuple[KeyUse, ...]:
-    """Every key that is here or that a login needs."""
+    """Every key that exists or that a login needs."""
     keys = find_keys(settings)
     given = {KeyRing([key]).sealing_id for key in settings.encryption_key_bytes()}
     with warehouse.connect(Role.INGEST, autocommit=True, application_name="myi keys") as connection:
         sealed = _count_logins(connection, with_access=True)
-        # What is sealed with a lost key is lost only if it is a login: an access token is granted again.
+        # Only logins sealed with a lost key are lost: access tokens are granted again.
         stored = _count_logins(connection)
     here = keys.ids if keys is not None else ()
     known = tuple(
@@ -102,13 +108,15 @@ def key_uses(settings: Settings, warehouse: Warehouse) -> tuple[KeyUse, ...]:
 
 
 def _count_logins(connection: Connection, *, with_access: bool = False) -> dict[bytes, int]:
-    """How many logins and secrets of linked services each key seals."""
-    logins = Counter(token_vault.count_by_key(connection, with_access=with_access))
+    """How many logins, and secrets of linked services, accounts and notices, each key seals."""
+    logins = Counter(sealed_logins.count_by_key(connection, with_access=with_access))
+    logins += Counter(accounts.count_account_keys(connection, with_access=with_access))
+    logins += Counter(target_vault.count_target_keys(connection))
     return dict(logins + Counter(service_vault.count_service_keys(connection)))
 
 
 def new_key_text() -> str:
-    """A new key as MYI_ENCRYPTION_KEYS takes it. Secret."""
+    """A new key in the form that MYI_ENCRYPTION_KEYS accepts. Secret."""
     while True:
         text = base64.b64encode(new_key()).decode("ascii")
         try:
@@ -119,9 +127,9 @@ def new_key_text() -> str:
 
 
 def put_new_key_into_file(settings: Settings) -> str:
-    """A new key in front of those of the file; gives its id. Raises BadInput when the settings bring the keys."""
+    """Puts a new key before those in the file; returns its id. Raises BadInput if the keys come from the settings."""
     if settings.encryption_keys is not None:
-        raise BadInput("MYI_ENCRYPTION_KEYS brings the keys: put a new one in front there", place="MYI_ENCRYPTION_KEYS")
+        raise BadInput("the keys come from MYI_ENCRYPTION_KEYS: put a new one first there", place="MYI_ENCRYPTION_KEYS")
     private_folder(settings.secrets_folder)
     text = new_key_text()
     lines = [text, *(base64.b64encode(key).decode("ascii") for key in _file_keys(settings))]
@@ -144,7 +152,7 @@ def _file_keys(settings: Settings) -> list[bytes]:
     except (ValueError, UnicodeDecodeError):
         keys = []
     if not keys or len(set(keys)) != len(keys):
-        rule = "one key of 32 bytes in base64 a line"
+        rule = "one key of 32 bytes in base64 per line"
         raise BadInput(f"{path} is damaged: restore it from a copy", place=str(path), rule=rule)
     return keys
 
@@ -155,7 +163,7 @@ def _make_first(settings: Settings) -> None:
     made = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     write_private(made, new_key_text() + "\n")
     try:
-        # A link never replaces: of two processes that make a key at once, one wins and both read its key.
+        # Linking never replaces a file: if two processes make a key at once, one wins and both read its key.
         os.link(made, path)
     except FileExistsError:
         pass
@@ -168,7 +176,7 @@ _USERS_A_READ = 500
 
 @dataclass(frozen=True)
 class Rotated:
-    """What was done. `remaining` counts logins by the key (hex id) that still seals them; `failed` names users."""
+    """What was done. `remaining` counts logins by the key (hex id) that still seals them; `failed` lists users."""
 
     sealed: int
     key_id: str
@@ -176,40 +184,68 @@ class Rotated:
     failed: tuple[int, ...] = ()
 
 
-def rotate_keys(connection: Connection, keys: KeyRing, *, after_each: Callable[[int], None] | None = None) -> Rotated:
-    """Seal everything with the first key of the ring. `connection` is in autocommit.
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of secret for rotation. `owners` maps ids to users."""
 
-    Raises Permanent when the ring holds no new key: then there is nothing to rotate to.
+    warning: str
+    numbered: str
+    sealed_otherwise: Callable[..., Sequence[int]]
+    seal_again: Callable[[Connection, KeyRing, int], int]
+    owners: Callable[[Connection, int], list[int]]
+
+
+def rotate_keys(connection: Connection, keys: KeyRing, *, after_each: Callable[[int], None] | None = None) -> Rotated:
+    """Seals everything with the first key of the ring. `connection` is in autocommit.
+
+    Raises Permanent if the ring has no new key, so that there is nothing to rotate to.
     """
     if len(keys.ids) < 2:
         raise Permanent(
             f"there is no new key: {keys.sealing_id.hex()} is the only one. Make one with `myi keys new`; put it in"
             " front and keep the old one behind it until this command has run"
         )
-    sealed, failed, after = 0, [], 0
-    while users := token_vault.sealed_otherwise(connection, key_id=keys.sealing_id, after=after, limit=_USERS_A_READ):
-        for user_id in users:
-            try:
-                sealed += token_vault.seal_again(connection, keys, user_id=user_id)
-            except (Damaged, UnknownKey) as error:
-                log.warning("login_cannot_be_opened", user_id=user_id, reason=str(error))
-                failed.append(user_id)
-            if after_each is not None:
-                after_each(sealed)
-        after = users[-1]
-    after = 0
-    while users := service_vault.services_sealed_otherwise(
-        connection, key_id=keys.sealing_id, after=after, limit=_USERS_A_READ
-    ):
-        for user_id in users:
-            try:
-                sealed += service_vault.seal_services_again(connection, keys, user_id=user_id)
-            except (Damaged, UnknownKey) as error:
-                log.warning("service_secret_cannot_be_opened", user_id=user_id, reason=str(error))
-                failed.append(user_id)
-            if after_each is not None:
-                after_each(sealed)
-        after = users[-1]
+    told = after_each or (lambda _: None)
+    sealed, failed = 0, list[int]()
+    for kind in _KINDS:
+        after = 0
+        while numbers := kind.sealed_otherwise(connection, key_id=keys.sealing_id, after=after, limit=_USERS_A_READ):
+            for number in numbers:
+                try:
+                    sealed += kind.seal_again(connection, keys, number)
+                except (Damaged, UnknownKey) as error:
+                    log.warning(kind.warning, reason=str(error), **{kind.numbered: number})
+                    failed.extend(kind.owners(connection, number))
+                told(sealed)
+            after = numbers[-1]
+    for target_id in target_vault.targets_sealed_otherwise(connection, key_id=keys.sealing_id):
+        try:
+            sealed += target_vault.seal_target_again(connection, keys, target_id=target_id)
+        except (Damaged, UnknownKey) as error:
+            log.warning("notice_address_cannot_be_opened", target=str(target_id), reason=str(error))
+        told(sealed)
     counts = _count_logins(connection, with_access=True)
     remaining = {key_id.hex(): counts.get(key_id, 0) for key_id in dict.fromkeys((*keys.ids, *counts))}
     return Rotated(sealed, keys.sealing_id.hex(), remaining, tuple(failed))
+
+
+def _owner(connection: Connection, account_id: int) -> list[int]:
+    account = accounts.find_account(connection, account_id=account_id)
+    return [account.user_id] if account is not None else []
+
+
+_KINDS = (
+    _Kind(
+        "login_cannot_be_opened", "account_id", sealed_logins.sealed_otherwise,
+        lambda connection, keys, number: sealed_logins.seal_again(connection, keys, account=number), _owner,
+    ),
+    _Kind(
+        "service_secret_cannot_be_opened", "user_id", service_vault.services_sealed_otherwise,
+        lambda connection, keys, number: service_vault.seal_services_again(connection, keys, user_id=number),
+        lambda _, number: [number],
+    ),
+    _Kind(
+        "account_login_cannot_be_opened", "account_id", accounts.accounts_sealed_otherwise,
+        lambda connection, keys, number: accounts.seal_account_again(connection, keys, account_id=number), _owner,
+    ),
+)  # fmt: skip

@@ -1,7 +1,7 @@
 """Sealing a secret so that the database alone reveals nothing: AES-256-GCM under named keys.
 
-A nonce is never used twice; an envelope opens only in the place (table, column, user, client) that it was sealed for;
-no key and no secret is in a repr or an error.
+A nonce is never used twice; an envelope opens only in the place (table, column, user, client) it was sealed for; no
+repr or error contains a key or secret.
 
 Layout: version (1 byte), key id (4), nonce (12), ciphertext with its tag. Version and key id are authenticated too.
 """
@@ -34,7 +34,7 @@ class Damaged(Permanent):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a secret belongs. Moved to any other place, it does not open."""
+    """Where a secret belongs. In any other place, it does not open."""
 
     table: str
     column: str
@@ -48,12 +48,12 @@ class Place:
 
 
 def key_id(key: bytes) -> bytes:
-    """Names a key without revealing it; the same on every machine."""
+    """The id of a key, which does not reveal it; the same on every machine."""
     return hashlib.blake2b(key, digest_size=KEY_ID_BYTES, person=b"myi key id").digest()
 
 
 def sealed_by(envelope: bytes) -> bytes:
-    """The name of the key that an envelope says it was sealed with."""
+    """The id of the key with which an envelope claims to be sealed."""
     return bytes(envelope[1:_HEADER])
 
 
@@ -62,7 +62,7 @@ def new_key() -> bytes:
 
 
 class KeyRing:
-    """Keys to open with, the first of which seals."""
+    """Keys for opening; the first one seals."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
@@ -81,7 +81,7 @@ class KeyRing:
 
     def seal(self, secret: str, *, place: Place) -> bytes:
         header = bytes([VERSION]) + self.sealing_id
-        # Random, 96 bits: far below 2^32 envelopes a key, where a repetition would become likely.
+        # Random, 96 bits: far below 2^32 envelopes per key, where a repetition would become likely.
         nonce = os.urandom(NONCE_BYTES)
         cipher = self._ciphers[self.sealing_id]
         return header + nonce + cipher.encrypt(nonce, secret.encode(), header + place.associated_data())

@@ -1,7 +1,7 @@
 """The governor, which every request to the Web API passes first.
 
-Nothing sleeps longer than LONGEST_SLEEP in all; what must wait longer raises RateLimited with its time; one client's or
-bucket's block touches no other.
+Nothing sleeps longer than LONGEST_SLEEP in total; longer waits raise RateLimited with their time; a block of one client
+or bucket does not affect others.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ log = structlog.get_logger(__name__)
 
 
 def do_not_wait_for_disk(connection: Connection) -> None:
-    """For the connections of the quota ledger: a crash of the server may lose its last moments, which costs less than
-    waiting for the disk at every request.
+    """For the quota ledger's connections: a server crash may lose the last moments, which costs less than waiting for
+    the disk at every request.
     """
     connection.execute("set synchronous_commit = off")
 
@@ -48,7 +48,7 @@ def quota_limits(settings: Settings) -> QuotaLimits:
 
 
 class Governor:
-    """One client id's gate (providers.transport.Gate). Safe for threads."""
+    """One client id's gate (providers.transport.Gate). Thread-safe."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Governor:
             self._sleep(wait.total_seconds())
 
     def blocked(self, bucket: Bucket, *, retry_after: timedelta | None, quota_exceeded: bool) -> datetime:
-        """The service answered 429; until when this bucket is silent now."""
+        """The service answered 429; returns until when this bucket is blocked."""
         with self._pool.connection() as connection:
             block = quota_ledger.block(
                 connection,
@@ -113,7 +113,7 @@ class Governor:
         return block.blocked_until
 
     def passed(self, bucket: Bucket) -> None:
-        """A request succeeded: an old block is history. Costs nothing when there was none."""
+        """A request succeeded: clears an old block. Costs nothing if there was none."""
         if bucket in self._was_blocked:
             self._was_blocked.discard(bucket)
             with self._pool.connection() as connection:
@@ -122,8 +122,9 @@ class Governor:
 
 @dataclass(frozen=True, kw_only=True)
 class BucketUse:
-    """One bucket of one client id. A day's limit of None means that only the minute bounds it; that of polls is what
-    the pace plans with.
+    """One bucket of one client id.
+
+    A daily limit of None means that only the minute's limit applies; the pace plans with that of polls.
     """
 
     client_id: str
@@ -136,13 +137,28 @@ class BucketUse:
     blocks_in_a_row: int
 
 
+# YouTube's daily units are the real limit: this only keeps bursts short.
+_YOUTUBE_REQUESTS_A_MINUTE = 300
+
+
 def service_limits(settings: Settings) -> dict[str, QuotaLimits]:
-    """The limits of services that collect listening, by the client id of their requests; no day bounds them."""
+    """The limits of services other than Spotify, by client id; they have no daily limit here."""
     a_minute = {
-        Service.LASTFM: settings.lastfm_requests_per_minute,
-        Service.LISTENBRAINZ: settings.listenbrainz_requests_per_minute,
+        Service.LASTFM.client_id: settings.lastfm_requests_per_minute,
+        Service.LISTENBRAINZ.client_id: settings.listenbrainz_requests_per_minute,
+        tidal_client(settings): settings.tidal_requests_per_minute,
+        youtube_client(settings): _YOUTUBE_REQUESTS_A_MINUTE,
     }
-    return {service.client_id: QuotaLimits(requests_per_minute=most) for service, most in a_minute.items()}
+    return {client_id: QuotaLimits(requests_per_minute=most) for client_id, most in a_minute.items()}
+
+
+def tidal_client(settings: Settings) -> str:
+    """The quota's client id for requests to TIDAL; its dot keeps it apart from Spotify's."""
+    return f"tidal.com/{settings.tidal_client_id}"
+
+
+def youtube_client(settings: Settings) -> str:
+    return f"youtube.com/{settings.youtube_client_id}"
 
 
 def show_quota(
@@ -152,9 +168,9 @@ def show_quota(
     of_services: Mapping[str, QuotaLimits] | None = None,
     now: datetime,
 ) -> tuple[BucketUse, ...]:
-    """Every bucket of every client id that was ever used; of the services in `of_services` their one bucket.
+    """Every bucket of every client id that was ever used; services in `of_services` have a single bucket.
 
-    `calls_of_minute` of a bucket, `limit` of all together.
+    `calls_of_minute` is per bucket, `limit` for all buckets together.
     """
     of_services = of_services or {}
     return tuple(

@@ -1,28 +1,27 @@
 """Requests to Last.fm and ListenBrainz, with quota and retries around each.
 
-One quota holds for a service, all users together: Last.fm counts by address and key, ListenBrainz by address or token.
+All users share one quota per service: Last.fm counts by address and key, ListenBrainz by address or token.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 import structlog
 
 from myi_pipeline.errors import BadInput, MyiError
-from myi_pipeline.postgres.connections import Pool, Role, Warehouse
-from myi_pipeline.providers.encryption_keys import require_keys
-from myi_pipeline.providers.envelope import KeyRing
-from myi_pipeline.providers.governor import Governor, do_not_wait_for_disk, service_limits
+from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.providers.governor import service_limits
 from myi_pipeline.providers.lastfm.client import LastfmClient
 from myi_pipeline.providers.listenbrainz.client import ListenBrainzClient
 from myi_pipeline.providers.retries import WAITS_IN_PROCESS, is_worth_another_try
 from myi_pipeline.providers.scrobbles import ScrobbleReader, ScrobbleWriter, Service
-from myi_pipeline.providers.transport import HttpClient, make_http, utc_now
+from myi_pipeline.providers.service_tools import ServiceTools, open_tools
+from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -31,7 +30,7 @@ T = TypeVar("T")
 
 
 def service_trouble(settings: Settings, service: Service) -> str | None:
-    """Why a service cannot be linked here; None when it can."""
+    """Why a service cannot be linked here; None if it can."""
     if service is Service.LASTFM and settings.lastfm_api_key is None:
         return (
             "Last.fm needs an API key of this installation: make one at https://www.last.fm/api/account/create and set"
@@ -41,34 +40,18 @@ def service_trouble(settings: Settings, service: Service) -> str | None:
 
 
 class Services:
-    """The clients that open_services yields. Safe for threads."""
+    """The clients that open_services yields. Thread-safe."""
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        http: HttpClient,
-        ledger: Pool,
-        keys: KeyRing,
-        clock: Callable[[], datetime],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._settings = settings
-        self._http = http
-        self._clock = clock
-        self._sleep = sleep
+    def __init__(self, tools: ServiceTools) -> None:
+        self._settings = tools.settings
+        self._http = tools.http
+        self._clock = tools.clock
+        self._sleep = tools.sleep
+        limits = service_limits(tools.settings)
         self._governors = {
-            service: Governor(
-                ledger,
-                client_id=service.client_id,
-                limits=service_limits(settings)[service.client_id],
-                clock=clock,
-                sleep=sleep,
-                service=service.value,
-            )
-            for service in Service
+            each: tools.governor(each.client_id, service=each.value, limits=limits[each.client_id]) for each in Service
         }
-        self.keys = keys
+        self.keys = tools.keys
 
     def listenbrainz(self) -> ListenBrainzClient:
         return ListenBrainzClient(
@@ -94,15 +77,23 @@ class Services:
         )
 
     def reader(self, service: Service) -> ScrobbleReader:
-        """Raises BadInput when the service is not set up here."""
-        return self.lastfm() if service is Service.LASTFM else self.listenbrainz()
+        """Raises BadInput if the service is not set up here."""
+        return self._client(service)
 
     def writer(self, service: Service) -> ScrobbleWriter:
-        """Raises BadInput when the service is not set up here."""
-        return self.lastfm() if service is Service.LASTFM else self.listenbrainz()
+        """Raises BadInput if the service is not set up here."""
+        return self._client(service)
+
+    def _client(self, service: Service) -> LastfmClient | ListenBrainzClient:
+        match service:
+            case Service.LASTFM:
+                return self.lastfm()
+            case Service.LISTENBRAINZ:
+                return self.listenbrainz()
+        assert_never(service)
 
     def read(self, request: Callable[[], T]) -> T:
-        """Make a request that only reads; one that failed for a moment is made twice more, after seconds."""
+        """Makes a read-only request; after a transient failure it is retried twice, seconds later."""
         waits = iter(WAITS_IN_PROCESS)
         while True:
             try:
@@ -124,15 +115,7 @@ def open_services(
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Services]:
-    """Clients for as long as the context lasts. Raises KeyMissing when a stored secret cannot be opened.
-
-    With the role `app` accounts can be linked, and their secrets not used: it may not read what it sealed.
-    """
-    keys = require_keys(settings, warehouse, role=role)
+    """Clients for the duration of the context: see open_tools."""
     urls = (settings.lastfm_url, settings.listenbrainz_url)
-    with ExitStack() as stack:
-        http = stack.enter_context(make_http(*urls))
-        ledger = stack.enter_context(
-            warehouse.pool(role, application_name="myi service quota", configure=do_not_wait_for_disk)
-        )
-        yield Services(settings=settings, http=http, ledger=ledger, keys=keys, clock=clock, sleep=sleep)
+    with open_tools(settings, warehouse, *urls, role=role, clock=clock, sleep=sleep) as tools:
+        yield Services(tools)

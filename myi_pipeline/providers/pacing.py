@@ -1,7 +1,7 @@
-"""One request in a certain time, over all processes and machines that share the database.
+"""One request per interval, across all processes and machines that share the database.
 
-Whoever asks reserves the next free moment in one statement and sleeps until then, so that two never get the same one.
-Nothing sleeps longer than LONGEST_SLEEP; what must wait longer raises RateLimited with its time.
+A caller reserves the next free moment in one statement and sleeps until then, so that two never get the same one.
+Nothing sleeps longer than LONGEST_SLEEP; longer waits raise RateLimited with their time.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from myi_pipeline.providers.retries import LONGEST_SLEEP, doubled
 
 log = structlog.get_logger(__name__)
 
-# Without Retry-After: a service that counts requests over some seconds needs that long, and longer each time.
+# The wait without Retry-After, for a service that counts requests over some seconds; it grows each time.
 _UNTOLD_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
-# A clock that was set back by more than this makes a stored time meaningless.
+# If the clock was set back by more than this, a stored time is meaningless.
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaceState:
-    """A service's row: until when it asked for silence, and how often in a row."""
+    """A service's row: until when it asked to wait, and how many times in a row."""
 
     service: str
     blocked_until: datetime | None
@@ -36,7 +36,7 @@ class PaceState:
 
 
 class Pace:
-    """The door of one service. Safe for threads."""
+    """The pace of one service. Thread-safe."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Pace:
         self._sleep = sleep
 
     def wait(self) -> None:
-        """Take the next free moment and sleep until it comes. Raises RateLimited."""
+        """Takes the next free moment and sleeps until then. Raises RateLimited."""
         now = self._clock()
         values = {
             "service": self._service,
@@ -66,7 +66,9 @@ class Pace:
         with self._pool.connection() as connection:
             row = connection.execute(load_sql("providers/pacing/reserve"), values).fetchone()
         if row is None:
-            raise RateLimited(f"others are asking {self._service} as often as it allows", retry_at=now + LONGEST_SLEEP)
+            raise RateLimited(
+                f"other processes use all requests that {self._service} allows", retry_at=now + LONGEST_SLEEP
+            )
         begins_at, blocked_until = row
         if blocked_until is not None:
             raise RateLimited(
@@ -76,7 +78,7 @@ class Pace:
             self._sleep((begins_at - now).total_seconds())
 
     def blocked(self, *, retry_after: timedelta | None) -> datetime:
-        """The service asked for silence; until when all processes keep it now."""
+        """The service asked to wait; returns until when all processes do so."""
         now = self._clock()
         with self._pool.connection() as connection, connection.transaction():
             values = {"service": self._service, "now": now}
@@ -85,7 +87,7 @@ class Pace:
             known_until, in_a_row = row
             wait = doubled(_UNTOLD_WAIT, times=in_a_row - 1, longest=_LONGEST_WAIT)
             if retry_after is not None:
-                # One second more: the header is cut off to whole seconds.
+                # One second more: the header is truncated to whole seconds.
                 wait = min(max(retry_after + timedelta(seconds=1), self._interval), _LONGEST_WAIT)
             until: datetime = max(now + wait, known_until) if known_until is not None else now + wait
             connection.execute(
@@ -95,14 +97,14 @@ class Pace:
         return until
 
     def passed(self) -> None:
-        """A request was answered: an old block is history."""
+        """A request was answered: clears an old block."""
         values = {"service": self._service, "now": self._clock()}
         with self._pool.connection() as connection:
             connection.execute(load_sql("providers/pacing/forget_block"), values)
 
 
 def read_pace(connection: Connection, service: str) -> PaceState | None:
-    """None while the service was never asked."""
+    """None if the service was never asked."""
     query = "select blocked_until, blocks_in_a_row from ops.service_paces where service = %s"
     row = connection.execute(query, (service,)).fetchone()
     return PaceState(service=service, blocked_until=row[0], blocks_in_a_row=row[1]) if row is not None else None

@@ -1,7 +1,7 @@
-"""The quota's state that all processes share: calls, blocked buckets, and the polls a day that a 429 left affordable.
+"""The quota state shared by all processes: calls, blocked buckets, and affordable polls per day.
 
-Whoever takes from a client's quota holds its row until the call is recorded, so two processes never take the same last
-request.
+A process that takes from a client's quota locks its row until the call is recorded, so two processes never take the
+same last request.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from myi_pipeline.providers.quota_rules import (
 )
 from myi_pipeline.providers.quota_rules import next_block as block_after
 
-# Older calls count nowhere; one more day is kept for people to look at.
+# Older calls no longer count; one more day is kept for people to look at.
 KEPT = timedelta(days=2)
 POLLS_SCOPE = "user-read-recently-played"
 
 
 @dataclass(frozen=True)
 class Taken:
-    """`was_blocked`: the bucket has an expired block, which a success takes away."""
+    """`was_blocked`: the bucket has an expired block, which a success clears."""
 
     decision: Decision
     was_blocked: bool
@@ -46,7 +46,7 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True)
 class ClientQuota:
-    """What one client id used: calls by bucket, in the last minute and the last 24 hours, its blocks, and its means."""
+    """The usage of one client id: calls by bucket in the last minute and 24 hours, its blocks, and its means."""
 
     client_id: str
     minute: Mapping[Bucket, int] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class ClientQuota:
 
 
 def take(connection: Connection, client_id: str, bucket: Bucket, *, limits: QuotaLimits, now: datetime) -> Taken:
-    """Take one request, if there is one. One short transaction."""
+    """Takes one request if one is left, in one short transaction."""
     with connection.transaction():
         _hold(connection, client_id)
         block = _blocks(connection, client_id).get(bucket)
@@ -82,9 +82,7 @@ def block(
     quota_exceeded: bool,
     now: datetime,
 ) -> Block:
-    """Record Spotify's answer to wait. Only this bucket of this client is silent from now on; the pace of polls learns
-    from it, once a block.
-    """
+    """Records a 429; pauses only this bucket of this client. The polling pace adapts once per block."""
     with connection.transaction():
         _hold(connection, client_id)
         previous = _blocks(connection, client_id).get(bucket)
@@ -110,7 +108,7 @@ def read_means(
 
 
 def unblock(connection: Connection, client_id: str, bucket: Bucket, *, now: datetime) -> None:
-    """A request went through after a block ended: the next block counts from one again. A new block stays."""
+    """A request succeeded after a block ended: the next block counts from one again. A new block stays."""
     connection.execute(
         "delete from ops.quota_blocks where client_id = %s and bucket = %s and blocked_until <= %s",
         (client_id, bucket.value, now),
@@ -118,7 +116,7 @@ def unblock(connection: Connection, client_id: str, bucket: Bucket, *, now: date
 
 
 def read_quotas(connection: Connection, *, limits: QuotaLimits, now: datetime) -> tuple[ClientQuota, ...]:
-    """Every client id that ever asked, by name."""
+    """Every client id that ever made a request, sorted."""
     values = {"minute": now - timedelta(minutes=1), "day": now - DAY, "now": now}
     usage: dict[str, tuple[dict[Bucket, int], dict[Bucket, int]]] = {}
     clients = connection.execute("select client_id from ops.quota_clients order by 1").fetchall()
@@ -139,13 +137,13 @@ def read_quotas(connection: Connection, *, limits: QuotaLimits, now: datetime) -
 
 
 def prune(connection: Connection, *, now: datetime) -> int:
-    """Calls that count nowhere any more."""
+    """Deletes calls too old to count."""
     return connection.execute("delete from ops.quota_calls where called_at < %s", (now - KEPT,)).rowcount
 
 
 @dataclass(frozen=True)
 class _PollLedger:
-    """A client id's polls, as the database has them."""
+    """A client id's polls according to the database."""
 
     users: int
     learnt: Learnt | None

@@ -1,7 +1,7 @@
-"""How many requests a client id may make, who comes first, and how many polls a day that leaves.
+"""How many requests a client id may make, their precedence, and how many polls per day that leaves.
 
-Never more than the limit in any 60 seconds; a bucket that Spotify blocked makes no request before its time, and blocks
-no other bucket; the polls of five users and the catalogue's calls fit into one day of a client id together.
+Never more than the limit in any 60 seconds; a bucket that Spotify blocked makes no request before its time, and does
+not block others; the polls of five users and the catalogue's calls together fit into one day of a client id.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from myi_pipeline.providers.retries import doubled
 
 
 class Bucket(StrEnum):
-    """What a request is for. In order of precedence."""
+    """The purpose of a request, in order of precedence."""
 
     POLLS = "polls"
     TOKENS = "tokens"
@@ -56,7 +56,7 @@ class DayUsage:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Spotify asked for silence in one bucket; `in_a_row` counts such answers without a success between."""
+    """Spotify asked to wait in one bucket; `in_a_row` counts such answers without a success in between."""
 
     blocked_at: datetime
     blocked_until: datetime
@@ -65,7 +65,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Decision:
-    """Granted when `retry_at` is None; else why not."""
+    """Granted if `retry_at` is None; otherwise with the reason."""
 
     retry_at: datetime | None = None
     reason: str = ""
@@ -73,7 +73,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Learnt:
-    """The polls a day that a client id could afford when Spotify last answered a poll with 429."""
+    """The polls per day that a client id could afford when Spotify last answered a poll with 429."""
 
     polls_a_day: float
     learnt_at: datetime
@@ -81,8 +81,8 @@ class Learnt:
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """What a client id has for polls: the users who share it, the polls a day that it can afford, and those that it
-    spent in each of the last 24 hours, the latest hour first (missing hours are empty).
+    """What a client id has for polls: the users who share it, the affordable polls per day, and those spent in each of
+    the last 24 hours, latest hour first (missing hours are empty).
     """
 
     users: int
@@ -92,29 +92,30 @@ class Means:
 
 DAY = timedelta(hours=24)
 HOURS_A_DAY = 24
-# A quarter of an hour between polls takes 96 a day; the rest is for the hours in which somebody listens. Five users
-# spend 800 so, which with 400 calls of the catalogue is half of the 2,300 to 2,600 calls a day that were seen to pass.
+# Polling every quarter of an hour takes 96 polls a day; the rest is for hours in which somebody listens. Five users
+# spend 800 this way, which with 400 catalogue calls is half of the 2,300 to 2,600 calls a day that were observed to
+# pass.
 POLLS_A_USER = 160
-# Spotify gives an app more than five users only with an extended quota, whose size it does not publish: whatever the
-# settings say, so many polls are planned for each user until a 429 teaches otherwise. Every two hours takes 12.
+# Spotify gives an app more than five users only with an extended quota of unpublished size: whatever the settings say,
+# this many polls are planned for each user until a 429 shows otherwise. Every two hours takes 12.
 LEAST_POLLS_A_USER = 32
-# What is playing, for pages that are open: of the 2,300 to 2,600 calls a day that were seen to pass, polls, catalogue
-# and top lists leave more.
+# What is playing, for open pages: of the 2,300 to 2,600 calls a day that were observed to pass, polls, catalogue and
+# top lists leave more.
 NOW_PLAYING_CALLS_A_DAY = 600
 # Top lists: two kinds of three terms, once a day.
 PERSONAL_CALLS_A_USER = 6
-# Polls may fill two thirds of what the sliding window admits; the rest lets a late run catch up.
+# Polls may use two thirds of the sliding window; the rest lets a late run catch up.
 SHARE_OF_WINDOW = Fraction(2, 3)
-# What is known of a client id after one 429, and how much of the plan comes back each day without another.
+# What a single 429 shows about a client id, and how much of the plan recovers per day without another.
 _LEFT_AFTER_429, _LEAST_LEFT_AFTER_429, _RECOVERED_A_DAY = 0.8, 0.4, 1 / 40
 # Five users every two hours. Less would not be polling.
 FEWEST_POLLS_A_DAY = 60.0
-# A longer Retry-After means a used-up day, a shorter one a full sliding window.
+# A longer Retry-After means that the day is used up, a shorter one that the sliding window is full.
 _LONGEST_WINDOW_WAIT = timedelta(minutes=5)
-# Spotify counts over rolling 30 s windows, so half the minute's requests is the most for half a minute.
+# Spotify counts over rolling 30 s windows, so half the minute's requests is the maximum for half a minute.
 WINDOWS = ((timedelta(seconds=30), Fraction(1, 2)), (timedelta(seconds=60), Fraction(1)))
 LONGEST_WINDOW = WINDOWS[-1][0]
-# Polls come first: others stop while a part of the window is still free for them.
+# Polls come first: other requests stop while part of the window is still free for polls.
 SHARES: Mapping[Bucket, Fraction] = {
     Bucket.POLLS: Fraction(1),
     # Without a token there is no poll.
@@ -123,12 +124,12 @@ SHARES: Mapping[Bucket, Fraction] = {
     Bucket.PERSONAL: Fraction(4, 5),
     Bucket.CATALOGUE: Fraction(1, 2),
 }
-# A clock that was set back by more than this makes stored times meaningless: they are then left out.
+# If the clock was set back by more than this, stored times are meaningless and are ignored.
 CLOCK_TOLERANCE = timedelta(minutes=1)
-# Without Retry-After: what the rolling window needs to pass, and what a used-up day needs.
+# Waits without Retry-After: for a full rolling window, and for a used-up day.
 _UNTOLD_WAIT, _LONGEST_UNTOLD_WAIT = timedelta(seconds=30), timedelta(hours=1)
 _UNTOLD_QUOTA_WAIT, _LONGEST_UNTOLD_QUOTA_WAIT = timedelta(hours=1), timedelta(hours=24)
-# The longest seen is 85,771 s. After a week one request finds out.
+# The longest observed is 85,771 s. After a week, one request finds out.
 LONGEST_BLOCK = timedelta(days=7)
 
 
@@ -141,8 +142,10 @@ def decide(
     day: DayUsage | None,
     now: datetime,
 ) -> Decision:
-    """Whether one more request may be made now. `recent` reaches LONGEST_WINDOW back; `day` is for what has a share of
-    its own in the day."""
+    """Whether one more request may be made now.
+
+    `recent` covers LONGEST_WINDOW; `day` is for buckets with a daily share.
+    """
     if block is not None and is_blocked(block, now):
         return Decision(block.blocked_until, "Spotify asked to wait")
     if bucket is Bucket.CATALOGUE and day is not None:
@@ -150,7 +153,7 @@ def decide(
         if held is not None:
             return held
     if bucket is Bucket.NOW_PLAYING and day is not None and day.now_playing >= NOW_PLAYING_CALLS_A_DAY:
-        return Decision(_later(day.first_of_now_playing_leaves_at, now), "the looks at what is playing are used up")
+        return Decision(_later(day.first_of_now_playing_leaves_at, now), "the requests for what is playing are used up")
     slots = sorted(
         (slot for slot in recent if slot.called_at <= now + CLOCK_TOLERANCE), key=lambda slot: slot.called_at
     )
@@ -159,7 +162,7 @@ def decide(
 
 
 def allowance(limits: QuotaLimits, bucket: Bucket, part: Fraction = Fraction(1)) -> int:
-    """Most requests of all buckets in a window at which this bucket may still add one; `part` of a minute's."""
+    """The number of requests of all buckets in a window up to which this bucket may add one; `part` of a minute's."""
     whole = limits.requests_per_minute * SHARES[bucket] * part
     return max(1, -(-whole.numerator // whole.denominator))
 
@@ -171,7 +174,7 @@ def is_blocked(block: Block, now: datetime) -> bool:
 def next_block(
     previous: Block | None, *, retry_after: timedelta | None, quota_exceeded: bool, now: datetime
 ) -> Block:  # fmt: skip
-    """The block that follows from a 429. Without Retry-After the wait doubles with each answer in a row."""
+    """The block after a 429. Without Retry-After, the wait doubles with each consecutive one."""
     in_a_row = previous.in_a_row + 1 if previous is not None else 1
     if retry_after is not None:
         # One second more: the header is cut off to whole seconds.
@@ -182,12 +185,12 @@ def next_block(
         wait = doubled(_UNTOLD_WAIT, times=in_a_row - 1, longest=_LONGEST_UNTOLD_WAIT)
     until = now + wait
     if previous is not None and is_blocked(previous, now):
-        until = max(until, previous.blocked_until)  # an answer that was under way knows less
+        until = max(until, previous.blocked_until)  # an answer in flight at the time knows less
     return Block(blocked_at=now, blocked_until=until, in_a_row=in_a_row)
 
 
 def planned_polls(limits: QuotaLimits, *, users: int) -> float:
-    """The polls a day that are planned for a client id of which nothing else is known."""
+    """The planned polls per day for a client id about which nothing else is known."""
     shared = limits.calls_per_day - limits.catalogue_calls_per_day - PERSONAL_CALLS_A_USER * users
     wanted = max(min(POLLS_A_USER * users, shared), LEAST_POLLS_A_USER * users)
     window = limits.requests_per_minute * 60 * HOURS_A_DAY * SHARE_OF_WINDOW
@@ -195,7 +198,7 @@ def planned_polls(limits: QuotaLimits, *, users: int) -> float:
 
 
 def affordable_polls(planned: float, learnt: Learnt | None, now: datetime) -> float:
-    """The polls a day that can be afforded now: as planned, or what was learnt and has recovered since."""
+    """The currently affordable polls per day: as planned, or as learnt from a 429 plus recovery since."""
     if learnt is None:
         return planned
     days = max((now - learnt.learnt_at) / DAY, 0.0)
@@ -211,11 +214,11 @@ def learn_from_429(
     quota_exceeded: bool,
     now: datetime,
 ) -> Learnt:
-    """What a 429 to a poll says about the polls a day, after `spent` of them in the last 24 hours."""
+    """What a 429 to a poll implies for the polls per day, after `spent` of them in the last 24 hours."""
     before = affordable_polls(planned, previous, now)
     left = _LEFT_AFTER_429
     if quota_exceeded or (retry_after is not None and retry_after > _LONGEST_WINDOW_WAIT):
-        # The day is used up: it held as many as were spent. Far fewer than planned say that others used it up too.
+        # The day is used up, so its size is what was spent. If that is far less than planned, others used it, too.
         left = max(left * min(1.0, spent / before), _LEAST_LEFT_AFTER_429)
     return Learnt(max(before * left, min(FEWEST_POLLS_A_DAY, planned)), now)
 
@@ -229,12 +232,12 @@ def _day_is_full(limits: QuotaLimits, day: DayUsage, now: datetime) -> Decision 
 
 
 def _later(moment: datetime | None, now: datetime) -> datetime:
-    """`moment`, but at least a minute from now; with nothing to wait for, a day."""
+    """`moment`, but at least a minute from now; a day if there is nothing to wait for."""
     return max(moment, now + timedelta(minutes=1)) if moment is not None else now + DAY
 
 
 def _free_at(slots: list[Slot], window: timedelta, most: int, now: datetime) -> datetime:
-    """When fewer than `most` calls lie in the window."""
+    """When fewer than `most` calls will be in the window."""
     inside = [slot for slot in slots if slot.called_at + window > now]
     used = sum(slot.calls for slot in inside)
     free_at = now

@@ -1,6 +1,6 @@
-"""Which kind of failure an error is, and when to try again.
+"""Classifies failures, and decides when to retry.
 
-No wait inside a process is longer than LONGEST_SLEEP; whatever takes longer is put off.
+No wait inside a process is longer than LONGEST_SLEEP; longer ones are postponed.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from myi_pipeline.errors import (
 )
 
 LONGEST_SLEEP = timedelta(seconds=30)
-# Two more tries mend what a lost connection or a restarting server causes; more would hold a batch up.
+# Two retries suffice after a lost connection or a server restart; more would delay a batch.
 WAITS_IN_PROCESS = (timedelta(seconds=1), timedelta(seconds=4))
 
 
 class FailureKind(StrEnum):
-    """What a failure says about the future."""
+    """What a failure implies for later requests."""
 
-    PUT_OFF = "put_off"  # nothing failed: a quota, a lock, a circuit or a doubt says later
+    PUT_OFF = "put_off"  # nothing failed: a quota, a lock, a circuit or a doubted login only postpones it
     AUTHORISATION = "authorisation"
     NETWORK = "network"
     UNKNOWN = "unknown"
     GONE = "gone"
 
 
-# Put off: first wait, and the longest. Each further failure doubles the wait.
+# Postponed work: the first wait and the longest. Each further failure doubles it.
 _LATER: Mapping[FailureKind, tuple[timedelta, timedelta]] = {
     FailureKind.PUT_OFF: (timedelta(minutes=1), timedelta(hours=1)),
     FailureKind.NETWORK: (timedelta(minutes=5), timedelta(hours=6)),
@@ -48,7 +48,7 @@ _LATER: Mapping[FailureKind, tuple[timedelta, timedelta]] = {
 
 
 def failure_kind(error: BaseException) -> FailureKind:
-    """The kind of an error that a request to Spotify ended with."""
+    """The kind of a request's error."""
     if isinstance(error, (RateLimited, CircuitOpen, LoginDoubted, Busy)):
         return FailureKind.PUT_OFF
     if isinstance(error, (AuthRevoked, TokenRejected, Forbidden)):
@@ -68,10 +68,10 @@ def is_worth_another_try(error: BaseException) -> bool:
 def try_again_at(
     error: BaseException, *, failures: int, now: datetime, jitter: float = 0.0
 ) -> datetime | None:  # fmt: skip
-    """When work that failed `failures` times in a row (from 1) is due again; None: never.
+    """When work that failed `failures` consecutive times (from 1) is due again, or None for never.
 
-    An error that knows its own time (a quota) decides, unless that has passed. `jitter` from 0 to 1 adds up to a tenth,
-    so that what failed together is not retried together.
+    An error with its own time (a quota) decides, unless that has passed. `jitter` from 0 to 1 adds up to a tenth, so
+    that work that failed together is not retried together.
     """
     kind = failure_kind(error)
     if kind is FailureKind.GONE:
@@ -86,5 +86,5 @@ def try_again_at(
 
 def doubled(first: timedelta, *, times: int, longest: timedelta) -> timedelta:
     """`first` doubled `times` times, at most `longest`."""
-    # 2^20 of the shortest first wait is far beyond any cap; a counter in a database may be anything.
+    # 2^20 times the shortest first wait is far beyond any cap; a stored counter may have any value.
     return min(first * (1 << min(max(times, 0), 20)), longest)

@@ -1,12 +1,10 @@
-"""The accounts of app.linked_services and their secrets: sealed when they are written, opened when they are needed.
+"""The accounts of app.linked_services and their secrets: sealed when written, opened when needed.
 
-An account belongs to one user; a user has at most one account of each service; a secret goes with its account.
+An account belongs to one user; a user has at most one account at each service; a secret is deleted with its account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,12 +14,13 @@ from psycopg.rows import class_row
 from myi_pipeline.errors import BadInput
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
+from myi_pipeline.postgres.user_scope import as_user
 from myi_pipeline.providers.envelope import KeyRing, Place, sealed_by
 from myi_pipeline.providers.scrobbles import Service
 
 
 class ServiceAccountTaken(BadInput):
-    """This account of a service is another user's."""
+    """This account of a service belongs to another user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +48,8 @@ def _place(user_id: int, service: Service) -> Place:
     return Place("app.linked_services", "secret", user_id, service.value)
 
 
-@contextmanager
-def _as_user(connection: Connection, user_id: int) -> Iterator[None]:
-    """For the role that serves people: row security shows it one user's links. Nothing to the others."""
-    with connection.transaction():
-        connection.execute("select set_config('app.user_id', %s, true)", (str(user_id),))
-        yield
-
-
 def list_links(connection: Connection, *, user_id: int | None = None) -> tuple[LinkedAccount, ...]:
-    """All links in the order of users and services, or those of this user."""
+    """All links, ordered by user and service, or those of one user."""
     with connection.cursor(row_factory=class_row(LinkedAccount)) as cursor:
         return tuple(cursor.execute(load_sql("providers/services/list_links"), {"user_id": user_id}).fetchall())
 
@@ -82,9 +73,10 @@ def store_link(
     secret: str | None,
     now: datetime,
 ) -> None:
-    """Link an account, in place of another one of this service. Without `secret` the same account keeps the one it has.
+    """Links an account, replacing another one of this service.
 
-    Raises ServiceAccountTaken when the account is another user's.
+    Without `secret`, the same account keeps the one it has. Raises ServiceAccountTaken if the account belongs to
+    another user.
     """
     values = {
         "user_id": user_id,
@@ -96,8 +88,8 @@ def store_link(
         "now": now,
     }
     try:
-        with _as_user(connection, user_id):
-            # Another account is another history: what is known of the old one's goes, its plays stay.
+        with as_user(connection, user_id):
+            # Another account has another history: the state of the old one is deleted, its plays stay.
             connection.execute(load_sql("providers/services/drop_other_account"), values)
             connection.execute(load_sql("providers/services/store_link"), values)
             if secret is not None:
@@ -110,8 +102,8 @@ def store_link(
 
 
 def delete_link(connection: Connection, *, user_id: int, service: Service) -> bool:
-    """At once. False when there was none. What was collected stays."""
-    with _as_user(connection, user_id):
+    """Deletes the link at once; collected plays stay. False if there was none."""
+    with as_user(connection, user_id):
         cursor = connection.execute(
             "delete from app.linked_services where user_id = %s and service = %s", (user_id, service.value)
         )
@@ -119,8 +111,8 @@ def delete_link(connection: Connection, *, user_id: int, service: Service) -> bo
 
 
 def pause_link(connection: Connection, *, user_id: int, service: Service, now: datetime | None) -> bool:
-    """Ask nothing of the service for this user from now on; None: go on. False when there is no link."""
-    with _as_user(connection, user_id):
+    """Stops polling the service for this user, or resumes if None. False if there is no link."""
+    with as_user(connection, user_id):
         cursor = connection.execute(
             "update app.linked_services set paused_at = %s where user_id = %s and service = %s",
             (now, user_id, service.value),
@@ -129,7 +121,7 @@ def pause_link(connection: Connection, *, user_id: int, service: Service, now: d
 
 
 def note_secret_ended(connection: Connection, link: LinkedAccount, *, now: datetime) -> None:
-    """The service refused the secret that this link was read with; a newer one stays."""
+    """Records that the service refused the secret this link was read with; a newer one stays."""
     connection.execute(
         "update app.linked_services set secret_ended_at = %s where user_id = %s and service = %s and secret = %s",
         (now, link.user_id, link.service.value, link.sealed),
@@ -143,13 +135,16 @@ def count_service_keys(connection: Connection) -> dict[bytes, int]:
 
 
 def services_sealed_otherwise(connection: Connection, *, key_id: bytes, after: int, limit: int) -> tuple[int, ...]:
-    """Users above number `after` of whom another key seals a secret."""
+    """Users with user_id > `after` who have a secret sealed with another key."""
     values = {"key_id": key_id, "after": after, "limit": limit}
     return tuple(int(row[0]) for row in connection.execute(load_sql("providers/services/sealed_otherwise"), values))
 
 
 def seal_services_again(connection: Connection, keys: KeyRing, *, user_id: int) -> int:
-    """Seal one user's secrets with the first key; how many were not. Raises UnknownKey and Damaged."""
+    """Seals one user's secrets with the first key; returns how many were sealed with another key.
+
+    Raises UnknownKey and Damaged.
+    """
     done = 0
     with connection.transaction():
         connection.execute("select from app.linked_services where user_id = %s for update", (user_id,))

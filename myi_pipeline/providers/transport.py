@@ -1,7 +1,7 @@
-"""One HTTP request, bounded in time and size, whose failures are errors.
+"""One HTTP request, bounded in time and size, whose failures become MYI's errors.
 
-A request takes at most DEADLINE_S in all, an answer at most MAX_BYTES; an error names the method and the path, and
-nothing that was sent.
+A request takes at most DEADLINE_S in total, an answer has at most MAX_BYTES; an error names the method and the path,
+but nothing that was sent.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from myi_pipeline.providers.quota_rules import Bucket
 
 TIMEOUT = httpx.Timeout(connect=10.0, read=10.0, write=10.0, pool=10.0)
 DEADLINE_S = 25.0
-# Fifty plays with every market of the old dialect take half a megabyte.
+# Fifty plays with every market, in the old dialect, take half a megabyte.
 MAX_BYTES = 4 * 1024**2
 _LONGEST_MESSAGE = 200
-# Codes, tokens, verifiers and client secrets have 32 characters and more; an answer may repeat one, also an older one.
+# Codes, tokens, verifiers and client secrets have at least 32 characters; an answer may repeat one, even an older one.
 _MAYBE_A_TOKEN = re.compile(r"\S{20,}")
 
-# Codes of OAuth, some of which are as long: temporarily_unavailable.
+# OAuth's error codes, some of which are as long: temporarily_unavailable.
 _ERROR_CODE = re.compile(r"(?=.{1,40}\Z)[a-z]+(_[a-z]+){1,4}")
 _SECONDS = re.compile(r"[0-9]{1,8}(\.[0-9]{1,20})?(\s*,\s*[0-9]{1,8}(\.[0-9]{1,20})?){0,9}")
 
@@ -43,7 +43,7 @@ _T = TypeVar("_T")
 
 
 class Gate(Protocol):
-    """Who counts requests. `before` raises RateLimited; `blocked` says until when; `passed` follows a success."""
+    """Counts requests. `before` raises RateLimited; `blocked` returns until when; `passed` follows a success."""
 
     def before(self, bucket: Bucket) -> None: ...
 
@@ -53,7 +53,7 @@ class Gate(Protocol):
 
 
 class TooLarge(UnexpectedAnswer):
-    """The answer has more bytes than its kind ever has."""
+    """The answer is larger than answers of its kind ever are."""
 
 
 def utc_now() -> datetime:
@@ -62,7 +62,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer. `what` names the request for people, `service` whose answer it is."""
+    """A complete answer. `what` describes the request for people, `service` names who answered."""
 
     what: str
     status: int
@@ -71,7 +71,7 @@ class Answer:
     service: str = "Spotify"
 
     def document(self) -> dict[str, Any]:
-        """The JSON object. Raises UnexpectedAnswer when it is none."""
+        """The JSON object. Raises UnexpectedAnswer if it is not one."""
         try:
             found = json.loads(self.body, parse_int=_number)
         except (ValueError, RecursionError):
@@ -86,29 +86,33 @@ class Answer:
         return found
 
     def message(self) -> str:
-        """What the service says about an error, for people: short, printable, without anything that may be a token."""
+        """The service's error message, for people: short, printable, without anything that may be a token."""
         try:
             found = json.loads(self.body)
             error = found.get("error") if isinstance(found, dict) else None
             said = error.get("message") if isinstance(error, dict) else found.get("error_description") or error
             if not isinstance(said, str):
-                # Last.fm and ListenBrainz give a number, and a message beside it.
+                # Last.fm and ListenBrainz give a number and a message.
                 said = found.get("message") or found.get("error")
         except (ValueError, RecursionError, AttributeError):
             is_text = self.headers.get("content-type", "").startswith("text/plain")
             said = self.body[:_LONGEST_MESSAGE].decode("utf-8", "replace") if is_text else ""
-        said = said if isinstance(said, str) else ""
-        text = said if _ERROR_CODE.fullmatch(said) else _MAYBE_A_TOKEN.sub("***", said)
-        return "".join(char if char.isprintable() else " " for char in text[:_LONGEST_MESSAGE]).strip()
+        return plain_words(said if isinstance(said, str) else "")
+
+
+def plain_words(said: str) -> str:
+    """A service's text, for people: short, printable, without anything that may be a token."""
+    text = said if _ERROR_CODE.fullmatch(said) else _MAYBE_A_TOKEN.sub("***", said)
+    return "".join(char if char.isprintable() else " " for char in text[:_LONGEST_MESSAGE]).strip()
 
 
 class HttpClient:
     """Connections to these addresses, shared by threads; close it, or use it as a context manager.
 
-    Requests run on an event loop of its own in a thread of its own: only there can a time limit hold for a whole
-    exchange. A limit on each read alone lets a server that sends a byte a second hold a request for hours.
-    Proxies of the environment serve all addresses but this machine's own. Raises Permanent when the environment names a
-    proxy or certificates that cannot be used.
+    Requests run on a separate event loop in a separate thread, because only there can a time limit cover a whole
+    exchange: with a limit on each read alone, a server that sends a byte per second could hold a request for hours.
+    Proxies from the environment are used for all addresses except this machine's own. Raises Permanent if the
+    environment names a proxy or certificates that cannot be used.
     """
 
     def __init__(self, *urls: str) -> None:
@@ -137,14 +141,14 @@ class HttpClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections and end the thread."""
+        """Closes the connections and ends the thread."""
         try:
             self._portal.call(self._client.aclose)
         finally:
             self._opened.close()
 
     def exchange(self, request: Callable[[httpx.AsyncClient], Awaitable[_T]], *, deadline_s: float) -> _T:
-        """Run `request` on the event loop. Raises TimeoutError after `deadline_s` seconds, and what it raises."""
+        """Runs `request` on the event loop. Raises TimeoutError after `deadline_s` seconds, and what it raises."""
 
         async def bounded() -> _T:
             async with asyncio.timeout(deadline_s):
@@ -154,11 +158,11 @@ class HttpClient:
 
 
 def _what_environment_broke(error: Exception) -> str:
-    """Says which variables to look at, and not what they hold: it may be a password."""
+    """Names the variables to check, but not their values, which may contain a password."""
     if isinstance(error, OSError):
         return (
-            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read ({error.strerror}): let it name"
-            " a file that is there, or unset it"
+            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read ({error.strerror}):"
+            " set it to an existing file, or unset it"
         )
     return (
         "the proxy that HTTPS_PROXY or ALL_PROXY names cannot be used (a SOCKS proxy, or no address): set HTTPS_PROXY"
@@ -184,11 +188,11 @@ def send(
     deadline_s: float | None = None,
     service: str = "Spotify",
 ) -> Answer:
-    """Make one request and read the whole answer, as it was sent unless `is_unpacked`.
+    """Makes one request and reads the whole answer, unchanged unless `is_unpacked`.
 
-    The exchange takes at most `deadline_s` seconds, by default DEADLINE_S: connecting, the head and the body together.
-    `form` or `content` is what is sent; `service` is who answers, for what people read.
-    Raises Transient and UnexpectedAnswer; TooLarge beyond `most_bytes`.
+    The exchange takes at most `deadline_s` seconds, by default DEADLINE_S, for connecting, head and body together.
+    `form` or `content` is sent; `service` is the name for messages. Raises Transient and UnexpectedAnswer; TooLarge
+    beyond `most_bytes`.
     """
     what = f"{method} {urlsplit(url).path}"
     most = MAX_BYTES if most_bytes is None else most_bytes
@@ -208,7 +212,7 @@ def send(
 
     try:
         return http.exchange(request, deadline_s=longest_s)
-    # Never chained: the library's errors hold the request, and that holds the token.
+    # Never chained: the library's errors contain the request, and that contains the token.
     except TimeoutError:
         raise Transient(f"{what}: {service}'s answer took longer than {longest_s:.0f} s") from None
     except httpx.TimeoutException:
@@ -220,10 +224,10 @@ def send(
 
 
 def retry_after(answer: Answer, now: datetime) -> timedelta | None:
-    """The Retry-After header: seconds, or a date. None when there is none that makes sense.
+    """The Retry-After header: seconds or a date; None if it is missing or invalid.
 
-    Seconds may have decimals and come more than once (two servers on the way): the longest wait counts, rounded up.
-    A date is compared with the answer's own Date header, so that a wrong clock on either side does not count.
+    Seconds may have decimals and occur more than once (two servers on the way): the longest wait counts, rounded up. A
+    date is compared with the answer's own Date header, so that a wrong clock on either side does not matter.
     """
     value = answer.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(value):
@@ -235,7 +239,7 @@ def retry_after(answer: Answer, now: datetime) -> timedelta | None:
 
 
 def is_quota_exceeded(answer: Answer) -> bool:
-    """A 429 that is about the day's quota, not about the last seconds."""
+    """Whether a 429 is about the day's quota, not about the last seconds."""
     return b"QUOTA_EXCEEDED" in answer.body[:4_096]
 
 
@@ -248,5 +252,5 @@ def _http_date(value: str) -> datetime | None:
 
 
 def _number(digits: str) -> int | float:
-    """Python refuses to read integers of more than 4,300 digits, and one field must not cost the answer."""
+    """Python refuses to parse integers of more than 4,300 digits, and one field must not cost the whole answer."""
     return int(digits) if len(digits) < 100 else float(digits)

@@ -1,7 +1,7 @@
-"""Everything a person can decide about MYI from outside, and the one reader of the environment.
+"""All settings of MYI, and the only reader of the environment.
 
-A `Settings` object is valid as a whole and never shows a secret; a bad value stops the start with one line that names
-its variable and does not repeat the value.
+A `Settings` object is valid as a whole and never shows a secret; an invalid value stops the start with one line that
+names its variable without repeating the value.
 """
 
 from myi_pipeline.settings.database import ROLES_WITH_A_URL
@@ -9,11 +9,12 @@ from myi_pipeline.settings.encryption_keys import ENCRYPTION_KEY_BYTES, decode_k
 from myi_pipeline.settings.environment import (
     SettingsError,
     environment_of_strangers,
+    known_variables,
     load_settings,
     unknown_variables,
 )
-from myi_pipeline.settings.operations import LogFormat, LogLevel, machine_time_zone
-from myi_pipeline.settings.spotify import CLIENT_ID
+from myi_pipeline.settings.kinds import CLIENT_ID
+from myi_pipeline.settings.operations import LogFormat, LogLevel, machine_time_zone, pool_limits_in
 from myi_pipeline.settings.whole import PREFIX, Settings, default_home
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "decode_key",
     "default_home",
     "environment_of_strangers",
+    "known_variables",
     "load_settings",
     "machine_time_zone",
+    "pool_limits_in",
     "unknown_variables",
 ]

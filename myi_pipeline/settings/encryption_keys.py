@@ -1,7 +1,4 @@
-"""Keys that seal stored logins, as text.
-
-An error does not repeat what it refuses.
-"""
+"""Keys that seal stored logins, as text. Errors never repeat the refused text."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ ENCRYPTION_KEY_BYTES = 32
 
 
 def decode_key(text: str) -> bytes:
-    """One key of 32 bytes from 64 hex digits or base64. Raises ValueError, which does not repeat it."""
+    """One key of 32 bytes from 64 hex digits or base64. Raises ValueError without repeating it."""
     try:
         if len(text) == 2 * ENCRYPTION_KEY_BYTES:
             key = bytes.fromhex(text)
@@ -21,15 +18,15 @@ def decode_key(text: str) -> bytes:
             key = base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True)
     except (ValueError, binascii.Error):
         key = b""
-    # 32 random bytes have fewer than 16 different ones once in 10^15 keys; a typed pattern mostly has fewer.
+    # 32 random bytes have fewer than 16 distinct values once in 10^15 keys; typed patterns usually have fewer.
     if len(key) != ENCRYPTION_KEY_BYTES or len(set(key)) < ENCRYPTION_KEY_BYTES // 2:
         raise ValueError("each key must be 32 random bytes in base64 or hex; `myi keys new` makes one")
     return key
 
 
 def decode_keys(text: str) -> tuple[bytes, ...]:
-    """Several, separated by commas or blanks. Raises ValueError."""
+    """Several keys, separated by commas or blanks. Raises ValueError."""
     keys = tuple(decode_key(part) for part in text.replace(",", " ").split())
     if not keys or len(set(keys)) != len(keys):
-        raise ValueError("holds no key, or one key twice")
+        raise ValueError("contains no key, or the same key twice")
     return keys

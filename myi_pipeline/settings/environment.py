@@ -1,42 +1,92 @@
-"""Reading settings out of the environment."""
+"""Reading settings from the environment."""
 
 from __future__ import annotations
 
 import difflib
 import os
 from collections.abc import Mapping
+from typing import get_args
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 from pydantic_settings.sources import EnvSettingsSource
 
 from myi_pipeline.isolation import children_environment, isolate_process
-from myi_pipeline.settings.whole import PREFIX, Settings
+from myi_pipeline.settings.whole import FILE_SUFFIX, PREFIX, Settings
 
 # Prefix of variables for the tests alone, which are not reported as unknown.
 _TESTS_PREFIX = PREFIX + "TEST_"
+_LONGEST_SECRET_BYTES = 64 * 1024
 
 
 class SettingsError(ValueError):
-    """A setting is wrong; the message is one line that names the variable."""
+    """A setting is invalid; the message is one line that names the variable."""
 
 
 class _FromEnvironment(EnvSettingsSource):
-    """The environment as given, so that a test can hand over one of its own."""
+    """A given environment, so that tests can pass their own."""
 
     def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str] | None) -> None:
         self._environ = environ
         super().__init__(settings_cls)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        values = os.environ if self._environ is None else self._environ
-        return {name.lower(): value for name, value in values.items() if value != ""}
+        environ = os.environ if self._environ is None else self._environ
+        given = {name.upper(): value for name, value in environ.items() if value != ""}
+        for name in secret_variables():
+            file = given.pop(name + FILE_SUFFIX, None)
+            if file is not None:
+                if name in given:
+                    raise SettingsError(f"{name}{FILE_SUFFIX}: {name} is set, too; set only one of them")
+                given[name] = _read_secret(name + FILE_SUFFIX, file)
+        return {name.lower(): value for name, value in given.items() if value != ""}
+
+
+def secret_variables() -> frozenset[str]:
+    """Variables whose value is a secret.
+
+    Each may be given as `<variable>_FILE`, the path of a file that contains it.
+    """
+    return frozenset(
+        PREFIX + name.upper()
+        for name, field in Settings.model_fields.items()
+        if SecretStr in _types_in(field.annotation) and name + FILE_SUFFIX.lower() not in Settings.model_fields
+    )
+
+
+def known_variables() -> frozenset[str]:
+    """Every known variable."""
+    settings = {PREFIX + name.upper() for name in Settings.model_fields}
+    return frozenset(settings | {name + FILE_SUFFIX for name in secret_variables()})
+
+
+def _types_in(annotation: object) -> set[object]:
+    parts = get_args(annotation)
+    return {annotation}.union(*(_types_in(part) for part in parts)) if parts else {annotation}
+
+
+def _read_secret(variable: str, file: str) -> str:
+    """The file's text without the final newline that editors add. Raises SettingsError without repeating it."""
+    try:
+        with open(file, "rb") as opened:
+            found = opened.read(_LONGEST_SECRET_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(f"{variable}: {file} cannot be read: {error.strerror}") from None
+    if len(found) > _LONGEST_SECRET_BYTES:
+        raise SettingsError(f"{variable}: {file} is larger than {_LONGEST_SECRET_BYTES // 1024} kB")
+    try:
+        text = found.decode("utf-8").strip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{variable}: {file} is not UTF-8 text") from None
+    if not text:
+        raise SettingsError(f"{variable}: {file} is empty")
+    return text
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process. Raises SettingsError with one line that names the variable.
 
-    Every process of ours begins with this, so here the variables of other programs that it inherited are dropped.
+    Every MYI process begins with this, so it also drops inherited variables of other programs.
     """
     if environ is None:
         isolate_process(is_dagster=True)
@@ -47,9 +97,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[tuple[str, str | None]]:
-    """MYI_ variables that mean nothing, each with the closest that does."""
+    """Unknown MYI_ variables, each with the closest known one."""
     values = os.environ if environ is None else environ
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = known_variables()
     unknown = sorted(
         name for name in values if name.startswith(PREFIX) and not name.startswith(_TESTS_PREFIX) and name not in known
     )
@@ -57,7 +107,7 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[tuple[st
 
 
 def environment_of_strangers() -> dict[str, str]:
-    """The environment without any setting of ours: for a child that needs none, and so is trusted with no secret."""
+    """The environment without MYI's settings, for a child that needs none and is therefore trusted with no secret."""
     return {name: value for name, value in children_environment().items() if not name.startswith(PREFIX)}
 
 

@@ -1,10 +1,10 @@
-"""Kinds of values that several settings have: numbers, lists, addresses."""
+"""Types that several settings use: numbers, lists, addresses."""
 
 from __future__ import annotations
 
 import os
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,22 +12,29 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 LOOPBACK = ("127.0.0.1", "::1")
+CLIENT_ID = re.compile(r"[0-9A-Za-z_-]{1,128}\Z")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*\Z")
 
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-# The account that the embedded server runs as may use no lower one.
+# The account that runs the embedded server may not use a lower one.
 UserPort = Annotated[int, Field(ge=1024, le=65535)]
 
 
+def plain_client_id(client_id: str) -> str:
+    if not CLIENT_ID.match(client_id):
+        raise ValueError("is not a client id: copy the letters and digits from your app's page")
+    return client_id
+
+
 def listed(text: str) -> list[str]:
-    """What stands between commas."""
+    """The items between commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def parts_of_url(url: str) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port of a URL without a fragment, user or blank; None when it is no such URL."""
+    """Scheme, host and port of a URL without a fragment, user or blank; None if it is not such a URL."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -72,6 +79,14 @@ def _origins(text: str) -> str:
     return ",".join(origin_of(part, rule) for part in listed(text))
 
 
+def _address(host: str) -> str:
+    try:
+        ip_address(host)
+    except ValueError:
+        raise ValueError("must be an address of this machine such as 127.0.0.1, or 0.0.0.0 for all") from None
+    return host
+
+
 def _networks(text: str) -> str:
     for part in listed(text):
         try:
@@ -96,11 +111,18 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
+def absolute_folder(text: str) -> Path:
+    """The folder that a text names. Raises ValueError."""
+    return _absolute(Path(text))
+
+
 Folder = Annotated[Path, AfterValidator(_absolute)]
 ServiceUrl = Annotated[str, AfterValidator(_https_or_loopback)]
 # An origin, or a path below one.
 SiteUrl = Annotated[str, AfterValidator(_site)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[str, AfterValidator(_origins)]
+# On which a server listens.
+IpAddress = Annotated[str, AfterValidator(_address)]
 Networks = Annotated[str, AfterValidator(_networks)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]

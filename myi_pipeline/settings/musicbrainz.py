@@ -1,4 +1,4 @@
-"""Settings: MusicBrainz, which tells genres and when a recording first came out."""
+"""Settings: MusicBrainz, the source of genres and first release dates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings
 
 from myi_pipeline import __version__
-from myi_pipeline.settings.kinds import Positive, ServiceUrl
+from myi_pipeline.settings.kinds import Folder, Positive, ServiceUrl
 
-# It stands within brackets in a header.
+# It is put in parentheses in a header.
 _CONTACT = re.compile(r"(?=.{3,200}\Z)(https?://[!-'*-~]+|[!-'*-?A-~]+@[!-'*-?A-~]+\.[!-'*-?A-~]+)", re.ASCII)
-# The public server refuses whoever asks more often than once a second.
+# The public server refuses clients that ask more than once a second.
 _PUBLIC_HOST, _LEAST_PUBLIC_MS = "musicbrainz.org", 1_000
 
 
@@ -29,16 +29,21 @@ class MusicBrainzSettings(BaseSettings):
 
     musicbrainz_contact: Annotated[str, AfterValidator(_reachable)] | None = Field(
         default=None,
-        description="Your e-mail address or website, sent with each request to MusicBrainz, as it asks of every"
-        " program. Without it MusicBrainz is not asked.",
+        description="Your e-mail address or website, sent with each request, as MusicBrainz requires of every program."
+        " Without it, MusicBrainz is not used.",
     )
     musicbrainz_url: ServiceUrl = Field(
-        default="https://musicbrainz.org/ws/2", description="MusicBrainz' web service, or that of a copy of your own."
+        default="https://musicbrainz.org/ws/2", description="MusicBrainz' web service, or that of your own mirror."
     )
     musicbrainz_interval_ms: Positive = Field(
         default=1_100,
-        description="Least milliseconds between two requests, all processes and machines together; at musicbrainz.org"
+        description="Minimum milliseconds between two requests across all processes and machines; at musicbrainz.org"
         " at least 1000.",
+    )
+
+    musicbrainz_dump: Folder | None = Field(
+        default=None,
+        description="Folder with a dump of MusicBrainz' database, which is consulted before the web service.",
     )
 
     @model_validator(mode="after")
@@ -47,13 +52,13 @@ class MusicBrainzSettings(BaseSettings):
         is_public = host == _PUBLIC_HOST or host.endswith("." + _PUBLIC_HOST)
         if is_public and self.musicbrainz_interval_ms < _LEAST_PUBLIC_MS:
             raise ValueError(
-                "MYI_MUSICBRAINZ_INTERVAL_MS: must be at least 1000 at musicbrainz.org; a copy of your own may be asked"
-                " more often"
+                "MYI_MUSICBRAINZ_INTERVAL_MS: must be at least 1000 at musicbrainz.org; only your own mirror may be"
+                " asked more often"
             )
         return self
 
     @property
     def musicbrainz_user_agent(self) -> str | None:
-        """Program, version and contact, as MusicBrainz wants them; None while it is not to be asked."""
+        """Program, version and contact, as MusicBrainz requires; None if it is not to be asked."""
         contact = self.musicbrainz_contact
         return f"MYI/{__version__} ( {contact} )" if contact is not None else None

@@ -1,4 +1,4 @@
-"""Made-up listeners, the archives that Spotify would send them, and what the marts must then hold.
+"""Made-up listeners, the archives that Spotify would send them, and what the marts must contain after importing them.
 
 Used by the demo and the tests only. The same seed always gives the same bytes.
 """

@@ -1,8 +1,8 @@
 """Account data as an export gives it: the last twelve months, to the minute, without a URI.
 
-Every row is one play of the truth, once (identical rows are an artefact of extended exports only), with its time cut to
-the minute. Absent is a play whose ms_played was not kept, and one of which nothing but its minute could be found in
-another archive (see `_can_be_known`).
+Every row is one true play, listed once (only extended exports repeat rows), with its time truncated to the minute. Left
+out are plays without ms_played, and plays of which nothing but the minute could be matched with another archive (see
+`_can_be_known`).
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ def write_account_archive(
     catalogue: Catalogue | None = None,
     rows_per_file: int = ROWS_PER_FILE,
 ) -> ArchiveTruth:
-    """Writes the plays of the 365 UTC days that end with `until`.
+    """Writes the plays of the 365 UTC days up to and including `until`.
 
     `names`: 'new' gives StreamingHistory_music_N, _podcast_N and _audiobook_N; 'old' gives StreamingHistoryN, with
-    episodes as if they were tracks of an artist, and without audiobooks. `catalogue` (default: as `names`)
-    says whether renamed tracks bear their new titles, and removed ones none.
+    episodes listed as tracks of an artist and no audiobooks. `catalogue` (default: same as `names`) decides whether
+    renamed tracks have their new titles and removed ones none.
     """
     catalogue = catalogue or names
     folder = folder if folder is not None else (FOLDER_OLD if names == "old" else FOLDER_NEW)
@@ -114,14 +114,14 @@ def _plays_in(listener: Listener, *, until: date, with_books: bool) -> Iterator[
 
 
 def _can_be_known(raw: RawPlay, thing: Thing) -> bool:
-    """Whether anybody could find the play again in an archive of another kind or catalogue."""
+    """Whether the play can be matched in an archive of another kind or catalogue."""
     match thing.defect:
         case "unnamed":
             return False
         case "unknown" | "removed":
             return bool(raw.ms_played)
         case "renamed":
-            # By its artist, whom extended archives do not name on a compilation; skips come many in a minute.
+            # Matched by artist, which extended archives omit on compilations; a minute can contain several skips.
             return thing.artist == thing.creator and (raw.ms_played or 0) >= 30_000
     return True
 

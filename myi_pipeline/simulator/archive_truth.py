@@ -1,7 +1,7 @@
-"""What a writer knows about the archive that it has just written: counts, and the way back to the plays.
+"""What a writer knows about the archive it has just written: counts, and the plays that it contains.
 
-For every file rows = distinct + identical + sum(quarantined). Distinct rows are those that a correct loader keeps from
-this archive when nothing else is loaded.
+For every file, rows = distinct + identical + sum(quarantined). Distinct rows are those that a correct loader keeps when
+it loads nothing but this archive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from myi_pipeline.simulator.plays import TruePlay
 
 @dataclass(frozen=True, kw_only=True)
 class FileTruth:
-    """One play file. `identical`: rows equal in every field to another row of the same file, the first not counted."""
+    """One play file. `identical`: rows equal in every field to an earlier row of the same file."""
 
     name: str
     rows: int
@@ -67,5 +67,5 @@ class ArchiveTruth:
         return sum(file.unpacked_bytes for file in self.files)
 
     def plays(self) -> Iterator[TruePlay]:
-        """Every good row as this archive has it, in time order, identical rows once: `distinct` of them."""
+        """Every valid row as written in this archive, in time order, without repeats: `distinct` of them."""
         return self.replay()

@@ -1,6 +1,4 @@
-"""Rows that no loader may take for a play, by the reason that makes them bad; everything else about such a
-row is good.
-"""
+"""Rows that a loader must quarantine, by reason; each row has exactly one defect."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-# The reader's own codes, so that a test compares counts by reason.
+# The same codes as the reader's, so that a test can compare counts by reason.
 BadRow = Literal[
     "not_an_object",
     "missing_timestamp",
@@ -28,7 +26,7 @@ _BAD_TYPES = (7.5, ["Song"], {"name": "Song"}, True)
 
 
 def bad_rows(wanted: Mapping[BadRow, int], *, long_text: int) -> list[tuple[BadRow, bytes]]:
-    """The wanted rows, kinds alternating, for an extended history. `long_text`: characters of a text too long."""
+    """The wanted rows for an extended history, reasons alternating. `long_text`: length of a text that is too long."""
     rows: list[tuple[BadRow, bytes]] = []
     for number in range(max(wanted.values(), default=0)):
         for reason in BAD_ROWS:

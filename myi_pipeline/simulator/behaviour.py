@@ -1,9 +1,9 @@
-"""The stream of plays itself: days of sessions, sessions of plays, and the rare things that happen to a play.
+"""The stream of plays: days of sessions, sessions of plays, and the rare things that happen to a play.
 
-The listener's only clock and only dice. A session is one long generator on purpose: a 1 GB archive takes 1.5 million
-plays, and a play is made in 2.5 microseconds. Two plays in one second differ in content, unless they are twins (equal
-time, content and ms_played; another reason). What no catalogue knows shares its second with nothing, so that "the same
-time and ms_played" names one play.
+All time and randomness of a listener come from here. A session is one long generator for speed: a 1 GB archive needs
+1.5 million plays, and making one takes 2.5 microseconds. Two plays that end in the same second differ in content,
+unless they are twins (equal time, content and ms_played, but another reason). A play of unknown content never shares
+its second with another one, so that its time and ms_played identify it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from myi_pipeline.simulator.plays import PLATFORMS, RawPlay
 if TYPE_CHECKING:
     from myi_pipeline.simulator.listener import Listener
 
-# The greatest of lots: an export repeats only rows of small ones, so it never repeats a twin.
+# Close to the highest lot: an export repeats only rows with low lots, so it never repeats a twin.
 _TWINS_LOT = 0.999_999
 
 
@@ -52,7 +52,7 @@ def raw_plays(listener: Listener) -> Iterator[RawPlay]:
             quota -= size
         begins = sorted(start + hours[int(rng.random() * len(hours))] * 3600 + int(rng.random() * 3600) for _ in sizes)
         if change is not None:
-            # That night's first session begins a quarter of an hour before the change.
+            # The first session of that night begins 15 minutes before the change.
             begins[0] = change - 900
         for begin, size in zip(begins, sizes, strict=True):
             clock = max(clock + 1, begin)
@@ -62,7 +62,7 @@ def raw_plays(listener: Listener) -> Iterator[RawPlay]:
 
 
 class _Seconds:
-    """Which things already ended in the current second; keeps the listener's second invariant."""
+    """Which things already ended in the current second; ensures the rules for plays of one second (see the module)."""
 
     def __init__(self, listener: Listener) -> None:
         self.unsteady = listener.unsteady
@@ -136,7 +136,7 @@ def _session(listener: Listener, rng: Random, seconds: _Seconds, *, clock: int, 
     knows_skips = clock >= day_start(spec.skipped_known_from, listener.zone)
     has_books = clock >= day_start(spec.audiobooks_from, listener.zone)
     stamps_online = clock >= day_start(spec.videos_from, listener.zone)
-    # The shares of what rarely happens to one play, laid end to end, so that one draw decides them all.
+    # Cumulative shares of the rare events, so that a single draw decides between them.
     zero_below = spec.zero_ms
     skip_below = zero_below + spec.early_skips
     edge_from = 1 - spec.edge_of_counting
@@ -157,7 +157,7 @@ def _session(listener: Listener, rng: Random, seconds: _Seconds, *, clock: int, 
         if kind == "skipping":
             zero_below, skip_below = 0.25, 0.9
         if offline:
-            # Nothing is reported before the device is back: all of it, a second each, up to two days late.
+            # Everything is reported once the device is back online, one play per second, up to two days late.
             longest = sum(things[thing].duration_ms for thing in queue) // 1000
             sync_at = clock + longest + 60 * len(queue) + int(random() ** 8 * 2 * UNIX_DAY)
         for thing in queue:

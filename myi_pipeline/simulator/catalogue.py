@@ -1,8 +1,8 @@
-"""Everything the synthetic listener may play: albums of tracks, shows of episodes, books of chapters, with their
-defects (removed, renamed, unnamed, without URI, local).
+"""Everything the synthetic listener may play: albums of tracks, shows of episodes, books of chapters, with defects
+(removed, renamed, unnamed, without URI, local).
 
-Names are made up: pronounceable ones, and those that break careless software. None is that of a real artist, album,
-show, book or person. A thing's URI and names depend on the spec only, and no two things share a URI.
+Names are made up: pronounceable ones, and some that break careless software. None belongs to a real artist, album,
+show, book or person. The URI and names of a thing depend only on the spec, and no two things share a URI.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from myi_pipeline.simulator.spec import ArchiveSpec, Catalogue
 _BASE62 = string.digits + string.ascii_letters
 VARIOUS = "Various Wanderers"
 
-# Each of these once tripped some program; all are legal names. They are given to artists, albums and titles alike.
+# Legal names that have broken real programs. They are used for artists, albums and titles alike.
 AWKWARD_NAMES = (
     "<img src=x onerror=alert(1)>",
     "'; drop table plays; --",
@@ -69,12 +69,11 @@ _ADJECTIVES = tuple(
 
 
 class Thing(NamedTuple):
-    """A track, an episode or a chapter. `artist` is the track's own, `creator` the one that extended archives name.
+    """A track, an episode or a chapter. `artist` is the track's artist, `creator` the one that extended archives name.
 
     `defect`: '' or one of unknown, removed, renamed, unnamed, uriless, local, relinked. `new_title` is the title in the
-    new catalogue, `new_uri` the URI there if it is another one. For an episode the show is the collection; for a
-    chapter the author is the artist, the book the collection (its URI in `collection_uri`), and extended archives name
-    no author.
+    new catalogue, `new_uri` the URI there if it differs. The collection of an episode is its show. For a chapter, the
+    artist is the author and the collection is the book (URI in `collection_uri`); extended archives name no author.
     """
 
     kind: str
@@ -101,17 +100,17 @@ class Thing(NamedTuple):
 
 @dataclass(frozen=True)
 class Shelf:
-    """The things, and where the groups lie in them: albums, shows and books as ranges of indexes."""
+    """All things, with albums, shows and books as ranges of indexes into `things`."""
 
     things: tuple[Thing, ...]
     albums: tuple[range, ...]
     shows: tuple[range, ...]
     books: tuple[range, ...]
-    short_tracks: tuple[int, ...]  # worth a loop: under 75 s
+    short_tracks: tuple[int, ...]  # under 75 s, for looping sessions
     by_defect: dict[str, tuple[int, ...]]
 
     def names(self) -> frozenset[tuple[str, str]]:
-        """Title and artist, in small letters, of everything, as any archive may spell it."""
+        """Title and artist of every thing, in lower case, in every spelling that an archive may use."""
         return frozenset(
             (title.casefold(), artist.casefold())
             for thing in self.things
@@ -164,7 +163,7 @@ class _Builder:
             uri = f"spotify:local:{parts}:{duration_ms // 1000}-{len(self.things)}"
         elif defect == "uriless":
             uri = None
-            titled = f"{titled} [{len(self.things)}]"  # names are all it has, so they must tell it from others
+            titled = f"{titled} [{len(self.things)}]"  # it is identified by its names alone, so they must be unique
         new_title = f"{titled} (Remastered)" if defect == "renamed" else titled
         if defect == "unnamed":
             return Thing("track", uri, None, None, None, None, duration_ms, defect, None)
@@ -227,7 +226,7 @@ def build_shelf(spec: ArchiveSpec) -> Shelf:
     artists = spec.artists or min(800, max(12, int(spec.plays**0.5 * 0.8)))
     albums: list[range] = []
     for number in range(artists):
-        # The awkward names come early in the order of popularity: they must be met in small archives too.
+        # Awkward names are given to popular artists, so that small archives contain them too.
         place = (number - spec.awkward_artists_from) // 2
         awkward = (number - spec.awkward_artists_from) % 2 == 1 and 0 <= place < len(AWKWARD_NAMES)
         artist = AWKWARD_NAMES[place] if awkward else _artist_name(rng)
@@ -236,7 +235,7 @@ def build_shelf(spec: ArchiveSpec) -> Shelf:
             again = own[-1] if own and rng.random() < spec.reissues else None
             own.append(maker.album(artist, again))
         albums.extend(own)
-    # One of each defect that is wanted at all, so that a small archive can show it.
+    # At least one thing with each requested defect, so that small archives have them too.
     start = len(maker.things)
     for defect in ("unknown", "removed", "renamed", "unnamed", "uriless", "local", "relinked"):
         if getattr(spec, f"{defect}_tracks") > 0:

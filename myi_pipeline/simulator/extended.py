@@ -1,8 +1,8 @@
 """Extended streaming history as an export gives it, written at more than 100,000 rows a second.
 
 Memory is bounded by one file of `rows_per_file` rows (two with videos), whatever the size of the archive. Rows are
-joined from fragments that are made once per thing, place and manner: measured, a row costs 1.5 microseconds that way
-and 6.5 by json.dumps. 1.4 million rows (0.92 GB) took 10.7 s of one core and 52 MB.
+joined from fragments that are made once per thing, place and manner: a row takes 1.5 microseconds this way and 6.5 with
+json.dumps (measured). 1.4 million rows (0.92 GB) took 10.7 s on one core and 52 MB.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def write_extended_archive(
     """Writes the plays that ended from `since` to `until` (UTC days, both included) as one ZIP.
 
     Chapters are left out of vintages before 2026, which have no keys for them. `folder` may be nested ("a/b/MyData")
-    or empty. `catalogue` says whether removed and renamed tracks are already so (default: from vintage 2024 on).
-    Bad rows are spread over the files; `identical_rows` overrides the listener's rate.
+    or empty. `catalogue` decides whether removed and renamed tracks are already removed and renamed (default: from
+    vintage 2024 on). Bad rows are spread over the files; `identical_rows` overrides the listener's rate.
     """
     catalogue = catalogue or _OLD_CATALOGUES[vintage]
     plays = partial(_plays_in, listener, since=since, until=until, vintage=vintage)
@@ -79,9 +79,9 @@ def write_extended_archive(
             row = row_of(raw)
             file.add(row, raw.played_at)
             count_quirks(raw)
-            if _is_told_by_both(listener, raw, catalogue):
+            if _is_under_both_uris(listener, raw, catalogue):
                 file.add(other_uri.row(raw), raw.played_at)
-                quirks.plain["told_by_both"] += 1
+                quirks.plain["under_both_uris"] += 1
             if raw.lot < twice_below:
                 file.repeat(row)
             if wanted and len(file.rows) % 7 == 3:
@@ -122,13 +122,13 @@ def _plays_in(listener: Listener, *, since: date | None, until: date | None, vin
 def _true_plays(listener: Listener, plays: partial[Iterator[RawPlay]], catalogue: Catalogue) -> Iterator[TruePlay]:
     for raw in plays():
         yield listener.true_play(raw, catalogue=catalogue)
-        if _is_told_by_both(listener, raw, catalogue):
+        if _is_under_both_uris(listener, raw, catalogue):
             yield listener.true_play(raw, catalogue="old")
 
 
-def _is_told_by_both(listener: Listener, raw: RawPlay, catalogue: Catalogue) -> bool:
-    share = listener.spec.told_by_both
-    # From the far end of the lots: an export repeats rows of the near one.
+def _is_under_both_uris(listener: Listener, raw: RawPlay, catalogue: Catalogue) -> bool:
+    share = listener.spec.under_both_uris
+    # High lots, because an export repeats rows with low ones.
     return bool(share) and raw.lot > 1 - share and catalogue == "new" and bool(listener.shelf.things[raw.thing].new_uri)
 
 
@@ -137,7 +137,7 @@ def _utc_second(day: date) -> int:
 
 
 class _PlayFile:
-    """One file after the other of one sort (audio or video); it holds the rows of the current one.
+    """Writes the files of one sort (audio or video), one after the other; holds the rows of the current one.
 
     A row and its identical copies are in the same file.
     """
@@ -175,7 +175,7 @@ class _PlayFile:
         """Writes the current file and starts the next. `more`: whether another file of this sort will follow."""
         name = self.prefix + self._name(more=more)
         if self.vintage == "endsong":
-            # The oldest exports hold their rows in no order at all, and their numbers say nothing either.
+            # In the oldest exports, rows are in no order, and neither are the file numbers.
             Random(f"file {self.seed} {self.number}").shuffle(self.rows)
         truth = FileTruth(
             name=name,
@@ -199,7 +199,7 @@ class _PlayFile:
 
     def _name(self, *, more: bool) -> str:
         if self.vintage == "endsong":
-            # Neighbours swap their numbers; the last one keeps its own when it has no neighbour.
+            # Neighbouring files swap numbers; the last one keeps its own if it has no neighbour.
             number = self.number ^ 1 if more or self.number % 2 else self.number
             return f"endsong_{number}.json"
         years = ""
@@ -214,7 +214,7 @@ class _PlayFile:
 
 
 class _QuirkCounts:
-    """Counts rows cheaply, by number, and says in the end what was odd about how many."""
+    """Counts rows cheaply, by number, and converts the counts into quirks at the end."""
 
     def __init__(self, listener: Listener, catalogue: Catalogue) -> None:
         self.listener = listener
@@ -227,7 +227,7 @@ class _QuirkCounts:
         self._thing = -1
 
     def count(self, play: RawPlay) -> None:
-        """Counts one row; called a million times, hence no names where numbers will do."""
+        """Counts one row; called a million times, hence numbers instead of names."""
         played_at, ms, thing, place, manner, _, _, video = play
         self.things[thing] += 1
         self.places[place] += 1

@@ -1,7 +1,7 @@
-"""How one play of an extended history is spelt, key by key, in each vintage of the export.
+"""How one play of an extended history is written, key by key, in each vintage of the export.
 
-A row is one JSON object in UTF-8. Its addresses come from the ranges that are reserved for documentation. Keys per
-vintage: endsong and 2023 have 21, 2024 has 19 (no user name, no user agent), 2026 has 23 (audiobooks).
+A row is one JSON object in UTF-8. Its IP addresses are from the ranges reserved for documentation. Keys per vintage:
+endsong and 2023 have 21, 2024 has 19 (no user name, no user agent), 2026 has 23 (audiobooks).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ADDRESSES = 16
 
 
 class RowSpelling:
-    """Spells plays as one vintage does. Fragments are made on first use and kept."""
+    """Writes plays as in one vintage. Fragments are made on first use and cached."""
 
     def __init__(
         self,
@@ -143,5 +143,5 @@ def _json(value: object) -> bytes:
 
 
 def _fragment(row: Mapping[str, object]) -> bytes:
-    """The keys and values of a part of a row, each with its comma before it."""
+    """The keys and values of a part of a row, each preceded by a comma."""
     return b"," + _json(row)[1:-1]

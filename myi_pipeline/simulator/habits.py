@@ -1,5 +1,5 @@
-"""When the listener listens: hours, silent days, holidays, nights of a clock change. The quotas of all days add up to
-the spec's plays exactly.
+"""When the listener listens: hours, silent days, holidays, nights of a clock change. The daily quotas add up exactly to
+the number of plays in the spec.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _HOUR_WEIGHTS = bytes((2, 1, 1, 1, 1, 2, 6, 12, 11, 7, 6, 6, 8, 7, 6, 6, 8, 12, 
 
 
 def day_start(day: date, zone: ZoneInfo) -> int:
-    """The unix second in which a local day begins."""
+    """The start of a local day, in unix seconds."""
     return int(datetime.combine(day, time(), zone).timestamp())
 
 
 def clock_change(day: date, zone: ZoneInfo) -> int | None:
-    """The unix second in which the zone's offset changes during a local day, if it does."""
+    """When the zone's offset changes during a local day, in unix seconds; None if it does not."""
     before, after = day_start(day, zone), day_start(day + timedelta(days=1), zone)
     if after - before == UNIX_DAY:
         return None
@@ -47,7 +47,7 @@ def _holidays(spec: ArchiveSpec, rng: Random) -> set[date]:
 
 
 def daily_quotas(spec: ArchiveSpec) -> list[int]:
-    """How many plays each day's sessions hold: habits, silent days, holidays; nights of a clock change never silent."""
+    """Plays per day, given habits, silent days and holidays; a day with a clock change is never silent."""
     rng = Random(f"days {spec.seed} {spec.listener}")
     zone = ZoneInfo(spec.time_zone)
     holidays = _holidays(spec, rng)

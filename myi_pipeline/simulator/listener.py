@@ -1,6 +1,4 @@
-"""The synthetic listener: a shelf, habits, and the plays in words. `plays` yields exactly the same ones, in time order,
-on every call.
-"""
+"""The synthetic listener: a shelf, habits, and the resulting plays. `plays` yields the same plays on every call."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ _POPULARITY_SLOTS = 8192
 
 
 def popularity(count: int, *, exponent: float) -> tuple[int, ...]:
-    """A wheel of slots on which rank r has about 1 / r**exponent of the slots: one draw, one look-up."""
+    """A table of slots in which rank r has a share of about 1 / r**exponent, so that a draw is one look-up."""
     weights = [1 / (rank + 1) ** exponent for rank in range(count)]
     total, reached, ends = sum(weights), 0.0, []
     for weight in weights:
@@ -31,7 +29,7 @@ def popularity(count: int, *, exponent: float) -> tuple[int, ...]:
 
 
 class Listener:
-    """One person. Built once; `raw_plays` and `plays` may be called as often as wanted, also at the same time."""
+    """One person. Built once; `raw_plays` and `plays` may be called repeatedly and concurrently."""
 
     def __init__(self, spec: ArchiveSpec) -> None:
         self.spec = spec
@@ -39,14 +37,14 @@ class Listener:
         self.zone = ZoneInfo(spec.time_zone)
         countries = (spec.home_country, *_ABROAD)
         self.places = tuple(Place(old, new, country) for country in countries for old, new in PLATFORMS)
-        # These two grow while plays are made, always in the same order for the same plays.
+        # These two grow while plays are made, in the same order for the same plays.
         self.manners: list[Manner] = []
         self._manner_numbers: dict[Manner, int] = {}
         self.wheel = popularity(len(self.shelf.albums), exponent=0.9)
         self.unsteady = frozenset(i for name in ("unknown", "removed") for i in self.shelf.by_defect.get(name, ()))
 
     def manner(self, *manner: str | bool | None) -> int:
-        """The number of a manner; it is new when nobody has played so before."""
+        """The number of a manner, which is added if it is new."""
         number = self._manner_numbers.get(manner)  # type: ignore[call-overload]
         if number is None:
             number = len(self.manners)
@@ -55,16 +53,16 @@ class Listener:
         return int(number)
 
     def raw_plays(self) -> Iterator[RawPlay]:
-        """The truth in time order, by numbers: for writers."""
+        """The true plays in time order, as numbers: for writers."""
         return raw_plays(self)
 
     def plays(self, *, catalogue: Catalogue = "old") -> Iterator[TruePlay]:
-        """The truth in time order, named as the given catalogue names it."""
+        """The true plays in time order, with names from the given catalogue."""
         for raw in self.raw_plays():
             yield self.true_play(raw, catalogue=catalogue)
 
     def true_play(self, raw: RawPlay, *, catalogue: Catalogue) -> TruePlay:
-        """The same play in words. The platform is spelt the old way in the old catalogue."""
+        """The same play, with names. The old catalogue uses the old spelling of the platform."""
         thing, place, manner = (
             self.shelf.things[raw.thing],
             self.places[raw.place],
@@ -95,7 +93,7 @@ class Listener:
 def _offline_at(stamp: int | None) -> datetime | None:
     if not stamp:
         return None
-    # 1e11 seconds lie in the year 5138 and 1e11 ms in 1973: the unit is never in doubt.
+    # 1e11 seconds are in the year 5138 and 1e11 ms in 1973, so the unit is never ambiguous.
     seconds = stamp / 1000 if stamp > 100_000_000_000 else stamp
     return datetime.fromtimestamp(seconds, UTC)
 

@@ -1,6 +1,6 @@
-"""The records of the simulator: a play in words, a play by numbers, and what they refer to.
+"""The records of the simulator: a play with names, a play as numbers, and what they refer to.
 
-RawPlay and TruePlay say the same: TruePlay is for people and for the truth, RawPlay for writers in a hurry.
+RawPlay and TruePlay have the same content: TruePlay is for people and comparisons, RawPlay for fast writers.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 
 class TruePlay(NamedTuple):
-    """One play as it was. `played_at`: its end, UTC, whole seconds. `kind`: track, episode, chapter or unknown.
+    """One true play. `played_at`: its end, UTC, whole seconds. `kind`: track, episode, chapter or unknown.
 
-    `source` is the kind of archive that reports it, named as `Source` is in lower case. `identity` is equal for the
-    rows of several archives that report one play, and None for a play that only one row reports.
+    `source` is the kind of archive that reports it, as in `Source` but in lower case. `identity` is equal for the rows
+    of several archives that report the same play, and None for a play that only one row reports.
     """
 
     played_at: datetime
@@ -37,7 +37,7 @@ class TruePlay(NamedTuple):
 
 
 class Manner(NamedTuple):
-    """How a play went; interned, because plays come in few manners."""
+    """How a play began, ended and was played; interned, because there are few combinations."""
 
     reason_start: str | None
     reason_end: str | None
@@ -48,7 +48,7 @@ class Manner(NamedTuple):
 
 
 class Place(NamedTuple):
-    """On what and where: the platform as old and as new exports spell it."""
+    """The platform, in the spelling of old and of new exports, and the country."""
 
     platform_old: str
     platform_new: str
@@ -56,10 +56,10 @@ class Place(NamedTuple):
 
 
 class RawPlay(NamedTuple):
-    """A play by numbers, for the writers. Times are unix seconds; `offline_stamp` is as an export gives it.
+    """A play as numbers, for the writers. Times are unix seconds; `offline_stamp` is in the unit of the export.
 
-    `lot` (0 to 1) is this play's own piece of chance, for what befalls it in an export.
-    `video`: it was watched, and newer exports keep it in their Video files.
+    `lot` is a random number from 0 to 1 that decides what happens to this play in an export.
+    `video`: it was watched; newer exports list it in their Video files.
     """
 
     played_at: int
@@ -73,7 +73,7 @@ class RawPlay(NamedTuple):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What makes it this play and no other, whichever archive has it."""
+        """What identifies the play in every archive."""
         return self.played_at, self.thing, self.lot
 
 

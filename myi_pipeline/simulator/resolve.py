@@ -1,14 +1,16 @@
-"""Which plays there truly are, given several archives of one listener: the generator knows.
+"""The true plays behind several archives of one listener.
 
-No rule of the marts is used here: each row carries the identity of its play, and the marts have to find out what is
-only known here. The result does not depend on the order of the archives, except where two rows of one time name one
-content differently (then the later archive's names win).
+None of the marts' rules is used here: each row has the identity of its play, which the marts have to work out. The
+result does not depend on the order of the archives, unless two rows of the same time give one content different names
+(then those of the later archive win).
 
-- What all the archives report of one identity is one play. An archive that has it under two ids makes two plays, for
-  these cannot be distinguished from two plays in one second.
-- The extended history stands for a play before account data do; what has a URI before what has none; an episode before
-  the track as which old account data list it; then the first in the order of URIs and of names.
-- A content without URI is the one content with a URI that has its kind, normalised title and creator, if one has.
+- All rows with the same identity are one play. An archive that lists it under two ids makes it two plays, as these
+  cannot be distinguished from two plays in the same second.
+- A play takes its values from the extended history rather than from account data, from a content with a URI rather than
+  without, and from an episode rather than the track that old account data list instead; ties are resolved by the order
+  of URIs and names.
+- A content without URI is the same as the content with a URI, if there is exactly one, that has the same kind,
+  normalised title and creator.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ EXTENDED = "extended_history"
 
 
 class ContentId(NamedTuple):
-    """What makes a content itself: its URI, else its kind and names."""
+    """What identifies a content: its URI, else its kind and names."""
 
     kind: str
     uri: str | None
@@ -35,7 +37,7 @@ class ContentId(NamedTuple):
 
 
 class ResolvedPlay(NamedTuple):
-    """One play of the truth. `content` is canonical and None when unknown; `confirmed`: account data have it too."""
+    """One true play. `content` is canonical, or None if unknown; `confirmed`: account data list it too."""
 
     played_at: datetime
     ms_played: int | None
@@ -45,7 +47,7 @@ class ResolvedPlay(NamedTuple):
 
 
 class Names(NamedTuple):
-    """What a content is called in the end."""
+    """The final names of a content."""
 
     title: str | None
     creator: str | None
@@ -68,7 +70,7 @@ def content_id(play: TruePlay) -> ContentId | None:
 
 
 def same_name(name: str | None) -> str:
-    """Two names are one when this is equal: width, case and spacing do not matter."""
+    """The normalised name: equal for names that differ only in width, case or spacing."""
     return " ".join(unicodedata.normalize("NFKC", name or "").casefold().split())
 
 
@@ -76,8 +78,8 @@ def resolve(archives: Sequence[Iterable[TruePlay]]) -> Resolution:
     """The plays that all the archives together report."""
     names: dict[ContentId, tuple[datetime, Names]] = {}
     contents: set[ContentId] = set()
-    # By identity: what each archive that has the play says of it.
-    told: defaultdict[tuple[object, ...], list[list[TruePlay]]] = defaultdict(list)
+    # By identity: the rows of each archive that lists the play.
+    by_identity: defaultdict[tuple[object, ...], list[list[TruePlay]]] = defaultdict(list)
     for number, archive in enumerate(archives):
         rows: defaultdict[tuple[object, ...], list[TruePlay]] = defaultdict(list)
         for place, play in enumerate(archive):
@@ -88,23 +90,23 @@ def resolve(archives: Sequence[Iterable[TruePlay]]) -> Resolution:
                     names[content] = (play.played_at, Names(play.title, play.creator, play.collection))
             rows[play.identity or (number, place)].append(play)
         for identity, of_play in rows.items():
-            told[identity].append(of_play)
+            by_identity[identity].append(of_play)
     final = {content: named for content, (_, named) in names.items()}
     canonical = _aliases(contents, final)
     plays = [
         play._replace(content=play.content and canonical[play.content])
-        for tellings in told.values()
-        for play in _told(tellings)
+        for reports in by_identity.values()
+        for play in _resolve_one(reports)
     ]
     plays.sort(key=lambda play: (play.played_at, play.ms_played or 0, play.content is None, str(play.content)))
     canonical_contents = {play.content for play in plays if play.content is not None}
     return Resolution(plays, {content: final.get(content, Names(None, None, None)) for content in canonical_contents})
 
 
-def _told(tellings: Sequence[Sequence[TruePlay]]) -> Iterator[ResolvedPlay]:
+def _resolve_one(reports: Sequence[Sequence[TruePlay]]) -> Iterator[ResolvedPlay]:
     """One play, from all the archives that have it."""
-    extended = [rows for rows in tellings if rows[0].source == EXTENDED]
-    account = [rows for rows in tellings if rows[0].source != EXTENDED]
+    extended = [rows for rows in reports if rows[0].source == EXTENDED]
+    account = [rows for rows in reports if rows[0].source != EXTENDED]
     standing = (extended or account)[0][0]
     contents: list[ContentId | None] = [*(_in_order(extended) or _in_order(account))]
     is_told_by_two_ids = any(len(_in_order([rows])) > 1 for rows in extended)
@@ -113,9 +115,9 @@ def _told(tellings: Sequence[Sequence[TruePlay]]) -> Iterator[ResolvedPlay]:
         yield ResolvedPlay(standing.played_at, standing.ms_played, content, standing.source, is_confirmed)
 
 
-def _in_order(tellings: Sequence[Sequence[TruePlay]]) -> list[ContentId]:
-    """What they name, each once, and first what stands for the play."""
-    contents = {content for rows in tellings for play in rows if (content := content_id(play))}
+def _in_order(reports: Sequence[Sequence[TruePlay]]) -> list[ContentId]:
+    """The distinct contents in these rows, the preferred one first."""
+    contents = {content for rows in reports for play in rows if (content := content_id(play))}
 
     def order(content: ContentId) -> tuple[object, ...]:
         return (

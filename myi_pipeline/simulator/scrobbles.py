@@ -1,7 +1,7 @@
-"""What a listener scrobbled, in every form in which services and players hand it out, with the truth about it.
+"""What a listener scrobbled, in every file format of services and players, with the truth about it.
 
-A scrobble is a track heard long enough to count: half of it, or four minutes (Last.fm's rule). The writers are written
-from the formats alone and share no code with the readers.
+A scrobble is a track heard long enough to count: half of it, or four minutes (Last.fm's rule). The writers follow the
+format descriptions and share no code with the readers.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 
 class Scrobble(NamedTuple):
-    """One scrobble as it was. `started_at`: UTC, whole seconds; `length_ms`: of the track, whole seconds; `uri` is
-    Spotify's, `skipped` what a player's log says."""
+    """One true scrobble. `started_at`: UTC, whole seconds; `length_ms`: of the track, in whole seconds; `uri` is
+    Spotify's; `skipped`: a player's log marks it as skipped."""
 
     started_at: datetime
     title: str
@@ -53,7 +53,7 @@ class Scrobble(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ScrobblesTruth:
-    """A file of scrobbles. `kind` is the source of its plays; `scrobbles` what it tells, times as it has them."""
+    """A file of scrobbles. `kind` is the source of its plays; `scrobbles` have times as precise as in the file."""
 
     path: Path
     kind: str
@@ -61,8 +61,8 @@ class ScrobblesTruth:
 
 
 def scrobbled(listener: Listener) -> Iterator[Scrobble]:
-    """What a scrobbler that watched every player of this listener would have reported, in time order. It does not see
-    private sessions."""
+    """What a scrobbler on all of this listener's players would have reported, in time order. It does not see private
+    sessions."""
     things = listener.shelf.things
     for raw in listener.raw_plays():
         thing = things[raw.thing]
@@ -86,13 +86,13 @@ def scrobbled(listener: Listener) -> Iterator[Scrobble]:
 
 
 def write_scrobbles(path: Path, scrobbles: Iterable[Scrobble], *, form: str, zone: str = "UTC") -> ScrobblesTruth:
-    """Write a file of the given form (a key of FORMS); `zone` is where the player was, for forms that tell its time."""
-    told = sorted(scrobbles)
+    """Writes a file of the given form (a key of FORMS); `zone`: the player's time zone, for forms with local times."""
+    kept = sorted(scrobbles)
     kind, write, cut_s = FORMS[form]
-    write(path, told, zone)
+    write(path, kept, zone)
     if cut_s > 1:
-        told = [each._replace(started_at=each.started_at - timedelta(seconds=each.unix_time % cut_s)) for each in told]
-    return ScrobblesTruth(path=path, kind=kind, scrobbles=tuple(told))
+        kept = [each._replace(started_at=each.started_at - timedelta(seconds=each.unix_time % cut_s)) for each in kept]
+    return ScrobblesTruth(path=path, kind=kind, scrobbles=tuple(kept))
 
 
 def _written(moment: datetime, *, comma: bool) -> str:
@@ -105,16 +105,16 @@ def _csv(rows: Iterable[Sequence[object]], *, quoting: int = csv.QUOTE_MINIMAL, 
     return text.getvalue()
 
 
-def _lastfm_to_csv(path: Path, told: Sequence[Scrobble], zone: str) -> None:
-    rows = ((s.artist, s.album or "", s.title, _written(s.started_at, comma=False)) for s in reversed(told))
+def _lastfm_to_csv(path: Path, scrobbles: Sequence[Scrobble], zone: str) -> None:
+    rows = ((s.artist, s.album or "", s.title, _written(s.started_at, comma=False)) for s in reversed(scrobbles))
     path.write_text(_csv(rows), encoding="utf-8", newline="")
 
 
-def _lastfm_table(path: Path, told: Sequence[Scrobble], zone: str) -> None:
+def _lastfm_table(path: Path, scrobbles: Sequence[Scrobble], zone: str) -> None:
     header = ("uts", "utc_time", "artist", "artist_mbid", "album", "album_mbid", "track", "track_mbid")
     rows = (
         (s.unix_time, _written(s.started_at, comma=True), s.artist, "", s.album or "", "", s.title, "")
-        for s in reversed(told)
+        for s in reversed(scrobbles)
     )
     path.write_text(_csv([header]) + _csv(rows, quoting=csv.QUOTE_ALL), encoding="utf-8", newline="")
 
@@ -132,28 +132,28 @@ def _lastfm_track(s: Scrobble) -> dict[str, Any]:
     }
 
 
-def _lastfm_pages(path: Path, told: Sequence[Scrobble], zone: str) -> None:
-    newest = [_lastfm_track(s) for s in reversed(told)]
+def _lastfm_pages(path: Path, scrobbles: Sequence[Scrobble], zone: str) -> None:
+    newest = [_lastfm_track(s) for s in reversed(scrobbles)]
     pages = [newest[first : first + _TRACKS_A_PAGE] for first in range(0, len(newest), _TRACKS_A_PAGE)]
     document = [{"track": page, "@attr": {"page": str(number)}} for number, page in enumerate(pages, 1)]
     path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
 
 
-def _lastfm_tracks(path: Path, told: Sequence[Scrobble], zone: str) -> None:
-    path.write_text(json.dumps([_lastfm_track(s) for s in told], ensure_ascii=False, indent=1), encoding="utf-8")
+def _lastfm_tracks(path: Path, scrobbles: Sequence[Scrobble], zone: str) -> None:
+    path.write_text(json.dumps([_lastfm_track(s) for s in scrobbles], ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def _lastfm_stats(path: Path, told: Sequence[Scrobble], zone: str) -> None:
+def _lastfm_stats(path: Path, scrobbles: Sequence[Scrobble], zone: str) -> None:
     rows = [
         {"track": s.title, "artist": s.artist, "album": s.album or "", "albumId": "", "date": s.unix_time * 1000}
-        for s in told
+        for s in scrobbles
     ]
     path.write_text(json.dumps({"username": "made-up", "scrobbles": rows}, ensure_ascii=False), encoding="utf-8")
 
 
 def _listen(s: Scrobble) -> dict[str, Any]:
     address = f"https://open.spotify.com/track/{s.uri.removeprefix('spotify:track:')}"
-    told = {
+    info = {
         "duration_ms": s.length_ms,
         "isrc": s.isrc,
         "music_service": "spotify.com",
@@ -164,13 +164,13 @@ def _listen(s: Scrobble) -> dict[str, Any]:
     return {
         "listened_at": s.unix_time,
         "inserted_at": s.unix_time + 300,
-        "track_metadata": {**names, "additional_info": told, "mbid_mapping": {"recording_mbid": s.recording_mbid}},
+        "track_metadata": {**names, "additional_info": info, "mbid_mapping": {"recording_mbid": s.recording_mbid}},
     }
 
 
-def _listenbrainz(path: Path, told: Sequence[Scrobble], zone: str) -> None:
+def _listenbrainz(path: Path, scrobbles: Sequence[Scrobble], zone: str) -> None:
     by_month: defaultdict[tuple[int, int], list[Scrobble]] = defaultdict(list)
-    for s in told:
+    for s in scrobbles:
         by_month[s.started_at.year, s.started_at.month].append(s)
     with ZipWriter(path) as archive:
         archive.add("user.json", (b'{"user_id": 1, "username": "made-up"}\n',))
@@ -180,11 +180,11 @@ def _listenbrainz(path: Path, told: Sequence[Scrobble], zone: str) -> None:
         archive.add("feedback.jsonl", (b'{"recording_msid": null, "score": 1, "created": 1700000000}\n',))
 
 
-def _listenbrainz_list(path: Path, told: Sequence[Scrobble], zone: str) -> None:
-    path.write_text(json.dumps([_listen(s) for s in told], ensure_ascii=False), encoding="utf-8")
+def _listenbrainz_list(path: Path, scrobbles: Sequence[Scrobble], zone: str) -> None:
+    path.write_text(json.dumps([_listen(s) for s in scrobbles], ensure_ascii=False), encoding="utf-8")
 
 
-def _maloja(path: Path, told: Sequence[Scrobble], zone: str) -> None:
+def _maloja(path: Path, scrobbles: Sequence[Scrobble], zone: str) -> None:
     rows = [
         {
             "time": s.unix_time,
@@ -197,13 +197,13 @@ def _maloja(path: Path, told: Sequence[Scrobble], zone: str) -> None:
             "duration": None,
             "origin": "client:made-up",
         }
-        for s in told
+        for s in scrobbles
     ]
-    document = {"maloja": {"export_time": told[-1].unix_time if told else 0}, "scrobbles": rows}
+    document = {"maloja": {"export_time": scrobbles[-1].unix_time if scrobbles else 0}, "scrobbles": rows}
     path.write_text(json.dumps(document, indent=3), encoding="utf-8")
 
 
-def _koito(path: Path, told: Sequence[Scrobble], zone: str) -> None:
+def _koito(path: Path, scrobbles: Sequence[Scrobble], zone: str) -> None:
     def aliases(name: str) -> list[dict[str, Any]]:
         return [
             {"alias": f"{name} (other)", "source": "MusicBrainz", "is_primary": False},
@@ -223,16 +223,16 @@ def _koito(path: Path, told: Sequence[Scrobble], zone: str) -> None:
             },
             "artists": [{"image_url": "", "mbid": None, "is_primary": True, "aliases": aliases(s.artist)}],
         }
-        for s in told
+        for s in scrobbles
     ]
     document = {"version": "1", "exported_at": "2026-01-01T00:00:00Z", "user": "made-up", "listens": listens}
     path.write_text(json.dumps(document, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
-def _scrobbler_log(path: Path, told: Sequence[Scrobble], zone: str) -> None:
-    """A player writes what its clock shows, as if that were UTC."""
+def _scrobbler_log(path: Path, scrobbles: Sequence[Scrobble], zone: str) -> None:
+    """A player writes its local time as if it were UTC."""
     lines = ["#AUDIOSCROBBLER/1.1", f"#TZ/{'UTC' if zone == 'UTC' else 'UNKNOWN'}", "#CLIENT/Made-up player 1.0"]
-    for s in told:
+    for s in scrobbles:
         shown = s.started_at.astimezone(ZoneInfo(zone)).replace(tzinfo=UTC)
         fields = (s.artist, s.album or "", s.title, "", s.length_ms // 1000, "S" if s.skipped else "L")
         # A player cannot write a tab into a name.
@@ -242,7 +242,7 @@ def _scrobbler_log(path: Path, told: Sequence[Scrobble], zone: str) -> None:
 
 
 _Write = Callable[[Path, Sequence[Scrobble], str], None]
-# The source of its plays, the writer, and to how many seconds its times are cut.
+# The source of the plays, the writer, and the precision of the times in seconds.
 FORMS: Final[Mapping[str, tuple[str, _Write, int]]] = {
     "lastfm_to_csv": ("lastfm_export_minutes", _lastfm_to_csv, 60),
     "lastfm_table": ("lastfm_export", _lastfm_table, 1),

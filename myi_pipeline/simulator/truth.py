@@ -1,10 +1,9 @@
-"""The marts as they must be, counted in plain Python from what the generator knows, without SQL.
+"""The expected marts, computed in plain Python from what the generator knows, without SQL.
 
-Rows are named tuples in the order of their keys, so that a test compares two lists and nothing else. Times are UTC,
-dates and hours are the listener's, and milliseconds leave out what is unknown. Chosen where the marts' definition
-leaves it open: what was heard of a play of up to an hour lies in the hour in which it ended; a day's distinct tracks
-and artists count every play of kind track, counted or not; artists and albums come from tracks only; durations are
-unknown from archives, so a play counts from 30 s.
+Rows are named tuples sorted by key, so that a test only compares two lists. Times are UTC, dates and hours are local to
+the listener, and sums of milliseconds skip unknown values. Conventions: the time of a play of up to an hour belongs to
+the hour in which it ended; distinct tracks and artists of a day include all plays of kind track, counted or not;
+artists and albums come from tracks only; archives do not contain durations, so a play counts from 30 s.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class HourRow(NamedTuple):
 
 
 class TrackKey(NamedTuple):
-    """A track as its canonical content has it: the URI if there is one, and its final names."""
+    """A track by its canonical content: the URI, if there is one, and the final names."""
 
     uri: str | None
     title: str | None
@@ -54,7 +53,7 @@ class AlbumKey(NamedTuple):
 
 
 class PeriodRow(NamedTuple):
-    """`key`: a TrackKey, an artist's name or an AlbumKey. `period`: week, month, year or all."""
+    """`key`: a TrackKey, an AlbumKey or the name of an artist. `period`: week, month, year or all."""
 
     period: str
     period_start: date
@@ -67,7 +66,7 @@ class PeriodRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
-    """`started_at`: of its first play in order (its end where ms_played is unknown); `ended_at`: of its last."""
+    """`started_at`: start of the first play (its end if ms_played is unknown); `ended_at`: end of the last one."""
 
     started_at: datetime
     ended_at: datetime
@@ -91,7 +90,7 @@ class FirstRow(NamedTuple):
 
 
 COUNTED_FROM_MS = 30_000
-# A play that lasted longer lies in the hours in which it was heard.
+# The time of a longer play is divided among the hours in which it was heard.
 LONGEST_IN_ONE_HOUR_MS = 3_600_000
 SILENCE = timedelta(minutes=30)
 _BEGINNING = date(1970, 1, 1)
@@ -121,9 +120,9 @@ class MartTruth:
 
 
 def expected_marts(archives: Sequence[ArchiveTruth | Iterable[TruePlay]], *, time_zone: str) -> MartTruth:
-    """The marts of one listener in `time_zone` after all `archives` were imported, in any order.
+    """The marts of one listener in `time_zone` after importing all `archives`, in any order.
 
-    A sequence of TruePlay stands for the archive that holds just those.
+    An iterable of TruePlay represents an archive that contains just those.
     """
     resolution = resolve([each.plays() if isinstance(each, ArchiveTruth) else each for each in archives])
     zone = ZoneInfo(time_zone)
@@ -144,7 +143,7 @@ def expected_marts(archives: Sequence[ArchiveTruth | Iterable[TruePlay]], *, tim
 
 
 def is_counted(ms_played: int | None, *, duration_ms: int | None = None) -> bool:
-    """Whether an archive's play counts; an unknown ms_played of an archive does not."""
+    """Whether a play from an archive counts; one with unknown ms_played does not."""
     threshold = COUNTED_FROM_MS if duration_ms is None else min(COUNTED_FROM_MS, duration_ms / 2)
     return ms_played is not None and ms_played >= threshold
 
@@ -206,8 +205,8 @@ def _days(plays: list[ResolvedPlay], local: list[datetime], entities: list[_Enti
 
 
 def _hours(plays: list[ResolvedPlay], local: list[datetime]) -> list[HourRow]:
-    """Plays where they ended; what was heard of a long one where it lay, minute by minute."""
-    # In the autumn an hour comes twice; both are the same local hour.
+    """A play belongs to the hour in which it ended; the time of a long one is divided minute by minute."""
+    # In autumn, one hour occurs twice; both count as the same local hour.
     groups = _group(plays, ((moment.date(), moment.hour) for moment in local))
     rows = {key: _sums(group) for key, group in groups.items()}
     for play, moment in zip(plays, local, strict=True):
@@ -228,7 +227,7 @@ def _add(rows: dict[tuple[date, int], tuple[int, int, int]], local: datetime, ms
 
 
 def period_starts(day: date) -> tuple[tuple[str, date], ...]:
-    """The four periods that hold a local day, with their first days; weeks begin on Monday."""
+    """The four periods that contain a local day, with their first days; weeks begin on Monday."""
     return (
         ("all", _BEGINNING),
         ("month", day.replace(day=1)),
@@ -248,7 +247,7 @@ def _periods(plays: list[ResolvedPlay], local: list[datetime], keys: Sequence[_K
 
 
 def sessions(plays: Iterable[ResolvedPlay]) -> Iterator[SessionRow]:
-    """Runs of plays without a silence of more than 30 minutes from an end to the next start, in the order of ends."""
+    """Runs of plays, ordered by end, without a gap of more than 30 minutes between an end and the next start."""
     current: list[ResolvedPlay] = []
     for play in sorted(plays, key=lambda play: (play.played_at, _started_at(play))):
         if current and _started_at(play) - current[-1].played_at > SILENCE:
@@ -268,7 +267,7 @@ def _session(plays: list[ResolvedPlay]) -> SessionRow:
 
 
 def streaks(days: Sequence[date]) -> Iterator[StreakRow]:
-    """Runs of consecutive days, from the sorted days with any play."""
+    """Runs of consecutive days; `days` are the sorted days with any play."""
     first: date | None = None
     for number, day in enumerate(days):
         first = first or day

@@ -1,1 +1,1 @@
-"""Listens that players and scrobblers push: understanding them, taking them in, and bringing them to raw."""
+"""Listens submitted by players and scrobblers: parsing them, accepting them, and loading them into raw."""

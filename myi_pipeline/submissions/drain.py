@@ -1,7 +1,8 @@
-"""From the inbox to raw: each request in one transaction, with its accounting, in which it also leaves the inbox.
+"""Loads submitted listens from the inbox into raw. Each request is loaded, accounted for and removed in one
+transaction.
 
-Killed anywhere and run again, the result is the same, and several processes may drain at once. A request that cannot be
-loaded now is put off and holds no other one up.
+The result is the same if this is killed at any point and run again, and several processes may drain concurrently. A
+request that cannot be loaded now is postponed and does not block others.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Drained:
-    """What one call brought in: requests, and plays new to raw. `is_done`: it stopped because nothing more waits."""
+    """The result of a call: requests loaded, plays new to raw, requests postponed. `is_done`: nothing is waiting."""
 
     requests: int = 0
     loaded: int = 0
@@ -47,10 +48,10 @@ class _Waiting:
 def drain(
     connection: Connection, *, at_most_s: float | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Drained:
-    """Load what waits, the oldest first; begin no request after so many seconds (None: load all). For the role
+    """Load waiting requests, oldest first, and start no more after `at_most_s` seconds (None: load all). For the role
     `ingest`, in autocommit.
 
-    What could not be loaded is put off, and logged; only a lost connection is raised.
+    Failures are logged, and their requests postponed; only the loss of the connection raises.
     """
     requests = loaded = put_off = after_id = 0
     began, is_done = clock(), True
@@ -67,7 +68,7 @@ def drain(
         except Exception as error:
             if connection.broken or connection.closed:
                 raise
-            # It may say anything: only what MYI raises itself is shown.
+            # Texts of other errors may contain anything, so only those of MYI are shown.
             reason = str(error) if isinstance(error, MyiError) else type(error).__name__
             log.error("listens_not_loaded", submission=after_id, user_id=waiting.user_id, reason=reason)
             connection.execute(load_sql("submissions/inbox/put_off"), {"submission_id": after_id, "error": reason})
@@ -79,7 +80,7 @@ def drain(
 
 
 def prune(connection: Connection, *, before: datetime, refused_before: datetime) -> int:
-    """Delete old lines of the log, and refused listens that did not come again; returns how many of the latter."""
+    """Delete old log entries, and refused listens not sent again since; returns the number of the latter."""
     connection.execute("delete from ops.submissions where loaded_at < %s", (before,))
     return connection.execute("delete from ops.refused_listens where refused_at < %s", (refused_before,)).rowcount
 
@@ -90,9 +91,9 @@ def _next(connection: Connection, after_id: int) -> _Waiting | None:
 
 
 def _load(connection: Connection, waiting: _Waiting) -> int | None:
-    """How many plays were new; None when another process has it."""
+    """The number of new plays; None if another process has taken the request."""
     records = [listen_of(document).record() for document in waiting.documents]
-    # In short transactions of their own: see the module.
+    # In short transactions of their own: see catalogue/event_partitions.py.
     ensure_partitions(connection, {record.played_at.date() for record in records})
     plays: dict[tuple[datetime, str | None, int | None], PlayRecord] = {}
     for record in records:
@@ -120,12 +121,12 @@ def _load(connection: Connection, waiting: _Waiting) -> int | None:
 
 
 def _insert(connection: Connection, waiting: _Waiting, plays: Sequence[PlayRecord]) -> int:
-    # In this transaction: names that came without their play would be nobody's to remove.
+    # In this transaction, as nothing would remove names without a play.
     ids = intern_scrobbled(connection, plays, batch_id=waiting.submission_id)
     contexts = [play.context for play in plays]
-    told = {context.key: context.platform for context in contexts if context is not None}
-    if told:
-        rows = [{"context_key": key, "platform": platform} for key, platform in told.items()]
+    platforms = {context.key: context.platform for context in contexts if context is not None}
+    if platforms:
+        rows = [{"context_key": key, "platform": platform} for key, platform in platforms.items()]
         connection.execute(load_sql("submissions/inbox/intern_contexts"), {"contexts": Jsonb(rows)})
     values = {
         "user_id": waiting.user_id,

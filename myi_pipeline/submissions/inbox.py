@@ -1,7 +1,7 @@
-"""What the site does with a submission: it goes into the inbox, or what plays now becomes known.
+"""What the site does with a submission: stores it in the inbox, or records what is playing now.
 
-The site's role may load nothing; `submissions/drain.py` does, in the process that hears of it. An accepted listen is
-committed before the answer is sent: whatever is killed after that, it is loaded.
+The role of the site may not load plays; a process that is notified runs `submissions/drain.py`. An accepted listen is
+committed before the answer is sent, so that it will be loaded even if processes are killed after that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from myi_pipeline.catalogue.plays import QuarantinedRow, digest
 from myi_pipeline.submissions.listens import Listen, Submission, plays_until
 
-# Of one user, waiting: a month of heavy listening takes a megabyte. Beyond that nothing drains it.
+# Per user: a month of heavy listening takes a megabyte. A larger backlog means that nothing drains the inbox.
 MOST_WAITING_BYTES: Final = 64 * 1024 * 1024
 
 ACCEPT: Final = (
@@ -29,7 +29,7 @@ TELL_PLAYING: Final = b"select ops.tell_playing(%(user_id)s, %(at)s, %(until)s, 
 
 @dataclass(frozen=True, kw_only=True)
 class RefusedListen:
-    """A submitted listen that is no play. `listen` is what may be kept of it."""
+    """A submitted listen that was refused. `listen` is the part of it that may be stored."""
 
     refused_at: datetime
     client: str | None
@@ -40,7 +40,7 @@ class RefusedListen:
 
 
 def accept_values(submission: Submission, *, user_id: int, token_id: int) -> dict[str, object]:
-    """The values of ACCEPT, which says whether there was room for it."""
+    """The parameters of ACCEPT, which returns whether there was room in the inbox."""
     return {
         "user_id": user_id,
         "token_id": token_id,
@@ -53,7 +53,7 @@ def accept_values(submission: Submission, *, user_id: int, token_id: int) -> dic
 
 
 def playing_values(listen: Listen, *, user_id: int, now: datetime) -> dict[str, object]:
-    """The values of TELL_PLAYING; the answer is of the form of what Spotify is asked (polling/now_playing.py)."""
+    """The parameters of TELL_PLAYING; `playing` has the same form as for Spotify (polling/now_playing.py)."""
     playing = {
         "state": "playing",
         "kind": "track",

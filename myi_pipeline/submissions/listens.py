@@ -1,19 +1,20 @@
-"""What a scrobbler submits, in ListenBrainz' form, and which of its listens are plays.
+"""Parses submissions of scrobblers in ListenBrainz' format.
 
-The form is that of `POST /1/submit-listens`: https://listenbrainz.readthedocs.io/en/latest/users/json.html and
-listenbrainz-server's `webserver/views/api_tools.py`, whose limits are these too. Two things are done otherwise, so
-that nothing good is lost. ListenBrainz refuses a whole request for one bad listen; here that listen alone is refused,
-because Pano Scrobbler and Jellyfin's plugin send the same batch again and again until it is taken. And a field that
-ListenBrainz checks but a play does not need, such as a length or an id, is left out where it cannot be read.
+The format is that of `POST /1/submit-listens`: https://listenbrainz.readthedocs.io/en/latest/users/json.html and
+listenbrainz-server's `webserver/views/api_tools.py`, whose limits also apply here. There are two differences, so that
+no valid listen is lost. ListenBrainz refuses a whole request because of one bad listen; here only that listen is
+refused, because Pano Scrobbler and Jellyfin's plugin resend the same batch until it is accepted. And fields that
+ListenBrainz checks but a play does not need, such as a length or an id, are dropped if they are invalid.
 
-A listen that is refused has one of these codes: `not_an_object`, `too_large`, `missing_timestamp`, `bad_timestamp`,
-`too_early`, `in_the_future`, `missing_names`. All text can be stored by Postgres.
+A refused listen has one of these codes: `not_an_object`, `too_large`, `missing_timestamp`, `bad_timestamp`,
+`too_early`, `in_the_future`, `missing_names`. Postgres can store all texts.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,8 +42,10 @@ MOST_LISTEN_BYTES: Final = 10_240
 MOST_LISTENS: Final = 1_000
 MOST_BYTES: Final = MOST_LISTEN_BYTES * MOST_LISTENS
 _CLOCKS_DIFFER_BY: Final = timedelta(hours=1)
+# No second before the year 5000, and every millisecond since 1973.
+_FIRST_MS: Final = 1e11
 _PLAYS_FOR: Final = timedelta(minutes=10)
-# Nothing that is longer is still believed to be playing.
+# The longest time for which a track is assumed to be playing.
 _LONGEST_PLAYING: Final = timedelta(hours=6)
 # MAX_DURATION_MS_LIMIT: 24 days.
 _LONGEST_MS: Final = 24 * 86_400_000
@@ -54,16 +57,16 @@ _SPOTIFY_TRACK: Final = re.compile(
 
 
 class BadSubmission(Exception):
-    """A request of which nothing can be taken; the text is a sentence for people."""
+    """A request that is refused as a whole; the text is a sentence for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listen:
-    """One listen that is a play, or that plays now.
+    """One valid listen, or a track that is playing now.
 
-    `row_index` counts from 0 within its request. `listened_at` is in seconds since 1970, None for what plays now; it is
-    when the play began. `ms_played` (milliseconds) is None unless the client says how long was listened; `duration_ms`
-    is the length of the track. `spotify_id` is the 22 characters of a track there.
+    `row_index` counts from 0 within its request. `listened_at` is when the play began, in seconds since 1970, and None
+    for what is playing now. `ms_played` (milliseconds) is None unless the client reports how long was listened;
+    `duration_ms` is the length of the track. `spotify_id` is the 22-character id of a track.
     """
 
     row_index: int
@@ -90,9 +93,9 @@ class Listen:
         return f"spotify:track:{self.spotify_id}" if self.spotify_id else None
 
     def content(self) -> Content | None:
-        """What was played; None where the names only say that they are unknown.
+        """What was played; None if the names are just placeholders for unknown ones.
 
-        What Spotify has is credited as Spotify credits it: to the first artist, where that is told.
+        A track with a Spotify id is credited to its first artist, if that is known, as in Spotify's data.
         """
         creator = self.first_artist if self.spotify_id and self.first_artist else self.artist
         made = content_if_known(
@@ -103,11 +106,11 @@ class Listen:
         return made._replace(isrc=self.isrc, recording_mbid=self.recording_mbid, duration_ms=self.duration_ms)
 
     def context(self) -> Context | None:
-        """Who reported it: reports of two clients are told apart by it."""
+        """The client that reported it, which distinguishes the reports of two clients."""
         return make_context(platform=self.client, conn_country=None, reason_start=None, reason_end=None)
 
     def record(self) -> PlayRecord:
-        """The play; only of one that has a time."""
+        """The play; requires `listened_at`."""
         return PlayRecord(
             row_index=self.row_index,
             played_at=self.played_at,
@@ -122,13 +125,13 @@ class Listen:
         )
 
     def document(self) -> dict[str, Any]:
-        """As it waits in the inbox; `listen_of` reads it."""
+        """The form stored in the inbox, for `listen_of`."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """One request: its listens that are plays, and those that are not."""
+    """One request, with its valid and its refused listens."""
 
     listen_type: ListenType
     listens: tuple[Listen, ...]
@@ -136,17 +139,31 @@ class Submission:
 
     @property
     def client(self) -> str | None:
-        """Who submits, by its first listen that says so."""
+        """The submitting client, from the first listen that names it."""
         return next((listen.client for listen in self.listens if listen.client), None)
 
 
 def listen_of(document: Mapping[str, Any]) -> Listen:
-    """What `Listen.document` gave."""
+    """The inverse of `Listen.document`."""
     return Listen(**{"listened_at": None, **document})
 
 
+def unpacked(body: bytes) -> bytes:
+    """Decompresses a gzipped body. Raises BadSubmission if it is invalid or too large."""
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        whole = unpacking.decompress(body, MOST_BYTES + 1)
+    except zlib.error as error:
+        raise BadSubmission("The body does not match its Content-Encoding.") from error
+    if len(whole) > MOST_BYTES:
+        raise BadSubmission(f"The body may have at most {MOST_BYTES} bytes.")
+    if not unpacking.eof:
+        raise BadSubmission("The compressed body is truncated.")
+    return whole
+
+
 def read_submission(body: bytes, *, now: datetime) -> Submission:
-    """A request's body. Raises BadSubmission when it is not of the form, or has no listen or too many."""
+    """Parses the body of a request. Raises BadSubmission if it is malformed, or has no listens or too many."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -175,7 +192,7 @@ def read_submission(body: bytes, *, now: datetime) -> Submission:
 
 
 def plays_until(listen: Listen, *, now: datetime) -> datetime:
-    """When what began to play `now` is over: after its length, or ten minutes where that is not told."""
+    """When a track that began `now` ends: after its length or, if that is not reported, ten minutes."""
     length = timedelta(milliseconds=listen.duration_ms) if listen.duration_ms is not None else _PLAYS_FOR
     return now + min(length, _LONGEST_PLAYING)
 
@@ -197,6 +214,7 @@ def _listen(index: int, row: object, *, is_playing: bool, now: datetime) -> List
     given = track.get("additional_info")
     info: dict[str, Any] = given if isinstance(given, dict) else {}
     names = info.get("artist_names")
+    mapped = track.get("mbid_mapping")
     return Listen(
         row_index=index,
         listened_at=listened_at,
@@ -206,7 +224,8 @@ def _listen(index: int, row: object, *, is_playing: bool, now: datetime) -> List
         album=_text(track.get("release_name")),
         spotify_id=_spotify_id(info.get("spotify_id")) or _spotify_id(info.get("origin_url"), is_address=True),
         isrc=_isrc(info.get("isrc")),
-        recording_mbid=_mbid(info.get("recording_mbid")),
+        recording_mbid=_mbid(info.get("recording_mbid"))
+        or (_mbid(mapped.get("recording_mbid")) if isinstance(mapped, dict) else None),
         duration_ms=_length_ms(info.get("duration_ms"), unit_ms=1) or _length_ms(info.get("duration"), unit_ms=1000),
         ms_played=_length_ms(info.get("duration_played"), unit_ms=1000),
         client=_client(info),
@@ -223,12 +242,17 @@ def _listened_at(given: object, *, now: datetime) -> int:
     if seconds < traits.earliest.timestamp():
         raise BadRow("too_early", f"listened_at is before {traits.why_earliest}.")
     if seconds >= (now + _CLOCKS_DIFFER_BY).timestamp():
-        raise BadRow("in_the_future", "listened_at is more than an hour in the future.")
+        raise BadRow(
+            "in_the_future",
+            "listened_at must be in seconds since 1970, not in milliseconds."
+            if seconds >= _FIRST_MS
+            else "listened_at is more than an hour in the future.",
+        )
     return int(seconds)
 
 
 def _client(info: Mapping[str, Any]) -> str | None:
-    """The player, and the program that submits for it where that is another one."""
+    """The player, and the program that submits for it if that is a different one."""
     player, client = _text(info.get("media_player")), _text(info.get("submission_client"))
     if player and client and player.casefold() != client.casefold():
         return f"{player} / {client}"[:_LONGEST_CLIENT]
@@ -240,7 +264,7 @@ def _text(given: object) -> str | None:
 
 
 def _number(given: object) -> float | None:
-    """A number, or a text that is one: ListenBrainz takes both."""
+    """A number, or a string with one: ListenBrainz accepts both."""
     if isinstance(given, bool) or not isinstance(given, int | float | str):
         return None
     try:
@@ -264,12 +288,14 @@ def _mbid(given: object) -> str | None:
 
 
 def _isrc(given: object) -> str | None:
+    if isinstance(given, list) and len(given) == 1:
+        given = given[0]
     code = given.replace("-", "").strip().upper() if isinstance(given, str) else ""
     return code if _ISRC.match(code) else None
 
 
 def _spotify_id(given: object, *, is_address: bool = False) -> str | None:
-    """Of the track that an address, a URI or, unless it `is_address`, an id alone names."""
+    """The id of the track in an address, a URI or, unless `is_address`, a bare id."""
     text = given.strip() if isinstance(given, str) else ""
     found = _SPOTIFY_TRACK.match(text) if not is_address or "spotify" in text else None
     return found[1] if found else None

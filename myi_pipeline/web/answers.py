@@ -1,7 +1,8 @@
 """How an answer from the marts looks on the wire: JSON or CSV, compressed or not, new or unchanged.
 
 Invariant: an ETag names one sequence of bytes. It is derived from the user, the address, the format, the version of
-that user's marts and this build of the package, so an unchanged answer is known once the version is read.
+that user's marts, when that was built (numbers come again after a restore, or on a replica that took over), and this
+build of the package, so an unchanged answer is known once the version is read.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.reads.marts import Version
 
 JSON, CSV = "application/json", "text/csv"
 _TABLE = f"{CSV}; charset=utf-8; header=present"
@@ -33,6 +35,8 @@ _PACK_FROM_BYTES, _PACK_LEVEL = 1_000, 1
 # usual signs those of full width, which spreadsheets in East Asia read as the usual ones.
 _FORMULA = re.compile(r"""(?:^|(?<=[;\t\r\n]))(?=[\s"']{0,9}[=+\-@＝＋－＠])|^(?=[\t\r\n])""")
 _NUMBER = re.compile(r"-?[0-9]+\Z")
+# Versions are bigints.
+_VERSION = re.compile(r'"([0-9]{1,18})-[0-9a-f]{24}(?:-gz)?"\Z')
 _TAGS = re.compile(r'(?:W/)?("[^"]*")|(\*)')
 
 
@@ -111,6 +115,12 @@ def untagged_list(
     return Response(body, media_type=JSON, headers=headers)
 
 
+def json_answer(content: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A document that does not come from the marts."""
+    body = orjson.dumps(content, option=orjson.OPT_UTC_Z)
+    return Response(body, status_code=status, media_type=JSON, headers=headers)
+
+
 def known_tags(request: Request) -> frozenset[str]:
     """What If-None-Match names, to be compared weakly: a proxy that packs an answer may have marked its tag as weak."""
     given = request.headers.getlist("if-none-match")
@@ -119,6 +129,11 @@ def known_tags(request: Request) -> frozenset[str]:
 
 def is_known(tag: str, known: frozenset[str]) -> bool:
     return tag in known or "*" in known
+
+
+def newest_version(known: frozenset[str]) -> int:
+    """The newest version of the marts that any of these tags names, as `agree` makes them; 0 without one."""
+    return max((int(found[1]) for tag in known if (found := _VERSION.match(tag))), default=0)
 
 
 @dataclass(frozen=True)
@@ -163,16 +178,25 @@ class Reply:
 
 
 def agree(
-    request: Request, *, user_id: int, version: int | None, varies_by: Sequence[object] = (), may_be_csv: bool = False
+    request: Request, *, user_id: int, version: Version, varies_by: Sequence[object] = (), may_be_csv: bool = False
 ) -> Reply:
     """The form of the answer. `varies_by` is what it depends on besides marts and address: today's date, a login."""
     headers, scope = request.headers, request.scope
     media_type = _media_type(headers.get("accept"), may_be_csv=may_be_csv)
-    parts = (user_id, version, media_type, scope["path"], scope["query_string"].decode("latin-1"), *varies_by)
+    built = version.refreshed_at.isoformat() if version.refreshed_at is not None else ""
+    parts = (
+        user_id,
+        version.number,
+        built,
+        media_type,
+        scope["path"],
+        scope["query_string"].decode("latin-1"),
+        *varies_by,
+    )
     digest = blake2b("\0".join(map(str, parts)).encode(), key=_build(), digest_size=12).hexdigest()
     return Reply(
         media_type=media_type,
-        tag=f"{version or 0}-{digest}",
+        tag=f"{version.number or 0}-{digest}",
         may_pack=_preferences(headers.get("accept-encoding", "")).get("gzip", 0.0) > 0,
         known_tags=known_tags(request),
     )

@@ -20,38 +20,60 @@ from myi_pipeline import __version__
 from myi_pipeline.postgres.connections import Warehouse
 from myi_pipeline.postgres.local_keys import local_key
 from myi_pipeline.settings import Settings
-from myi_pipeline.web import problems
+from myi_pipeline.storage.links import Links
+from myi_pipeline.web import downloads, problems
 from myi_pipeline.web.api.openapi import describe_app
 from myi_pipeline.web.api.routes import (
     account,
+    attempts,
     figures,
     genres,
     health,
     imports,
     listenbrainz,
     live,
+    migration_events,
     plays,
     search,
     top,
 )
 from myi_pipeline.web.api.routes import corrections as correction_routes
+from myi_pipeline.web.api.routes import erasure as erasure_routes
+from myi_pipeline.web.api.routes import made_playlists as made_playlist_routes
+from myi_pipeline.web.api.routes import migrations as migration_routes
 from myi_pipeline.web.api.routes import music as music_routes
+from myi_pipeline.web.api.routes import notices as notice_routes
+from myi_pipeline.web.api.routes import playlist_files as playlist_file_routes
+from myi_pipeline.web.api.routes import playlists as playlist_routes
 from myi_pipeline.web.api.routes import recordings as recording_routes
+from myi_pipeline.web.api.routes import saved_migrations as saved_migration_routes
+from myi_pipeline.web.api.routes import shares as share_routes
+from myi_pipeline.web.api.routes import take_away as take_away_routes
 from myi_pipeline.web.dashboard import account as account_page
 from myi_pipeline.web.dashboard import (
+    app_sign_in,
     corrections,
     coverage,
     covers,
+    erasure,
     history,
+    household,
     import_stages,
     insights,
+    migration_keeping,
+    migration_reports,
+    migration_stages,
+    migrations,
     music,
     on_this_day,
     overview,
     pages,
+    provider_links,
     recordings,
     search_page,
     sessions,
+    shared_page,
+    shares,
     shows,
     sign_in,
     stories,
@@ -61,20 +83,26 @@ from myi_pipeline.web.dashboard import (
 from myi_pipeline.web.dashboard import genres as genres_page
 from myi_pipeline.web.dashboard import imports as imports_page
 from myi_pipeline.web.dashboard import live as live_page
+from myi_pipeline.web.dashboard import notices as notices_page
+from myi_pipeline.web.dashboard import playlist_keeping as playlist_keeping_page
+from myi_pipeline.web.dashboard import playlists as playlists_page
 from myi_pipeline.web.dashboard import services as services_page
+from myi_pipeline.web.dashboard import take_away as take_away_page
 from myi_pipeline.web.dashboard.assets import Assets
-from myi_pipeline.web.dashboard.looks import LookMiddleware
 from myi_pipeline.web.metrics import Metrics
 from myi_pipeline.web.middleware.body_limits import BodyLimitMiddleware
 from myi_pipeline.web.middleware.error_boundary import ErrorBoundaryMiddleware
 from myi_pipeline.web.middleware.methods import MethodsMiddleware
 from myi_pipeline.web.middleware.request_log import RequestLogMiddleware
 from myi_pipeline.web.middleware.same_site import SameSiteMiddleware
+from myi_pipeline.web.middleware.scrobbler_paths import ScrobblerPathsMiddleware
 from myi_pipeline.web.middleware.security_headers import SecurityHeadersMiddleware
+from myi_pipeline.web.middleware.seen import SeenMiddleware
 from myi_pipeline.web.reads.cursors import Cursors
-from myi_pipeline.web.reads.database import Pools
+from myi_pipeline.web.reads.pools import Pools
 from myi_pipeline.web.security.rate_limits import RateLimits
 from myi_pipeline.web.security.visitors import KnownVisitors
+from myi_pipeline.web.shown.looks import LookMiddleware
 from myi_pipeline.web.site import Site
 from myi_pipeline.web.site_path import FilesBelow, SitePathMiddleware
 from myi_pipeline.web.streams import Streams
@@ -83,8 +111,11 @@ from myi_pipeline.web.uploads import FORM_BYTES, UploadWorkers
 _WORTH_COMPRESSING_BYTES = 1_024
 _PAGES = (
     overview, live_page, top_lists, music, recordings, covers, shows, years, stories, insights, genres_page,
-    on_this_day, history, search_page, sessions, corrections, coverage, import_stages, imports_page, account_page,
-    services_page,
+    # Before the page of one playlist, of which "exports" is no number.
+    playlist_keeping_page,
+    playlists_page, migration_stages, migrations, on_this_day, history, search_page, sessions, corrections, coverage,
+    import_stages, imports_page, account_page, services_page, take_away_page, app_sign_in, erasure, shares,
+    household, shared_page, notices_page, migration_keeping, migration_reports,
 )  # fmt: skip
 UPLOADS, UPLOAD_FORM = ("POST", "/v1/me/imports"), ("POST", "/imports")
 
@@ -99,7 +130,7 @@ class _PageCompressionMiddleware(GZipMiddleware):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_api = scope["type"] == "http" and scope["path"].startswith("/v1/")
+        is_api = scope["type"] == "http" and problems.is_of_the_contract(scope["path"])
         if is_api:
             await self.app(scope, receive, send)
         else:
@@ -111,13 +142,19 @@ def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
     site = _site(settings, warehouse)
     app = _app(site, title="MYI", version=__version__, openapi_url="/v1/openapi.json")
     for group in (
-        figures, top, genres, plays, search, music_routes, recording_routes, live, imports, correction_routes, account,
+        figures, top, genres, plays, search, music_routes, recording_routes,
+        # Before the routes of one playlist, of which "exports" is no number.
+        playlist_file_routes,
+        playlist_routes, made_playlist_routes, migration_routes, live, imports, correction_routes, account, attempts,
+        take_away_routes, erasure_routes, share_routes, notice_routes, migration_events, saved_migration_routes,
     ):  # fmt: skip
         app.include_router(group.router)
     if settings.metrics_port is None:
         app.include_router(health.router)
     app.include_router(listenbrainz.make_router(), include_in_schema=False)
+    app.include_router(downloads.router, include_in_schema=False)
     app.include_router(sign_in.make_router(settings))
+    app.include_router(provider_links.make_router(settings))
     for page in _PAGES:
         app.include_router(page.router, include_in_schema=False)
     path = settings.site_path
@@ -150,6 +187,7 @@ def _site(settings: Settings, warehouse: Warehouse) -> Site:
         cursors=Cursors(local_key(settings, "cursors")),
         streams=Streams(),
         uploads=UploadWorkers(),
+        links=Links(local_key(settings, "downloads")),
     )
 
 
@@ -187,8 +225,10 @@ def _app(site: Site, **contract: Any) -> FastAPI:
         )
     app.add_middleware(SameSiteMiddleware, settings=settings, free_paths=health.PATHS, local_paths=(health.METRICS,))
     app.add_middleware(LookMiddleware, settings=settings)
+    app.add_middleware(SeenMiddleware, settings=settings, pools=site.pools)
     app.add_middleware(SecurityHeadersMiddleware, settings=settings)
     app.add_middleware(RequestLogMiddleware, observe=site.metrics.observe)
+    app.add_middleware(ScrobblerPathsMiddleware)
     if settings.site_path:
         app.add_middleware(SitePathMiddleware, path=settings.site_path)
     return app

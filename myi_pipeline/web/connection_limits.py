@@ -1,7 +1,7 @@
 """What one connection may cost before a request reaches the application, and how many connections there may be.
 
 A client that sends slowly, or nothing, loses the connection. Where there are too many connections, an idle one of the
-address that has most is closed for the new one, so that idle connections lock no one out. uvicorn's own limits do
+address that has most is closed for the new one, so that idle connections lock nobody out. uvicorn's own limits do
 not do this: `h11_max_incomplete_event_size` means nothing to httptools, nothing ends a connection before its first
 request, and `limit_concurrency` counts idle connections and then refuses everybody.
 """

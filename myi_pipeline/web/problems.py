@@ -22,7 +22,8 @@ from starlette.exceptions import HTTPException
 
 from myi_pipeline.errors import BadInput, CircuitOpen, DiskFull, Forbidden, Gone, MyiError, RateLimited, Transient
 from myi_pipeline.logs import correlation_id, mask
-from myi_pipeline.web.reads.database import MartsOutdated
+from myi_pipeline.web.reads.marts import MartsOutdated
+from myi_pipeline.web.site_path import address_below
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,24 @@ class Problem(HTTPException):
         super().__init__(status, detail, dict(headers or {}))
         self.kind = kind
         self.more = more
+
+
+def sentence(text: str) -> str:
+    """Adds a capital letter and a full stop, which reasons for logs and programs lack."""
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def refused(error: Exception) -> Problem:
+    """The problem with a request that names something impossible, as the error says it."""
+    return Problem(422, "invalid-request", sentence(str(error)))
+
+
+def wrong_value(place: str, message: str, *, detail: str | None = None) -> Problem:
+    """The problem with one value of a request that only the database knows to be wrong. `detail`: what people are told,
+    if the message alone does not read well after the value's name.
+    """
+    told = f"{_sentence(place, message)}." if detail is None else detail
+    return Problem(422, "invalid-request", told, errors=[{"place": place, "message": message}])
 
 
 class ProblemField(BaseModel):
@@ -98,6 +117,11 @@ def answer(problem: Problem, *, path: str = "") -> JSONResponse:
     if problem.status_code == 429:
         headers["X-RateLimit-Reset-In"] = headers.get("Retry-After", str(_RETRY_AFTER_S))
     return JSONResponse(document, status_code=problem.status_code, headers=headers)
+
+
+def is_of_the_contract(path: str) -> bool:
+    """Whether what is below this path is for programs, and always answers in one way."""
+    return path.startswith(("/v1/", "/auth/"))
 
 
 _MAY_WORK_LATER = frozenset({421, 429, 504, 507})
@@ -245,8 +269,9 @@ def install(app: FastAPI, *, as_page: AsPage = never_as_page) -> None:
             log.error("request_failed", exc_info=error)
         elif problem.status_code == 503:
             log.warning("request_not_served", reason=type(error).__name__)
-        elif problem.status_code == 404 and not isinstance(error, Problem) and request.url.path.startswith("/v1/"):
-            problem = Problem(404, "not-found", "The API has no such address; /v1/openapi.json lists those it has.")
+        elif problem.status_code == 404 and not isinstance(error, Problem) and is_of_the_contract(request.url.path):
+            listed = address_below("/v1/openapi.json")
+            problem = Problem(404, "not-found", f"The API has no such address; {listed} lists those it has.")
         return await as_page(request, problem) or answer(problem, path=request.scope["path"])
 
     for kind in (RequestValidationError, HTTPException, MyiError, psycopg.Error):

@@ -69,7 +69,7 @@ async def _keep_embedded_server(site: Site) -> None:
     try:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            if not site.pools.is_gone:
+            if not site.pools.outage.is_known:
                 continue
             log.warning("embedded_database_gone")
             try:
@@ -81,7 +81,7 @@ async def _keep_embedded_server(site: Site) -> None:
             if held is not None:
                 await run_in_threadpool(held.close)
             held = found
-            site.pools.is_gone = False
+            site.pools.outage.is_known = False
             log.warning("embedded_database_is_back")
     finally:
         if held is not None:

@@ -31,6 +31,11 @@ def below_site_path(markup: str) -> str:
     return _IN_PAGE.sub(rf"\1{path}/", markup) if path else markup
 
 
+def address_below(address: str) -> str:
+    """An address of the site, which begins at `/`, as somebody outside asks for it."""
+    return f"{_path.get()}{address}"
+
+
 class SitePathMiddleware:
     """The outermost middleware; `path` is not empty."""
 

@@ -1,6 +1,6 @@
-"""An archive on its way from a request's body to the uploads folder.
+"""An archive on its way from a request's body to the place of uploads, a folder or an object store.
 
-Invariant: an upload goes to disk in pieces and is never whole in memory, nor in a temporary folder.
+Invariant: an upload passes in pieces and is never whole in memory.
 """
 
 from __future__ import annotations
@@ -16,12 +16,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from fastapi.concurrency import contextmanager_in_threadpool
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from myi_pipeline.archives.uploads.receive import Incoming, OverQuota, TakenUpload, incoming, judge_upload, take_upload
+from myi_pipeline.archives.uploads.receive import (
+    Incoming,
+    OverQuota,
+    TakenUpload,
+    find_import_of,
+    incoming,
+    judge_upload,
+    place_upload,
+    take_upload,
+)
 from myi_pipeline.web.problems import Problem, no_room
 from myi_pipeline.web.security.visitors import Visitor
 
@@ -97,7 +107,9 @@ async def receive_upload(request: Request, site: Site, visitor: Visitor, receive
     user_id, user_key = visitor.user_id, visitor.user_key
     with site.uploads.held(user_id):
         try:
-            with incoming(site.settings, user_key=user_key, most_bytes=_most_bytes(request)) as upload:
+            place = incoming(site.settings, user_key=user_key, most_bytes=_most_bytes(request))
+            # In a thread: a disk takes its time, an object store more.
+            async with contextmanager_in_threadpool(place) as upload:
                 sent = await receive(request, upload)
                 if upload.file.tell() == 0:
                     raise Problem(422, "invalid-request", "The request contains no file: send the archive as it is.")
@@ -109,7 +121,11 @@ async def receive_upload(request: Request, site: Site, visitor: Visitor, receive
                     time_zone=sent.time_zone or visitor.time_zone,
                 )
                 judged = await site.uploads.work(user_id, judge)
-                return await site.pools.in_thread(take_upload, judged=judged, user_id=user_id, user_key=user_key)
+                known = await site.pools.in_thread(find_import_of, judged=judged, user_id=user_id)
+                if known is not None:
+                    return known
+                placed = await site.uploads.work(user_id, partial(place_upload, judged, user_key=user_key))
+                return await site.pools.in_thread(take_upload, judged=judged, placed=placed, user_id=user_id)
         except OverQuota as error:
             raise Problem(413, "over-quota", str(error), headers={"Connection": "close"}) from error
         except OSError as error:

@@ -13,7 +13,7 @@ import yaml
 
 from myi_pipeline.cli.app import app
 from myi_pipeline.settings import PREFIX, Settings
-from tests.architecture.repository import DOCS, ROOT, marts, pages, relative
+from tests.architecture.repository import DOCS, PACKAGE, ROOT, marts, pages, relative
 
 CONFIGURATION = DOCS / "configuration.md"
 COMMANDS = DOCS / "commands.md"
@@ -97,6 +97,23 @@ def test_every_mart_is_described_with_each_of_its_columns(model: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("model", marts(), ids=[model.stem for model in marts()])
+def test_what_counts_is_said_in_one_wording(model: Path) -> None:
+    described = yaml.safe_load(model.with_suffix(".yml").read_text(encoding="utf-8"))
+    for column in (column for each in described["models"] for column in each["columns"]):
+        if column["name"] in {"counted_plays", "is_counted"}:
+            assert column["description"] == "{{ doc('" + column["name"] + "') }}"
+
+
+def test_no_description_ends_at_a_comma_that_lacks_quotes() -> None:
+    known = {"name", "data_type", "constraints", "description", "data_tests"}
+    cut = []
+    for path in sorted((ROOT / "dbt_project" / "models").rglob("*.yml")):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
+            cut += [f"{model['name']}.{column['name']}" for column in model["columns"] if set(column) - known]
+    assert cut == []
+
+
 def test_no_mart_is_described_that_does_not_exist() -> None:
     assert set(sections(MARTS.read_text(encoding="utf-8"))) == {model.stem for model in marts()}
 
@@ -115,3 +132,16 @@ def test_every_page_is_linked_from_the_readme() -> None:
 
 def test_a_missing_heading_is_noticed() -> None:
     assert sections("## a\n### `myi x`\ntext `--y`\n## b\nother\n") == {"myi x": "text `--y`\n"}
+
+
+def test_every_file_that_contributors_are_sent_to_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w./-]+\.(?:py|sql|md|yml|toml|html))`", text))
+    there = [
+        f"/{relative(path)}"
+        for folder in (PACKAGE, DOCS, ROOT / "dbt_project" / "models", ROOT / "dbt_project" / "macros", ROOT / "tests")
+        for path in folder.rglob("*.*")
+    ] + [f"/{path.name}" for path in ROOT.iterdir()]
+    named = {name for name in named if "NNNN" not in name}
+    assert len(named) > 50
+    assert sorted(name for name in named if not any(path.endswith(f"/{name}") for path in there)) == []

@@ -1,6 +1,6 @@
 """A whole MYI as a person runs it, for a browser to visit: embedded Postgres, Dagster, API, a simulated Spotify.
 
-One user, ana, has connected Spotify as `listener`; nothing is imported yet.
+One user, ana, has connected Spotify as `listener`; nothing is imported yet. She has a playlist that is being moved.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from typing import Any
 
 import httpx
 import psutil
+from psycopg.types.json import Jsonb
 
 from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.people import logins, manage_users
-from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.playlists.store import store_playlist
+from myi_pipeline.postgres.connections import Connection, Role, Warehouse
+from myi_pipeline.providers.playlists import ListedTrack, PlaylistEntry, PlaylistHead
 from myi_pipeline.providers.spotify.open_spotify import open_spotify
 from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import Settings
@@ -138,6 +141,60 @@ def _connect(settings: Settings, warehouse: Warehouse, simulator: Simulator) -> 
         pending = logins.begin_login(opened, settings, user_id=user_id, user_key=USER)
         redirected = simulator.visit(pending.url, LISTENER)
         logins.finish_login(opened, connection, pending, redirected=redirected, now=utc_now())
+        _put_on_the_move(connection, user_id)
+
+
+# A track that was found, one in doubt between two, one that was not found: each has its form on the page.
+_ON_THE_MOVE = """
+with account as (
+    insert into app.provider_accounts (user_id, provider, provider_account, name, scopes, state, linked_at)
+    values (%(user_id)s, 'tidal', 'ana', 'Ana', '{}', 'active', now())
+    returning account_id
+),
+
+never_gathered as (
+    insert into ops.playlist_states (account_id, due_at) select account_id, now() + interval '1 year' from account
+),
+
+move as (
+    insert into app.migrations (
+        user_id, source_playlist_id, source_version_no, source_name, target_account_id, target_name, state, created_at
+    )
+    select %(user_id)s, %(playlist_id)s, 1, %(name)s, account_id, %(name)s, 'planned', now() from account
+    returning migration_id
+)
+
+insert into app.migration_items (
+    migration_id, position, title, artists, outcome, uri, score, kinship, reason, candidates
+)
+select
+    move.migration_id, item.position, %(name)s, array['Somebody'], item.outcome, item.uri, 0.5, 'unsure', item.reason,
+    case when item.outcome = 'missing' then '[]' else %(candidates)s::jsonb end
+from move
+cross join (
+    values
+    (0, 'matched', 'tidal:track:1', 'names'),
+    (1, 'ambiguous', null, 'rivals'),
+    (2, 'missing', null, 'no_candidate')
+) as item (position, outcome, uri, reason)
+"""
+
+
+def _put_on_the_move(connection: Connection, user_id: int) -> None:
+    """A playlist whose tracks were looked up at another service, and which waits to be reviewed."""
+    tracks = [ListedTrack(uri=f"file:///{number}", title=HOSTILE, artists=("Somebody",)) for number in range(3)]
+    kept = store_playlist(
+        connection, user_id=user_id, account_id=None, provider="file",
+        head=PlaylistHead(playlist_id="one.m3u8", name=HOSTILE), now=utc_now(),
+        entries=[PlaylistEntry(track=each) for each in tracks],
+    )  # fmt: skip
+    candidates = [
+        {"uri": f"tidal:track:{number}", "title": f"{HOSTILE} (Live)", "artists": ["Somebody"], "album": "Album",
+         "duration_ms": 200_000, "score": 0.5, "kinship": "unsure", "reason": "lengths_differ"}
+        for number in (1, 2)
+    ]  # fmt: skip
+    values = {"user_id": user_id, "playlist_id": kept.playlist_id, "name": HOSTILE, "candidates": Jsonb(candidates)}
+    connection.execute(_ON_THE_MOVE.encode(), values)
 
 
 @contextmanager
@@ -152,6 +209,10 @@ def _up(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         below = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        # Twice asks for haste: how it stops is tested elsewhere.
+        process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(_STOP_S)

@@ -30,7 +30,7 @@ from tests.browser.visits import DESKTOP, PHONE, Visitor, visiting
 from tests.conftest import free_port
 from tests.integration.api.conftest import serving
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 USER = "ana"
 MOST_BYTES = 60_000
@@ -40,6 +40,9 @@ _WEIGHT = """() => performance.getEntriesByType('navigation')[0].encodedBodySize
     + performance.getEntriesByType('resource')
         .filter((each) => ['link', 'script'].includes(each.initiatorType))
         .reduce((sum, each) => sum + each.encodedBodySize, 0)"""
+# The page itself, its style and its scripts; pictures apart.
+_REQUESTS = """() => 1 + performance.getEntriesByType('resource')
+    .filter((each) => ['link', 'script'].includes(each.initiatorType)).length"""
 _ANSWERED_MS = "() => performance.getEntriesByType('navigation')[0].responseEnd"
 
 
@@ -122,7 +125,7 @@ class Visit:
 
     visitor: Visitor
     site: Site
-    took: list[tuple[str, int, int]] = field(default_factory=list)
+    took: list[tuple[str, int, int, int]] = field(default_factory=list)
 
     def open(self, path: str) -> None:
         self.visitor.open(path)
@@ -139,7 +142,7 @@ class Visit:
         page = self.visitor.page
         path = page.url.removeprefix(self.site.url)
         kilobytes, ms = page.evaluate(_WEIGHT), page.evaluate(_ANSWERED_MS)
-        self.took.append((path, round(ms), kilobytes))
+        self.took.append((path, round(ms), kilobytes, page.evaluate(_REQUESTS)))
         if kilobytes > MOST_BYTES:
             self.visitor.noted.append(f"{path}: weighs {kilobytes} bytes")
         if ms > MOST_MS[self.site.plays]:
@@ -162,7 +165,7 @@ def whole(text: str) -> int:
     return int(text.replace(",", ""))
 
 
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("size", [PHONE, pytest.param(DESKTOP, marks=pytest.mark.long)], ids=["phone", "desktop"])
 def test_a_daily_visit_is_quick_light_and_agrees_with_itself(
     site: Site, chromium: Browser, size: tuple[int, int]
 ) -> None:
@@ -225,12 +228,12 @@ def test_a_daily_visit_is_quick_light_and_agrees_with_itself(
         visit.click(track.locator(".what a").first, r"/tracks/\d+")
         assert whole(page.locator("main .tile .value").first.inner_text()) == of_track
 
-        for path in ("/on-this-day", "/insights", "/sessions", "/history"):
+        for path in ("/on-this-day", "/insights", "/sessions", "/history", "/imports", "/account"):
             visit.open(path)
         assert visitor.noted == []
         sys.stdout.write(f"\n{site.plays:,} plays, {size[0]} px\n")
-        for path, ms, weight in visit.took:
-            sys.stdout.write(f"{ms:6} ms {weight / 1000:5.1f} kB  {path}\n")
+        for path, ms, weight, requests in visit.took:
+            sys.stdout.write(f"{ms:6} ms {weight / 1000:5.1f} kB {requests:2} requests  {path}\n")
 
 
 def _find_with_a_slip(visit: Visit) -> None:
@@ -243,7 +246,7 @@ def _find_with_a_slip(visit: Visit) -> None:
     page.get_by_role("combobox", name="Search what you heard").press_sequentially(typed)
     option = page.get_by_role("option", name=name).first
     expect(option).to_be_visible()
-    visit.took.append((f"suggestions for {typed}", round(1000 * (time.monotonic() - began)), 0))
+    visit.took.append((f"suggestions for {typed}", round(1000 * (time.monotonic() - began)), 0, 0))
     visit.click(option, r"/(artists|albums|tracks)/\d+")
     if "/artists/" not in page.url:
         visit.click(page.locator("main p.lead a").first, r"/artists/\d+")

@@ -40,6 +40,32 @@ _SCROLLS_SIDEWAYS = """() => {
 _CELLS_OUTSIDE = """() => [...document.querySelectorAll('td, tbody th')]
     .filter((cell) => cell.checkVisibility() && cell.getBoundingClientRect().right > innerWidth + 1)
     .slice(0, 3).map((cell) => cell.outerHTML.slice(0, 120))"""
+# What is touched is 24 px high and wide at least, but for links in a sentence, and for the days of a calendar that
+# has a field for the day beside it. A line break ends a sentence, and so does a box that is laid out as one.
+_SMALL_TARGETS = """() => {
+    const touched = 'a[href], button, input:not([type=hidden]), select, textarea, summary';
+    const hasWords = (node) => /[\\p{L}\\p{N}]/u.test(node.textContent)
+        && (node.nodeType === Node.TEXT_NODE || node.nodeType === Node.ELEMENT_NODE && !node.matches('.sr, ' + touched)
+            && getComputedStyle(node).display.startsWith('inline'));
+    const isInSentence = (element) => {
+        for (let node = element; node.parentElement; node = node.parentElement) {
+            const display = getComputedStyle(node.parentElement).display;
+            if (/flex|grid/.test(display)) return false;
+            for (const way of ['previousSibling', 'nextSibling'])
+                for (let beside = node[way]; beside && beside.nodeName !== 'BR'; beside = beside[way])
+                    if (hasWords(beside)) return true;
+            if (!display.startsWith('inline')) return false;
+        }
+        return false;
+    };
+    return [...document.querySelectorAll(touched)]
+        .filter((e) => e.checkVisibility({visibilityProperty: true}))
+        .map((e) => [e, e.getBoundingClientRect()])
+        .filter(([e, box]) => (box.height < 23.5 || box.width < 23.5) && box.width > 1)
+        .filter(([e]) => e.closest('svg') ? !e.closest('figure')?.querySelector('input[type=date]') : !isInSentence(e))
+        .map(([e, box]) => `${box.width.toFixed(0)} by ${box.height.toFixed(1)} px: ${e.outerHTML.slice(0, 140)}`)
+        .slice(0, 6);
+}"""
 # Numbers what the Tab key should reach, in the order of the page (of a group of radio buttons one), and notes
 # down where the focus goes from now on, and how it is shown there.
 _FOLLOW_THE_FOCUS = """() => {
@@ -67,9 +93,9 @@ _FOLLOW_THE_FOCUS = """() => {
 }"""
 # Long lists repeat themselves.
 _MOST_STEPS = 60
-# Day, month, year and the calendar: Tab goes to each.
+# Day, month, year and the calendar, or hour, minute, half of the day and the clock: Tab goes to each.
 _STOPS_IN_A_DATE = 3
-_BELOW_ENTITIES = re.compile(r"/(artists|albums|tracks|shows|imports|year)/\d+\Z")
+_BELOW_ENTITIES = re.compile(r"/(artists|albums|tracks|shows|imports|year|playlists|migrations)/\d+\Z")
 
 
 @dataclass
@@ -81,6 +107,8 @@ class Visitor:
     scheme: Scheme = "light"
     also_allowed: tuple[str, ...] = ()
     noted: list[str] = field(default_factory=list)
+    # Addresses that are expected to be refused.
+    refused: list[str] = field(default_factory=list)
 
     def listen(self) -> None:
         context = self.page.context
@@ -92,6 +120,8 @@ class Visitor:
 
     def _hear(self, message: ConsoleMessage) -> None:
         place = str(message.location.get("url", ""))
+        if place in self.refused and message.text.startswith("Failed to load resource"):
+            return
         if message.type in ("error", "warning") and not place.startswith(self.also_allowed):
             self.noted.append(f"console: {message.text} ({place})")
 
@@ -105,10 +135,12 @@ class Visitor:
         if parts.scheme not in ("data", "blob") and f"{parts.scheme}://{parts.netloc}" not in allowed:
             self.noted.append(f"request: {request.url}")
 
-    def open(self, path: str) -> None:
+    def open(self, path: str, *, status: int = 200) -> None:
         """Opens a page and looks for what no page may have."""
+        if status != 200:
+            self.refused.append(self.origin + path)
         answer = self.page.goto(self.origin + path, wait_until="load")
-        if answer is None or answer.status != 200:
+        if answer is None or answer.status != status:
             self.noted.append(f"{path}: {answer.status if answer is not None else 'nothing'}")
         elif self.page.evaluate("document.readyState") != "complete":
             self.noted.append(f"{path}: is not whole")
@@ -116,6 +148,20 @@ class Visitor:
 
     def look_for_sideways_scrolling(self, path: str) -> None:
         self.noted += [f"{path}: {text}" for text in self.page.evaluate(_SCROLLS_SIDEWAYS)]
+
+    def look_for_small_targets(self, path: str) -> None:
+        self.noted += [f"{path}: too small to touch: {text}" for text in self.page.evaluate(_SMALL_TARGETS)]
+
+    def look_at_both_sizes(self, path: str) -> None:
+        """The page that is open, on a phone and on a desktop: for what a newcomer sees once."""
+        size = self.page.viewport_size
+        assert size is not None
+        for width, height in (PHONE, DESKTOP):
+            self.page.set_viewport_size({"width": width, "height": height})
+            self.look_for_sideways_scrolling(f"{path} at {width} px")
+            self.look_for_small_targets(f"{path} at {width} px")
+            self.ask_axe_in_both_colours(f"{path} at {width} px")
+        self.page.set_viewport_size(size)
 
     def look_on_the_narrowest_phone(self, path: str) -> None:
         """Nothing scrolls sideways, and no cell of a table stands where it must be scrolled to."""
@@ -127,9 +173,12 @@ class Visitor:
         self.page.set_viewport_size(size)
 
     def ask_axe(self, path: str) -> None:
-        """Every rule of axe-core, and the size of targets (WCAG 2.2), which it leaves out by itself; then contrast once
-        more in the other colours."""
+        """Every rule of axe-core, and the size of targets (WCAG 2.2), which it leaves out by itself."""
         self._axe(path, {"rules": {"target-size": {"enabled": True}}})
+
+    def ask_axe_in_both_colours(self, path: str) -> None:
+        """Then contrast once more in the other colours: for what no other visit sees in them."""
+        self.ask_axe(path)
         self.page.emulate_media(color_scheme="dark" if self.scheme == "light" else "light")
         self._axe(f"{path} in the other colours", {"runOnly": {"type": "rule", "values": ["color-contrast"]}})
         self.page.emulate_media(color_scheme=self.scheme)
@@ -145,7 +194,7 @@ class Visitor:
         """Tab goes to everything, in the order of the page, and is seen there; the skip link skips."""
         page = self.page
         reachable = page.evaluate(_FOLLOW_THE_FOCUS)[:_MOST_STEPS]
-        inside = sum(_STOPS_IN_A_DATE for html in reachable if 'type="date"' in html)
+        inside = sum(_STOPS_IN_A_DATE for html in reachable if re.search('type="(date|time)"', html))
         for _ in range(len(reachable) + inside):
             page.keyboard.press("Tab")
         steps = page.evaluate("window.focused")[: len(reachable)]
@@ -183,6 +232,7 @@ def visiting(
     state: Any = None,
     also_allowed: tuple[str, ...] = (),
     has_scripts: bool = True,
+    zone: str = "Europe/Berlin",
 ) -> Iterator[Visitor]:
     """A new context; `state` is what another context of a signed-in person left (`storage_state`)."""
     context: BrowserContext = browser.new_context(
@@ -194,7 +244,7 @@ def visiting(
         has_touch=size == PHONE,
         device_scale_factor=2 if size == PHONE else 1,
         locale="en-GB",
-        timezone_id="Europe/Berlin",
+        timezone_id=zone,
         reduced_motion="reduce",
     )
     context.set_default_timeout(15_000)
@@ -206,12 +256,30 @@ def visiting(
         context.close()
 
 
-_TABS = ("/top?what=artists&period=all", "/top?what=albums&period=all", "/on-this-day", "/search?q=lumen")
+_TABS = (
+    "/top?what=artists&period=all",
+    "/top?what=albums&period=all",
+    "/on-this-day",
+    "/top?what=podcasts&period=all",
+    "/?period=week",
+    "/?period=month",
+    "/?period=year",
+    "/search?q=lumen",
+    "/migrations/new",
+    "/playlists/exports",
+    "/exports",
+    "/account/activity",
+    "/account/erase",
+    "/corrections/new?kind=track",
+    "/shares/new",
+)
 
 
 def discover(visitor: Visitor) -> list[str]:
-    """Every page: those of the main navigation, the top lists' tabs, days of other years, one of each kind below, and a
-    year's story; where one of a kind bears the hostile name, that one."""
+    """Every page: of the main navigation, tabs and forms, one of each kind below, the stories of a year and a month.
+
+    Where one of a kind bears the hostile name, that one.
+    """
     visitor.open("/")
     found = [*dict.fromkeys(visitor.links(inside='nav[aria-label="Main"]')), *_TABS]
     kinds: dict[str, str] = {}
@@ -228,4 +296,7 @@ def discover(visitor: Visitor) -> list[str]:
             if kind is not None:
                 kinds[kind[1]] = link
     stories = [f"{kinds['year']}/story"] if "year" in kinds else []
+    for story in list(stories):
+        visitor.open(story)
+        stories += visitor.links(inside='nav[aria-label="Months"]')[:1]
     return list(dict.fromkeys([*found, *kinds.values(), *stories]))

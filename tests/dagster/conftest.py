@@ -27,10 +27,18 @@ from myi_pipeline.marts.dbt_runner import dbt_manifest
 from myi_pipeline.operations.dagster_home import prepare_dagster
 from myi_pipeline.people.manage_users import add_user
 from myi_pipeline.postgres.connections import Role, Warehouse, compose_url, parse_url
-from myi_pipeline.providers import token_vault
+from myi_pipeline.providers import login_owners
 from myi_pipeline.providers.encryption_keys import require_keys
 from myi_pipeline.settings import Settings
-from myi_pipeline.simulator.live import MovableClock, Simulator, SimulatorSpec, apps_for, persona, running_simulator
+from myi_pipeline.simulator.live import (
+    SCOPES,
+    MovableClock,
+    Simulator,
+    SimulatorSpec,
+    apps_for,
+    persona,
+    running_simulator,
+)
 from tests.hostile import decoys
 
 
@@ -140,12 +148,12 @@ class LiveSetup(Setup):
     def resources(self) -> dict[str, Any]:
         return {"installation": Installation(self.settings, clock=self.clock)}
 
-    def sign_in(self, *user_keys: str) -> None:
+    def sign_in(self, *user_keys: str, scopes: tuple[str, ...] = SCOPES) -> None:
         ring = require_keys(self.settings, self.warehouse)
         with self.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-            for login in self.simulator.control.sign_in_all(user_keys):
+            for login in self.simulator.control.sign_in_all(user_keys, scopes=scopes):
                 ((user_id,),) = self.sql("select user_id from app.users where user_key = %s", login.listener)
-                token_vault.store_login(
+                login_owners.store_login(
                     connection,
                     ring,
                     user_id=user_id,

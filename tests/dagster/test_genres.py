@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import dagster as dg
+import pytest
 
 from myi_pipeline.catalogue.musicbrainz_queue import fill
 from myi_pipeline.defs.resources import Installation
@@ -23,6 +24,7 @@ def tick(setup: LiveSetup, **changes: object) -> dg.RunRequest | None:
     return next(iter(requests), None)
 
 
+@pytest.mark.slow
 def test_a_run_is_asked_for_while_something_waits_and_there_is_a_contact(live_setup: LiveSetup) -> None:
     setup = live_setup
     assert tick(setup) is None

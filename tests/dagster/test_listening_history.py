@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import dagster as dg
+import pytest
 
 from myi_pipeline.defs.archives import LISTENING_HISTORY
 from myi_pipeline.defs.commands import POOLS, prepare_instance, report_imports
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START, USERS, sync_partitions
+from myi_pipeline.errors import Permanent
+from myi_pipeline.operations.erase_users import erase_user
+from myi_pipeline.operations.remove_users import finish_removals
 from tests.dagster.conftest import Setup
 
 PARTITION = "dagster/partition"
@@ -45,6 +51,19 @@ def test_a_range_of_users_is_one_run_in_which_each_stands_alone(setup: Setup) ->
     assert "1 of 1 users with archives failed" in str(failure.step_failure_data.user_failure_data)
 
 
+def test_a_limit_of_a_pool_that_a_person_set_stays(setup: Setup) -> None:
+    prepare_instance(setup.instance, setup.settings)
+    storage = setup.instance.event_log_storage
+    storage.set_concurrency_slots("dbt", 3)
+    prepare_instance(setup.instance, setup.settings.model_copy(update={"pool_limits": "spotify_api = 8"}))
+    wanted = POOLS | {"dbt": 3, "spotify_api": 8}
+    assert {pool.name: pool.limit for pool in storage.get_pool_limits()} == wanted
+    with pytest.raises(Permanent, match="MYI_POOL_LIMITS: there is no pool spotify; there are dbt, musicbrainz, "):
+        prepare_instance(setup.instance, setup.settings.model_copy(update={"pool_limits": "spotify=8"}))
+    assert {pool.name: pool.limit for pool in storage.get_pool_limits()} == wanted
+
+
+@pytest.mark.slow
 def test_a_run_of_no_user_or_of_somebody_unknown_fails_and_says_what_to_do(setup: Setup) -> None:
     """Dagster takes a range that begins after its end for a success, and of the others it told its own insides."""
     setup.add_users("ana", "ben")
@@ -79,6 +98,7 @@ def test_a_backfill_imports_again_what_lies_there_and_names_what_does_not(setup:
     assert "gone.zip" in str(event.materialization.metadata["not in the uploads folder"].value)
 
 
+@pytest.mark.slow
 def test_a_retry_after_a_power_cut_leaves_alone_what_the_dead_run_had_brought_in(setup: Setup) -> None:
     """It imported it again: for minutes where the archive is large, while refreshes waited; and from then on its
     import showed no new rows, as if somebody else had brought them."""
@@ -105,6 +125,7 @@ def test_a_retry_after_a_power_cut_leaves_alone_what_the_dead_run_had_brought_in
     assert setup.sql("select attempt from app.imports where archive_name = 'done.zip'") == [(2,)]
 
 
+@pytest.mark.slow
 def test_an_archive_asked_for_by_name_that_is_not_there_fails_its_run(setup: Setup) -> None:
     setup.add_users("ana", "ben")
     sync_partitions(setup.instance, setup.warehouse)
@@ -150,9 +171,18 @@ def test_partitions_follow_the_users_but_not_beneath_a_run(setup: Setup) -> None
     job = setup.definitions.resolve_job_def("import_uploads")
     run = setup.instance.create_run_for_job(job, tags={"dagster/partition": "zoe"}, status=dg.DagsterRunStatus.STARTED)
 
-    result = setup.sensor("users")
-    (request,) = result.dynamic_partitions_requests
-    assert request.partition_keys == ["ben"]
+    assert isinstance(setup.sensor("users"), dg.SkipReason)
+    assert list(setup.instance.get_dynamic_partitions(USERS)) == ["zoe", "ana"]
 
     setup.instance.delete_run(run.run_id)
-    assert sync_partitions(setup.instance, setup.warehouse) == (0, 2)
+    assert sync_partitions(setup.instance, setup.warehouse) == (0, 1)
+
+
+def test_an_erasure_leaves_no_partition_where_dagster_has_no_home_but_a_database(setup: Setup) -> None:
+    setup.add_users("ana", "ben")
+    sync_partitions(setup.instance, setup.warehouse)
+    ((user_id,),) = setup.sql("select user_id from app.users where user_key = 'ana'")
+    erase_user(setup.warehouse, setup.settings, user_id=user_id, now=datetime.now(UTC))
+    finish_removals(setup.warehouse, setup.settings, partition_keys=())
+    assert list(setup.instance.get_dynamic_partitions(USERS)) == ["ben"]
+    assert setup.sql("select count(*) from ops.removals") == [(0,)]

@@ -32,6 +32,7 @@ FAILURES = (
 )
 
 
+@pytest.mark.slow
 def test_no_login_is_in_what_dagster_keeps(
     live_setup: LiveSetup, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

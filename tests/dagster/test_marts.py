@@ -20,6 +20,7 @@ from myi_pipeline.defs.genres import GENRES
 from myi_pipeline.defs.maintenance import MAINTENANCE, prune_event_log
 from myi_pipeline.defs.marts import WATCHED, load_manifest, source_tables
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START, sync_partitions
+from myi_pipeline.defs.playlists import PLAYLISTS
 from myi_pipeline.defs.polling import RECENTLY_PLAYED
 from myi_pipeline.defs.resources import has_logins
 from myi_pipeline.defs.services import SCROBBLES
@@ -28,7 +29,7 @@ from myi_pipeline.marts.dbt_runner import dbt_manifest, project
 from myi_pipeline.operations import checks
 from tests.dagster.conftest import LiveSetup, Setup
 
-WRITERS = (LISTENING_HISTORY, RECENTLY_PLAYED, SCROBBLES, TOP_ITEMS, CATALOGUE, GENRES)
+WRITERS = (LISTENING_HISTORY, RECENTLY_PLAYED, SCROBBLES, TOP_ITEMS, PLAYLISTS, CATALOGUE, GENRES)
 # What people set, by pages, API and commands.
 SETTINGS = [dg.AssetKey(["app", table]) for table in ("users", "user_time_zones", "corrections")]
 PLAYS, RESOLVED = dg.AssetKey(["marts", "fct_plays_stored"]), dg.AssetKey(["intermediate", "int_plays__resolved"])
@@ -76,6 +77,7 @@ def test_every_model_is_an_asset_that_leads_back_to_what_writes_its_tables(setup
     assert None not in links.values()
 
 
+@pytest.mark.slow
 def test_while_somebody_is_signed_in_polls_and_marts_must_be_fresh_within_hours(live_setup: LiveSetup) -> None:
     assert has_logins(live_setup.settings)
     graph = build_definitions(live_setup.settings, has_logins=True).resolve_asset_graph()
@@ -90,6 +92,7 @@ def test_while_somebody_is_signed_in_polls_and_marts_must_be_fresh_within_hours(
     assert not has_logins(live_setup.settings)
 
 
+@pytest.mark.slow
 def test_each_raw_table_stands_below_the_assets_that_really_write_it(live_setup: LiveSetup) -> None:
     setup = live_setup
     declared = {

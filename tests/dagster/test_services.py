@@ -43,6 +43,7 @@ def _setup(
     return setup
 
 
+@pytest.mark.slow
 def test_accounts_that_are_due_are_polled_and_each_users_partition_is_reported(
     dagster_home: Settings, warehouse: Warehouse, services: tuple[SimulatedServices, MovableClock]
 ) -> None:
@@ -91,6 +92,17 @@ def test_accounts_that_are_due_are_polled_and_each_users_partition_is_reported(
         assert record.asset_materialization is not None
         assert record.asset_materialization.metadata["new_plays"].value == 5
         assert isinstance(tick(), dg.SkipReason)
+        # Whose account is not read in time is seen.
+        checks = setup.definitions.resolve_schedule_def("hourly_service_checks")
+        context = dg.build_schedule_context(
+            instance=instance, resources=resources, scheduled_execution_time=clock.now()
+        )
+        assert checks.evaluate_tick(context).run_requests
+        for late, expected in ((timedelta(0), True), (timedelta(hours=5), False)):
+            clock.advance(late)
+            done = setup.run("check_services")
+            found = {each.check_name: each.passed for each in done.get_asset_check_evaluations()}
+            assert found == {"service_polls_are_fresh": expected, "service_polls_succeed": True}
         # Nobody wishes that plays are sent on.
         schedule = setup.definitions.resolve_schedule_def("onward")
         context = dg.build_schedule_context(instance=instance, resources=resources)

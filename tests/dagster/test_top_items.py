@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START
 from myi_pipeline.defs.top_items import TOP_ITEMS
@@ -27,6 +28,7 @@ def run(setup: LiveSetup, job: str, request: dg.RunRequest, **config: Any) -> dg
     return setup.run(job, tags=dict(request.tags), run_config={"ops": {op: {"config": config}}})
 
 
+@pytest.mark.slow
 def test_due_lists_are_read_in_one_run_and_archives_names_are_asked_for(live_setup: LiveSetup) -> None:
     setup = live_setup
     setup.simulator.control.fail("status", status=403, listener="dee", path="/v1/me/top/*", times=50)

@@ -23,7 +23,7 @@ from myi_pipeline.submissions.inbox import ACCEPT, accept_values
 from myi_pipeline.submissions.listens import Listen, Submission
 from tests.dagster.conftest import LiveSetup, Setup
 
-NAMES = ("changes", "users", "uploads", "polls", "service_polls", "lost_runs")
+NAMES = ("changes", "users", "uploads", "polls", "service_polls", "migrations", "exports", "lost_runs", "notices")
 
 
 def evaluated(setup: Setup, *names: str) -> None:
@@ -77,6 +77,7 @@ def test_a_sensor_that_is_made_due_is_evaluated_and_keeps_its_cursor(setup: Setu
     assert due(setup) == set()
 
 
+@pytest.mark.slow
 def test_what_is_said_wakes_whom_it_concerns_and_changes_wait_for_the_refresh_under_way(setup: Setup) -> None:
     wake_ups = WakeUps(setup.settings, setup.instance)
     job = setup.definitions.resolve_job_def("refresh_marts")
@@ -134,6 +135,7 @@ def test_a_folder_that_takes_long_to_look_through_is_looked_at_less_often(setup:
     assert any(watch.has_changed() for _ in range(20))
 
 
+@pytest.mark.slow
 def test_a_turn_that_has_come_wakes_the_polls_once_in_five_minutes(live_setup: LiveSetup) -> None:
     setup = live_setup
     wake_ups = WakeUps(setup.settings, setup.instance, clock=setup.clock)
@@ -172,11 +174,10 @@ def test_a_poll_that_was_asked_for_is_reported_as_one_of_a_run(live_setup: LiveS
     assert setup.reported()["ana"]["outcome"] == "new"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_sensor_can_be_evaluated_at_any_moment(setup: Setup, name: str) -> None:
+def test_every_sensor_can_be_evaluated_at_any_moment(setup: Setup) -> None:
     """A wake-up too many costs a tick and nothing else."""
-    setup.sensor(name)
-    setup.sensor(name)
+    for name in (*NAMES, *NAMES):
+        setup.sensor(name)
 
 
 def test_what_players_submit_is_loaded_at_once_and_wakes_the_refresh(setup: Setup) -> None:

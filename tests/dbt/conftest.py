@@ -7,7 +7,8 @@ triggers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -53,8 +54,30 @@ delete from ops.mart_run_contents;
 delete from ops.mart_run_users;
 delete from ops.mart_run_facts;
 delete from ops.changed_facts;
+delete from ops.mart_run_playlists;
+delete from ops.changed_playlists;
 delete from ops.mart_runs;
 select ops.ensure_event_partitions('2023-12-01', '2024-12-01');
+"""
+# To truncate a table means new files for it and for each of its indexes.
+EMPTY_MARTS = """
+do $$
+declare
+    mart text;
+    has_rows boolean;
+begin
+    for mart in
+        select format('%I.%I', schemaname, tablename) from pg_tables where schemaname in ('marts', 'intermediate')
+    loop
+        execute format('select exists (select from %s)', mart) into has_rows;
+        if has_rows and pg_relation_size(mart) > 1000000 then
+            execute format('truncate %s', mart);
+        elsif has_rows then
+            execute format('delete from %s', mart);
+        end if;
+    end loop;
+end
+$$
 """
 
 
@@ -63,11 +86,24 @@ class Marts:
     warehouse: Warehouse
     dbt: DbtRunner
     environment: dict[str, str]
+    # One for each role: a test makes some hundred statements, and connecting takes longer than most of them.
+    connections: dict[Role, psycopg.Connection[Any]] = field(default_factory=dict, repr=False)
 
     def sql(self, query: str, *arguments: object, role: Role = Role.OWNER) -> list[tuple[Any, ...]]:
-        with self.warehouse.connect(role) as connection:
-            cursor = connection.execute(query.encode(), arguments or None)
+        with self.connection(role).transaction():
+            cursor = self.connection(role).execute(query.encode(), arguments or None)
             return cursor.fetchall() if cursor.description else []
+
+    def connection(self, role: Role) -> psycopg.Connection[Any]:
+        if role not in self.connections or self.connections[role].closed:
+            self.connections[role] = self.warehouse.connect(role, autocommit=True)
+            # A refresh may replace the table that a prepared statement knows.
+            self.connections[role].prepare_threshold = None
+        return self.connections[role]
+
+    def close(self) -> None:
+        for connection in self.connections.values():
+            connection.close()
 
     def read(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
         """As the analyst, who sees every row of the marts."""
@@ -165,8 +201,8 @@ def marts_of_session(server_for: Callable[[str], Any], tmp_path_factory: pytest.
     try:
         warehouse = server.clone(name)
         environment = dbt_environment(warehouse, target=home / "target", logs=home / "logs")
-        with DbtProcess() as dbt:
-            yield Marts(warehouse, dbt, environment)
+        with DbtProcess() as dbt, closing(Marts(warehouse, dbt, environment)) as marts:
+            yield marts
     finally:
         server.drop(name)
 
@@ -180,15 +216,8 @@ def marts(marts_of_session: Marts) -> Marts:
 def emptied(marts: Marts) -> Marts:
     if not marts.sql("select completed_run_id from ops.mart_state where completed_run_id is not null"):
         assert marts.refreshed().is_rebuild
-    with marts.warehouse.connect(Role.OWNER) as connection:
-        for statement in EMPTY.split(";\n"):
-            if statement.strip():
-                connection.execute(statement.encode())
-        connection.execute("update ops.mart_state set fingerprint = %s", (project().fingerprint,))
-    with marts.warehouse.connect(Role.DBT) as connection:
-        query = (
-            "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables where schemaname = any(%s)"
-        )
-        for (table,) in connection.execute(query, (["marts", "intermediate"],)).fetchall():
-            connection.execute(f"truncate {table}".encode())
+    # All of one part goes in one message.
+    marts.sql(EMPTY)
+    marts.sql("update ops.mart_state set fingerprint = %s", project().fingerprint)
+    marts.sql(EMPTY_MARTS, role=Role.DBT)
     return marts

@@ -108,6 +108,8 @@ CONTEXTS = (
     Context("web_player windows 10;chrome 86;desktop", "Web player", "DE"),
     Context("Partner sonos_imx6 Sonos;Play1", "Speaker, TV or car", "ZZ"),
 )
+# By name; one holds a track twice.
+PLAYLISTS = {"Mornings": SONGS[:8], "Evenings": [*SONGS[5:12], SONGS[5]], "Trains": SONGS[7:9], "Alone": SONGS[20:]}
 # The archives end and begin here.
 HOLE = (datetime(2024, 2, 20, 12, tzinfo=UTC), datetime(2024, 3, 10, 6, 30, tzinfo=UTC))
 
@@ -174,6 +176,8 @@ def listen(marts: Marts) -> Marts:
             found = connection.execute(query, (key, ZONE.key)).fetchone()
             assert found is not None
             _put(connection, found[0], heard, contents, contexts)
+            for name, songs in PLAYLISTS.items():
+                _list(connection, found[0], name, [contents[song] for song in songs])
             for rank, artist in enumerate(RANKED, start=1):
                 connection.execute(
                     "insert into raw.top_items (user_id, taken_on, entity_kind, term, rank, artist_id, taken_at)"
@@ -182,6 +186,26 @@ def listen(marts: Marts) -> Marts:
                 )
     marts.refreshed()
     return marts
+
+
+def _list(connection: psycopg.Connection[Any], user_id: int, name: str, contents: Sequence[int | None]) -> None:
+    made = connection.execute(
+        "insert into raw.playlists (user_id, provider, provider_playlist, first_seen_at)"
+        " values (%s, 'file', %s, %s) returning playlist_id",
+        (user_id, name, ASKED_AT),
+    ).fetchone()
+    assert made is not None
+    connection.execute(
+        "insert into raw.playlist_versions (playlist_id, version_no, seen_at, state, name, items_key, items)"
+        " values (%s, 1, %s, 'readable', %s, md5('')::uuid, %s)",
+        (made[0], ASKED_AT, name, len(contents)),
+    )
+    for position, content_id in enumerate(contents):
+        connection.execute(
+            "insert into raw.playlist_items (playlist_id, items_key, position, kind, content_id)"
+            " values (%s, md5('')::uuid, %s, 'track', %s)",
+            (made[0], position, content_id),
+        )
 
 
 def _put(

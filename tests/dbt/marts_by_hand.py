@@ -35,13 +35,13 @@ COLUMNS = {
     **{
         f"agg_period_{entity}s": f"user_id, period, period_start, {entity}_id, plays, counted_plays, ms_played, "
         "first_played_at, last_played_at"
-        for entity in ("track", "artist", "album")
+        for entity in ("track", "artist", "album", "recording")
     },
     "agg_period_genres": "user_id, period, period_start, genre_id, plays, counted_plays, ms_played, counted_sixths",
     "bridge_track_genres": "track_id, genre_id, place, votes, told_by, sixths",
     "dim_tracks": "track_id, release_year",
     "fct_sessions": "user_id, session_id, started_at, ended_at, local_date, plays, counted_plays, ms_played,"
-    " longest_repeat, repeated_track_id",
+    " longest_repeat, repeated_track_id, longest_repeat_of_recording, repeated_recording_id",
     "agg_streaks": "user_id, streak_start, streak_end, days, plays",
     "fct_first_plays": "user_id, entity_kind, entity_id, first_played_at, first_local_date, play_id",
     "fct_coverage_gaps": "user_id, gap_start, gap_end, reason, is_evident",
@@ -61,6 +61,7 @@ class Play:
     artist_id: int | None
     album_id: int | None
     duration_ms: int | None
+    recording_id: int | None
 
     @property
     def heard_from(self) -> datetime:
@@ -74,7 +75,9 @@ class Play:
     def entity(self, kind: str) -> int | None:
         if self.kind != "track":
             return None
-        return {"track": self.content_id, "artist": self.artist_id, "album": self.album_id}[kind]
+        return {
+            "track": self.content_id, "recording": self.recording_id, "artist": self.artist_id, "album": self.album_id,
+        }[kind]  # fmt: skip
 
 
 def plays_of(connection: Connection) -> list[Play]:
@@ -111,14 +114,25 @@ def plays_of(connection: Connection) -> list[Play]:
         return kind, artist
 
     standing = corrected(connection, standing, kind_and_artist)
+    recordings = recordings_of(connection)
     plays = []
     standing.sort(key=lambda event: (event[0], event[1], event[4]))
     for user, played_at, content, ms_played, play_id in standing:
         canonical = aliases.get(content, content)
         kind, artist, album, duration, *_ = contents.get(canonical, ("unknown", None, None, None))
         local = played_at.astimezone([zone for since, zone in zones[user] if since <= played_at][-1])
-        plays.append(Play(user, play_id, played_at, local, ms_played, kind, canonical, artist, album, duration))
+        recording = recordings.get((user, canonical), recordings.get((None, canonical), canonical))
+        plays.append(
+            Play(user, play_id, played_at, local, ms_played, kind, canonical, artist, album, duration, recording)
+        )
     return plays
+
+
+def recordings_of(connection: Connection) -> dict[tuple[int | None, int], int]:
+    """The recording of each track, by the rules (of no user) and as a user decided; both have tests of their own."""
+    ruled = connection.execute("select null::int, content_id, recording_id from ops.content_recordings").fetchall()
+    decided = connection.execute("select user_id, content_id, recording_id from ops.user_recordings").fetchall()
+    return {(user, content): recording for user, content, recording in (*ruled, *decided)}
 
 
 EVENT_ID = (
@@ -192,7 +206,7 @@ def expected(connection: Connection) -> dict[str, Rows]:
         "fct_coverage_gaps": set(coverage_gaps(connection)),
         "fct_covered_spans": set(covered_spans(connection)),
     }
-    for entity in ("track", "artist", "album"):
+    for entity in ("track", "artist", "album", "recording"):
         rows[f"agg_period_{entity}s"] = set(period_rows(plays, entity))
     genres = genres_of_tracks(connection)
     rows["bridge_track_genres"] = {(track, *genre) for track, found in genres.items() for genre in found}
@@ -360,15 +374,17 @@ def sessions(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
         for start, end in pairwise([0, *ends, len(group)]):
             first, last = group[start], group[end - 1]
             times = first.heard_from, last.played_at, first.local.date()
-            yield first.user_id, first.play_id, *times, *sums(group[start:end]), *longest_repeat(group[start:end])
+            heard = group[start:end]
+            repeats = *longest_repeat(heard, "track"), *longest_repeat(heard, "recording")
+            yield first.user_id, first.play_id, *times, *sums(heard), *repeats
 
 
-def longest_repeat(plays: list[Play]) -> tuple[int, int | None]:
-    """The most counted plays of one track in a row, and the track: of several the one with the largest number."""
-    runs = groupby((play for play in plays if play.is_counted), lambda play: play.entity("track"))
-    counts = [(len(list(run)), track) for track, run in runs if track is not None]
-    most, track = max(counts, default=(0, None))
-    return (most, track) if most else (0, None)
+def longest_repeat(plays: list[Play], entity: str) -> tuple[int, int | None]:
+    """The most counted plays of one in a row, and which: of several the one with the largest number."""
+    runs = groupby((play for play in plays if play.is_counted), lambda play: play.entity(entity))
+    counts = [(len(list(run)), number) for number, run in runs if number is not None]
+    most, number = max(counts, default=(0, None))
+    return (most, number) if most else (0, None)
 
 
 def streaks(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
@@ -385,7 +401,7 @@ def streaks(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
 def first_plays(plays: list[Play]) -> Iterable[tuple[Any, ...]]:
     seen = set()
     for play in plays:
-        for entity in ("track", "artist", "album"):
+        for entity in ("track", "recording", "artist", "album"):
             key = play.user_id, entity, play.entity(entity)
             if key[2] is not None and key not in seen:
                 seen.add(key)

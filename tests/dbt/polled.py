@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 API, EXTENDED, ACCOUNT = 3, 1, 2
-LASTFM, LISTENBRAINZ, LOG, PUSHED, LASTFM_MINUTES = 4, 5, 8, 11, 12
+LASTFM, LISTENBRAINZ, LOG, LASTFM_API, PUSHED, LASTFM_MINUTES = 4, 5, 8, 9, 11, 12
 
 
 def at(text: str) -> datetime:

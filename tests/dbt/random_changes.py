@@ -29,6 +29,25 @@ CONTENTS = 24
 BATCHES = (1, 2, 3)
 
 
+# A further version of a list of this name, with these entries.
+NEW_VERSION = """
+insert into raw.playlists (user_id, provider, provider_playlist, first_seen_at)
+values (%(user)s, 'file', %(name)s, '2021-01-01Z') on conflict do nothing;
+insert into raw.playlist_items (playlist_id, items_key, position, kind, content_id, original)
+select
+    p.playlist_id, %(key)s, i.position, case when i.content_id is null then 'local' else 'track' end, i.content_id,
+    case when i.content_id is null then '{"title": "tape"}'::jsonb end
+from raw.playlists as p cross join unnest(%(positions)s::int[], %(contents)s::int[]) as i (position, content_id)
+where p.user_id = %(user)s and p.provider_playlist = %(name)s
+on conflict do nothing;
+insert into raw.playlist_versions (playlist_id, version_no, seen_at, state, name, items_key, items)
+select p.playlist_id, count(v.version_id) + 1, now(), %(state)s, %(title)s, %(key)s, %(items)s
+from raw.playlists as p left join raw.playlist_versions as v on v.playlist_id = p.playlist_id
+where p.user_id = %(user)s and p.provider_playlist = %(name)s
+group by p.playlist_id
+"""
+
+
 class RandomChanges:
     def __init__(self, connection: Connection, seed: int) -> None:
         self.random = random.Random(seed)
@@ -105,8 +124,8 @@ class RandomChanges:
             self.connection.execute("delete from app.imports where user_id = %s and kind = 'mixed'", (user,))
             return
         self.connection.execute(
-            "with import as (insert into app.imports (user_id, sha256, archive_name, kind)"
-            " values (%s, sha256(%s::text::bytea), 'a', 'mixed') returning import_id)"
+            "with import as (insert into app.imports (user_id, sha256, archive_name, kind, status, finished_at)"
+            " values (%s, sha256(%s::text::bytea), 'a', 'mixed', 'completed', now()) returning import_id)"
             " insert into raw.event_holders"
             " (import_id, user_id, played_at, source_id, content_id, ms_played, occurrence)"
             " select import_id, user_id, played_at, source_id, content_id, ms_played, occurrence"
@@ -242,8 +261,8 @@ class RandomChanges:
         user = self.random.choice(self.users())
         first = self.instant()
         self.connection.execute(
-            "with import as (insert into app.imports (user_id, sha256, archive_name, kind)"
-            " values (%s, sha256(%s::text::bytea), 'a', 'mixed') returning import_id)"
+            "with import as (insert into app.imports (user_id, sha256, archive_name, kind, status, finished_at)"
+            " values (%s, sha256(%s::text::bytea), 'a', 'mixed', 'completed', now()) returning import_id)"
             " insert into raw.covered_spans (user_id, import_id, source_id, covered_from, covered_to, kind, package_id)"
             " select %s, import_id, 1, %s, %s, %s, %s from import",
             (
@@ -325,12 +344,47 @@ class RandomChanges:
             if error.sqlstate != "MYI03":
                 raise
 
+    def decide_song(self) -> None:
+        """A user says that two tracks are one song, or that one stands by itself; or takes a word back."""
+        user = self.random.choice(self.users())
+        if self.random.random() < 0.3:
+            self.connection.execute(
+                "delete from app.recording_decisions where user_id = %s and decision_id %% 2 = %s",
+                (user, self.random.randrange(2)),
+            )
+            return
+        one, other = self.random.sample(self.contents[:8], 2)
+        is_same = self.random.random() < 0.7
+        self.connection.execute(
+            "insert into app.recording_decisions (user_id, decision, content_id, other_id) values (%s, %s, %s, %s)",
+            (user, "same" if is_same else "apart", one, other if is_same else None),
+        )
+
+    def change_playlists(self) -> None:
+        """Somebody's list differs: what stands on it, its name, or whether it can be read."""
+        values = {"user": self.random.choice(self.users()), "name": f"list {self.random.randrange(2)}"}
+        listed = [
+            (position, self.random.choice([*self.contents[:8], None]))
+            for position in range(self.random.choice([0, 1, 3, 8]))
+        ]
+        values |= {
+            "positions": [position for position, _ in listed],
+            "contents": [content for _, content in listed],
+            "key": uuid.uuid5(uuid.NAMESPACE_OID, repr(listed)),
+            "items": len(listed),
+            "title": self.random.choice("ab"),
+            "state": self.random.choice(["readable"] * 4 + ["unreadable", "gone"]),
+        }
+        for statement in NEW_VERSION.split(";"):
+            self.connection.execute(statement.encode(), values)
+
     def step(self) -> None:
         """Some changes at once, as the transactions between two mart runs make them."""
         changes = (
             [self.add_plays] * 10 + [self.remove_plays] * 5 + [self.change_content, self.change_alias] * 2
             + [self.hold_plays] * 2 + [self.replace_user, self.change_coverage, self.change_coverage]
             + [self.change_polling, self.move_user] * 3 + [self.correct] * 4 + [self.change_genres] * 6
+            + [self.change_playlists] * 4 + [self.decide_song] * 4
         )  # fmt: skip
         for _ in range(self.random.choice([1, 2, 5, 12, 30])):
             self.random.choice(changes)()

@@ -8,7 +8,7 @@ import pytest
 
 from myi_pipeline.catalogue.plays import ContentKind
 from myi_pipeline.postgres.connections import Role
-from myi_pipeline.web.reads.database import load_sql
+from myi_pipeline.web.reads.sql_files import load_sql
 from tests.dbt.polled import Person, at
 
 PLAYS = "select played_at, content_id from marts.fct_plays where user_id = %s order by 1, 2"
@@ -84,6 +84,7 @@ def made(marts: Any, user: int, what: str, known: dict[str, int]) -> int:
     return correct(marts, user, **columns_of(what, known))
 
 
+@pytest.mark.slow
 def test_corrections_reach_the_marts_and_undone_they_leave_no_trace(marts: Any) -> None:
     """Each in a history of its own, and on plays that arrive later too."""
     known = contents(marts)
@@ -155,6 +156,7 @@ def play_of(marts: Any, user: int) -> dict[str, Any]:
     return {"event_id": event_id, "event_at": event_at}
 
 
+@pytest.mark.slow
 def test_a_hidden_play_stays_hidden_when_a_better_source_reports_it_on_another_day(marts: Any) -> None:
     """The archive puts an offline play at its sync four days later, and stands for it under another number."""
     ada = Person(marts)
@@ -195,6 +197,7 @@ def test_a_correction_outlives_that_its_plays_go_and_come_again(marts: Any) -> N
     assert marts.sql(HIDDEN, ada.user) == [(at("11 12:00:00"), ada.song)]
 
 
+@pytest.mark.slow
 def test_a_play_that_was_deleted_for_its_artist_comes_back_when_the_song_turns_out_to_be_of_another(marts: Any) -> None:
     known = contents(marts)
     ada = listener(marts, "ada", known)
@@ -227,3 +230,31 @@ def test_broken_a_correction_of_which_the_ledger_does_not_know_is_found_out(mart
     made(marts, ada, what, known)
     marts.sql("delete from ops.changed_days")
     assert not marts.verify().is_good
+
+
+@pytest.mark.slow
+def test_what_is_deleted_for_good_is_in_no_mart_and_the_marts_are_what_a_rebuild_makes(marts: Any) -> None:
+    known = contents(marts)
+    user, other = listener(marts, "ana", known), listener(marts, "bob", known)
+    marts.refreshed()
+    untouched, noise = marts.sql(PLAYS, other), (known["noise"],)
+    events = "select count(*) from raw.listening_events where user_id = %s and content_id = %s"
+    assert marts.sql(events, user, *noise) == [(10,)]
+    correct(marts, user, "delete", artist_id=known["sleep"], for_good_at=at("11 00:00:00"))
+    correct(marts, user, "delete", source_id=4, from_at=at("02 00:00:00"), for_good_at=at("11 00:00:00"))
+    marts.refreshed()
+    assert marts.sql(events, user, *noise) == [(0,)]
+    left = marts.sql(PLAYS, user)
+    assert len(left) == 10 + 8
+    assert marts.sql(PLAYS, other) == untouched
+    verified = marts.verify()
+    assert verified.is_good, verified
+
+    # What comes later goes at once; the rest of what comes stays.
+    marts.add_play(user, at("12 01:00:00"), known["noise"])
+    marts.add_play(user, at("12 02:00:00"), known["song"])
+    marts.refreshed()
+    assert marts.sql(events, user, *noise) == [(0,)]
+    assert len(marts.sql(PLAYS, user)) == len(left) + 1
+    verified = marts.verify()
+    assert verified.is_good, verified

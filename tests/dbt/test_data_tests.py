@@ -11,6 +11,7 @@ import pytest
 from myi_pipeline.postgres.connections import Role
 
 
+@pytest.mark.slow
 def test_the_unit_tests_of_all_models_pass(marts: Any) -> None:
     result = marts.dbt.invoke(["test", "--select", "test_type:unit"], environment=marts.environment)
     assert result.success, result.first_error()

@@ -43,6 +43,16 @@ where c.relnamespace = 'marts'::regnamespace and c.relkind in ('r', 'v')
 """
 
 
+def _said(description: str) -> str:
+    """The text of the block that a description refers to, or the description itself."""
+    named = re.fullmatch(r"\{\{ doc\('(\w+)'\) \}\}", description)
+    if named is None:
+        return description
+    blocks = (mart_files()[0].parents[1] / "overview.md").read_text(encoding="utf-8")
+    (text,) = re.findall(rf"{{% docs {named[1]} %}}(.*?){{% enddocs %}}", blocks, re.DOTALL)
+    return " ".join(text.split())
+
+
 def test_every_mart_and_each_of_its_columns_carries_its_description_as_a_comment(marts: Marts) -> None:
     assert marts.sql(WITHOUT_COMMENT) == []
 
@@ -50,7 +60,7 @@ def test_every_mart_and_each_of_its_columns_carries_its_description_as_a_comment
     for path in mart_files():
         (model,) = yaml.safe_load(path.with_suffix(".yml").read_text(encoding="utf-8"))["models"]
         described[path.stem, ""] = model["description"].strip()
-        described |= {(path.stem, column["name"]): column["description"] for column in model["columns"]}
+        described |= {(path.stem, column["name"]): _said(column["description"]) for column in model["columns"]}
     assert {(mart, column): text for mart, column, text in marts.sql(COMMENTS)} == described
 
 
@@ -118,7 +128,7 @@ def test_one_page_describes_every_mart_its_columns_and_who_reads_it(page: Path, 
     assert "Every play once, in a schema called `marts`" in text
     # The catalogue is the database's own answer.
     assert '"timestamp with time zone"' in text
-    assert "Milliseconds heard (NULL if the source does not say)." in text
+    assert "Milliseconds heard (NULL if unknown)." in text
     assert [each.name for each in page.parent.iterdir()] == ["index.html"]
     assert marts_of_session.environment["MYI_DBT_PASSWORD"] not in text
 

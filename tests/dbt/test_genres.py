@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from myi_pipeline.marts.refresh import RefreshResult
 from tests.dbt.test_marts_incremental import connect, differences
 
@@ -79,6 +81,7 @@ def test_whoever_knows_no_genre_builds_nothing_of_them(marts: Any) -> None:
     assert marts.read("select sum(plays) from marts.agg_period_genres where period = 'all'") == [(3,)]
 
 
+@pytest.mark.slow
 def test_a_refresh_that_was_interrupted_leaves_its_genres_to_the_next(marts: Any) -> None:
     ada = marts.add_user("ada")
     song = marts.add_content("Song")

@@ -35,6 +35,7 @@ def run_history(marts: Any, *, seed: int, steps: int) -> None:
             assert differences(connection) == {}, f"seed {seed}, step {step}"
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("seed", [11])
 def test_after_random_changes_the_marts_are_what_a_count_by_hand_gives(marts: Any, seed: int) -> None:
     run_history(marts, seed=seed, steps=8)

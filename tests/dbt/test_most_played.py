@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
-from myi_pipeline.catalogue import enrichment_queue
-from myi_pipeline.catalogue.most_played import Kind, most_played
+from myi_pipeline.catalogue import spotify_queue
+from myi_pipeline.catalogue.most_played import Kind, most_played, newer_mart_run
 from myi_pipeline.postgres.connections import Role
 
 KINDS: tuple[Kind, ...] = ("track", "artist", "album")
@@ -30,9 +30,9 @@ def test_the_queue_holds_what_is_played_most_and_lacks_what_only_spotify_knows(m
         found = most_played(connection, KINDS, most=10)
         assert len(most_played(connection, KINDS, most=1)) == 3
     with closing(marts.warehouse.connect(Role.INGEST, autocommit=True)) as connection:
-        mart_run_id = enrichment_queue.newer_mart_run(connection)
-        enrichment_queue.fill(connection, found, now=marts.sql("select now()")[0][0], mart_run_id=mart_run_id)
-        assert enrichment_queue.newer_mart_run(connection) is None
+        mart_run_id = newer_mart_run(connection, than="catalogue_state")
+        spotify_queue.fill(connection, found, now=marts.sql("select now()")[0][0], mart_run_id=mart_run_id)
+        assert newer_mart_run(connection, than="catalogue_state") is None
     queue = "select uri, plays from ops.catalogue_queue order by place, plays desc"
     assert marts.sql(queue) == [("spotify:track:2b", 2), ("spotify:track:1a", 1), ("spotify:artist:4d", 5)]
     marts.sql("delete from ops.catalogue_queue")

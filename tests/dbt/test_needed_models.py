@@ -77,6 +77,7 @@ def poll(marts: Any, history: History, dice: random.Random) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.property
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [1])
 def test_what_is_left_out_would_have_changed_nothing(marts: Any, seed: int) -> None:
@@ -127,6 +128,7 @@ def test_a_run_that_builds_only_what_it_needs_closes_the_ledger(marts: Any) -> N
     assert marts.refresh().status == "nothing"
 
 
+@pytest.mark.slow
 def test_other_descriptions_or_tests_need_a_run_of_every_model_but_no_rebuild(marts: Any) -> None:
     user = marts.add_user("ada")
     marts.add_play(user, "2024-03-01 10:00Z")
@@ -140,6 +142,7 @@ def test_other_descriptions_or_tests_need_a_run_of_every_model_but_no_rebuild(ma
     assert marts.refreshed().models_skipped > 0
 
 
+@pytest.mark.slow
 def test_tests_of_what_was_built_run_and_all_of_them_when_they_are_asked_for(marts: Any) -> None:
     user = marts.add_user("ada")
     marts.add_play(user, "2024-03-01 10:00Z")
@@ -158,6 +161,7 @@ def test_tests_of_what_was_built_run_and_all_of_them_when_they_are_asked_for(mar
     assert "totals_agree" in {test.name for test in found.failed_tests}
 
 
+@pytest.mark.slow
 def test_seconds_and_rows_of_each_model_are_kept_and_a_slow_one_is_told(marts: Any) -> None:
     from myi_pipeline.operations import checks
 

@@ -7,9 +7,12 @@ import time
 from contextlib import closing
 from typing import Any
 
+import pytest
+
 from myi_pipeline.postgres.connections import Role
 
 
+@pytest.mark.slow
 def test_an_open_reader_holds_up_a_rebuild_and_nobody_else(marts: Any) -> None:
     user = marts.add_user("ana")
     marts.add_play(user, "2024-03-01 10:00Z", marts.add_content("Song"))
@@ -35,7 +38,6 @@ def test_an_open_reader_holds_up_a_rebuild_and_nobody_else(marts: Any) -> None:
         reader.rollback()
     rebuild.join(300)
     assert [result.status for result in results] == ["completed"]
-    assert marts.verify().is_good
 
 
 WAITS = """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from myi_pipeline.catalogue.plays import ContentKind
 
 
@@ -259,3 +261,39 @@ def test_plays_whose_times_postgres_hashes_alike_have_ids_of_their_own(marts: An
         marts.add_play(user, at, song, 61_000)
     marts.refreshed()
     assert len(marts.read("select distinct play_id from marts.fct_plays")) == 2
+
+
+@pytest.mark.slow
+def test_a_row_of_unknown_length_and_the_account_row_of_its_minute_are_one_play(marts: Any) -> None:
+    """Whichever of the two does not tell it; the play has the length that is told, and counts once, also when a poll
+    says that it was heard."""
+    user = marts.add_user("ada")
+    by_uri, by_name = marts.add_content("Song", "Artist", uri="spotify:track:1"), marts.add_content("song", "Artist")
+    for day, extended, account in ((1, None, 180_000), (2, 180_000, None), (3, None, None)):
+        marts.add_play(user, f"2024-03-0{day} 10:03:20Z", by_uri, extended)
+        marts.add_play(user, f"2024-03-0{day} 10:03:00Z", by_name, account, source=2, batch=2)
+    # One of two is the account's; another song in the minute, or the next minute, is another play.
+    marts.add_play(user, "2024-03-04 10:03:20Z", by_uri, None)
+    marts.add_play(user, "2024-03-04 10:03:40Z", by_uri, 180_000)
+    marts.add_play(user, "2024-03-04 10:03:00Z", by_name, 180_000, source=2, batch=2)
+    marts.add_play(user, "2024-03-05 10:03:20Z", marts.add_content("Other", "Artist"), None)
+    marts.add_play(user, "2024-03-05 10:03:00Z", by_name, 180_000, source=2, batch=2)
+    marts.add_play(user, "2024-03-06 10:04:00Z", by_uri, None)
+    marts.add_play(user, "2024-03-06 10:03:00Z", by_name, 180_000, source=2, batch=2)
+    marts.add_play(user, "2024-03-01 10:03:21Z", by_uri, None, source=3, batch=9)
+    marts.refreshed()
+    plays = marts.read(
+        "select to_char(played_at, 'DD HH24:MI:SS'), source, ms_played, is_counted from marts.fct_plays order by 1, 2"
+    )
+    assert plays == [
+        ("01 10:03:20", "extended_history", 180_000, True),
+        ("02 10:03:20", "extended_history", 180_000, True),
+        ("03 10:03:20", "extended_history", None, False),
+        ("04 10:03:20", "extended_history", None, False),
+        ("04 10:03:40", "extended_history", 180_000, True),
+        ("05 10:03:00", "account_history", 180_000, True),
+        ("05 10:03:20", "extended_history", None, False),
+        ("06 10:03:00", "account_history", 180_000, True),
+        ("06 10:04:00", "extended_history", None, False),
+    ]
+    assert marts.verify().is_good

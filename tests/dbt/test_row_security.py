@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import psycopg
@@ -9,7 +10,9 @@ import pytest
 import yaml
 
 from myi_pipeline.catalogue.plays import ContentKind
+from myi_pipeline.playlists.store import store_playlist
 from myi_pipeline.postgres.connections import Role
+from myi_pipeline.providers.playlists import ListedTrack, PlaylistEntry, PlaylistHead
 from tests.architecture.repository import marts as mart_files
 from tests.dbt.conftest import Marts
 from tests.dbt.test_corrections import correct
@@ -81,6 +84,16 @@ def filled(marts: Marts) -> Marts:
         # The rules make one song of the two; for these two listeners they are two.
         marts.add_play(user_id, "2024-03-03 12:00Z", remastered)
         decide(marts, user_id, "apart", remastered)
+        with marts.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+            store_playlist(
+                connection,
+                user_id=user_id,
+                account_id=None,
+                provider="file",
+                head=PlaylistHead(playlist_id="a list", name="A list"),
+                entries=[PlaylistEntry(track=ListedTrack(uri="spotify:track:0000000000000000000001", title="Song"))],
+                now=datetime(2024, 3, 1, tzinfo=UTC),
+            )
     describe(marts, song)
     marts.refreshed()
     return marts
@@ -286,25 +299,47 @@ def test_no_role_that_serves_people_can_become_more_than_it_is(built: Marts) -> 
             ("ops.refused_of",), ("ops.listens_waiting",), ("ops.note_latest_import",), ("ops.latest_import_of",),
             # How a person's linked services stand, which sources there are, and how many secrets each key seals.
             ("ops.services_of",), ("app.onward_of",), ("app.list_sources",), ("app.count_service_keys",),
+            ("app.count_account_keys",), ("app.count_notice_keys",),
+            # Which of the lists of the session's user have a picture of their service's.
+            ("ops.pictures_of_playlists",),
+            # A person's playlists with what was on them, lists that are made of these, and which is to be moved; the
+            # last takes the user of the transaction.
+            ("ops.playlists_of",), ("ops.playlist_versions_of",), ("ops.playlist_entries_of",),
+            ("ops.playlist_removed_of",), ("ops.keep_list",), ("app.playlist_to_move",),
+            # What would be erased of a person and what stands in the way, and a receipt, by its unguessable number.
+            ("app.count_kept_of",), ("app.running_import_of",), ("app.erasure_receipt",),
+            # A report or an invitation by its link, the latter for the user of the transaction; that a report was seen.
+            ("app.open_share",), ("app.count_share_view",), ("app.claim_invitation",),
         }  # fmt: skip
         may = doors if name == built.warehouse.role_name(Role.APP) else set()
         assert set(built.sql(CALLABLE, name, name)) == may, name
     # Both questions would find something.
     assert built.sql(POWERS, [built.warehouse.role_name(Role.DBT)]) != []
     ingest = built.warehouse.role_name(Role.INGEST)
-    # The first prunes what is older than 400 days and takes no argument; two delete what no play names; the last ones
-    # are those of commands that show services and sources.
+    # The first prunes what is older than 400 days and takes no argument; two delete what no play names, one deletes
+    # what is said of a user who is erased; the others are for commands that show services, playlists and erasures.
     assert set(built.sql(CALLABLE, ingest, ingest)) == {
         ("app.prune_audit",),
         ("app.is_anothers_archive",),
         ("app.are_anothers_rows",),
         ("app.count_service_keys",),
+        ("app.count_account_keys",),
+        ("app.count_notice_keys",),
         ("ops.ensure_event_partitions",),
         ("ops.find_orphans",),
         ("ops.delete_orphans",),
         ("ops.services_of",),
         ("app.onward_of",),
         ("app.list_sources",),
+        ("ops.playlists_of",),
+        ("ops.playlist_versions_of",),
+        ("ops.playlist_entries_of",),
+        ("ops.playlist_removed_of",),
+        ("ops.keep_list",),
+        ("app.count_kept_of",),
+        ("app.running_import_of",),
+        ("app.erasure_receipt",),
+        ("app.erase_audit",),
     }
 
 
@@ -380,12 +415,15 @@ def test_the_role_for_metrics_sees_figures_alone(built: Marts) -> None:
         "ops.figures",
         "ops.mart_figures",
         "ops.genre_figures",
+        "ops.backup_figures",
         "ops.schema_version",
+        "ops.account_figures",
+        "ops.service_unit_figures",
     }
     assert tables(built, Role.MONITOR, WRITING) == set()
     columns = built.sql(
         "select distinct column_name from information_schema.columns where table_name = 'figures'", role=Role.MONITOR
     )
     assert {row[0] for row in columns} == {"name", "label", "value"}
-    for view in ("figures", "mart_figures", "genre_figures"):
+    for view in ("figures", "mart_figures", "genre_figures", "backup_figures"):
         assert "ana" not in str(built.sql(f"select * from ops.{view}", role=Role.MONITOR))

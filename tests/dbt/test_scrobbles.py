@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from tests.dbt.polled import ACCOUNT, LASTFM, LASTFM_MINUTES, LISTENBRAINZ, LOG, PUSHED, Person, at
+import pytest
+
+from tests.dbt.polled import ACCOUNT, LASTFM, LASTFM_API, LASTFM_MINUTES, LISTENBRAINZ, LOG, PUSHED, Person, at
 
 
 def events(ada: Person) -> list[tuple[Any, ...]]:
@@ -39,7 +41,6 @@ def test_a_scrobble_is_part_of_the_archives_play_and_stands_alone_without_one(ma
         ("01 12:00:00", "lastfm_export", None, None, True),
     ]
     assert events(ada) == [(LASTFM, "01 10:03:00", "confirms_at_start")]
-    assert marts.verify().is_good
 
 
 def test_two_scrobblers_of_one_listening_are_one_play_and_a_repeat_is_another(marts: Any) -> None:
@@ -96,6 +97,7 @@ def test_a_song_is_the_same_however_it_is_spelt(marts: Any) -> None:
     ] * len(SPELLINGS)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_log_of_a_device_whose_clock_is_off_by_hours_meets_what_others_tell(marts: Any) -> None:
     """Once several plays have told by how much; in summer it is an hour more: nobody puts the device forward."""
     ada = Person(marts)
@@ -190,3 +192,46 @@ def test_another_export_with_corrected_names_tells_no_second_play(marts: Any) ->
         ("01 10:03:00", "extended_history", "lastfm_export"),
         ("02 10:00:00", "lastfm_export", None), ("02 10:00:00", "lastfm_export", None),
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_scrobble_that_was_corrected_at_the_service_is_no_second_play(marts: Any) -> None:
+    """Other names, same second: between two exports, and between an export and what is read from the account. Raw keeps
+    both."""
+    ada = Person(marts)
+    another = marts.add_content("What it really was", "Somebody else")
+    ada.scrobbled("01 10:00:00", "02 10:00:00", "04 10:00:00", batch=5)
+    ada.scrobbled("01 10:00:00", batch=6, song=another)
+    ada.scrobbled("02 10:00:00", source=LASTFM_API, song=another, batch=7)
+    # A second later it is another play; what an export and the account name alike is one, whatever else they name.
+    ada.scrobbled("02 10:00:01", source=LASTFM_API, song=another, batch=7)
+    ada.scrobbled("04 10:00:00", source=LASTFM_API, batch=7)
+    ada.scrobbled("04 10:00:00", source=LASTFM_API, song=another, batch=7)
+    # Spotify knows it by the right name.
+    ada.archived("05 10:03:00", song=another)
+    ada.scrobbled("05 10:00:00", batch=5, song=another)
+    ada.scrobbled("05 10:00:00", source=LASTFM_API, batch=7)
+    wanted = [
+        ("01 10:00:00", "lastfm_export", None),
+        ("02 10:00:00", "lastfm_export", None),
+        ("02 10:00:01", "lastfm_api", None),
+        ("04 10:00:00", "lastfm_api", None),
+        ("04 10:00:00", "lastfm_export", "lastfm_api"),
+        ("05 10:03:00", "extended_history", "lastfm_export"),
+    ]
+    marts.refreshed()
+    assert sorted(play[:3] for play in ada.plays()) == sorted(wanted, key=str)
+    assert marts.sql("select count(*) from raw.listening_events") == [(11,)]
+    marts.sql("delete from raw.listening_events where source_id = 4")
+    marts.refreshed()
+    assert [play[:2] for play in ada.plays()][1] == ("02 10:00:01", "lastfm_api")
+    assert marts.verify().is_good
+
+
+def test_a_device_writes_no_correction(marts: Any) -> None:
+    """Two logs of two devices may have two songs of one second."""
+    ada = Person(marts)
+    ada.scrobbled("01 10:00:00", source=LOG, batch=5, player="one")
+    ada.scrobbled("01 10:00:00", source=LOG, batch=6, player="two", song=marts.add_content("Another"))
+    marts.refreshed()
+    assert len(ada.plays()) == 2

@@ -27,6 +27,7 @@ def scrobbler(site: RunningSite, key: str) -> httpx.Client:
     return site.visitor(authorization=f"Token {site.token(key, scope=TokenScope.SUBMIT_LISTENS)}")
 
 
+@pytest.mark.slow
 def test_a_submitted_listen_is_a_play_of_its_listener_on_every_page(marts: Marts, site: RunningSite) -> None:
     ana, ben, at = scrobbler(site, "ana"), scrobbler(site, "ben"), moment()
     told = navidrome(at=at)

@@ -29,6 +29,7 @@ def move_to_a_server_that_lacks(marts: Any, zone: str, *, user: int) -> None:
         marts.sql("alter table app.users enable trigger check_time_zone")
 
 
+@pytest.mark.slow
 def test_a_zone_that_the_server_does_not_know_stops_only_its_users_marts(marts: Any) -> None:
     ada, bob = marts.add_user("ada"), marts.add_user("bob")
     song = marts.add_content("Song")
@@ -62,7 +63,6 @@ def test_a_zone_that_the_server_does_not_know_stops_only_its_users_marts(marts: 
     rebuilt = marts.refresh()
     assert (rebuilt.status, rebuilt.is_rebuild) == ("completed", True)
     assert marts.sql(HOURS) == stands[:2]
-    assert marts.verify().is_good
 
     with closing(marts.warehouse.connect(Role.INGEST, autocommit=True)) as connection:
         named = manage_users.set_user(connection, user_key="bob", display_name="Bob")
@@ -98,6 +98,7 @@ def days_of(marts: Any, user: int) -> list[tuple[Any, ...]]:
     return list(marts.sql("select local_date::text, plays from marts.agg_day_user where user_id = %s order by 1", user))
 
 
+@pytest.mark.slow
 def test_whoever_moved_has_each_day_in_the_zone_of_that_day(marts: Any) -> None:
     """Only the days from the move on are counted anew, and undone they are as they were."""
     ada = marts.add_user("ada", "Europe/Berlin")
@@ -146,9 +147,9 @@ def test_a_day_that_comes_twice_is_one_day_and_one_that_is_left_out_ends_a_strea
     assert marts.sql("select streak_start::text, days from marts.agg_streaks order by 1") == [
         ("2024-05-09", 4), ("2024-05-14", 1),
     ]  # fmt: skip
-    assert marts.verify().is_good
 
 
+@pytest.mark.slow
 def test_a_play_that_a_correction_moves_behind_a_journey_is_counted_there(marts: Any) -> None:
     ada = marts.add_user("ada", "UTC")
     song = marts.add_content("Song")

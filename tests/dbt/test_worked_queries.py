@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
-from itertools import groupby, pairwise
+from itertools import combinations, groupby, pairwise
 from statistics import median
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.dbt.drawn_listening import (
     ANOTHERS,
     ASKED_AT,
     MINE,
+    PLAYLISTS,
     RANKED,
     SILENCE,
     SONGS,
@@ -314,7 +315,7 @@ def sessions() -> list[Row]:
     return rows
 
 
-def life_of_a_track() -> list[Row]:
+def life_of_a_song() -> list[Row]:
     by_song = [
         (counted(plays), ms(plays), song) for song, plays in grouped(tracks(MINE), lambda each: SONGS.index(each.song))
     ]
@@ -342,11 +343,20 @@ def ranks() -> list[Row]:
     ]  # fmt: skip
 
 
+def shared_songs() -> list[Row]:
+    found = [
+        (one, other, len(shared), rounded(Fraction(100 * len(shared), min(map(len, (mine, theirs)))), 0))
+        for (one, mine), (other, theirs) in combinations(PLAYLISTS.items(), 2)
+        if (shared := set(mine) & set(theirs))
+    ]
+    return sorted(found, key=lambda row: (-row[2], *row[:2]))
+
+
 # Each heading of the page: the columns that its query shows, and what they hold.
 TWELVE: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "The average of seven days": (
         ("local_date", "hours", "hours_a_day", "plays_of_unknown_length", "incomplete_days"), average_of_seven_days),
-    "The discovery curve": (("month", "new_artists", "new_tracks", "artists_so_far", "tracks_so_far"), discovery_curve),
+    "The discovery curve": (("month", "new_artists", "new_songs", "artists_so_far", "songs_so_far"), discovery_curve),
     "How many of a month's artists were new": (("month", "artists", "new_artists", "new_percent"), new_artists),
     "Skips by hour, platform and shuffle": (("split_by", "value", "plays", "skipped", "skipped_percent"), skips_by),
     "Listening by country": (
@@ -354,7 +364,7 @@ TWELVE: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "How much of each album was heard": (
         ("artist", "album", "tracks_heard", "tracks_known", "total_tracks", "heard_percent", "counted_plays"), albums),
     "How long sessions are": (("month", "sessions", "plays_a_session", "median_minutes", "longest_minutes"), sessions),
-    "The longest repeats": (("track", "artist", "times", "first_day", "last_day", "spans_a_gap"), longest_repeats),
+    "The longest repeats": (("song", "artist", "times", "first_day", "last_day", "spans_a_gap"), longest_repeats),
     "How soon a new track is played again": (("again", "tracks", "percent", "median_hours"), first_replays),
     "The longest silences, and whether they are real": (
         ("silent_from", "silent_to", "days", "unknown_percent"), silences),
@@ -371,9 +381,11 @@ MORE: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "The hours of the week": (("weekday", "hour", "counted_plays", "hours"), hours_of_the_week),
     "The longest streaks": (("streak_start", "streak_end", "days", "plays", "plays_a_day"), streaks),
     "How complete each month is": (("month", "gaps", "hours_in_gaps", "covered_percent"), completeness),
-    "The life of a track": (
-        ("track", "artist", "month", "months_since_first", "counted_plays", "counted_plays_so_far"), life_of_a_track),
+    "The life of a song": (
+        ("song", "artist", "month", "months_since_first", "counted_plays", "counted_plays_so_far"), life_of_a_song),
     "Spotify's ranks beside your own": (("spotify_rank", "artist", "own_rank", "counted_plays"), ranks),
+    "Which playlists share songs": (
+        ("playlist", "other_playlist", "shared_songs", "percent_of_the_shorter"), shared_songs),
 }  # fmt: skip
 WORKED = TWELVE | MORE
 

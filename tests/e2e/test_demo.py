@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,12 @@ def test_the_demo_goes_the_whole_way_and_its_figures_are_the_truth(
     assert [person["after"]["plays"] for person in people] == [person["true_plays"] for person in people]
     assert sum(person["before"]["gaps"] for person in people) >= 1
     assert sum(person["after"]["gaps"] for person in people) == 0
+    playlists = document["playlists"]
+    assert playlists["is_good"] is True
+    assert all(each["entries"] == each["right"] == each["truth"] > 0 for each in playlists["found"])
+    assert len(playlists["in_doubt"]) == 1
+    assert all(Path(path).is_relative_to(settings_for_tests.home) for path in playlists["files"])
+    assert len([path for path in playlists["files"] if Path(path).stat().st_size > 0]) == 3
 
     # Every code and token bore a sign; logs, compute logs, dbt's files and both databases do not, and no login is left.
     assert SIGN_OF_A_LOGIN not in first.stdout + first.stderr
@@ -57,6 +64,7 @@ def test_the_demo_goes_the_whole_way_and_its_figures_are_the_truth(
         assert tables_with(SIGN_OF_A_LOGIN, url) == []
     with warehouse.connect(Role.OWNER) as connection:
         assert connection.execute("select count(*) from app.credentials").fetchone() == (0,)
+        assert connection.execute("select count(*) from app.account_credentials").fetchone() == (0,)
 
 
 @pytest.mark.long
@@ -67,6 +75,7 @@ def test_a_second_demo_finds_what_the_first_one_left_and_ends_as_well(environmen
     again = _demo(environment_for_tests, "--plays", "1200")
     assert again.returncode == 0, again.stderr[-3000:]
     assert "The marts and the truth" in again.stdout
+    assert "Playlists gathered, moved to a simulated TIDAL" in again.stdout
     assert "NO" not in again.stdout
     assert "myi up" in again.stdout
 

@@ -14,24 +14,16 @@ import pytest
 import structlog
 
 from myi_pipeline import logs
-from tests.conftest import plain_logs
 
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     monkeypatch.setattr(logs, "_process_correlation_id", None)
     stream = io.StringIO()
-    root = logging.getLogger()
-    before = root.level
     token = logs._correlation_id.set(None)
     logs.configure_logs(level="debug", layout="json", stream=stream)
     yield stream
     logs._correlation_id.reset(token)
-    for handler in [handler for handler in root.handlers if getattr(handler, "_of_myi", False)]:
-        root.removeHandler(handler)
-    root.setLevel(before)
-    logging.captureWarnings(False)
-    plain_logs()
 
 
 def _read(stream: io.StringIO) -> list[dict[str, object]]:

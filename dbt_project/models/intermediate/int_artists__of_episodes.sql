@@ -1,4 +1,4 @@
--- It survives a rebuild, since dim_artists is a view of it: dropped, it would take the view along while people read it.
+-- It survives a rebuild, since the view dim_artists reads it: dropping it would drop the view while people read it.
 {{ config(
     meta={'survives_rebuild': true, 'slices': 'select 1', 'slice_condition': 'true', 'order_by': 'artist_id'},
     indexes=[{'columns': ['artist_id'], 'unique': true}],
@@ -10,7 +10,8 @@ with contents as (
     select * from {{ ref('stg_raw__contents') }}
 ),
 
--- Artists of tracks that are known to be episodes: those of this run, those whose plays went or came, and the known ones.
+-- Artists of tracks that are known to be episodes: those of this run, those with added or removed plays, and the known
+-- ones.
 artists as (
     select distinct contents.artist_id
     from {{ in_run_days(ref('int_plays__matched')) if knows_more else ref('int_plays__matched') }} as matched

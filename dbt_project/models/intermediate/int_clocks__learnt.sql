@@ -13,7 +13,7 @@ with votes as (
     {%- endif %}
 ),
 
--- The user's plays on whatever device, for rows that do not name theirs or one that has not voted yet.
+-- The user's plays on any device, for rows that do not name theirs, or name one without votes.
 ballots as (
     select user_id, source_id, platform, clock, offset_s, votes from votes where platform <> ''
     union all
@@ -26,8 +26,8 @@ offsets as (
     group by user_id, source_id, platform, clock, offset_s
 ),
 
--- Most clocks are off by seconds, and all of their votes lie close together. Of one that is off by hours there are also
--- votes of plays that were heard twice: those count that agree within a minute.
+-- Most clocks are off by seconds, and all of their votes are close together. For a clock that is off by hours, there
+-- are also votes of songs that were heard twice: only votes that agree within a minute count.
 agreeing as (
     select
         *,
@@ -47,7 +47,7 @@ peaks as (
     from agreeing
 ),
 
--- The median of those: the first offset with which half of them are reached.
+-- The median of those: the first offset at which half of the votes are reached.
 reaching as (
     select
         *,
@@ -62,7 +62,7 @@ select distinct on (user_id, source_id, platform)
     source_id,
     platform,
     clock,
-    -- An hour of error is believed when several plays tell the same.
+    -- An error of hours is believed if several plays agree.
     case
         when abs(offset_s) <= 60 or (peak_votes >= {{ var('votes_of_hours') }} and peak_votes * 4 >= clock_votes) then offset_s
         else 0
@@ -71,5 +71,5 @@ select distinct on (user_id, source_id, platform)
     (all_votes - clock_votes)::int as other_votes
 from reaching
 where reached * 2 >= peak_votes
--- 'end' before 'start' where both have as many.
+-- 'end' before 'start' if both have equally many votes.
 order by user_id, source_id, platform, clock_votes desc, clock, offset_s

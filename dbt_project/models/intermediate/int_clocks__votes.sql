@@ -1,10 +1,11 @@
 {{ config(
+    pre_hook="{{ hash_joins_of_many_days('mart_run_api_days') }}",
     meta={'slices': 'api_days', 'slice_keys': ['user_id', 'utc_day'], 'order_by': 'user_id, utc_day'},
     indexes=[{'columns': ['user_id', 'utc_day', 'source_id', 'platform', 'clock', 'offset_s'], 'unique': true}],
 ) }}
 
--- Those who can tell: archives that know when a play began and ended; of a clock that may be off by hours, other scrobblers
--- whose clock is not; and those tell which end of a play polls report, if the track's length is known.
+-- Witnesses are archives that know when a play began and ended; for a clock that may be off by hours, also other
+-- scrobblers whose clock is not. Those also show which end of a play polls report, if the track's length is known.
 with near_candidates as materialized (
     select * from {{ in_api_days(ref('int_plays__candidates'), margin_hours=72) }} as candidate
 ),
@@ -46,7 +47,7 @@ told as (
         case when not is_far and abs(after_end_s) < abs(after_start_s) then 'end' else 'start' end as clock,
         case when is_far then 0 else least(abs(after_end_s), abs(after_start_s)) end as off_s,
         case when not is_far and abs(after_end_s) < abs(after_start_s) then after_end_s else after_start_s end as after_s,
-        -- What cut minutes leave open says nothing of an offset.
+        -- Times truncated to minutes say nothing about an offset.
         half_open_s <= 1 or is_far as tells_offset,
         may_be_off_s + half_open_s as most_s
     from sole
@@ -85,7 +86,7 @@ select
 from (
     select user_id, utc_day, source_id, platform, clock, off_s, after_s, tells_offset, most_s from told
     union all
-    -- They say which end, not how much later.
+    -- They show which end, but not how much later.
     select
         user_id,
         (play_played_at at time zone 'UTC')::date,

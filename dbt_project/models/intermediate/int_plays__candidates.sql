@@ -1,4 +1,5 @@
 {{ config(
+    pre_hook="{{ hash_joins_of_many_days('mart_run_api_days') }}",
     meta={'slices': 'api_days', 'order_by': 'user_id, played_at, event_id'},
     indexes=[
         {'columns': ['user_id', 'played_at', 'event_id', 'play_id'], 'unique': true},
@@ -32,7 +33,7 @@ with polled as materialized (
 archived as materialized (
     select *
     from ({{ timed_near_api_days(users='polled') }}) as timed
-    -- Spotify's list of recent plays has no private ones.
+    -- Spotify's list of recent plays contains no private ones.
     where not is_private
 ),
 
@@ -69,7 +70,7 @@ candidates as (
         polled.played_at >= archived.earliest_at - {{ longest_delay() }}
         and polled.played_at <= archived.latest_at + {{ longest_delay() }}
     union all
-    -- A row of a removed track says when, but not what.
+    -- A row of a removed track says when it was played, but not what.
     select polled.played_at, polled.event_id, polled.content_id, polled.polled_source_id, archived.*
     from polled
     inner join in_spans as archived
@@ -121,8 +122,8 @@ select
     after_sound_s,
     null::float8 as length_s
 from ranked
--- One track on loop all day: whatever is further off than so many of its plays is another of them. Short ones are
--- counted by themselves, so that skips never crowd out a long play.
+-- If one track is on loop all day, only its nearest plays are considered. Short ones are counted separately, so that
+-- skips never crowd out a long play.
 where place <= {{ var('most_candidates') }}
 union all
 select

@@ -8,6 +8,7 @@
 -- depends_on: {{ ref('int_plays__polled_again') }}
 -- depends_on: {{ ref('stg_raw__sources') }}
 {{ config(
+    pre_hook="{{ hash_joins_of_many_days() }}",
     meta={'slices': 'run_days', 'order_by': 'user_id, played_at, play_id'},
     indexes=[
         {'columns': ['user_id', 'played_at', 'play_id'], 'unique': true},
@@ -16,7 +17,7 @@
 ) }}
 
 {%- if not any_corrections() %}
--- Nobody of this run corrects anything: what would find that out row by row is left away.
+-- Nobody in this run has corrections: the parts that would find that out row by row are left out.
 select
     null::int as user_id,
     null::timestamptz as played_at,
@@ -51,7 +52,8 @@ plays as materialized (
     where event.is_canonical and event.user_id in (select user_id from corrections)
 ),
 
--- What was said of one play holds for the play that has its event now. Lateral with offset 0: each is found by its key.
+-- A correction of one play applies to the play that now contains its event. Lateral with offset 0: each is found by its
+-- key.
 named as (
     select correction.*, event.play_id
     from corrections as correction
@@ -79,8 +81,8 @@ applied as (
     where {{ describes('described', 'plays') }}
 )
 
--- Each looks at what the sources say, so that their order does not matter. Deleting goes before hiding; of several clocks
--- or contents the last correction holds.
+-- Each correction looks only at what the sources report, so their order does not matter. Deleting takes precedence over
+-- hiding; of several times or contents, the last correction applies.
 select
     user_id,
     played_at,

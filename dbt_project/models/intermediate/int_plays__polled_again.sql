@@ -1,4 +1,5 @@
 {{ config(
+    pre_hook="{{ hash_joins_of_many_days('mart_run_api_days') }}",
     meta={'slices': 'api_days', 'order_by': 'user_id, played_at, event_id', 'marks': 'days_of_changed_pairs'},
     indexes=[
         {'columns': ['user_id', 'played_at', 'event_id'], 'unique': true},
@@ -22,7 +23,8 @@ with polled as (
     where event.source_id {{ sources_that("arrives <> 'archive'") }}
 ),
 
--- Stretches of one source's events without a second between one and the next, whatever the songs: nearly all have one event.
+-- Runs of one source's events with less than a second between one and the next, whatever the songs: nearly all have one
+-- event.
 stepped as (
     select
         *,
@@ -47,7 +49,7 @@ named as materialized (
     where near.events > 1
 ),
 
--- A recording code makes two names one song.
+-- With the same recording code, two names are one song.
 recorded as (
     select *, case
         when isrc is null then song
@@ -81,7 +83,7 @@ plays as (
     from repeated
 ),
 
--- The event that was there first stands for the play.
+-- The event that was polled first represents the play.
 grouped as materialized (
     select
         *,
@@ -109,29 +111,101 @@ found_again as (
             and named.played_at - nameless.played_at < interval '1 second'
     where nameless.song is null
     order by nameless.play_id, abs(extract(epoch from named.played_at - nameless.played_at)), named.played_at, named.event_id
-)
+),
 
-select
-    told.user_id,
-    told.played_at,
-    told.event_id,
-    told.content_id,
-    told.play_id,
-    told.play_played_at,
-    'polled_again' as decision
-from (
+told as (
     select
         grouped.user_id,
         grouped.played_at,
         grouped.event_id,
         grouped.content_id,
+        grouped.source_id,
+        grouped.song,
         coalesce(found_again.play_id, grouped.play_id) as play_id,
         coalesce(found_again.play_played_at, grouped.play_played_at) as play_played_at
     from grouped
     left join found_again on found_again.nameless_id = grouped.play_id
-) as told
+),
+
+
+-- The events that represent their plays, of services that also offer an archive.
+of_services as materialized (
+    select
+        polled.user_id,
+        polled.played_at,
+        polled.event_id,
+        polled.content_id,
+        archive.source_id as archive_source_id,
+        contents.song
+    from polled
+    inner join {{ ref('stg_raw__sources') }} as service on service.source_id = polled.source_id
+    inner join {{ ref('stg_raw__sources') }} as archive
+        on archive.source = regexp_replace(service.source, '_api$', '_export') and archive.source <> service.source
+    inner join {{ ref('stg_raw__contents') }} as contents on contents.content_id = polled.content_id
+    where
+        contents.song is not null
+        and not exists (select from told where told.event_id = polled.event_id and told.play_id <> told.event_id)
+),
+
+archived as materialized (
+    select
+        event.user_id,
+        event.played_at,
+        event.event_id,
+        event.source_id as archive_source_id,
+        contents.song
+    from {{ in_api_days(ref('stg_raw__listening_events'), margin_hours=1, users='of_services') }} as event
+    inner join {{ ref('stg_raw__contents') }} as contents on contents.content_id = event.content_id
+    where
+        event.source_id in (select archive_source_id from of_services)
+        and contents.song is not null
+        and not exists (
+            select from {{ ref('int_plays__retold') }} as retold
+            where
+                retold.user_id = event.user_id
+                and retold.played_at = event.played_at
+                and retold.event_id = event.event_id
+        )
+),
+
+-- What somebody corrected at the service after the archive was written: in the same second, each side names what the
+-- other does not. The archive's row represents the play.
+corrected as (
+    select
+        now_told.user_id,
+        now_told.event_id,
+        archive_told.event_id as play_id,
+        archive_told.played_at as play_played_at
+    from (
+        {{ told_otherwise('of_services', 'archived') }}
+    ) as now_told
+    inner join (
+        {{ told_otherwise('archived', 'of_services') }}
+    ) as archive_told
+        on
+            archive_told.user_id = now_told.user_id
+            and archive_told.archive_source_id = now_told.archive_source_id
+            and archive_told.played_at = now_told.played_at
+            and archive_told.place = now_told.place
+)
+
+select
+    event.user_id,
+    event.played_at,
+    event.event_id,
+    event.content_id,
+    coalesce(corrected.play_id, event.play_id) as play_id,
+    coalesce(corrected.play_played_at, event.play_played_at) as play_played_at,
+    'polled_again' as decision
+from (
+    select user_id, played_at, event_id, content_id, play_id, play_played_at from told
+    where event_id <> play_id
+    union all
+    select user_id, played_at, event_id, content_id, event_id, played_at from of_services
+) as event
+left join corrected on corrected.user_id = event.user_id and corrected.event_id = event.play_id
 {%- if is_incremental() %}
 inner join {{ api_days() }} as api_day
-    on api_day.user_id = told.user_id and api_day.utc_day = (told.played_at at time zone 'UTC')::date
+    on api_day.user_id = event.user_id and api_day.utc_day = (event.played_at at time zone 'UTC')::date
 {%- endif %}
-where told.event_id <> told.play_id
+where event.event_id <> coalesce(corrected.play_id, event.play_id)

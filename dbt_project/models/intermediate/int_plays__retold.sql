@@ -1,11 +1,12 @@
 {{ config(
+    pre_hook="{{ hash_joins_of_many_days() }}",
     meta={'slices': 'run_days', 'order_by': 'user_id, played_at, event_id'},
     indexes=[{'columns': ['user_id', 'played_at', 'event_id'], 'unique': true}],
 ) }}
 
--- Two events of one kind of archive, one moment and one length may be one play by what they name: links, the surest
--- first. They are taken one after another, unless the two plays exclude each other: one archive holds an event of each,
--- or all that distinguishes two of their events is their place among equal rows of one archive.
+-- Two events of one kind of archive with the same moment and length may be one play, judged by their names: these are
+-- links, the surest first. They are applied one after another, unless the two plays exclude each other: one archive has
+-- an event of each, or two of their events differ only in their place among equal rows of one archive.
 {%- set most = var('most_of_one_moment') %}
 {%- set place = 'knows, uri collate "C", title collate "C", creator collate "C", content_id, occurrence' %}
 
@@ -15,8 +16,8 @@ with recursive events as not materialized (
     where event.source_id {{ sources_that("arrives = 'archive'") }}
 ),
 
--- From here on nothing is joined with more than one row: right after a first import the planner knows nothing of the
--- tables' sizes, and a join of moments took a minute for 10,000 of them.
+-- From here on, every join is with at most one row: right after a first import the planner does not know the tables'
+-- sizes, and a join of moments took a minute for 10,000 of them.
 shared as (
     select
         *,
@@ -39,9 +40,12 @@ told as (
         contents.match_title,
         {{ artist_or_show('contents') }} as artist_or_show,
         sources.precision_ms < 60000 as tells_seconds,
-        -- Scrobblers correct names long after.
+        -- People correct names at a service; a device's log stays as it was written.
+        sources.precision_ms < 60000 and sources.source like '%\_export' as may_be_edited,
+        -- Scrobblers correct names long afterwards.
         case when sources.clock = 'start' then {{ coarse_title("coalesce(nullif(contents.match_title, ''), contents.title)") }} end as coarse_title,
-        -- How well an event knows what was heard: an episode or a chapter, a track (until 2024 maybe an episode), nothing.
+        -- How well an event knows what was heard: an episode or a chapter, a track (until 2024 perhaps an episode),
+        -- nothing.
         case when contents.song is null then 3 when contents.kind = 'track' then 2 else 1 end as knows,
         -- When there are too many events, compare only those of the same song.
         case when event.events_of_moment > {{ most }} then contents.song end as song_in_crowd
@@ -77,7 +81,8 @@ groups as (
         array_agg(match_title order by {{ place }}) as titles,
         array_agg(artist_or_show order by {{ place }}) as artists,
         array_agg(coarse_title order by {{ place }}) as coarse_titles,
-        bool_and(tells_seconds) as tells_seconds
+        bool_and(tells_seconds) as tells_seconds,
+        bool_and(may_be_edited) as may_be_edited
     from told
     group by user_id, source_id, played_at, ms_played, song_in_crowd
     having count(*) between 2 and {{ most }}
@@ -102,12 +107,15 @@ linked as (
                     when groups.content_ids[earlier] is not distinct from groups.content_ids[later] then null
                     when groups.songs[earlier] = groups.songs[later] then 1
                     when groups.coarse_titles[earlier] = groups.coarse_titles[later] then 2
-                    -- A removed track. Account data have minutes, in which skips of 0 ms are many.
+                    -- A removed track. Account data has minutes, each with many skips of 0 ms.
                     when
                         groups.knows[earlier] < 3 and groups.knows[later] = 3
                         and (groups.tells_seconds or groups.ms_played > 0) then 5
+                    -- Renamed between two exports: an exporter never splits the scrobbles of one second between
+                    -- archives.
+                    when groups.may_be_edited and groups.knows[later] < 3 then 6
                     when groups.tells_seconds or groups.knows[later] = 3 then null
-                    -- Until 2024 account data listed episodes as tracks, the show as artist.
+                    -- Until 2024, account data listed episodes as tracks, with the show as artist.
                     when
                         groups.knows[earlier] = 1 and groups.knows[later] = 2
                         and groups.titles[earlier] = groups.titles[later] and groups.titles[later] <> '' then 2
@@ -128,7 +136,7 @@ linked as (
     where pairs.earlier_places is not null
 ),
 
--- The play of each event, named by the place of the event that stands for it. An event matched to one that knows better
+-- The play of each event, named by the place of the event that represents it. An event matched to a better-informed one
 -- does not pull others along: a removed track may match either of two plays but must not merge them.
 united as (
     select *, 1 as link, array(select generate_subscripts(linked.event_ids, 1)) as plays
@@ -149,6 +157,7 @@ united as (
         united.artists,
         united.coarse_titles,
         united.tells_seconds,
+        united.may_be_edited,
         united.earlier_places,
         united.later_places,
         united.excluded_earlier,

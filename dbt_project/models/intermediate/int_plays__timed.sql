@@ -6,9 +6,9 @@ with plays as (
         coalesce(matched.play_content_id, event.content_id) as play_content_id,
         coalesce(event.ms_played, 0) * interval '1 millisecond' as heard,
         event.played_at - event.offline_at - coalesce(event.ms_played, 0) * interval '1 millisecond' as silent,
-        -- Spotify's list of recent plays has few that are shorter, and a play of unknown length may be long.
+        -- Spotify's list of recent plays contains few shorter ones, and a play of unknown length may be long.
         coalesce(event.ms_played >= {{ var('api_from_ms') }}, true) as is_long,
-        -- In the middle of what cut times leave open.
+        -- In the middle of the interval that truncated times leave open.
         sources.precision_ms * interval '500 microseconds' as half_open
     from {{ ref('stg_raw__listening_events') }} as event
     inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = event.source_id
@@ -53,7 +53,7 @@ select
     ended.half_open,
     ended.start_at,
     ended.end_at,
-    -- A sync soon after the play looks like a pause.
+    -- A sync soon after the play is indistinguishable from a pause.
     case when ended.offline and ended.is_start_known then ended.start_at + ended.heard end as sound_end_at,
     greatest(
         case

@@ -1,4 +1,4 @@
--- A view: the rules are worked out when a run opens (catalogue/recordings.py), and nothing is left to compute.
+-- A view: the rules are applied when a run opens (catalogue/recordings.py), so nothing is left to compute.
 {{ config(materialized='view', post_hook=[]) }}
 
 select

@@ -13,11 +13,11 @@ zones as (
 ),
 
 placed as (
-    -- A play has one zone from its beginning to its end: that in which it ended.
+    -- A play has one zone from beginning to end: that in which it ended.
     select
         plays.*,
         zones.time_zone,
-        -- Where only the start is told, nothing lies before it.
+        -- If played_at is the start, no time before it was heard.
         coalesce(plays.ms_played >= {{ var('spread_from_ms') }} and plays.started_at < plays.played_at, false) as is_spread
     from plays
     inner join zones
@@ -25,7 +25,7 @@ placed as (
     where plays.user_id not in (select user_id from {{ source('ops', 'held_back_users') }})
 ),
 
--- Cut at every quarter of an hour UTC: since Spotify's launch every zone's hours start on a quarter hour UTC.
+-- Cut at every quarter of an hour in UTC: since Spotify's launch, every zone's hours have started on one.
 quarters as (
     select
         placed.*,
@@ -53,7 +53,7 @@ parts as (
         case when is_spread then 0 else coalesce(ms_played, 0) end as ms_played
     from placed
     union all
-    -- Differences of whole milliseconds since the start: whatever is cut off, the parts add up to the play.
+    -- Differences of whole milliseconds since the start: whatever is rounded off, the parts add up to the play.
     select
         user_id,
         first_date,

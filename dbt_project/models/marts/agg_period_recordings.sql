@@ -1,4 +1,4 @@
--- Years and all are stored; weeks and months are added up from those of tracks, which are counted from plays.
+-- Years and all time are stored; weeks and months are summed from those of tracks, which are counted from plays.
 {{ config(materialized='view', meta={'security_invoker': true}) }}
 
 {%- for period in ['all', 'year'] %}

@@ -14,19 +14,7 @@ with heard as (
     select touched.recording_id, stored.*
     from ({{ touched_recordings() }}) as touched
     cross join lateral (
-        select content_id as track_id
-        from {{ ref('int_recordings__resolved') }} as resolved
-        where
-            resolved.recording_id = touched.recording_id
-            and not exists (
-                select from {{ ref('bridge_user_recordings') }} as decided
-                where decided.user_id = touched.user_id and decided.track_id = resolved.content_id
-            )
-        union all
-        select track_id
-        from {{ ref('bridge_user_recordings') }}
-        where user_id = touched.user_id and recording_id = touched.recording_id
-        offset 0
+        {{ tracks_of_recording('touched.user_id', 'touched.recording_id') }}
     ) as member
     cross join lateral (
         select user_id, period_start, plays, counted_plays, ms_played, first_played_at, last_played_at

@@ -1,4 +1,4 @@
--- Counted from plays when it is read: few of them are of shows, and those of a period are found by their time.
+-- Counted from plays when read: few of them are of shows, and those of a period are found by their time.
 {{ config(materialized='view', meta={'security_invoker': true}) }}
 
 {%- set starts = {'all': beginning(), 'year': year_of('play.local_date'), 'month': month_of('play.local_date'),

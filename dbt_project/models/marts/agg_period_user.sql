@@ -4,7 +4,7 @@
     indexes=[{'columns': ['user_id', 'period', 'period_start'], 'unique': true}],
 ) }}
 
--- A user has some thousand days at most: even `all` is added up from them.
+-- A user has some thousand days at most: even `all` is summed from them.
 with days as (
     {%- if is_incremental() %}
     select day.*, touched.period, touched.period_start

@@ -20,7 +20,7 @@ with days as (
 ),
 
 numbered as (
-    -- Days in a row have one difference in common.
+    -- Consecutive days have the same difference.
     select
         *,
         local_date - row_number() over (partition by user_id order by local_date)::int as streak

@@ -1,5 +1,5 @@
--- A view: it is read for one artist at a time. An artist here is the one of MusicBrainz that comes first in the credits of
--- most of its tracks.
+-- A view: it is read for one artist at a time. An artist's counterpart at MusicBrainz is the one that comes first in
+-- the credits of most of its tracks.
 {{ config(materialized='view') }}
 
 select

@@ -1,5 +1,5 @@
--- Of each track the genres that most editors of MusicBrainz voted for: those of its recording, and where that has none, those
--- of its artists together.
+-- For each track, the genres with the most votes by editors of MusicBrainz: those of its recording or, if that has
+-- none, those of its artists together.
 {{ config(
     meta={'slices': 'run_tracks_with_genres', 'slice_keys': ['track_id'], 'order_by': 'track_id, place'},
     indexes=[{'columns': ['track_id', 'genre_id'], 'unique': true}, {'columns': ['genre_id']}],
@@ -73,6 +73,6 @@ select
     place,
     votes,
     told_by,
-    -- Whole numbers add up: a track of one genre is six sixths of it, of three two sixths of each.
+    -- Whole numbers add up exactly: a track with one genre has six sixths of it, one with three has two sixths of each.
     (6 / genres)::smallint as sixths
 from chosen

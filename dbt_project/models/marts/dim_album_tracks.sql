@@ -1,4 +1,4 @@
--- A view, and not columns of dim_tracks: a place on an album changes no play, so it need not wait for a refresh.
+-- A view, not columns of dim_tracks: a position on an album changes no play, so it need not wait for a refresh.
 {{ config(materialized='view') }}
 
 select

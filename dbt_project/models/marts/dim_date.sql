@@ -1,5 +1,5 @@
--- A view: a calendar grows by itself, and as a table it would take a byte of every play. From the first day on which a
--- play can lie to the end of next year.
+-- A view: a calendar grows by itself, and a table would only take up space. From the first day that a play can have to
+-- the end of next year.
 {{ config(materialized='view') }}
 
 select

@@ -1,4 +1,4 @@
--- A view: words are kept by number, so there is nothing to compute and nothing to fall behind.
+-- A view: the catalogue keeps words by id, so there is nothing to compute and nothing to fall behind.
 {{ config(materialized='view') }}
 
 select

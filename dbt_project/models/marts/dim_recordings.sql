@@ -1,4 +1,4 @@
--- A view: the track after which a recording is numbered has its names.
+-- A view: names are those of the track whose id the recording has.
 {{ config(materialized='view') }}
 
 with resolved as (
@@ -8,7 +8,7 @@ with resolved as (
 numbers as (
     select recording_id from resolved
     union
-    -- Those that exist for one listener alone.
+    -- Recordings that exist for one listener only.
     select recording_id from {{ source('ops', 'user_recordings') }}
 )
 

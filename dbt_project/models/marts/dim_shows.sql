@@ -1,10 +1,10 @@
--- A view: shows and books have no numbers in raw, so they are what episodes and chapters say.
+-- A view: shows and books have no ids in raw, so they are what episodes and chapters name.
 {{ config(materialized='view') }}
 
 select
     contents.show_id,
     case contents.kind when 'episode' then 'podcast' else 'audiobook' end as kind,
-    -- Of several spellings one with capitals, and the same one on every server.
+    -- Of several spellings, one with capitals, and the same one on every server.
     min(contents.collection collate "C") as name,
     min(contents.creator collate "C") as author,
     count(*)::int as contents

@@ -33,7 +33,7 @@ select
     coalesce(resolved.recording_id, contents.content_id) as recording_id,
     resolved.confidence as recording_confidence,
     resolved.reason as recording_reason,
-    -- A recording is as old as its first release, and no younger than any album that has it.
+    -- A recording is as old as its first release, and at least as old as any album that contains it.
     least(recordings.first_release_year, albums.release_year) as release_year
 from contents
 {% if is_incremental() %}

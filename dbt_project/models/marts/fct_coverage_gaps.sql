@@ -11,8 +11,8 @@ covered_spans as (
     select * from {{ of_run_users(ref('stg_raw__covered_spans')) }} as span
 ),
 
--- Where coverage of music by archives, that of other kinds, polling, and what polling missed begin (1) and end (-1). What
--- is open has no end.
+-- Where coverage begins (1) and ends (-1): of music by archives, of other kinds by archives, by polling, and what
+-- polling missed. Open spans have no end.
 edges as (
     select user_id, covered_from as edge_at, 1 as archived, 0 as others, 0 as polled, 0 as missed, package_id
     from covered_spans
@@ -46,11 +46,11 @@ moments as (
         sum(sum(others)) over up_to_here as others,
         sum(sum(polled)) over up_to_here as polled,
         sum(sum(missed)) over up_to_here as missed,
-        -- A span covers both its ends, even where it is no longer than that.
+        -- A span includes both its ends, even if it is a single moment.
         bool_or(archived <> 0 or polled <> 0) as is_covered,
         bool_or(polled <> 0) as is_polled,
         bool_or(others <> 0) as is_other,
-        -- Exports that go on after a hole lack a file.
+        -- Exports that continue after a hole lack a file.
         array_agg(package_id) filter (where archived < 0 and package_id is not null) as ended_packages,
         array_agg(package_id) filter (where archived > 0 and package_id is not null) as begun_packages
     from edges
@@ -65,14 +65,14 @@ segments as (
         coalesce(lead(is_polled) over (partition by moment.user_id order by edge_at), false) as next_is_polled,
         lead(begun_packages) over (partition by moment.user_id order by edge_at) as next_begun_packages,
         bool_or(is_covered or is_other) over (partition by moment.user_id order by edge_at) as is_after_any,
-        -- What is heard offline and surfaces behind fifty younger plays is in no page: polling alone proves nothing.
+        -- An offline play that surfaces behind fifty newer plays is on no page: polling alone proves nothing.
         coalesce(
             poll_gap.reason,
             case when moment.polled > 0 then 'polled_only' when moment.others > 0 then 'other_kinds_only' end
         ) as reason
     from moments as moment
     left join lateral (
-        -- If several match, the one that was there first.
+        -- If several match, the one that began first.
         select poll_gaps.reason
         from poll_gaps
         where

@@ -1,56 +1,45 @@
-{{ config(
-    meta={'slices': 'touched_firsts', 'slice_keys': ['user_id', 'entity_kind', 'entity_id'],
-          'order_by': 'user_id, entity_kind, first_played_at'},
-    indexes=[
-        {'columns': ['user_id', 'entity_kind', 'entity_id'], 'unique': true},
-        {'columns': ['user_id', 'entity_kind', 'first_played_at']},
-    ],
-) }}
-
-{%- set entities = [('track', ref('agg_period_tracks_stored')), ('artist', ref('agg_period_artists_stored')),
-                    ('album', ref('agg_period_albums_stored'))] %}
-
-with firsts as (
-    {%- for entity, periods in entities %}
-    {%- if is_incremental() %}
-    select first.*
-    from (
-        select distinct user_id, entity_id from {{ source('ops', 'touched_entities') }}
-        where entity_kind = {{ entity_kind_number(entity) }}
-    ) as touched
-    cross join lateral (
-        select user_id, '{{ entity }}' as entity_kind, {{ entity }}_id as entity_id, first_played_at
-        from {{ periods }}
-        where user_id = touched.user_id and {{ entity }}_id = touched.entity_id and period_start = {{ beginning() }}
-        offset 0
-    ) as first
-    {%- else %}
-    select user_id, '{{ entity }}' as entity_kind, {{ entity }}_id as entity_id, first_played_at
-    from {{ periods }}
-    where period_start = {{ beginning() }}
-    {%- endif %}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
-)
+-- Tracks, artists and albums are stored. The first play of a recording is that of its track heard first: nearly every
+-- track is the only one of its recording, so few rows are discarded.
+{{ config(materialized='view', meta={'security_invoker': true}) }}
 
 select
+    user_id,
+    entity_kind,
+    entity_id,
+    first_played_at,
+    first_local_date,
+    play_id
+from {{ ref('fct_first_plays_stored') }}
+union all
+select
     first.user_id,
-    first.entity_kind,
-    first.entity_id,
+    'recording' as entity_kind,
+    whole.recording_id as entity_id,
     first.first_played_at,
-    play.local_date as first_local_date,
-    play.play_id
-from firsts as first
-cross join lateral (
-    -- Among plays at one instant, the one with the smallest id; they all have one local date.
-    select
-        min(play_id) as play_id,
-        min(local_date) as local_date
-    from {{ ref('fct_plays') }}
-    where
-        user_id = first.user_id
-        and played_at = first.first_played_at
-        and kind = 'track'
-        and case first.entity_kind when 'track' then content_id when 'artist' then artist_id else album_id end
-        = first.entity_id
-) as play
+    first.first_local_date,
+    first.play_id
+from {{ ref('fct_first_plays_stored') }} as first
+left join {{ ref('dim_tracks') }} as track on track.track_id = first.entity_id
+left join {{ ref('bridge_user_recordings') }} as decided
+    on decided.user_id = first.user_id and decided.track_id = first.entity_id
+inner join {{ ref('agg_period_recordings_stored') }} as whole
+    on
+        whole.user_id = first.user_id
+        and whole.recording_id = coalesce(decided.recording_id, track.recording_id, first.entity_id)
+        and whole.period_start = {{ beginning() }}
+        and whole.first_played_at = first.first_played_at
+where
+    first.entity_kind = 'track'
+    -- Of two tracks that began at the same instant, the play with the smallest id.
+    and not exists (
+        select from {{ ref('fct_first_plays_stored') }} as other
+        left join {{ ref('dim_tracks') }} as its on its.track_id = other.entity_id
+        left join {{ ref('bridge_user_recordings') }} as other_decided
+            on other_decided.user_id = other.user_id and other_decided.track_id = other.entity_id
+        where
+            other.user_id = first.user_id
+            and other.entity_kind = 'track'
+            and other.first_played_at = first.first_played_at
+            and other.play_id < first.play_id
+            and coalesce(other_decided.recording_id, its.recording_id, other.entity_id) = whole.recording_id
+    )

@@ -1,4 +1,4 @@
--- Plays that their listener hid: counted nowhere, listed here.
+-- Plays that their listener hid: listed here, counted nowhere.
 {{ config(materialized='view', meta={'security_invoker': true}) }}
 
 {{ shown_plays() }}

@@ -1,5 +1,5 @@
--- What fct_plays shows, in as few bytes as may be: wide columns first, so that none is padded, the source by its number,
--- truths as bits, no started_at, which is a subtraction, and its date only where it is another.
+-- What fct_plays shows, in as few bytes as possible: wide columns first, so that none is padded; the source by its id;
+-- booleans as bits; no started_at, which is a subtraction, and its date only if it differs.
 -- depends_on: {{ ref('int_plays__resolved') }}
 -- depends_on: {{ ref('stg_raw__listening_events') }}
 -- depends_on: {{ ref('int_plays__matched') }}
@@ -7,15 +7,16 @@
 -- depends_on: {{ ref('int_plays__polled_again') }}
 -- depends_on: {{ ref('stg_raw__sources') }}
 {{ config(
+    pre_hook="{{ hash_joins_of_many_days() }}",
     meta={'slices': 'run_days', 'order_by': 'user_id, played_at, play_id', 'touches': true, 'moves': true},
     indexes=[
         {'columns': ['user_id', 'played_at', 'play_id'], 'unique': true},
         {'columns': ['content_id', 'user_id', 'played_at']},
         {'columns': ['artist_id', 'user_id', 'played_at']},
     ],
-    post_hook="{{ index_moved_plays() }}",
+    post_hook=["{{ index_moved_plays() }}", "{{ index_plays_of_shows() }}"],
 ) }}
-{#- A player's log has lines of what was skipped. -#}
+{#- A player's log also lists what was skipped. -#}
 {%- set reports_counted = '((sources.reports_counted and plays.skipped is not true) or plays.is_reported)' %}
 
 with events as (
@@ -58,7 +59,7 @@ plays as (
     where
         event.is_canonical
         and corrected.withheld is distinct from 'deleted'
-        -- Their days are unknown; one of them would fail the whole model.
+        -- Their local days are unknown; one of them would fail the whole model.
         and event.user_id not in (select user_id from {{ source('ops', 'held_back_users') }})
 ),
 
@@ -109,7 +110,7 @@ inner join sources on sources.source_id = plays.source_id
 left join contents as named on named.content_id = plays.heard_content_id
 left join contents on contents.content_id = named.canonical_id
 {% if not is_incremental() %}
--- A listener's plays in the order of time: parallel workers would mix them, and a year of 75,000 plays would be read in 55 ms
--- instead of 20. The sort costs what the sums over days and sessions, which need the order, then save.
+-- A listener's plays in order of time: parallel workers would mix them, and a year of 75,000 plays would be read in 55
+-- ms instead of 20. The sort costs as much as it saves in the sums over days and sessions, which need that order.
 order by plays.user_id, plays.played_at, plays.play_id
 {% endif %}

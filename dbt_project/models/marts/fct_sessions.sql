@@ -1,3 +1,5 @@
+-- depends_on: {{ ref('int_recordings__resolved') }}
+-- depends_on: {{ ref('bridge_user_recordings') }}
 {{ config(
     meta={'slices': 'touched_session_spans',
           'slice_condition': 'target.user_id = slice.user_id and target.ended_at between slice.span_start and slice.span_end',
@@ -7,6 +9,7 @@
         {'columns': ['user_id', 'ended_at']},
     ],
 ) }}
+{%- set ids = ['track_id', 'recording_id'] %}
 
 with plays as (
     {%- if is_incremental() %}
@@ -23,17 +26,26 @@ with plays as (
     {%- endif %}
 ),
 
--- Among plays that end in the same second the one that began first comes first: no figure depends on a play_id.
+-- Of plays that end in the same second, the one that began first comes first: no figure depends on a play_id.
 ordered as (
     select
-        user_id,
-        play_id,
-        played_at,
-        coalesce(started_at, played_at) as heard_from,
-        local_date, is_counted, ms_played, kind, content_id,
-        lag(played_at) over (partition by user_id order by played_at, coalesce(started_at, played_at), play_id)
-            as previous_at
-    from plays
+        play.user_id,
+        play.play_id,
+        play.played_at,
+        coalesce(play.started_at, play.played_at) as heard_from,
+        play.local_date,
+        play.is_counted,
+        play.ms_played,
+        play.kind,
+        play.content_id as track_id,
+        coalesce(decided.recording_id, resolved.recording_id, play.content_id) as recording_id,
+        lag(play.played_at) over (
+            partition by play.user_id order by play.played_at, coalesce(play.started_at, play.played_at), play.play_id
+        ) as previous_at
+    from plays as play
+    left join {{ ref('int_recordings__resolved') }} as resolved on resolved.content_id = play.content_id
+    left join {{ ref('bridge_user_recordings') }} as decided
+        on decided.user_id = play.user_id and decided.track_id = play.content_id
 ),
 
 opened as (
@@ -53,15 +65,18 @@ numbered as (
     window in_order as (partition by user_id order by played_at, heard_from, play_id)
 ),
 
--- Runs are those of counted plays alone. Two numbers in one let a maximum find the last counted play's content here, and the
--- longest run and its track below: all in one order, where groups by run would sort every play again.
+-- Runs consist of counted plays only, of one track or of one recording. Two numbers packed into one let a maximum find
+-- the track or recording of the last counted play here, and the longest run and its track below, all in one order;
+-- grouping by run would sort every play again.
 after_counted as (
     select
         *,
         max(counted_so_far - is_counted::int) filter (where opens_session) over in_order as counted_before_session,
-        max(case when is_counted then counted_so_far << 32 | coalesce(content_id, 0) end) over (
+        {%- for id in ids %}
+        max(case when is_counted then counted_so_far << 32 | coalesce({{ id }}, 0) end) over (
             in_order rows between unbounded preceding and 1 preceding
-        ) & 4294967295 as previous_content_id
+        ) & 4294967295 as previous_{{ id }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from numbered
     window in_order as (partition by user_id order by played_at, heard_from, play_id)
 ),
@@ -69,26 +84,30 @@ after_counted as (
 in_runs as (
     select
         *,
+        {%- for id in ids %}
         case when is_counted and kind = 'track' then
             (counted_so_far - max(counted_so_far - 1) filter (
                 where is_counted
-                and (counted_so_far - 1 = counted_before_session or content_id is distinct from previous_content_id)
-            ) over in_order) << 32 | content_id
-        end as run_and_track
+                and (counted_so_far - 1 = counted_before_session or {{ id }} is distinct from previous_{{ id }})
+            ) over in_order) << 32 | {{ id }}
+        end as run_and_{{ id }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from after_counted
     window in_order as (partition by user_id order by played_at, heard_from, play_id)
 )
 
 select
     user_id,
-    (max(run_and_track) & 4294967295)::int as repeated_track_id,
+    (max(run_and_track_id) & 4294967295)::int as repeated_track_id,
     max(play_id) filter (where opens_session) as session_id,
     max(heard_from) filter (where opens_session) as started_at,
     max(played_at) as ended_at,
     max(local_date) filter (where opens_session) as local_date,
     count(*)::int as plays,
     (count(*) filter (where is_counted))::int as counted_plays,
-    coalesce(max(run_and_track) >> 32, 0)::int as longest_repeat,
-    coalesce(sum(ms_played), 0)::bigint as ms_played
+    coalesce(max(run_and_track_id) >> 32, 0)::int as longest_repeat,
+    coalesce(sum(ms_played), 0)::bigint as ms_played,
+    (max(run_and_recording_id) & 4294967295)::int as repeated_recording_id,
+    coalesce(max(run_and_recording_id) >> 32, 0)::int as longest_repeat_of_recording
 from in_runs
 group by user_id, session_no

@@ -10,7 +10,7 @@
 
 with items as (
     {%- if is_incremental() %}
-    -- Lateral with offset 0: a day is found by the key, whatever the planner believes about the run's days.
+    -- Lateral with offset 0: a day is found by the key, whatever the planner estimates for the run's days.
     select item.*
     from {{ run_days() }} as run_day
     cross join lateral (

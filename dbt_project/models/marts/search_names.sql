@@ -1,5 +1,5 @@
--- A view: the catalogue keeps folded names and indexes of their trigrams beside the names. Each branch has an index of its
--- own, and falls away when a query asks for another kind.
+-- A view: the catalogue stores folded names, and indexes of their trigrams, with the names. Each branch has an index of
+-- its own, and is skipped if a query asks for another kind.
 {{ config(materialized='view') }}
 
 select

@@ -17,7 +17,7 @@ select
     contents.disc_number,
     contents.track_number,
     contents.search_text,
-    -- Contents that are one song for the resolution: aliases, and what bears the same names.
+    -- Contents that are one song for the resolution: aliases, and contents with the same names.
     case
         when coalesce(canonical.match_title, contents.match_title) <> '' then coalesce(canonical.match_key, contents.match_key)
         else coalesce(canonical.content_key, contents.content_key)

@@ -3,6 +3,6 @@ select
     played_at,
     import_id,
     export_no,
-    -- The same as of the event itself.
+    -- The same digest as for the event itself.
     {{ event_id() }} as event_id
 from {{ source('raw', 'event_holders') }}

@@ -1,6 +1,6 @@
 {#
-  A condition that no row of the listeners of the last mart run breaks; NULL breaks it too. The rows of a mart without
-  user_id are all read.
+  A condition that every row of the listeners of the last mart run meets; NULL does not. For a mart without user_id,
+  every row is read.
 #}
 {% test row_holds(model, condition, has_users=true) %}
     select model.*

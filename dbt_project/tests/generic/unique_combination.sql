@@ -1,7 +1,7 @@
 {#
-  No two rows agree in these columns (NULLs agree with each other). Where a valid unique index over just these columns
-  stands, it has proved that already and nothing is read. A view has no index: `table` names the table whose rows it
-  shows, `table_columns` the key of that, when its columns have other names there.
+  No two rows are equal in these columns (NULLs are equal to each other). If a valid unique index covers exactly these
+  columns, it has proved that already and nothing is read. A view has no index: `table` names the table whose rows it
+  shows, and `table_columns` that table's key, if its columns have other names.
 #}
 {% test unique_combination(model, columns, table=none, table_columns=none) %}
     select {{ columns | join(', ') }}, count(*) as row_count

@@ -1,5 +1,7 @@
-"""Reading what people upload: archive safety, kinds of files, rows. Everything is streamed, in constant memory, and
-comes out as PlayRecords and QuarantinedRows, however it was handed over."""
+"""Reading what people upload: archive safety, kinds of files, rows.
+
+Everything is streamed, in constant memory, and comes out as PlayRecords and QuarantinedRows, however it was uploaded.
+"""
 
 from myi_pipeline.archives.files.archive import FileContent, HistoryArchive, HistoryFile, open_history
 from myi_pipeline.archives.files.formats import FORMATS, FileReader, export_numbers, read_rows

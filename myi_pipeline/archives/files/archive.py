@@ -40,7 +40,7 @@ _MAX_SNIFFED_FILES: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileContent:
-    """What distinguishes one file's content from another's: size and CRC-32, and the sha256 where it was computed."""
+    """What distinguishes one file's content from another's: size and CRC-32, and the sha256 if it was computed."""
 
     size: int
     crc32: int
@@ -60,8 +60,8 @@ class _Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFile:
-    """One play file; `file_no` counts from 0 in natural order, `size` is in unpacked bytes as declared. `export_no` is
-    that of kinds.export_numbers."""
+    """One play file; `file_no` counts from 0 in natural order, `size` is in unpacked bytes as declared, `export_no` is
+    the one of export_numbers."""
 
     file_no: int
     name: str
@@ -86,10 +86,10 @@ class HistoryArchive:
         self._resources = resources
         self._limits = limits
         self._hash_account = hash_account
-        # One moment for all files, so that rows of one second are all believed or all refused.
+        # One moment for all files, so that rows of the same second are all accepted or all refused.
         self._read_at = now()
         self._known = KnownNames()
-        # Where the player was whose times name no zone: known once it is known whose archive this is.
+        # The zone of players whose times do not name one: known once the archive's owner is known.
         self.time_zone = "UTC"
         plays, others = _play_files(found, limits)
         plays, contents, copies = _without_copies(plays, hash_all=found.sha256 is None)
@@ -113,7 +113,7 @@ class HistoryArchive:
 
     @property
     def kind(self) -> str:
-        """The name of the source of all its files, as raw.sources has it, or `mixed`."""
+        """The name of the source of all its files, as in raw.sources, or `mixed`."""
         sources = {file.source for file in self.files}
         return sources.pop().name.lower() if len(sources) == 1 else "mixed"
 
@@ -131,11 +131,11 @@ class HistoryArchive:
 
     @property
     def files_without_zone(self) -> tuple[HistoryFile, ...]:
-        """Files whose times are those of a player that does not say where it was: `time_zone` is taken for them."""
+        """Files with times of a player that does not state its zone: `time_zone` is used for them."""
         return tuple(file for file in self.files if FORMATS[file.kind].needs_time_zone)
 
     def close(self) -> None:
-        """Close what is open; readers of a ZIP end with it."""
+        """Close all files; readers of a ZIP end with it."""
         self._resources.close()
 
     def __enter__(self) -> Self:
@@ -156,9 +156,10 @@ def open_history(
 ) -> HistoryArchive:
     """Open a ZIP, a folder, a file, or several files, and find the play files in it.
 
-    `hash_account` turns a user name into a keyed hash; `now` decides what lies in the future. The sha256 of a ZIP is
-    that of its bytes; that of a folder or of files is taken over the sorted sha256 of each play file's content, so
+    `hash_account` turns a user name into a keyed hash; `now` decides what is in the future. The sha256 of a ZIP is that
+    of its bytes; that of a folder or of files is computed from the sorted sha256 of each play file's content, so
     neither names nor other files matter.
+
     Raises UnsafeArchive, WrongPackage or BadInput before any row is read.
     """
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(each) for each in path]
@@ -205,11 +206,11 @@ def _find_in_zip(handle: BinaryIO, place: str, limits: Limits) -> _Found:
 
 
 def _play_files(found: _Found, limits: Limits) -> tuple[list[tuple[Member, FileKind]], list[str]]:
-    """Play files in natural order, and the names of the others. Raises WrongPackage when there is no play file."""
+    """Play files in natural order, and the names of the others. Raises WrongPackage if there is no play file."""
     plays: list[tuple[Member, FileKind]] = []
     others: list[str] = []
     by_name = [(member, kind_by_name(member.name)) for member in found.members]
-    # Names decide where they say something, the content where they do not.
+    # A name decides if it says anything, otherwise the content does.
     trusts_names = not found.named and any(kind for _, kind in by_name)
     may_sniff = _MAX_SNIFFED_FILES
     why = ""
@@ -222,8 +223,8 @@ def _play_files(found: _Found, limits: Limits) -> tuple[list[tuple[Member, FileK
             may_sniff -= 1
             kind, problem = _kind_by_content(member, limits)
             why = why or problem
-            # Where times are cut to minutes a copy of a row looks like another row: beside files that bear the names of
-            # their format it would count twice.
+            # If times are truncated to minutes, a copy of a row looks like another row: next to files with the names of
+            # their format, a copied file would count twice.
             if trusts_names and kind is not None and _needs_its_name(kind):
                 kind = None
         if kind is None:
@@ -233,10 +234,16 @@ def _play_files(found: _Found, limits: Limits) -> tuple[list[tuple[Member, FileK
     if not plays:
         what = kinds.describe_wrong([*others, *found.left])
         if found.named and why:
-            what = f"{what} ({why})"
+            what = _with_reason(what, why, name=found.name)
         raise WrongPackage(f"{found.name}: {what} {kinds.WANTED}", place=found.name, rule=kinds.WANTED)
     _check_plays(found, plays, limits)
     return plays, others
+
+
+def _with_reason(what: str, why: str, *, name: str) -> str:
+    """One sentence if `what` is one. The name and the start of a single file need not be told again."""
+    why = why.removeprefix(f"{name}, byte 0: ").removesuffix(".")
+    return f"{what} ({why})" if ". " in what else f"{what.removesuffix('.')}: {why}."
 
 
 def _needs_its_name(kind: FileKind) -> bool:
@@ -247,27 +254,27 @@ def _check_plays(found: _Found, plays: list[tuple[Member, FileKind]], limits: Li
     for member, _ in plays:
         if isinstance(member, ZipMember) and not member.can_be_unpacked:
             raise BadInput(
-                f"{found.name}: {member.name} is packed with a method (number {member.info.compress_type}) that is not"
-                " supported. Unpack the archive and hand over the folder.",
+                f"{found.name}: {member.name} uses an unsupported compression method ({member.info.compress_type})."
+                f" Unpack the archive and import the folder.",
                 place=found.name,
                 rule="stored or deflated entries",
             )
         if member.size > limits.max_file_bytes:
             raise UnsafeArchive(
-                f"{member.name}: has {member.size:,} bytes; at most {limits.max_file_bytes:,} are taken.",
+                f"{member.name}: has {member.size:,} bytes; at most {limits.max_file_bytes:,} are allowed.",
                 place=member.name,
                 rule="max_file_bytes",
             )
     if (total := sum(member.size for member, _ in plays)) > limits.max_total_bytes:
         raise UnsafeArchive(
-            f"{found.name}: has {total:,} bytes; at most {limits.max_total_bytes:,} are taken.",
+            f"{found.name}: has {total:,} bytes; at most {limits.max_total_bytes:,} are allowed.",
             place=found.name,
             rule="max_total_bytes",
         )
 
 
 def _kind_by_content(member: Member, limits: Limits) -> tuple[FileKind | None, str]:
-    """What the first rows say, and what is wrong with a file that has none."""
+    """The kind according to the first rows, and what is wrong with a file that has none."""
     if isinstance(member, ZipMember) and not member.can_be_unpacked:
         return None, ""
     found, problem = format_by_content(member, limits)
@@ -277,10 +284,10 @@ def _kind_by_content(member: Member, limits: Limits) -> tuple[FileKind | None, s
 def _without_copies(
     plays: list[tuple[Member, FileKind]], *, hash_all: bool
 ) -> tuple[list[tuple[Member, FileKind]], list[FileContent], list[str]]:
-    """Drop files with the very content of an earlier one: nothing else reveals copies among rows of account data.
+    """Drop files with the same content as an earlier one: nothing else reveals copies among rows of account data.
 
-    Returns what is left, the content of each, and the names of the copies. A ZIP names size and CRC-32 of its files, so
-    that only those which agree in both are unpacked and hashed; `hash_all` asks for every sha256.
+    Returns what is left, the content of each, and the names of the copies. A ZIP states size and CRC-32 of its files,
+    so that only those equal in both are unpacked and hashed; `hash_all` asks for every sha256.
     """
     named = [(member.size, member.crc) if isinstance(member, ZipMember) else (member.size, None) for member, _ in plays]
     alike = Counter(named)
@@ -303,7 +310,7 @@ def _without_copies(
 
 
 def _content_of(member: Member) -> FileContent:
-    """The content of a member, read whole. A broken one equals no other; the break is reported when it is imported."""
+    """The whole content of a member. A broken one equals no other; the break is reported when it is imported."""
     digest, crc, size = hashlib.sha256(), 0, 0
     try:
         for chunk in member.chunks():

@@ -1,4 +1,4 @@
-"""Single values of a row, checked and brought to one form, and what is counted of rows beside their plays.
+"""Single values of a row, checked and normalised, and counters for rows besides their plays.
 
 What leaves this module fits Postgres: text without NUL or lone surrogates, numbers in range, times in UTC.
 """
@@ -20,8 +20,8 @@ from myi_pipeline.catalogue.sources import TRAITS
 
 MAX_MS_PLAYED: Final = 2_147_483_647
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# Offline times are milliseconds in old files and seconds in new ones, mixed inside one export. As seconds this
-# number is the year 5138, as milliseconds it is 1973: no real time can be on the wrong side.
+# Offline times are milliseconds in old files and seconds in new ones, mixed within one export. As seconds, this number
+# is the year 5138; as milliseconds, it is 1973: no real time can be on the wrong side.
 _MILLISECONDS_FROM: Final = 100_000_000_000
 _TIMESTAMP: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?([.,][0-9]{1,9})? ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})?"
@@ -29,13 +29,13 @@ _TIMESTAMP: Final = re.compile(
 
 
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
-# No number of a row is longer, and Python refuses to spell an integer of some thousand digits.
+# No number in a row is longer, and Python refuses to print an integer of some thousand digits.
 _MAX_DIGITS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class NoRow:
-    """Stands for what a text file holds where a row should be: why it is none, and what is there."""
+    """Represents something in a text file that is not a row: why it is not one, and its text."""
 
     reason: str
     detail: str
@@ -43,17 +43,19 @@ class NoRow:
 
 
 def not_an_object(row: object) -> BadRow:
-    """The error for a row that is no JSON object, or that was too deep to be read as one."""
+    """The error for a row that is not a JSON object, or was nested too deeply to be read as one."""
     if isinstance(row, NoRow):
         return BadRow(row.reason, row.detail)
     if isinstance(row, TooDeep):
-        return BadRow("nested", "The row is nested deeper than any play.")
+        return BadRow("nested", "The row is nested too deeply.")
     return BadRow("not_an_object", f"A row must be an object, not {type_name(row)}.")
 
 
 def clean_text(value: object, *, key: str, max_chars: int) -> str | None:
-    """Text that Postgres can hold; "" and null are None, and a title that is a number ("1989") may come as one. Raises
-    BadRow for other types and for what is too long."""
+    """Text that Postgres can store; "" and null are None, and a title that is a number ("1989") may come as one.
+
+    Raises BadRow for other types and for text that is too long.
+    """
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -61,12 +63,12 @@ def clean_text(value: object, *, key: str, max_chars: int) -> str | None:
     if not isinstance(value, str):
         raise BadRow("bad_type", f"{key} must be text or null, not {type_name(value)}.")
     if len(value) > max_chars:
-        raise BadRow("text_too_long", f"{key} has {len(value):,} characters; at most {max_chars:,} are taken.")
+        raise BadRow("text_too_long", f"{key} has {len(value):,} characters; at most {max_chars:,} are allowed.")
     return storable_text(value) or None
 
 
 def parse_timestamp(value: object, *, key: str) -> datetime:
-    """An aware UTC time from ISO 8601 with or without seconds, fraction and offset; without offset it is UTC."""
+    """An aware UTC time from ISO 8601, with or without seconds, fraction and offset; without an offset, it is UTC."""
     if type(value) is str and len(value) == 20 and value[7::3] == "-T::Z":
         # Nearly all times, at a fifth of the cost: 2020-05-17T08:09:10Z.
         try:
@@ -88,7 +90,7 @@ def parse_timestamp(value: object, *, key: str) -> datetime:
 
 
 def parse_ms_played(value: object, *, key: str) -> int | None:
-    """Whole milliseconds from any form of number, or None where the source does not say. Raises BadRow."""
+    """Whole milliseconds from any form of number, or None if the source does not say. Raises BadRow."""
     if type(value) is int and 0 <= value <= MAX_MS_PLAYED:
         return value
     if value is None:
@@ -130,7 +132,7 @@ def parse_offline_at(value: object, *, key: str, played_at: datetime) -> datetim
 
 
 def _number(value: object) -> Decimal | None:
-    """The finite number that a value is, or that it spells."""
+    """The finite number that a value is, or spells."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str) or len(str(value)) > _MAX_DIGITS:
         return None
     try:
@@ -152,8 +154,8 @@ _MAX_USERNAMES: Final = 100
 
 
 class Tally:
-    """`unknown_keys` counts rows by key, all keys beyond `max_keys` under OTHER, values that cannot be read under
-    `KEY (unreadable)`; `account_hashes` are keyed hashes."""
+    """`unknown_keys` counts rows by key: all keys beyond `max_keys` under OTHER, unreadable values under `KEY
+    (unreadable)`. `account_hashes` are keyed hashes."""
 
     def __init__(self, *, hash_account: Callable[[str], bytes], max_keys: int) -> None:
         self.unknown_keys: Counter[str] = Counter()
@@ -171,11 +173,11 @@ class Tally:
             self.unknown_keys[name] += 1
 
     def count_unreadable(self, key: str) -> None:
-        """Count one row whose value under a known key cannot be read, and does without."""
+        """Count one row that has an unreadable value under a known key and is used without it."""
         self.count_unknown([f"{key} (unreadable)"])
 
     def note_username(self, username: object) -> None:
-        """Hash a user name that was not seen before; other types and empty text are dropped."""
+        """Hash a user name that is new here; other types and empty text are dropped."""
         if not isinstance(username, str) or not username or username in self._usernames:
             return
         if len(self._usernames) < _MAX_USERNAMES:

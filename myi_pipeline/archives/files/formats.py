@@ -1,6 +1,5 @@
 """Every format of a play file, each described once: its names, how its bytes become rows, how its first rows are
-recognised, and who reads them. Another format is another entry here and a FileKind.
-"""
+recognised, and which reader it has. To add a format, add an entry here and a FileKind."""
 
 from __future__ import annotations
 
@@ -19,13 +18,14 @@ from myi_pipeline.archives.files.fields import Tally
 from myi_pipeline.archives.files.json_rows import JsonRows
 from myi_pipeline.archives.files.kinds import FileKind, base_name, place_in_series
 from myi_pipeline.archives.files.members import Limits, Member
-from myi_pipeline.archives.files.rows import AccountRows, ExtendedRows, KnownNames, RowReader
+from myi_pipeline.archives.files.rows import KnownNames, RowReader
+from myi_pipeline.archives.files.spotify_rows import AccountRows, ExtendedRows
 from myi_pipeline.archives.files.text_rows import LOG_MARK, ZONE_MARK, JsonLines, LogRows, TableRows
 from myi_pipeline.catalogue.plays import PlayRecord, QuarantinedRow, Source
 from myi_pipeline.errors import BrokenFile
 
 _SNIFFED_ROWS: Final = 10
-# Enough for ten rows of any kind, and for one that is much longer than others.
+# Enough for ten rows of any kind, and for one that is much longer than the others.
 _SNIFFED_CHUNKS: Final = 8
 # A page of user.getRecentTracks has up to 1,000 tracks with pictures: 1.2 MB.
 _ROWS_A_PAGE: Final = 16
@@ -41,12 +41,12 @@ class RowSource(Protocol):
         """Unpacked bytes taken from the file."""
 
     def __iter__(self) -> Iterator[list[object]]:
-        """Lists of rows, in their order."""
+        """Lists of rows, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What it takes to read a file's bytes as rows. `time_zone` is the zone of times that say none."""
+    """What is needed to read a file's bytes as rows. `time_zone` is the zone of times that do not state one."""
 
     place: str
     max_row_bytes: int
@@ -82,7 +82,7 @@ def _log(chunks: Iterable[bytes], how: Opening) -> RowSource:
 
 
 class _Pages:
-    """The tracks of a list of pages, each an object with a list of them or a list itself."""
+    """The tracks of a list of pages; each page is a list, or an object containing one."""
 
     def __init__(self, chunks: Iterable[bytes], how: Opening) -> None:
         self._pages = JsonRows(chunks, place=how.place, max_row_bytes=how.max_row_bytes * _ROWS_A_PAGE)
@@ -94,7 +94,7 @@ class _Pages:
     def __iter__(self) -> Iterator[list[object]]:
         for pages in self._pages:
             for page in pages:
-                # What is no page is one row, which says so.
+                # Anything that is not a page becomes one row, which is quarantined.
                 if rows := lastfm_rows.tracks_of(page):
                     yield rows
 
@@ -106,9 +106,12 @@ _api_list = partial(_json_member, name="list")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFormat:
-    """One format. `opens` makes rows of bytes, `fits` says whether a row is one of this format, `reader` makes plays of
-    rows. `names` is a pattern of paths that no other file has, None where names say nothing. `era` tells apart what no
-    export has together: two files of one `series` and two eras are two exports. `place`: a file's place in its export.
+    """One format. `opens` turns bytes into rows, `fits` says whether a row has this format, `reader` turns rows into
+    plays.
+
+    `names` is a pattern of paths that no other file has, None if names say nothing. `series` and `era` show which files
+    are never together in one export: two files of one `series` but two eras come from two exports. `place`: a file's
+    place in its export.
     """
 
     kind: FileKind
@@ -257,12 +260,14 @@ FORMATS: Final[dict[FileKind, FileFormat]] = {
         ),
     )
 }
-# The names of what holds plays; other files of a folder or a ZIP are not looked into.
-READ_SUFFIXES: Final = (".json", ".jsonl", ".csv", ".log")
+# One such file is an archive by itself: none of these formats is split into several files.
+WHOLE_SUFFIXES: Final = (".csv", ".log")
+# The suffixes of files with plays; other files of a folder or a ZIP are not read.
+READ_SUFFIXES: Final = (".json", ".jsonl", *WHOLE_SUFFIXES)
 
 
 def format_by_name(path: str) -> FileFormat | None:
-    """What a file holds by its path; None when the name says nothing."""
+    """The format of a file by its path; None if the name says nothing."""
     return next((each for each in FORMATS.values() if each.names is not None and each.names.fullmatch(path)), None)
 
 
@@ -273,13 +278,13 @@ def kind_by_name(path: str) -> FileKind | None:
 
 
 def format_by_content(member: Member, limits: Limits) -> tuple[FileFormat | None, str]:
-    """What a file holds by its first rows, and what is wrong with one that has none."""
+    """The format of a file by its first rows, and what is wrong with one that has none."""
     head, problem = _head_of(member), ""
     by_container: dict[Container, list[FileFormat]] = {}
     for each in FORMATS.values():
         by_container.setdefault(each.opens, []).append(each)
     for container, formats in by_container.items():
-        # What marks a log is more than rows that would fit.
+        # A log is recognised by its header: rows alone would fit too many files.
         if container is _log and not _is_log(head):
             continue
         source = container(head, Opening(place=member.name, max_row_bytes=limits.max_row_bytes, time_zone=_ANY_ZONE))
@@ -297,7 +302,7 @@ _ANY_ZONE: Final = scrobbler_log_rows.ANY_ZONE
 
 def _head_of(member: Member) -> list[bytes]:
     head: list[bytes] = []
-    # Reported when it is read, if what came before is of a kind that is.
+    # A break is reported when the file is read, if what came before is of a known kind.
     with suppress(BrokenFile):
         head.extend(islice(member.chunks(), _SNIFFED_CHUNKS))
     return head
@@ -316,17 +321,18 @@ def _first_rows(source: RowSource) -> tuple[list[object], str]:
             if len(rows) >= _SNIFFED_ROWS:
                 break
     except BrokenFile as error:
-        # Broken before the end of what was taken, where it is cut off on purpose.
+        # Broken before the end of the head, which is cut off on purpose.
         if not rows and error.offset < source.bytes_read:
             return [], str(error)
     return rows, ""
 
 
 def export_numbers(files: Sequence[tuple[str, FileKind]]) -> list[int]:
-    """The export that each play file is from: 0 for all of them, or 1, 2, ... if their names show two exports together.
+    """The export that each play file is from: 0 for all of them, or 1, 2, ... if their names show that there are two
+    exports.
 
-    No export has two files of one kind and number, or names of two eras. With two exports nothing says which file is
-    from which, so each is taken for an export of its own: a history is cut into files by time, and the files of one
+    No export has two files of one kind and number, or names of two eras. With two exports, nothing says which file is
+    from which, so each counts as an export by itself: a history is split into files by time, and the files of one
     export have no row in common.
     """
     places = [(kind, *FORMATS[kind].place(name)) for name, kind in files]
@@ -340,8 +346,9 @@ def export_numbers(files: Sequence[tuple[str, FileKind]]) -> list[int]:
 class FileReader:
     """One play file of an archive, row by row; iterate it once.
 
-    Raises BrokenFile when the file breaks; every row before the break has been yielded by then. All counters hold "so
-    far"; `rows_read` runs ahead of the iteration by at most one buffer, and equals the rows yielded once it has ended.
+    Raises BrokenFile if the file breaks; every row before the break has been yielded by then. All counters hold the
+    values so far; `rows_read` runs ahead of the iteration by at most one buffer, and equals the rows yielded once it
+    has ended.
     """
 
     def __init__(
@@ -373,7 +380,7 @@ class FileReader:
 
     @property
     def account_hashes(self) -> set[bytes]:
-        """What `hash_account` made of the user names in the file; bounded."""
+        """The keyed hashes of the user names in the file; bounded."""
         return self._tally.account_hashes
 
     def __iter__(self) -> Iterator[PlayRecord | QuarantinedRow]:
@@ -385,14 +392,14 @@ class FileReader:
 
 @dataclass(frozen=True, slots=True)
 class RowResults:
-    """One result for each row, in their order."""
+    """One result for each row, in order."""
 
     source: Source
     results: list[PlayRecord | QuarantinedRow]
 
 
 def read_rows(rows: Sequence[object], *, kind: str, now: datetime, limits: Limits) -> RowResults:
-    """Read rows that were parsed and kept before, as those of a file of this kind that is read now."""
+    """Read rows that were parsed and stored before as if a file of this kind were read now."""
     reader = FORMATS[FileKind(kind)].reader
     tally = Tally(hash_account=lambda _: b"", max_keys=limits.max_unknown_keys)
     results = reader(now=now, max_chars=limits.max_text_chars, tally=tally).convert(rows, first=0)

@@ -1,7 +1,7 @@
-"""The rows of one JSON file, read as its bytes arrive; memory holds one buffer and one row, whatever the file holds.
+"""The rows of one JSON file, read as its bytes arrive; memory holds one buffer and one row, whatever the file contains.
 
-Built on the standard library's decoder. ijson (3.6, yajl2_c) yields a third of its rows a second, ends the process
-with a segmentation fault at an integer of more than 4,300 digits, takes 8.9 GB for 60 kB of "[", and gives up a file
+Built on the standard library's decoder. ijson (3.6, yajl2_c) yields a third as many rows a second, ends the process
+with a segmentation fault at an integer of more than 4,300 digits, takes 8.9 GB for 60 kB of "[", and gives up on a file
 at an escaped lone surrogate. orjson cannot say where a row ends or where a file breaks.
 """
 
@@ -34,7 +34,7 @@ _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}"]', re.DOTALL)
 
 
 class TooDeep:
-    """Stands for a row that is nested deeper than the interpreter can hold."""
+    """Represents a row that is nested too deeply for the interpreter."""
 
 
 def _integer(digits: str) -> object:
@@ -63,11 +63,10 @@ class _Expect(Enum):
 
 
 class JsonRows:
-    """Yields lists of rows with exact numbers (int, Decimal). `chunks` may cut the bytes anywhere.
+    """Yields lists of rows with exact numbers (int, Decimal). `chunks` may split the bytes anywhere.
 
-    The list is all that the file holds, or with `in_member` the member of that name of the object that it holds.
-
-    Raises BrokenFile (with the byte offset in the unpacked file) after all rows before the break have been yielded.
+    The list is the whole file or, with `in_member`, the member with that name of the object in the file. Raises
+    BrokenFile (with the byte offset in the unpacked file) after all rows before the break have been yielded.
     `bytes_read` counts what was taken from `chunks` so far.
     """
 
@@ -98,7 +97,7 @@ class JsonRows:
             if broken is not None:
                 raise self._first_of(broken)
             self._check()
-            # A row that is still open is parsed again only when the text has doubled: linear whatever the chunks.
+            # A row that is still incomplete is parsed again only when the text has doubled, which keeps it linear.
             self._enough = 2 * (len(self._text) - self._position)
         broken = self._decode(b"", final=True)
         if rows := self._parse():
@@ -126,7 +125,7 @@ class JsonRows:
         return None
 
     def _parse(self) -> list[object]:
-        """Every row that is complete in the text at hand; what stops the parser goes to `_problem`."""
+        """Every row that is complete in the current text; what stops the parser goes to `_problem`."""
         rows: list[object] = []
         self._problem = None
         if self._expect in (_Expect.LIST, _Expect.MEMBER, _Expect.FIRST):
@@ -142,19 +141,19 @@ class JsonRows:
             except RecursionError:
                 end = _end_of_row(self._text, self._position)
                 if end is None:
-                    self._stuck(len(self._text), "holds a row that does not end")
+                    self._stuck(len(self._text), "contains a row that does not end")
                     break
                 rows.append(TooDeep())
                 self._position, self._expect = end, _Expect.SEPARATOR
         if self._expect is _Expect.OBJECT_END:
             self._close_object()
         if self._expect is _Expect.END and self._skip_space() < len(self._text):
-            self._stuck(self._position, "goes on after the end of its list")
+            self._stuck(self._position, "continues after the end of its list")
         return rows
 
     def _take_rows(self, rows: list[object]) -> None:
-        """The hot loop: one call of the decoder and one match a row. Ends where the text ends."""
-        # The separator before may have been the last thing in its buffer, with its space in this one.
+        """The hot loop: one call of the decoder and one match per row. Ends at the end of the text."""
+        # The separator may have been the last thing in the previous buffer, with its space in this one.
         text, position, expect = self._text, self._skip_space(), self._expect
         over = _Expect.END if self._in_member is None else _Expect.OBJECT_END
         decode, separate, append = DECODER.raw_decode, _SEPARATOR.match, rows.append
@@ -166,7 +165,7 @@ class JsonRows:
                 else:
                     row, end = decode(text, position)
                     found = separate(text, end)
-                    # A number may go on in the next buffer; an object cannot.
+                    # A number may continue in the next buffer; an object cannot.
                     if found is not None or isinstance(row, dict):
                         append(row)
                         position, expect = end, _Expect.SEPARATOR
@@ -187,7 +186,7 @@ class JsonRows:
             if self._skip_space() == len(self._text):
                 return
             if self._text[self._position] != ("[" if self._in_member is None else "{"):
-                self._stuck(self._position, "does not hold a list of rows", certain=True)
+                self._stuck(self._position, "does not contain a list of rows", certain=True)
                 return
             self._position += 1
             self._expect = _Expect.FIRST if self._in_member is None else _Expect.MEMBER
@@ -210,7 +209,7 @@ class JsonRows:
             if not self._skip_value(member.end()):
                 return
         if _OBJECT_END.match(self._text, self._position):
-            self._stuck(self._position, f'does not hold a list named "{self._in_member}"', certain=True)
+            self._stuck(self._position, f'does not contain a list named "{self._in_member}"', certain=True)
 
     def _close_object(self) -> None:
         """Skip the members of the object after the list, and its end."""
@@ -227,7 +226,7 @@ class JsonRows:
         return found
 
     def _skip_value(self, start: int) -> bool:
-        """Whether the value at `start` is whole; if so, the position is after it."""
+        """Whether the value at `start` is complete; if so, the position is moved past it."""
         try:
             _, end = DECODER.raw_decode(self._text, start)
         except JSONDecodeError as error:
@@ -235,9 +234,9 @@ class JsonRows:
             self._stuck(len(self._text) if is_cut_off else error.pos, f"is not valid JSON here: {error.msg}")
             return False
         except RecursionError:
-            self._stuck(start, "holds a value that is nested too deeply", certain=True)
+            self._stuck(start, "contains a value that is nested too deeply", certain=True)
             return False
-        # A number may go on in the next buffer.
+        # A number may continue in the next buffer.
         if _skip_space(self._text, end) == len(self._text):
             self._stuck(len(self._text), "ends in the middle of a value")
             return False
@@ -252,11 +251,13 @@ class JsonRows:
         self._problem = (index, why, index < len(self._text) - _MARGIN if certain is None else certain)
 
     def _check(self) -> None:
-        """Tell a row that is not complete yet from one that never will be."""
+        """Distinguish a row that is not complete yet from one that never will be."""
         if self._problem is not None and self._problem[2]:
             raise self._unfinished()
         if len(self._text) - self._position > self._max_row:
-            raise self._broken(f"holds a row larger than {self._max_row:,} bytes", offset=self._offset(self._position))
+            raise self._broken(
+                f"contains a row larger than {self._max_row:,} bytes", offset=self._offset(self._position)
+            )
 
     def _unfinished(self) -> BrokenFile:
         if self._problem is None or self._problem[0] >= len(self._text):
@@ -264,7 +265,7 @@ class JsonRows:
         return self._broken(self._problem[1], offset=self._offset(self._problem[0]))
 
     def _first_of(self, broken: BrokenFile) -> BrokenFile:
-        """Bytes that cannot be decoded are the problem only if what came before them was still good."""
+        """Bytes that cannot be decoded are the problem only if everything before them was good."""
         return self._unfinished() if self._problem is not None and self._problem[0] < len(self._text) else broken
 
     def _offset(self, index: int) -> int:
@@ -277,7 +278,7 @@ class JsonRows:
 
 
 def with_whole_head(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, the first _HEAD_BYTES of them together, since they reveal the encoding."""
+    """The same bytes, with the first _HEAD_BYTES of them in one piece, since they reveal the encoding."""
     head = b""
     for chunk in chunks:
         if len(head) < _HEAD_BYTES:

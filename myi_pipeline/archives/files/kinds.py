@@ -1,6 +1,6 @@
-"""Which file is which, by its name or its first rows, and how a wrong package is described.
+"""Which file is which, by its name or its first rows, and how to describe a wrong package.
 
-Every name that Spotify gives to the files of its packages is here. Neither the name of a folder nor case matters.
+Every name that Spotify gives to the files of its packages is here. The names of folders do not matter, nor does case.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
+from myi_pipeline.catalogue.sources import EXPORTERS
+
 WANTED: Final = (
     "MYI reads Spotify's extended streaming history (endsong_N.json, Streaming_History_Audio_....json), the streaming "
-    "history of its account data (StreamingHistory....json), scrobbles from Last.fm (CSV or JSON), the exports of "
-    "ListenBrainz, Maloja and Koito, and .scrobbler.log files: as the ZIP that was sent, its folder, or its files."
+    f"history of its account data (StreamingHistory....json), exports of {EXPORTERS} (ZIP, JSON or CSV), and "
+    ".scrobbler.log files: as the ZIP that was sent, its folder, or its files."
 )
 
 
 class FileKind(StrEnum):
-    """One kind of play file; the values are stored with each import. What each is: FORMATS in formats.py."""
+    """One kind of play file; the values are stored with each import. For their meaning, see FORMATS in formats.py."""
 
     ENDSONG = "endsong"
     EXTENDED_AUDIO = "extended_audio"
@@ -58,7 +60,7 @@ _ARCHIVES: Final = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz",
 
 
 def base_name(path: str) -> str:
-    """The last part of a path inside an archive or of a file."""
+    """The last part of a path in an archive or of a file."""
     return path.rsplit("/", 1)[-1]
 
 
@@ -69,7 +71,7 @@ _NUMBERED: Final = re.compile(
 
 
 def place_in_series(path: str) -> tuple[str, str]:
-    """A file's number, or the years in its name where it has none; both empty where the name says nothing."""
+    """A file's number, or the years in its name if it has none; both empty if the name says nothing."""
     found = _NUMBERED.fullmatch(base_name(path))
     if found is None:
         return "", ""
@@ -78,7 +80,7 @@ def place_in_series(path: str) -> tuple[str, str]:
 
 
 def is_other_file(path: str) -> bool:
-    """Whether the name is one that Spotify gives to a file which is no streaming history."""
+    """Whether Spotify gives this name to a file that is not a streaming history."""
     name = base_name(path)
     return bool(_ACCOUNT_FILES.fullmatch(name) or _TECHNICAL_FILES.fullmatch(name))
 
@@ -97,13 +99,13 @@ def natural_key(path: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
 
 
 def describe_wrong(names: Sequence[str]) -> str:
-    """What a package without play files is, as a sentence."""
+    """A sentence about what a package without play files is."""
     if not names:
         return "This is empty."
     bases = [base_name(name) for name in names]
     if any("technical log" in name.casefold() for name in names) or any(map(_TECHNICAL_FILES.fullmatch, bases)):
         return (
-            "This is Spotify's technical log information: it holds no listening history. "
+            "This is Spotify's technical log information: it contains no listening history. "
             'Ask Spotify for "Extended streaming history" instead.'
         )
     if any(map(_ACCOUNT_FILES.fullmatch, bases)):
@@ -112,7 +114,7 @@ def describe_wrong(names: Sequence[str]) -> str:
             'Ask Spotify for "Extended streaming history", or download the account data again.'
         )
     if any(map(is_archive, bases)):
-        return "This holds other archives but no listening history; hand over the inner archive itself."
+        return "This contains other archives but no listening history; import the inner archive itself."
     if len(names) == 1:
         return "This is not a listening history."
-    return f"This is no package that MYI reads: none of its {len(names):,} files is a listening history."
+    return f"MYI cannot read this package: none of its {len(names):,} files is a listening history."

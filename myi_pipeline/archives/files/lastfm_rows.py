@@ -1,16 +1,17 @@
-"""Last.fm's scrobbles, as the usual exporters write them. Last.fm itself hands out no file.
+"""Last.fm's scrobbles, as written by the usual exporters. Last.fm itself offers no file.
 
-- lastfm-to-csv by Ben Foxall (benjaminbenben.com/lastfm-to-csv): CSV without a header of artist, album, track and a
-  time such as `31 Dec 2019 23:11`. Maloja and ListenBrainz' users import the same (import_scrobbles.py of
-  krateng/maloja: `parse_lastfm`, UTC). Its times are cut to the minute.
+- lastfm-to-csv by Ben Foxall (benjaminbenben.com/lastfm-to-csv): CSV without a header, with artist, album, track and a
+  time such as `31 Dec 2019 23:11`. Maloja imports the same (import_scrobbles.py of krateng/maloja: `parse_lastfm`,
+  UTC), as do users of ListenBrainz. Its times are truncated to the minute.
 - lastfm.ghan.nl/export: CSV with the header uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid, and
   JSON, a list of pages (`LastFMExportPage` in internal/importer/lastfm.go of gabehf/Koito).
-- lastfm-backup and others: the answers of user.getRecentTracks as they are, a list of tracks or of pages of tracks.
-- lastfmstats.com by felhag: JSON of `username` and `scrobbles`, each with `track`, `artist`, `album`, `albumId` and
+- lastfm-backup and others: the answers of user.getRecentTracks unchanged, a list of tracks or of pages of tracks.
+- lastfmstats.com by felhag: JSON with `username` and `scrobbles`, each with `track`, `artist`, `album`, `albumId` and
   `date` in milliseconds; and the same as CSV with semicolons.
 
-Last.fm's mbid of a track is not kept as the recording's: it names a recording, a track of a release, or something that
-MusicBrainz has merged away. ListenBrainz keeps it apart for the same reason (`lastfm_track_mbid` in its importer).
+Last.fm's mbid of a track is not stored as the recording's: it identifies a recording, a track of a release, or
+something that MusicBrainz has merged away. ListenBrainz keeps it separate for the same reason (`lastfm_track_mbid` in
+its importer).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ HEADLESS_COLUMNS: Final = ("artist", "album", "track", "date")
 _TITLE_COLUMNS: Final = ("track", "track_name", "title", "song", "name")
 _ARTIST_COLUMNS: Final = ("artist", "artist_name")
 _ALBUM_COLUMNS: Final = ("album", "album_name")
-# The surest first: a number, then text.
+# The most reliable first: a number, then text.
 _TIME_COLUMNS: Final = ("uts", "timestamp", "unix_timestamp", "date", "utc_time", "time", "datetime", "date_time")
 _LEFT_OUT: Final = (
     "artist_mbid", "album_mbid", "track_mbid", "mbid", "albumid", "album_artist", "url", "image", "loved", "streamable",
@@ -42,7 +43,7 @@ TABLE_KEYS: Final = PERSONAL_KEYS.union(_TITLE_COLUMNS, _ARTIST_COLUMNS, _ALBUM_
 
 
 def looks_headless(row: dict[str, object]) -> bool:
-    """Whether the four columns end with a time as Last.fm writes it."""
+    """Whether the last of the four columns is a time as Last.fm writes it."""
     try:
         parse_written_time(row.get("date"), key="date")
     except BadRow:
@@ -51,17 +52,17 @@ def looks_headless(row: dict[str, object]) -> bool:
 
 
 def looks_like_table(row: dict[str, object]) -> bool:
-    """Whether a header names what a scrobble has, and the row has a time to the second."""
+    """Whether a header has a scrobble's columns, and the row has a time to the second."""
     return _is_table(row) and has_seconds(row[_columns_of(row).time])
 
 
 def looks_like_table_of_minutes(row: dict[str, object]) -> bool:
-    """The same with times that are cut to the minute."""
+    """The same with times truncated to the minute."""
     return _is_table(row) and not has_seconds(row[_columns_of(row).time])
 
 
 class _Columns(NamedTuple):
-    """The names that a table gives to its columns, "" where it has none of that kind."""
+    """The names of a table's columns, "" for those it does not have."""
 
     time: str
     title: str
@@ -114,12 +115,12 @@ class LastfmTable(ScrobbleRows):
     def _time(self, value: object) -> datetime:
         played_at = _parse_time(value)
         if not has_seconds(value):
-            raise BadRow("bad_timestamp", "the time has no seconds, although others in the file have.")
+            raise BadRow("bad_timestamp", "the time has no seconds, unlike others in the file.")
         return played_at
 
 
 class LastfmTableOfMinutes(LastfmTable):
-    """CSV with a header, times cut to the minute."""
+    """CSV with a header, times truncated to the minute."""
 
     source = Source.LASTFM_EXPORT_MINUTES
 
@@ -140,7 +141,7 @@ class LastfmHeadless(ScrobbleRows):
 
 
 class LastfmTracks(ScrobbleRows):
-    """Tracks as user.getRecentTracks tells them, plain or with extended=1 (`artist.name` for `artist.#text`)."""
+    """Tracks as in answers of user.getRecentTracks, also with extended=1 (`artist.name` for `artist.#text`)."""
 
     source = Source.LASTFM_EXPORT
     known_keys = PERSONAL_KEYS.union(
@@ -151,7 +152,7 @@ class LastfmTracks(ScrobbleRows):
     def _scrobble(self, row: dict[str, object]) -> Scrobble:
         date, marks = row.get("date"), row.get("@attr")
         if isinstance(marks, dict) and str(marks.get("nowplaying")).lower() == "true" and not date:
-            raise BadRow("now_playing", "The track was playing when the file was written: no play yet.")
+            raise BadRow("now_playing", "The track was playing when the file was written: not a play yet.")
         uts = date.get("uts") if isinstance(date, dict) else date
         return Scrobble(
             parse_unix_time(uts, key=self.time_key),
@@ -168,12 +169,12 @@ def _text_of(value: object) -> object:
 
 
 def tracks_of(page: object) -> list[object]:
-    """The tracks of one page of answers; what is no page is taken for one row."""
+    """The tracks of one page of answers; anything that is not a page counts as one row."""
     while isinstance(page, dict):
         inside = next((page[key] for key in ("recenttracks", "track") if key in page), None)
         if inside is None:
             return [page]
-        # One track alone is no list in Last.fm's JSON.
+        # In Last.fm's JSON, a single track is not a list.
         page = [inside] if isinstance(inside, dict) and "name" in inside else inside
     return page if isinstance(page, list) else [page]
 

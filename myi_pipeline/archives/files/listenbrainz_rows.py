@@ -1,9 +1,9 @@
-"""Listens of a ListenBrainz export: `listens/YYYY/M.jsonl` in its ZIP, or the list that it was before.
+"""Listens of a ListenBrainz export: `listens/YYYY/M.jsonl` in its ZIP, or the list of older exports.
 
 A line is what listenbrainz/background/export.py of metabrainz/listenbrainz-server selects: `listened_at` (the start of
-the play), `track_metadata` with the names as they were submitted, `additional_info` with what the player told beside
-them (docs/users/json.rst), and `mbid_mapping` with what ListenBrainz found in MusicBrainz. `additional_info.duration`
-is in seconds, `duration_ms` in milliseconds: the length of the recording, not the time heard.
+the play), `track_metadata` with the names as submitted, `additional_info` with whatever else the player reported
+(docs/users/json.rst), and `mbid_mapping` with what ListenBrainz found in MusicBrainz. `additional_info.duration` is in
+seconds, `duration_ms` in milliseconds: the length of the recording, not the time heard.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from myi_pipeline.catalogue.row_rules import PERSONAL_KEYS, BadRow
 
 
 class ListenBrainzListens(ScrobbleRows):
-    """The names are those that were submitted; what ListenBrainz mapped them to gives only the recording's MBID."""
+    """Names are the submitted ones; ListenBrainz' mapping provides only the recording's MBID."""
 
     source = Source.LISTENBRAINZ_EXPORT
     known_keys = PERSONAL_KEYS.union(
@@ -25,9 +25,9 @@ class ListenBrainzListens(ScrobbleRows):
     def _scrobble(self, row: dict[str, object]) -> Scrobble:
         heard = row.get("track_metadata")
         if not isinstance(heard, dict):
-            raise BadRow("missing_names", "The row does not say what was heard: track_metadata is missing.")
+            raise BadRow("missing_names", "The row does not name what was heard: track_metadata is missing.")
         if row.get("playing_now") is True and row.get("listened_at") is None:
-            raise BadRow("now_playing", "The track was playing when the file was written: no play yet.")
+            raise BadRow("now_playing", "The track was playing when the file was written: not a play yet.")
         told, mapped = _object(heard.get("additional_info")), _object(heard.get("mbid_mapping"))
         length = self._length(told.get("duration_ms"), key="duration_ms", unit_ms=1)
         addresses = [told.get("spotify_id"), told.get("origin_url")]

@@ -1,7 +1,7 @@
-"""What every way of handing over a history has in common: named members that can be streamed, within limits.
+"""What all forms of an uploaded history have in common: named members that can be streamed, within limits.
 
-Members on disk are read here: a folder, or single files. Symbolic links inside a folder are never followed, and a
-file that changes between opening and reading breaks.
+Members on disk are read here: a folder, or single files. Symbolic links in a folder are never followed, and a file that
+changes between opening and reading is broken.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ MIB: Final = 1024 * 1024
 GIB: Final = 1024 * MIB
 # Larger buffers are not faster: rows of 32 KiB stay in the processor's cache.
 CHUNK_BYTES: Final = 32 * 1024
-# Opening a named pipe would otherwise wait for a writer for ever. Windows has neither flag.
+# Opening a named pipe would otherwise wait for a writer forever. Windows has neither flag.
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """A whole export is 12-13 MB a file in 8-20 files: 250 MB for 240,000 plays in ten years. Each default leaves room
-    for eight to twenty times as much; what is larger is no listening history, or a setting raises the limit.
+    """Limits for an archive. The defaults allow eight to twenty times what a complete export has: 8 to 20 files of 12
+    to 13 MB, 250 MB for 240,000 plays in ten years. Anything larger is not a listening history, or a setting raises the
+    limit.
 
-    `max_ratio` is unpacked over packed bytes. Real history packs 15 to 25 times, one track on repeat about 60 times;
-    deflate can reach 1,030. It is not applied to the first MiB of a file.
-    `max_row_bytes` is the most that one row may take, and with it what the parser ever holds in memory.
+    `max_ratio` is unpacked to packed bytes. Real histories have ratios of 15 to 25, one track on repeat about 60;
+    deflate can reach 1,030. It does not apply to the first MiB of a file.
+
+    `max_row_bytes` is the most that one row may take, and thus the most that the parser ever holds in memory.
+
     `max_text_chars` is the longest name, URI or platform of a play; a row with a longer one is quarantined.
     """
 
@@ -62,7 +65,7 @@ class Member(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlainFile:
-    """A regular file; `identity` is what it was when it was found."""
+    """A regular file; `identity` is its device, inode, size and mtime when it was found."""
 
     path: Path
     name: str
@@ -77,25 +80,25 @@ class PlainFile:
             descriptor = os.open(self.path, _FLAGS | (0 if self.follow else _NO_LINKS))
             with open(descriptor, "rb", buffering=0) as handle:
                 if _identity(os.fstat(descriptor)) != self.identity:
-                    raise self._broken(0, "was changed after it had been found", "a file that stays as it is")
+                    raise self._broken(0, "was changed after it was found", "a file that does not change")
                 while data := handle.read(CHUNK_BYTES):
                     good = data[: self.size - offset]
                     offset += len(good)
                     if good:
                         yield good
                     if len(good) < len(data):
-                        raise self._broken(offset, "grew while it was read", "a file that stays as it is")
+                        raise self._broken(offset, "grew while it was being read", "a file that does not change")
         except OSError as error:
             raise self._broken(offset, f"cannot be read ({error.strerror})", "a readable file") from error
         if offset < self.size:
-            raise self._broken(offset, "shrank while it was read", "a file that stays as it is")
+            raise self._broken(offset, "shrank while it was being read", "a file that does not change")
 
     def _broken(self, offset: int, what: str, rule: str) -> BrokenFile:
         return BrokenFile(f"{self.name}, byte {offset:,}: the file {what}.", place=self.name, rule=rule, offset=offset)
 
 
 def single_file(path: Path) -> PlainFile:
-    """The file that a person named; a link is followed, since it was named."""
+    """The file that a person named; since it was named, a link is followed."""
     try:
         status = path.stat()
     except OSError as error:
@@ -110,7 +113,7 @@ def single_file(path: Path) -> PlainFile:
 
 
 def folder_files(root: Path, *, limits: Limits) -> tuple[list[PlainFile], list[str]]:
-    """All regular files below `root`, and the names of links and special files that are left alone."""
+    """All regular files below `root`, and the names of links and special files, which are ignored."""
     files: list[PlainFile] = []
     left: list[str] = []
     waiting: list[tuple[Path, str, int]] = [(root, "", 0)]
@@ -135,7 +138,7 @@ def folder_files(root: Path, *, limits: Limits) -> tuple[list[PlainFile], list[s
                         left.append(name)
                     if len(files) + len(left) + len(waiting) > limits.max_entries:
                         raise UnsafeArchive(
-                            f"{root.name}: the folder holds more than {limits.max_entries:,} files.",
+                            f"{root.name}: the folder contains more than {limits.max_entries:,} files.",
                             place=root.name,
                             rule="max_entries",
                         )
@@ -149,7 +152,7 @@ def folder_files(root: Path, *, limits: Limits) -> tuple[list[PlainFile], list[s
 
 
 def _plain(path: Path, name: str, status: os.stat_result, *, follow: bool) -> PlainFile:
-    # A name that is not UTF-8 on disk holds surrogates, which no database takes.
+    # A name on disk that is not UTF-8 contains surrogates, which no database accepts.
     name = name.encode("utf-8", "replace").decode()
     return PlainFile(path=path, name=name, size=status.st_size, identity=_identity(status), follow=follow)
 

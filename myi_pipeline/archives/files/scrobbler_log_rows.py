@@ -1,12 +1,12 @@
-"""Lines of a `.scrobbler.log`, which players write that are not online: Audioscrobbler's Portable Player Logging 1.1.
+"""Lines of a `.scrobbler.log`, which offline players write: Audioscrobbler's Portable Player Logging 1.1.
 
-The format is described at the head of apps/plugins/lastfm_scrobbler.c of Rockbox: artist, album, title, number, length
-in seconds, rating, the start of the play in seconds since 1970, MusicBrainz' track id (which is the recording's by
-today's names). #TZ/UTC says that the player knew its zone; with #TZ/UNKNOWN it wrote what its clock showed, and the
-zone must be named. A line rated S was skipped before half of it was heard: a play with `skipped`, which does not count.
+The format is described at the top of apps/plugins/lastfm_scrobbler.c of Rockbox: artist, album, title, number, length
+in seconds, rating, the start of the play in seconds since 1970, MusicBrainz' track id (today called recording id).
+#TZ/UTC says that the player knew its zone; with #TZ/UNKNOWN it wrote what its clock showed, and the zone must be given.
+A line rated S was skipped before half of it was heard: a play with `skipped`, which does not count.
 
-When clocks are put back, an hour of that clock comes twice: it is taken for the first. When they are put forward, an
-hour does not come: a player whose clock was not set shows it, and the time is taken as if the clock had stayed.
+When clocks go back, an hour occurs twice: times in it count as its first occurrence. When they go forward, an hour is
+skipped: a player whose clock was not set may still show it, and its time is read as if clocks had not changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNTAGGED = "<untagged>"
 
 
 class ScrobblerLog(ScrobbleRows):
-    """Each row names the zone of its time, so that it can be read again by itself."""
+    """Each row contains the zone of its time, so that it can be read again by itself."""
 
     source = Source.SCROBBLER_LOG
     known_keys = frozenset(
@@ -52,11 +52,11 @@ class ScrobblerLog(ScrobbleRows):
 
 
 def _in_zone(shown: datetime, zone: str) -> datetime:
-    """The moment at which a clock in the zone showed this time first."""
+    """The moment at which a clock in the zone first showed this time."""
     try:
         return shown.replace(tzinfo=_zone(zone), fold=0).astimezone(UTC)
     except (KeyError, ValueError, OverflowError):
-        raise BadRow("bad_timestamp", "The time is in a zone that is not known here.") from None
+        raise BadRow("bad_timestamp", "The time is in an unknown zone.") from None
 
 
 @cache
@@ -68,15 +68,15 @@ def _tagged(value: object) -> object:
     return None if isinstance(value, str) and value.strip().casefold() == _UNTAGGED else value
 
 
-# The zone of a log's times as long as nobody has said which: such a log is recognised by it.
+# The zone of a log's times until somebody has chosen one; this is how such a log is recognised.
 ANY_ZONE = "?"
 
 
 def looks_like_log_in_utc(row: dict[str, object]) -> bool:
-    """Whether a line is one of a log in UTC."""
+    """Whether a line is from a log in UTC."""
     return row.get("zone") == "UTC"
 
 
 def looks_like_local_log(row: dict[str, object]) -> bool:
-    """Whether a line is one of a log in the player's own zone, which it does not name."""
+    """Whether a line is from a log in the player's own zone, which the log does not name."""
     return row.get("zone") == ANY_ZONE

@@ -1,7 +1,7 @@
-"""What all formats of scrobbles have in common: a time, a title and an artist, and perhaps what else the recording is.
+"""What all formats of scrobbles have in common: a time, a title and an artist, and perhaps more about the recording.
 
-A scrobble tells when a play began, and that it was heard long enough to count; nobody says how long, so `ms_played` is
-None unless a format really has the time heard. A row without a title or an artist is quarantined, as is one that only
+A scrobble says when a play began, and that it was heard long enough to count, but not how long, so `ms_played` is None
+unless a format really has the time heard. A row without a title or an artist is quarantined, and so is one that only
 says what was playing when the file was written.
 """
 
@@ -20,7 +20,7 @@ from myi_pipeline.catalogue.row_rules import BadRow, check_played_at
 from myi_pipeline.catalogue.sources import TRAITS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# As seconds this is the year 5138, as milliseconds 1973: no scrobble can be on the wrong side.
+# As seconds, this is the year 5138; as milliseconds, it is 1973: no scrobble can be on the wrong side.
 _MILLISECONDS_FROM: Final = 100_000_000_000
 _NOT_A_TIME_FROM: Final = 100_000_000_000_000
 _MONTHS: Final = {
@@ -29,19 +29,19 @@ _MONTHS: Final = {
         ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
     )
 }
-# 31 Dec 2019 23:11, and with a comma before the hour: user.getRecentTracks of Last.fm's API says it so, in UTC.
+# 31 Dec 2019 23:11, or with a comma before the hour, as in user.getRecentTracks of Last.fm's API, in UTC.
 _WRITTEN: Final = re.compile(r"([0-9]{1,2}) ([A-Za-z]{3}) ([0-9]{4}),? ([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
-# 20 of a country, an owner, a year and a designation (ISO 3901); written with or without hyphens.
+# Country, owner, year and designation (ISO 3901); written with or without hyphens.
 _ISRC: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _SPOTIFY_TRACK: Final = re.compile(
     r"(?:https?://open\.spotify\.com/(?:intl-[a-z-]+/)?tracks?/|spotify:track:)([0-9A-Za-z]{22})(?:[?#/].*)?"
 )
-# No recording is longer: a length beyond is a mistake, of seconds for milliseconds or the like.
+# No recording is longer: a greater length is a mistake, such as seconds for milliseconds.
 _LONGEST_MS: Final = 24 * 3_600_000
 
 
 class Scrobble(NamedTuple):
-    """What one row says, names and identifiers as they stand in it. `client` is the player or program that reported
+    """What one row says, with its names and identifiers unchanged. `client` is the player or program that reported
     it."""
 
     played_at: datetime
@@ -58,7 +58,7 @@ class Scrobble(NamedTuple):
 
 
 class ScrobbleRows(RowReader):
-    """Rows of one format of scrobbles: a format says what is where."""
+    """Rows of one format of scrobbles: a format defines where each value is."""
 
     time_key: str
 
@@ -78,7 +78,7 @@ class ScrobbleRows(RowReader):
             content = self._scrobbled[names]
         except (KeyError, TypeError):  # not met yet, or a list or an object where text belongs
             content = self._content(scrobble)
-            # As keys, 1 and true are one; a length is a number by now.
+            # As dictionary keys, 1 and true are equal; by now, a length is a number.
             if all(value is None or type(value) is str for value in names[:-1]):
                 if len(self._scrobbled) >= MAX_CACHED:
                     self._scrobbled.clear()
@@ -99,7 +99,7 @@ class ScrobbleRows(RowReader):
         title = clean_text(scrobble.title, key="the title", max_chars=self._max_chars)
         artist = clean_text(scrobble.artist, key="the artist", max_chars=self._max_chars)
         if title is None or artist is None:
-            raise BadRow("missing_names", "The row does not say what was heard: title or artist is missing.")
+            raise BadRow("missing_names", "The row does not name what was heard: title or artist is missing.")
         album = self._optional(clean_text, scrobble.album, key="album", max_chars=self._max_chars)
         content = content_if_known(
             kind=ContentKind.TRACK,
@@ -109,7 +109,7 @@ class ScrobbleRows(RowReader):
             collection=album,
         )
         if content is None:
-            raise BadRow("missing_names", "The row does not say what was heard: title and artist are unknown.")
+            raise BadRow("missing_names", "The row does not name what was heard: title and artist are unknown.")
         return content._replace(
             isrc=self._optional(parse_isrc, scrobble.isrc, key="isrc"),
             recording_mbid=self._optional(parse_mbid, scrobble.recording_mbid, key="recording_mbid"),
@@ -121,14 +121,14 @@ class ScrobbleRows(RowReader):
         return make_context(platform=name, conn_country=None, reason_start=None, reason_end=None)
 
     def _length(self, value: object, *, key: str, unit_ms: int) -> int | None:
-        """Milliseconds from a length in units of `unit_ms`; None, counted, where it is none."""
+        """Milliseconds from a length in units of `unit_ms`; None, and counted, if it is not one."""
         return self._optional(parse_length, value, key=key, unit_ms=unit_ms)
 
 
 def parse_unix_time(value: object, *, key: str) -> datetime:
-    """A UTC time, cut to the second, from seconds or milliseconds since 1970, as a number or as text. Raises BadRow."""
+    """A UTC time in whole seconds, from seconds or milliseconds since 1970 as a number or as text. Raises BadRow."""
     if type(value) is str and len(value) == 10 and value.isascii() and value.isdigit():
-        # Nearly all times that are text, at half the cost.
+        # Nearly all times given as text, at half the cost.
         return datetime.fromtimestamp(int(value), UTC)
     if value is None or value == "":
         raise BadRow("missing_timestamp", f"{key} is missing.")
@@ -161,7 +161,7 @@ def parse_written_time(value: object, *, key: str) -> datetime:
 
 
 def has_seconds(value: object) -> bool:
-    """Whether a time is told to the second: a number, or text with seconds in it."""
+    """Whether a time is given to the second: a number, or text with seconds in it."""
     if isinstance(value, int | Decimal):
         return True
     if not isinstance(value, str):
@@ -175,7 +175,7 @@ def has_seconds(value: object) -> bool:
 
 
 def parse_mbid(value: object, *, key: str) -> str | None:
-    """A MusicBrainz identifier (a UUID) as text, or None where there is none. Raises BadRow."""
+    """A MusicBrainz identifier (a UUID) as text, or None if there is none. Raises BadRow."""
     if value is None or value == "":
         return None
     if isinstance(value, str) and len(value) == 36:
@@ -187,7 +187,7 @@ def parse_mbid(value: object, *, key: str) -> str | None:
 
 
 def parse_isrc(value: object, *, key: str) -> str | None:
-    """A recording code without hyphens, or None where there is none. Raises BadRow."""
+    """A recording code without hyphens, or None if there is none. Raises BadRow."""
     if value is None or value == "":
         return None
     if isinstance(value, list) and len(value) == 1:
@@ -210,12 +210,12 @@ def parse_length(value: object, *, key: str, unit_ms: int) -> int | None:
     if isinstance(value, Decimal) and not value.is_finite():
         raise BadRow("bad_type", f"{key} must be a number.")
     if not 0 <= value * unit_ms <= _LONGEST_MS:
-        raise BadRow("bad_type", f"{key} is no length of a recording.")
+        raise BadRow("bad_type", f"{key} is not a plausible length of a recording.")
     return int(value * unit_ms) or None
 
 
 def spotify_uri(address: object) -> str | None:
-    """Spotify's URI for the track at an address of theirs, such as https://open.spotify.com/track/ID."""
+    """Spotify's URI for the track at an address of Spotify's, such as https://open.spotify.com/track/ID."""
     if not isinstance(address, str) or len(address) > 300:
         return None
     found = _SPOTIFY_TRACK.fullmatch(address.strip())

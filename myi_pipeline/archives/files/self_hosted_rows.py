@@ -1,4 +1,4 @@
-"""Scrobbles of the servers that people run themselves: Maloja and Koito.
+"""Scrobbles of self-hosted servers: Maloja and Koito.
 
 Maloja: `maloja export` writes {"maloja": {"export_time": ...}, "scrobbles": [...]} (proccontrol/tasks/export.py of
 krateng/maloja); its API answers {"status": "ok", "list": [...]} with the same rows, which Koito imports as well
@@ -7,7 +7,7 @@ the track and `duration` the time heard, both in seconds (import_scrobbles.py: `
 heard). Older versions had no `album`, or one with `name` instead of `albumtitle`.
 
 Koito: {"version": "1", "exported_at", "user", "listens": [...]} (internal/export/export.go of gabehf/Koito), where
-names are lists of aliases of which one is primary, and `track.duration` is in seconds, 0 if it is unknown.
+names are lists of aliases, one of which is primary, and `track.duration` is in seconds, 0 if it is unknown.
 """
 
 from __future__ import annotations
@@ -23,15 +23,30 @@ _MOST_ARTISTS: Final = 50
 
 
 class MalojaScrobbles(ScrobbleRows):
-    """`duration` is the one time heard that any of these formats tells; 0 is what clients send that do not know it."""
+    """`duration` is the only time heard in any of these formats; clients that do not know it send 0."""
 
     source = Source.MALOJA_EXPORT
-    known_keys = PERSONAL_KEYS.union(("time", "track", "duration", "origin", "extra", "rawscrobble", "track_id"))
+    known_keys = PERSONAL_KEYS.union(
+        (
+            "time",
+            "track",
+            "duration",
+            "origin",
+            "extra",
+            "rawscrobble",
+            "track_id",
+            "artists",
+            "title",
+            "album",
+            "length",
+        )
+    )
     time_key = "time"
 
     def _scrobble(self, row: dict[str, object]) -> Scrobble:
         track = row.get("track")
-        track = track if isinstance(track, dict) else {}
+        # Before version 3, the names were in the row itself.
+        track = track if isinstance(track, dict) else row
         album = track.get("album")
         title = album.get("albumtitle") or album.get("name") if isinstance(album, dict) else album
         heard_ms = self._optional(parse_length, row.get("duration"), key="duration", unit_ms=1000)
@@ -48,11 +63,12 @@ class MalojaScrobbles(ScrobbleRows):
 
 def looks_like_maloja(row: dict[str, object]) -> bool:
     """Whether a row is a scrobble of Maloja's."""
-    return "time" in row and isinstance(row.get("track"), dict)
+    is_flat = isinstance(row.get("artists"), list) and "title" in row
+    return "time" in row and (is_flat or isinstance(row.get("track"), dict))
 
 
 class KoitoListens(ScrobbleRows):
-    """Names are the primary alias; of several artists all, the primary one first."""
+    """Names are the primary alias; of several artists, all, with the primary one first."""
 
     source = Source.KOITO_EXPORT
     known_keys = PERSONAL_KEYS.union(("listened_at", "client", "track", "album", "artists"))

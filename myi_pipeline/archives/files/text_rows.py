@@ -1,7 +1,7 @@
-"""The rows of files that are text, line by line as their bytes arrive: tables (CSV), JSON lines and scrobbler logs.
+"""The rows of text files, line by line as their bytes arrive: tables (CSV), JSON lines and scrobbler logs.
 
-Text is UTF-8, with or without a mark in front, or UTF-16 with one; line ends may be mixed. A line that cannot be read
-is one NoRow, and the lines around it are rows all the same. Memory holds one buffer and one row.
+Text is UTF-8, with or without a byte order mark, or UTF-16 with one; line ends may be mixed. A line that cannot be read
+is one NoRow, and the lines around it are still rows. Memory holds one buffer and one row.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ RULE: Final = "lines of text in UTF-8"
 _ROWS_A_BATCH: Final = 1_000
 _HEAD_BYTES: Final = 4
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# Bytes that are not UTF-8 are kept as lone surrogates until it is known in which line they are.
+# Bytes that are not UTF-8 are kept as lone surrogates until it is known which line they are in.
 _UNREADABLE: Final = re.compile("[\x00\udc80-\udcff]")
-# No name has so many line ends; a record that does begins with a quotation mark that nothing closes.
+# No name has so many line ends; a record that does begins with an unclosed quotation mark.
 _MOST_LINES_A_RECORD: Final = 10
 _BAD_TEXT: Final = NoRow(
-    "bad_text", "The line holds bytes that are not UTF-8 text; save the file as UTF-8 and import it again.", None
+    "bad_text", "The line contains bytes that are not UTF-8 text; save the file as UTF-8 and import it again.", None
 )
 
 
 class Lines:
-    """The lines of a file, each with a line feed at its end if it had any. `bytes_read` counts what was taken so far.
+    """The lines of a file, each ending with a line feed if it had a line end. `bytes_read` counts what was taken so
+    far.
 
     Raises BrokenFile after all lines before the break have been yielded.
     """
 
     def __init__(self, chunks: Iterable[bytes], *, place: str, max_row_bytes: int) -> None:
         self.bytes_read = 0
-        # Whether a line of the buffer at hand holds what is no text: so that most buffers are searched once.
+        # Whether a line of the current buffer is not text: this way, most buffers are searched once.
         self.is_unreadable = False
         self._chunks = chunks
         self._place = place
@@ -56,13 +57,13 @@ class Lines:
             try:
                 text = rest + decoder.decode(chunk)
             except UnicodeDecodeError:
-                raise self.broken("is not the UTF-16 that its first bytes say") from None
-            # A carriage return at the end may be half of a line end.
+                raise self.broken("is not UTF-16, although its first bytes say so") from None
+            # A carriage return at the end may be the first half of a line end.
             end = max(text.rfind("\n"), text.rfind("\r", 0, len(text) - 1)) + 1
             lines, rest = text[:end], text[end:]
             yield from self._split(lines)
             if len(rest) > self._max_line:
-                raise self.broken(f"holds a line longer than {self._max_line:,} bytes")
+                raise self.broken(f"contains a line longer than {self._max_line:,} bytes")
         if decoder is not None:
             try:
                 rest += decoder.decode(b"", True)
@@ -71,7 +72,7 @@ class Lines:
         yield from self._split(rest)
 
     def broken(self, what: str) -> BrokenFile:
-        """The error for a file that cannot be read on from here."""
+        """The error for a file that cannot be read any further."""
         return BrokenFile(
             f"{self._place}, byte {self.bytes_read:,}: the file {what}",
             place=self._place,
@@ -81,14 +82,14 @@ class Lines:
 
     def _split(self, text: str) -> Iterator[str]:
         self.is_unreadable = _UNREADABLE.search(text) is not None
-        # Not str.splitlines, which takes characters of names for line ends.
+        # Not str.splitlines, which treats characters of names as line ends.
         return iter(io.StringIO(text, newline=None))
 
     def _decoder(self, head: bytes) -> codecs.IncrementalDecoder:
         if head.startswith(_UTF_16):
             return codecs.getincrementaldecoder("utf-16")()
         if 0 in head[:_HEAD_BYTES]:
-            raise self.broken("is written in UTF-16 or UTF-32 without a mark that says so; save it as UTF-8")
+            raise self.broken("is written in UTF-16 or UTF-32 without a byte order mark; save it as UTF-8")
         return codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
 
 
@@ -123,7 +124,7 @@ class TextRows:
 
 
 class JsonLines(TextRows):
-    """One JSON value a line."""
+    """One JSON value per line."""
 
     def _rows(self) -> Iterator[object]:
         decode = DECODER.decode
@@ -145,8 +146,8 @@ class JsonLines(TextRows):
 
 class TableRows(TextRows):
     """A table in CSV (RFC 4180), as dictionaries by the names of its columns: `columns`, or those in its first line,
-    compared without case and with `_` for spaces. Columns are separated by commas, or what the first line has most of.
-    """
+    compared without case and with `_` for spaces. The separator is the comma, or whichever is most frequent in the
+    first line."""
 
     def __init__(
         self, chunks: Iterable[bytes], *, place: str, max_row_bytes: int, columns: Sequence[str] | None = None
@@ -173,7 +174,7 @@ class TableRows(TextRows):
                     if columns is None:
                         columns = tuple(column_name(field) for field in fields)
                     elif len(fields) == len(columns) and len(taken) == 1:
-                        # Nearly all of them.
+                        # Nearly all rows.
                         if lines.is_unreadable and _UNREADABLE.search(taken[0]):
                             yield _BAD_TEXT
                         else:
@@ -183,7 +184,7 @@ class TableRows(TextRows):
                     taken.clear()
                 return
             except csv.Error:
-                # A field that does not end: read on after the line in which it begins.
+                # A field that does not end: continue after the line in which it begins.
                 yield self._odd([], columns or ())
                 taken.clear()
 
@@ -209,11 +210,11 @@ class TableRows(TextRows):
 
 
 def column_name(text: str) -> str:
-    """A column's name as rows have it. lastfmstats.com adds the user's name to one: Date#name."""
+    """A column's name as used in rows. lastfmstats.com adds the user's name to one: Date#name."""
     return re.sub(r"[^a-z0-9]+", "_", text.partition("#")[0].strip().casefold()).strip("_")
 
 
-# Rockbox 3.x has no header but `#`, and writes at least up to the time.
+# Rockbox 3.x has no header except `#`, and writes at least the columns up to the time.
 _LOG_COLUMNS: Final = ("artist", "album", "title", "tracknum", "length", "rating", "timestamp", "mbid")
 _FEWEST_LOG_COLUMNS: Final = 7
 LOG_MARK: Final = "#AUDIOSCROBBLER/"
@@ -222,9 +223,9 @@ _CLIENT_MARK: Final = "#CLIENT/"
 
 
 class LogRows(TextRows):
-    """A scrobbler log, one play a line, with the zone and the client that the lines before it name.
+    """A scrobbler log, one play per line, with the zone and the client named in the lines before it.
 
-    `time_zone` is the zone where the log names none (#TZ/UNKNOWN).
+    `time_zone` is the zone if the log states none (#TZ/UNKNOWN).
     """
 
     def __init__(self, chunks: Iterable[bytes], *, place: str, max_row_bytes: int, time_zone: str) -> None:

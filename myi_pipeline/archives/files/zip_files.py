@@ -1,10 +1,10 @@
 """ZIP files: the standard library's zipfile behind guards, and members unpacked as streams.
 
-zipfile alone reads a directory of any size into memory, trusts it without a look at the local headers, and (3.11.7)
+zipfile alone reads a directory of any size into memory, trusts it without looking at the local headers, and (3.11.7)
 accepts entries that overlap, so that 12 kB unpack to 500 MB. Therefore the directory is checked before zipfile parses
 it, and every entry is checked before a byte is unpacked; a ZIP that breaks one rule is refused as a whole. Members are
-inflated here and not by zipfile, which drops the last buffer of a member whose checksum is wrong, hides what a member
-holds beyond its declared size, and reads ahead too far for its ratio to be measured. Layout: PKWARE APPNOTE 6.3.10.
+inflated here and not by zipfile, which drops the last buffer of a member whose checksum is wrong, hides anything beyond
+a member's declared size, and reads ahead too far for its ratio to be measured. Layout: PKWARE APPNOTE 6.3.10.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _END: Final = struct.Struct("<4s4H2LH")
 _END64_LOCATOR: Final = struct.Struct("<4sLQL")
 _END64: Final = struct.Struct("<4sQ2H2L4Q")
 _END64_MARK: Final = b"PK\x06\x06"
-# In the fixed part of a directory's entry: the lengths of name, extra field and comment, which follow it.
+# In the fixed part of a directory entry: the lengths of name, extra field and comment, which follow it.
 _ENTRY_LENGTHS: Final = struct.Struct("<3H")
 _ENTRY_LENGTHS_AT: Final = 28
 _ENTRY_BYTES: Final = 46
@@ -76,13 +76,13 @@ class ZipMember:
 
     @property
     def can_be_unpacked(self) -> bool:
-        """Whether it is packed in one of the two ways that ZIP tools agree on."""
+        """Whether it uses one of the two compression methods that all ZIP tools support."""
         return self.info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
     def chunks(self) -> Iterator[bytes]:
         """See Member: never more than the declared size, and a stream that ends without an error had the right CRC.
 
-        Several members of one handle may be read in turns, but not by several threads.
+        Several members of one handle may be read alternately, but not by several threads.
         """
         crc = 0
         produced = 0
@@ -101,7 +101,9 @@ class ZipMember:
         if produced < self.size:
             raise self._broken(produced, "is shorter than the ZIP's directory says", "honest sizes")
         if crc != self.crc:
-            raise self._broken(produced, "does not have the checksum that the ZIP's directory gives", "a right CRC-32")
+            raise self._broken(
+                produced, "does not have the checksum that the ZIP's directory gives", "a correct CRC-32"
+            )
 
     def _packed(self) -> Iterator[bytes]:
         position, left = self.data_start, self.info.compress_size
@@ -118,7 +120,7 @@ class ZipMember:
             yield data
 
     def _unpacked(self) -> Iterator[tuple[bytes, int]]:
-        """Pieces of at most CHUNK_BYTES, each with the number of packed bytes that were used so far."""
+        """Pieces of at most CHUNK_BYTES, each with the number of packed bytes used so far."""
         taken = produced = 0
         if self.info.compress_type == zipfile.ZIP_STORED:
             for data in self._packed():
@@ -126,7 +128,7 @@ class ZipMember:
                 yield data, taken
             return
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        # At the end the inflater may still hold output for which it needs no more input.
+        # At the end, the inflater may still hold output for which it needs no more input.
         for data in itertools.chain(self._packed(), itertools.repeat(b"")):
             taken += len(data)
             is_last = not data
@@ -134,9 +136,9 @@ class ZipMember:
                 try:
                     piece = inflater.decompress(data, CHUNK_BYTES)
                 except zlib.error:
-                    raise self._broken(produced, "is damaged inside the ZIP", "a whole deflate stream") from None
+                    raise self._broken(produced, "is damaged inside the ZIP", "a complete deflate stream") from None
                 if is_last and not piece:
-                    raise self._broken(produced, "ends too early inside the ZIP", "a whole deflate stream")
+                    raise self._broken(produced, "ends too early inside the ZIP", "a complete deflate stream")
                 data = inflater.unconsumed_tail
                 produced += len(piece)
                 yield piece, taken - len(data)
@@ -148,9 +150,9 @@ class ZipMember:
 
 
 def open_zip(handle: BinaryIO, *, place: str, limits: Limits) -> list[ZipMember]:
-    """The members of a ZIP in its directory's order, folders left out.
+    """The members of a ZIP in the order of its directory, without folders.
 
-    Raises BadInput if the file is not a whole ZIP, UnsafeArchive if it contradicts itself or breaks a rule of safety.
+    Raises BadInput if the file is not a complete ZIP, UnsafeArchive if it contradicts itself or breaks a safety rule.
     """
     directory_start, count = _check_directory(handle, place=place, max_entries=limits.max_entries)
     try:
@@ -163,7 +165,7 @@ def open_zip(handle: BinaryIO, *, place: str, limits: Limits) -> list[ZipMember]
     except zipfile.BadZipFile as error:
         raise _lying(place, f"its directory cannot be read: {error}") from None
     if len(infos) != count:
-        raise _lying(place, "its directory can be read in two ways")
+        raise _lying(place, "its directory is ambiguous")
     members = []
     for info in infos:
         data_start = _check_local_header(handle, info, directory_start, place)
@@ -175,7 +177,7 @@ def open_zip(handle: BinaryIO, *, place: str, limits: Limits) -> list[ZipMember]
 def _check_directory(handle: BinaryIO, *, place: str, max_entries: int) -> tuple[int, int]:
     """Where the directory begins, found as zipfile finds it, and how many entries it has.
 
-    Its size and the number of its entries are as they are declared, and within bounds.
+    Its size and the number of its entries are as declared, and within bounds.
     """
     size = handle.seek(0, os.SEEK_END)
     tail_start = max(0, size - _END.size - _LONGEST_COMMENT)
@@ -190,12 +192,12 @@ def _check_directory(handle: BinaryIO, *, place: str, max_entries: int) -> tuple
             raise BadInput(
                 f"{place}: the ZIP is cut off (its directory, at the end, is missing). Download it again.",
                 place=place,
-                rule="a whole ZIP file",
+                rule="a complete ZIP file",
             )
         raise BadInput(f"{place}: this is not a ZIP file.", place=place, rule="a ZIP file")
     _, disk, first_disk, _, count, length, offset, _ = _END.unpack_from(tail, at)
     end = tail_start + at
-    # Some writers add the ZIP64 record though the old one could hold the numbers; then it is the one that counts.
+    # Some writers add the ZIP64 record although the old one could hold the numbers; then the ZIP64 one counts.
     handle.seek(max(0, end - _END64_LOCATOR.size))
     locator = handle.read(_END64_LOCATOR.size)
     if len(locator) == _END64_LOCATOR.size and locator.startswith(b"PK\x06\x07"):
@@ -205,8 +207,8 @@ def _check_directory(handle: BinaryIO, *, place: str, max_entries: int) -> tuple
         if len(record) < _END64.size or not record.startswith(_END64_MARK):
             raise _lying(place, "its ZIP64 directory is not where it should be")
         _, record_size, _, _, disk, first_disk, _, count, length, offset = _END64.unpack(record)
-        # Older versions of zipfile take the record before the locator; since 3.11.14, 3.12.12 and 3.13.10 they look
-        # first where the locator points, and let other data lie between. Both must find the same one.
+        # Older versions of zipfile take the record before the locator; since 3.11.14, 3.12.12 and 3.13.10 they first
+        # look where the locator points, and allow other data in between. Both must find the same one.
         pointed_at = _END64_LOCATOR.unpack(locator)[2]
         if record_size != _END64.size - 12 or pointed_at > end:
             raise _lying(place, "its ZIP64 directory is not where it should be")
@@ -220,11 +222,11 @@ def _check_directory(handle: BinaryIO, *, place: str, max_entries: int) -> tuple
         raise BadInput(
             f"{place}: the ZIP is damaged: its directory does not fit into it. Download it again.",
             place=place,
-            rule="a whole ZIP file",
+            rule="a complete ZIP file",
         )
     if count > max_entries or length > max_entries * _MAX_ENTRY_BYTES:
         raise UnsafeArchive(
-            f"{place}: the ZIP has {count:,} entries; at most {max_entries:,} are taken.",
+            f"{place}: the ZIP has {count:,} entries; at most {max_entries:,} are allowed.",
             place=place,
             rule="max_entries",
         )
@@ -236,7 +238,7 @@ def _check_directory(handle: BinaryIO, *, place: str, max_entries: int) -> tuple
             raise _lying(place, "its directory ends before its entries do")
         position += _ENTRY_BYTES + sum(_ENTRY_LENGTHS.unpack_from(data, position + _ENTRY_LENGTHS_AT))
     if position != length:
-        raise _lying(place, "its directory holds more than the entries it counts")
+        raise _lying(place, "its directory contains more than the entries it counts")
     return int(start), int(count)
 
 
@@ -248,7 +250,7 @@ def _check_local_header(handle: BinaryIO, info: zipfile.ZipInfo, directory_start
         raise _lying(place, "an entry's ZIP64 sizes are missing")
     start = info.header_offset
     if not 0 <= start < directory_start:
-        # A 64-bit offset may exceed any file, which seeking refuses in its own way.
+        # A 64-bit offset may exceed any file, which seek refuses with an error of its own.
         raise _lying(place, "an entry is not where the directory says")
     name = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8_NAME else "cp437")
     handle.seek(start)
@@ -257,12 +259,12 @@ def _check_local_header(handle: BinaryIO, info: zipfile.ZipInfo, directory_start
         raise _lying(place, "an entry is not where the directory says")
     _, _, flags, method, _, _, crc, packed, unpacked, name_length, extra_length = _LOCAL.unpack_from(header)
     if name_length != len(name) or header[_LOCAL.size :] != name:
-        raise _lying(place, "an entry has another name in the directory than at its data")
+        raise _lying(place, "an entry's name differs between the directory and its data")
     if method != info.compress_type or (flags ^ info.flag_bits) & (_SIZES_FOLLOW | 1):
-        raise _lying(place, "an entry is packed otherwise than the directory says")
+        raise _lying(place, "an entry's compression differs between the directory and its data")
     are_known = not info.flag_bits & _SIZES_FOLLOW and _FULL32 not in (packed, unpacked)
     if are_known and (crc, packed, unpacked) != (info.CRC, info.compress_size, info.file_size):
-        raise _lying(place, "an entry has another size in the directory than at its data")
+        raise _lying(place, "an entry's size differs between the directory and its data")
     data_start = start + _LOCAL.size + int(name_length) + int(extra_length)
     if data_start + info.compress_size > directory_start:
         raise _lying(place, "an entry reaches into the directory")
@@ -282,7 +284,7 @@ def _check_members(members: Sequence[ZipMember], *, place: str, limits: Limits) 
     total = sum(member.size for member in members)
     if total > limits.max_total_bytes:
         raise _unsafe(
-            place, f"it unpacks to {total:,} bytes; at most {limits.max_total_bytes:,} are taken", "max_total_bytes"
+            place, f"it unpacks to {total:,} bytes; at most {limits.max_total_bytes:,} are allowed", "max_total_bytes"
         )
     seen: dict[str, ZipMember] = {}
     for member in members:
@@ -295,7 +297,7 @@ def _check_members(members: Sequence[ZipMember], *, place: str, limits: Limits) 
 def _check_name(name: str, place: str) -> None:
     parts = name.rstrip("/").split("/")
     if not name or any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        raise _unsafe(place, "a file name is empty or holds control characters", "printable names")
+        raise _unsafe(place, "a file name is empty or contains control characters", "printable names")
     if name.startswith("/") or (len(name) > 1 and name[1] == ":"):
         raise _unsafe(place, f"the path {name!r} is absolute", "relative paths")
     if ".." in parts:
@@ -306,7 +308,7 @@ def _check_type(member: ZipMember, place: str) -> None:
     if member.info.flag_bits & _ENCRYPTED:
         raise _unsafe(
             place,
-            f"{member.name!r} is encrypted, as no export is; unpack it and hand over the folder",
+            f"{member.name!r} is encrypted, unlike any export; unpack it and import the folder",
             "no encryption",
         )
     kind = stat.S_IFMT(member.info.external_attr >> 16)
@@ -317,7 +319,7 @@ def _check_type(member: ZipMember, place: str) -> None:
     if not member.is_folder and is_archive(member.name):
         raise _unsafe(
             place,
-            f"{member.name!r} is an archive in the archive; unpack it and hand over the inner one",
+            f"{member.name!r} is an archive in the archive; unpack it and import the inner one",
             "no nested archives",
         )
 
@@ -327,7 +329,7 @@ def _check_size(member: ZipMember, place: str, limits: Limits) -> None:
     if member.size > limits.max_file_bytes:
         raise _unsafe(
             place,
-            f"{member.name!r} unpacks to {member.size:,} bytes; at most {limits.max_file_bytes:,} are taken",
+            f"{member.name!r} unpacks to {member.size:,} bytes; at most {limits.max_file_bytes:,} are allowed",
             "max_file_bytes",
         )
     if member.size > max(MIB, packed * limits.max_ratio):
@@ -335,7 +337,7 @@ def _check_size(member: ZipMember, place: str, limits: Limits) -> None:
             place, f"{member.name!r} unpacks to more than {limits.max_ratio} times its packed size", "max_ratio"
         )
     if member.info.compress_type == zipfile.ZIP_STORED and packed != member.size:
-        raise _unsafe(place, f"{member.name!r} is not packed but has two sizes", "honest sizes")
+        raise _unsafe(place, f"{member.name!r} is not compressed but has two sizes", "honest sizes")
 
 
 def _unsafe(place: str, what: str, rule: str) -> UnsafeArchive:
@@ -344,7 +346,7 @@ def _unsafe(place: str, what: str, rule: str) -> UnsafeArchive:
 
 def _lying(place: str, what: str) -> UnsafeArchive:
     return UnsafeArchive(
-        f"{place}: the ZIP contradicts itself ({what}), so nothing in it is trusted. Use the ZIP as it was sent.",
+        f"{place}: the ZIP contradicts itself ({what}), so it is not trusted. Use the ZIP as it was sent.",
         place=place,
         rule="a consistent ZIP directory",
     )

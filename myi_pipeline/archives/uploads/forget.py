@@ -1,26 +1,29 @@
-"""Deletes the files of an archive from the uploads folder once they are no longer needed.
+"""Deletes the files of an archive from the uploads once they are no longer needed.
 
 Only copies of that very archive, and of its files, in the user's own folder are deleted; links are not followed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from myi_pipeline.archives.files import open_history
 from myi_pipeline.archives.files.formats import READ_SUFFIXES
 from myi_pipeline.archives.owners import identifying_members
 from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
+from myi_pipeline.archives.uploads.bucket import fetched
 from myi_pipeline.archives.uploads.plan import archive_sha256
 from myi_pipeline.archives.uploads.receive import place_suffix
-from myi_pipeline.archives.uploads.scan import Upload, units_of
-from myi_pipeline.errors import BadInput
+from myi_pipeline.archives.uploads.units import units_of
+from myi_pipeline.errors import BadInput, Gone, Permanent, Transient
 from myi_pipeline.settings import Settings
+from myi_pipeline.storage.open_store import open_uploads
+from myi_pipeline.storage.uploads_bucket import UploadsBucket
 
 _CHUNK = 1024 * 1024
 # Play files by size and CRC-32.
@@ -28,7 +31,14 @@ Members = Collection[tuple[int, int]]
 
 
 def has_file(settings: Settings, *, user_key: str, sha256: str, upload_name: str | None) -> bool:
-    """Whether the archive still lies where it was seen; looks at names only."""
+    """Whether the archive is still where it was seen; checks only names. False while an object store is unavailable."""
+    bucket = open_uploads(settings)
+    if bucket is not None:
+        try:
+            names = {each.key for each in bucket.objects(user_key)}
+        except (Transient, Permanent):
+            return False
+        return upload_name in names or any(place_suffix(sha256) in name for name in names)
     folder = settings.uploads_folder / user_key
     if upload_name == user_key:
         return any(path.name.lower().endswith(READ_SUFFIXES) for path in folder.glob("[!.]*"))
@@ -38,9 +48,12 @@ def has_file(settings: Settings, *, user_key: str, sha256: str, upload_name: str
 
 
 def forget_upload(settings: Settings, *, user_key: str, sha256: str, members: Members) -> int:
-    """Delete every copy of an archive from the user's folder: the same content under whatever name, packed again or
-    unpacked, its files alone, and copies that are not in their place yet. Returns how many files went. Raises OSError.
-    """
+    """Delete every copy of an archive from the user's folder: the same content under any name, packed again or
+    unpacked, its files alone, and copies that are not in their place yet. Returns how many files were deleted. Raises
+    OSError and, for an object store, Transient and Permanent."""
+    bucket = open_uploads(settings)
+    if bucket is not None:
+        return _forget_objects(bucket, settings, user_key, sha256=sha256, members=members)
     folder = settings.uploads_folder / user_key
     if folder.is_symlink():
         return 0
@@ -55,23 +68,36 @@ def forget_upload(settings: Settings, *, user_key: str, sha256: str, members: Me
     return len(doomed)
 
 
+def _forget_objects(bucket: UploadsBucket, settings: Settings, user_key: str, *, sha256: str, members: Members) -> int:
+    forgotten = 0
+    for each in list(bucket.objects(user_key)):
+        with suppress(Gone), fetched(bucket, settings, each.key, size=each.size) as path:
+            if _is_archive(settings, (path,), sha256) or _is_copy(settings, path, sha256=sha256, members=members):
+                bucket.delete(each.key)
+                forgotten += 1
+    return forgotten
+
+
+def _is_archive(settings: Settings, paths: Sequence[Path], sha256: str) -> bool:
+    limits, hash_account = archive_limits(settings), account_hasher(settings)
+    return archive_sha256(paths, limits=limits, hash_account=hash_account) == sha256
+
+
 def _same_units(settings: Settings, user_key: str, sha256: str) -> Iterator[Collection[Path]]:
     """Folders and loose files that are this archive as a whole."""
     for unit in units_of(settings.uploads_folder, user_key, []):
         paths = (unit.path,) if unit.path is not None else tuple(unit.files.values())
-        if unit.path is None or unit.path.suffix.lower() != ".zip":
-            upload = Upload(user_key, unit.name, paths, "", 0)
-            found = archive_sha256(upload, limits=archive_limits(settings), hash_account=account_hasher(settings))
-            if found == sha256:
-                yield unit.files.values()
+        is_zip = unit.path is not None and unit.path.suffix.lower() == ".zip"
+        if not is_zip and _is_archive(settings, paths, sha256):
+            yield unit.files.values()
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Regular files, hidden ones too: an upload that broke off may have left one."""
+    """Regular files, including hidden ones: an interrupted upload may have left one."""
     for place, _, names in os.walk(folder):
         for name in names:
             path = Path(place) / name
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 if stat.S_ISREG(path.lstat().st_mode):
                     yield path
 

@@ -1,36 +1,69 @@
-"""Imports the archives that one user has put into the uploads folder, one after the other.
+"""Imports the archives that one user has put into the uploads folder, one after another.
 
-The failure of one archive does not stop the others, and is reported.
+From an object store, each is first fetched into a local file, and loaded by the same code. The failure of one archive
+does not stop the others, and is reported.
 """
 
 from __future__ import annotations
 
 import logging
+import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 
 from myi_pipeline.archives.accounting import ImportResult, ProgressListener
+from myi_pipeline.archives.files import Limits
+from myi_pipeline.archives.files.export_package import is_export
 from myi_pipeline.archives.import_history import import_history
 from myi_pipeline.archives.list_imports import list_imports
 from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads import upload_log
-from myi_pipeline.archives.uploads.plan import archive_sha256
+from myi_pipeline.archives.uploads.bucket import scan_bucket
+from myi_pipeline.archives.uploads.plan import identity_of, paths_of
 from myi_pipeline.archives.uploads.scan import Scan, Upload, UploadsSeen, scan_uploads
-from myi_pipeline.errors import BadInput, DiskFull, MyiError, NotConfirmed, Transient
+from myi_pipeline.errors import BadInput, DiskFull, Gone, MyiError, NotConfirmed, Transient
 from myi_pipeline.postgres.connections import Role, Warehouse, is_mended_by_waiting
 from myi_pipeline.postgres.disk_space import disk_guard
 from myi_pipeline.settings import Settings
+from myi_pipeline.storage.open_store import open_uploads
+from myi_pipeline.storage.uploads_bucket import UploadsBucket
 
 log = logging.getLogger(__name__)
 
-# A file that has only just arrived is looked at twice, this far apart, before it is imported.
+# A file that has only just arrived is checked twice, this far apart, before it is imported.
 _SECOND_LOOK_S = 2.0
+# Unlike a sensor, a run has no time limit.
+_NO_LIMIT = 2**62
+_NOT_THERE = (
+    "the run that was to import it did not find it: upload it again, or, if it is still where it was uploaded, see that"
+    " every host has the same MYI_UPLOADS, and retry it"
+)
+
+
+class TakeInExport(Protocol):
+    def __call__(
+        self,
+        warehouse: Warehouse,
+        *,
+        path: Path,
+        user_key: str,
+        limits: Limits,
+        on_progress: ProgressListener | None,
+        correlation_id: str | None,
+        run_id: str | None,
+        check_disk: Callable[[], None],
+    ) -> ImportResult: ...
+
+
+class KeepBeside(Protocol):
+    def __call__(self, warehouse: Warehouse, paths: Sequence[Path], *, user_key: str) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -46,9 +79,9 @@ class FailedArchive:
 class UserImports:
     """The outcome of importing one user's uploads.
 
-    `gone`: archives of earlier imports that are no longer in the folder; `missing`: those that were requested by name
-    and are missing or incomplete; `waiting`: those that another user has as well, until somebody confirms them; `done`:
-    those that had been imported before.
+    `gone`: archives of earlier imports that are no longer in the folder; `missing`: those requested by name that are
+    missing or incomplete; `waiting`: those that another user also has, until somebody confirms them; `done`: those that
+    had been imported before.
     """
 
     user_key: str
@@ -76,17 +109,28 @@ def import_uploads(
     correlation_id: str | None = None,
     run_id: str | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    take_in_export: TakeInExport | None = None,
+    keep_beside: KeepBeside | None = None,
 ) -> UserImports:
     """Import the named uploads of a user (paths below the folder), or all that are there, known or not.
 
-    `leaves_done`: archives that have been imported are left alone, for a run that repeats what another one began. An
-    archive's own failure, and a database out of reach, are in the result.
+    `take_in_export` does for an export of MYI what import_history does for other archives. `keep_beside` keeps what an
+    archive holds beside plays, and returns a remark on it; it is called after the plays are in. `leaves_done`: the
+    plays of archives that have been imported are skipped, for a run that repeats what another one began. An archive's
+    own failure, and an unavailable database, are in the result.
     """
     limits, hash_account = archive_limits(settings), account_hasher(settings)
-    identify = partial(archive_sha256, limits=limits, hash_account=hash_account)
-    scan = _look(settings.uploads_folder, user_key, sleep)
+    bucket = open_uploads(settings)
+    identify = partial(identity_of, settings=settings, bucket=bucket)
+    if bucket is None:
+        scan = _look(settings.uploads_folder, user_key, sleep)
+    else:
+        scan = _list(warehouse, bucket, user_key, names)
     wanted: list[Upload] = [upload for upload in scan.ready if names is None or upload.name in names]
     missing = _left_out(names, wanted)
+    if user_key in scan.seen_whole:
+        # Otherwise it may be among those that cannot be read right now.
+        _fail_missing(warehouse, user_key, sorted(set(missing) - {each.name for each in scan.stuck}))
     remarks = list(scan.remarks) + [f"{name} is missing or incomplete" for name in missing]
     if names is None and scan.waiting:
         remarks.append(f"{scan.waiting} uploads are still incomplete")
@@ -98,21 +142,42 @@ def import_uploads(
     for upload in wanted:
         try:
             if leaves_done and _is_done(warehouse, upload, identify=identify):
+                if keep_beside is not None:
+                    # The run that died may have been about to.
+                    with paths_of(bucket, settings, upload) as paths:
+                        remarks += _remark(upload, keep_beside(warehouse, paths, user_key=user_key))
                 done.append(upload.name)
                 remarks.append(f"{upload.name} has been imported already")
                 continue
-            result = import_history(
-                warehouse,
-                paths=upload.paths[0] if len(upload.paths) == 1 else upload.paths,
-                user_key=user_key,
-                limits=limits,
-                hash_account=hash_account,
-                on_progress=on_progress,
-                correlation_id=correlation_id,
-                run_id=run_id,
-                check_disk=guard.check,
-            )
-            results.append(result)
+            with paths_of(bucket, settings, upload) as paths:
+                if take_in_export is not None and upload.is_zip and is_export(paths[0]):
+                    results.append(
+                        take_in_export(
+                            warehouse,
+                            path=paths[0],
+                            user_key=user_key,
+                            limits=limits,
+                            on_progress=on_progress,
+                            correlation_id=correlation_id,
+                            run_id=run_id,
+                            check_disk=guard.check,
+                        )
+                    )
+                    continue
+                result = import_history(
+                    warehouse,
+                    paths=paths[0] if len(paths) == 1 else paths,
+                    user_key=user_key,
+                    limits=limits,
+                    hash_account=hash_account,
+                    on_progress=on_progress,
+                    correlation_id=correlation_id,
+                    run_id=run_id,
+                    check_disk=guard.check,
+                )
+                results.append(result)
+                if keep_beside is not None:
+                    remarks += _remark(upload, keep_beside(warehouse, paths, user_key=user_key))
             if not upload.is_zip and result.sha256 != upload.sha256:
                 _forget_unread(warehouse, upload)
         except NotConfirmed as error:
@@ -141,9 +206,13 @@ def _is_done(warehouse: Warehouse, upload: Upload, *, identify: Callable[[Upload
     return any(row.is_done for row in known.values())
 
 
+def _remark(upload: Upload, said: str | None) -> list[str]:
+    return [f"{upload.name}: {said}"] if said else []
+
+
 def _failure(upload: Upload, error: Exception) -> FailedArchive:
     text = str(error) if isinstance(error, MyiError) else f"{type(error).__name__}: {error}"
-    # A file that could not be read may be readable in a minute: a network drive, a disk that sleeps.
+    # An unreadable file may be readable in a minute: a network drive, a sleeping disk.
     is_transient = (
         isinstance(error, (Transient, OSError))
         or isinstance(error.__cause__, OSError)
@@ -160,7 +229,7 @@ def _note_failure(
     *,
     identify: Callable[[Upload], str],
 ) -> None:
-    """Note in the archive's row why it failed and whether it is tried again; make the row if there is none."""
+    """Record in the archive's row why it failed and whether it is tried again; create the row if there is none."""
     content = upload.sha256 if upload.is_zip else identify(upload) or upload.sha256
     try:
         with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi import")) as connection:
@@ -177,12 +246,12 @@ def _note_failure(
                     connection,
                     import_id,
                     error=failure.error,
-                    is_refused=isinstance(error, BadInput) and not failure.is_transient,
+                    is_refused=isinstance(error, (BadInput, Gone)) and not failure.is_transient,
                     is_counted=not isinstance(error, DiskFull),
                 )
     except psycopg.Error as lost:
-        # The row still says that a run was requested: when that run has ended, the sensor finds out.
-        log.warning("the failure of %s could not be noted: %s", upload.name, type(lost).__name__)
+        # The row still says that a run was requested: once that run has ended, the sensor finds out.
+        log.warning("the failure of %s could not be recorded: %s", upload.name, type(lost).__name__)
 
 
 def _forget_unread(warehouse: Warehouse, upload: Upload) -> None:
@@ -191,12 +260,42 @@ def _forget_unread(warehouse: Warehouse, upload: Upload) -> None:
 
 
 def _look(folder: Path, user_key: str, sleep: Callable[[float], None]) -> Scan:
-    scan = scan_uploads(folder, users=[user_key], only=[user_key], seen=UploadsSeen(), now_s=time.time())
+    def look(seen: UploadsSeen) -> Scan:
+        return scan_uploads(
+            folder, users=[user_key], only=[user_key], seen=seen, now_s=time.time(), hash_bytes=_NO_LIMIT
+        )
+
+    scan = look(UploadsSeen())
     if scan.waiting:
         sleep(_SECOND_LOOK_S)
-        scan = scan_uploads(folder, users=[user_key], only=[user_key], seen=scan.seen, now_s=time.time())
+        scan = look(scan.seen)
     own = tuple(remark for remark in scan.remarks if remark.startswith(f"{user_key}/"))
-    return Scan(scan.ready, own, scan.waiting, scan.seen)
+    return replace(scan, remarks=own)
+
+
+def _list(warehouse: Warehouse, bucket: UploadsBucket, user_key: str, names: Collection[str] | None) -> Scan:
+    """Raises Transient and Permanent: a requested archive is not missing because the store is unavailable."""
+    with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi import")) as connection:
+        return scan_bucket(
+            bucket,
+            connection,
+            users=[user_key],
+            seen=UploadsSeen(),
+            only=user_key,
+            names=names,
+            is_limited=False,
+        )
+
+
+def _fail_missing(warehouse: Warehouse, user_key: str, names: Collection[str]) -> None:
+    """Keeps an import from waiting for a run that has looked for its archive in vain. The archive may be back in a
+    minute: a disk that was not mounted, a worker that looks elsewhere."""
+    if not names:
+        return
+    with closing(warehouse.connect(Role.INGEST, autocommit=True, application_name="myi import")) as connection:
+        for name in names:
+            if upload_log.fail_by_name(connection, user_key=user_key, name=name, error=_NOT_THERE):
+                log.warning("%s was requested but is not where %s looks for uploads", name, socket.gethostname())
 
 
 def _left_out(names: Collection[str] | None, wanted: list[Upload]) -> list[str]:

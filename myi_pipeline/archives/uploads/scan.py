@@ -1,7 +1,4 @@
-"""Looks into the uploads folder: which files make one archive, and which archives are complete.
-
-Every entry belongs to a unit, is named in a remark, or is hidden on purpose (a leading dot). No link is followed.
-"""
+"""Scans the uploads folder: which archives in it are complete, and which are stuck."""
 
 from __future__ import annotations
 
@@ -9,134 +6,22 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from myi_pipeline.archives.files.formats import READ_SUFFIXES
+from myi_pipeline.archives.files.formats import WHOLE_SUFFIXES
+from myi_pipeline.archives.uploads.units import Unit, entries_of, units_of
 from myi_pipeline.postgres.folders import why_no_folder
 
-# Files that browsers and copying tools rename when they are done.
-UNFINISHED_SUFFIXES = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart", ".opdownload")
-# Packed in a way that is not read: whoever puts one there expects something to happen.
-_PACKED_SUFFIXES = (".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
-# One file of these is an archive by itself: nothing is cut into several of them.
-_WHOLE_SUFFIXES = (".csv", ".log")
-# Hidden files are left alone, but players hide this one.
-_PLAYERS_LOG = ".scrobbler"
-_DEEPEST = 16
-
-
-@dataclass
-class Unit:
-    """The files that make one archive."""
-
-    name: str
-    path: Path | None
-    files: dict[str, Path] = field(default_factory=dict)
-    unfinished: dict[str, Path] = field(default_factory=dict)
-
-
-def entries_of(folder: Path, remarks: list[str]) -> list[os.DirEntry[str]]:
-    """The entries of a folder, sorted by name; problems go to the remarks."""
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        remarks.append(f"{folder.name}/ cannot be read: {error.strerror}")
-        return []
-    good = [entry for entry in found if _is_text(entry.name)]
-    if len(good) < len(found):
-        remarks.append(f"{folder.name}/ holds names that are not UTF-8 ({len(found) - len(good)}): rename them")
-    return good
-
-
-def _is_text(name: str) -> bool:
-    """Whether it can be encoded: logs and databases accept nothing else."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def units_of(folder: Path, user_key: str, remarks: list[str]) -> Iterator[Unit]:
-    """Each ZIP is an archive; the files below one sub-folder are one; loose JSON files together are one, and every
-    other loose file is one.
-
-    Files of one export belong together, because rows that agree are numbered over the whole archive.
-    """
-    loose = Unit(user_key, None)
-    for entry in entries_of(folder / user_key, remarks):
-        name = f"{user_key}/{entry.name}"
-        if is_hidden(entry.name):
-            continue
-        if _is_left_alone(entry, name, remarks):
-            continue
-        if entry.is_dir():
-            below = Unit(name, Path(entry.path))
-            yield from _walk(folder, below, Path(entry.path), remarks, depth=1)
-            if below.files or below.unfinished:
-                yield below
-        elif entry.name.lower().endswith(".zip") or entry.name.lower().endswith(_WHOLE_SUFFIXES):
-            yield Unit(name, Path(entry.path), {name: Path(entry.path)})
-        else:
-            _add(loose, folder, Path(entry.path))
-    if loose.files:
-        yield loose
-
-
-def is_hidden(name: str) -> bool:
-    """Whether an entry is left alone without a word."""
-    return name.startswith(".") and not (name.startswith(_PLAYERS_LOG) and name.endswith(".log"))
-
-
-def _walk(folder: Path, unit: Unit, at: Path, remarks: list[str], *, depth: int) -> Iterator[Unit]:
-    """Fills the unit with what lies below and yields the ZIPs that are found on the way."""
-    if depth > _DEEPEST:
-        remarks.append(f"{at.relative_to(folder).as_posix()}/ is nested too deeply: move its files up")
-        return
-    for entry in entries_of(at, remarks):
-        name = Path(entry.path).relative_to(folder).as_posix()
-        if is_hidden(entry.name) or _is_left_alone(entry, name, remarks):
-            continue
-        if entry.is_dir():
-            yield from _walk(folder, unit, Path(entry.path), remarks, depth=depth + 1)
-        elif entry.name.lower().endswith(".zip"):
-            yield Unit(name, Path(entry.path), {name: Path(entry.path)})
-        else:
-            _add(unit, folder, Path(entry.path))
-
-
-def _is_left_alone(entry: os.DirEntry[str], name: str, remarks: list[str]) -> bool:
-    if entry.is_symlink():
-        remarks.append(f"{name} is a symbolic link, which is not followed")
-    elif not entry.is_dir() and not entry.is_file():
-        remarks.append(f"{name} is not a regular file, and is left alone")
-    elif entry.is_file() and entry.name.lower().endswith(_PACKED_SUFFIXES):
-        remarks.append(f"{name} is not a ZIP: unpack it here")
-    else:
-        return False
-    return True
-
-
-def _add(unit: Unit, folder: Path, path: Path) -> None:
-    if path.name.lower().endswith(UNFINISHED_SUFFIXES):
-        unit.unfinished[path.relative_to(folder).as_posix()] = path
-    elif path.name.lower().endswith(READ_SUFFIXES):
-        unit.files[path.relative_to(folder).as_posix()] = path
-
-
-# A file that was not touched for this long is taken at first sight; a younger one when it looks the same twice.
+# A file unchanged for this long is accepted at once; a younger one, if it looks the same in two scans.
 SETTLE_S = 30.0
-# What has not grown for this long and is not whole has failed; if it grows all the same, it is looked at again.
+# A file that has not grown for this long and is incomplete has failed; if it grows after all, it is scanned again.
 STALE_S = 120.0
-# SHA-256 runs at 0.5-2 GB/s: one look stays within a sensor's minute.
-HASH_BYTES_A_LOOK = 4 * 1024**3
-# An empty file of an archive's name and this says: it belongs to this user, though another one has it.
+# SHA-256 runs at 0.5-2 GB/s: one scan stays within a sensor's minute.
+HASH_BYTES_PER_SCAN = 4 * 1024**3
+# An empty file with an archive's name and this suffix says: it belongs to this user, although another one has it.
 CONFIRMS_SUFFIX = ".confirm"
 _CHUNK = 1024 * 1024
 _END_OF_ZIP, _END_OF_ZIP_BYTES, _LONGEST_COMMENT = b"PK\x05\x06", 22, 65_535
@@ -146,9 +31,9 @@ _END_OF_ZIP, _END_OF_ZIP_BYTES, _LONGEST_COMMENT = b"PK\x05\x06", 22, 65_535
 class Upload:
     """One archive: a ZIP, a folder, a table or log, or the loose JSON files of a user's folder taken together.
 
-    `name` is its path below the uploads folder; `paths` is what the reader gets; `sha256` names the content: a ZIP's
-    own (the same as in app.imports), else that of its JSON files' hashes, sorted. `seen_as` changes when it is put
-    there again, with whatever content. `confirmed_by` are files beside it that say that it belongs to this user.
+    `name` is its path below the uploads folder; `paths` is what the reader gets; `sha256` identifies the content: a
+    ZIP's own (the same as in app.imports), or else that of its files' sorted hashes. `seen_as` changes when it is put
+    there again, with any content. `confirmed_by` are files next to it that say that it belongs to this user.
     """
 
     user_key: str
@@ -166,13 +51,13 @@ class Upload:
 
 @dataclass(frozen=True)
 class SeenFile:
-    """What a look remembers of a file: while size, mtime and inode stay, its hash does."""
+    """What a scan remembers of a file: as long as size, mtime and inode stay the same, so does its hash."""
 
     size: int
     mtime_ns: int
     inode: int
     sha256: str = ""
-    # Not a part of what is remembered: it also changes with a file's name and rights.
+    # Not compared: it also changes with a file's name and permissions.
     ctime_ns: int = field(default=0, compare=False)
 
     def is_same_as(self, other: SeenFile) -> bool:
@@ -181,8 +66,8 @@ class SeenFile:
 
 @dataclass(frozen=True)
 class UploadsSeen:
-    """The memory between two looks: every file by its path below the folder, and the hash under which app.imports knows
-    an upload that is no ZIP. It saves hashing; nothing depends on it."""
+    """What is remembered between two scans: every file by its path below the folder, and the hash under which
+    app.imports knows an upload that is not a ZIP. It saves hashing; nothing depends on it."""
 
     files: Mapping[str, SeenFile] = field(default_factory=dict)
     archives: Mapping[str, str] = field(default_factory=dict)
@@ -194,7 +79,7 @@ class UploadsSeen:
 
     @classmethod
     def from_text(cls, text: str | None) -> UploadsSeen:
-        """What as_text wrote. Anything else is an empty memory: looking again costs a hash, never a play."""
+        """Reads what as_text wrote. Anything else is an empty memory: scanning again costs a hash, never a play."""
         try:
             values = json.loads(text or "{}")
             files = {str(name): SeenFile(*known) for name, known in values["files"].items()}
@@ -205,9 +90,9 @@ class UploadsSeen:
 
 @dataclass(frozen=True)
 class StuckUpload:
-    """What looks like an archive and cannot be imported as it is: still being written, cut off, or not readable.
+    """What looks like an archive but cannot be imported as it is: still being written, cut off, or unreadable.
 
-    `name` is its path. `has_failed`: it will not get better by itself.
+    `name` is its path. `has_failed`: it will not become complete by itself.
     """
 
     user_key: str
@@ -219,7 +104,7 @@ class StuckUpload:
 
 @dataclass(frozen=True)
 class Scan:
-    """One look: what is ready, what a person may want to know, and what to remember.
+    """One scan: what is ready, what a person may want to know, and what to remember.
 
     `seen_whole` are the users all of whose archives are in `ready`: an archive that is not there is not in the folder.
     `stuck` are the archives that are incomplete, whether they may still become complete or have failed.
@@ -239,52 +124,52 @@ def scan_uploads(
     users: Collection[str],
     seen: UploadsSeen,
     now_s: float,
-    hash_bytes: int = HASH_BYTES_A_LOOK,
+    hash_bytes: int = HASH_BYTES_PER_SCAN,
     only: Collection[str] | None = None,
 ) -> Scan:
-    """Look once. `users` are the known keys; `only` limits the look to some of them; `now_s` is Unix time.
+    """Scan once. `users` are the known keys; `only` limits the scan to some of them; `now_s` is Unix time.
 
-    Never raises because of what lies in the folder; a missing folder is an empty one.
+    Never raises because of what is in the folder; a missing folder counts as empty.
     """
-    look = _Look(folder, seen, now_s, hash_bytes)
+    scanner = _Scanner(folder, seen, now_s, hash_bytes)
     ready: list[Upload] = []
     known = set(users)
     not_whole: set[str] = set()
     why = why_no_folder(folder)
     if why is not None:
-        look.remarks.append(f"the uploads folder (MYI_UPLOADS) cannot be used: {why}")
-    for entry in entries_of(folder, look.remarks):
+        scanner.remarks.append(f"the uploads folder (MYI_UPLOADS) cannot be used: {why}")
+    for entry in entries_of(folder, scanner.remarks):
         if entry.name.startswith("."):
             continue
         if not entry.is_dir(follow_symlinks=False):
-            look.remarks.append(f"{entry.name} is not in a user's folder: move it into one")
+            scanner.remarks.append(f"{entry.name} is not in a user's folder: move it into one")
         elif entry.name not in known:
-            look.remarks.append(
+            scanner.remarks.append(
                 f"{entry.name}/ does not belong to any user; add the user with: myi user add {entry.name}"
             )
         elif only is None or entry.name in only:
-            remarks = len(look.remarks)
-            for unit in units_of(folder, entry.name, look.remarks):
-                upload = look.upload_from(entry.name, unit)
+            remarks = len(scanner.remarks)
+            for unit in units_of(folder, entry.name, scanner.remarks):
+                upload = scanner.upload_from(entry.name, unit)
                 if upload is not None:
                     ready.append(upload)
                 else:
                     not_whole.add(entry.name)
-            if any("cannot be read" in remark for remark in look.remarks[remarks:]):
-                # What lies there is not gone.
+            if any("cannot be read" in remark for remark in scanner.remarks[remarks:]):
+                # What is in there is not gone.
                 not_whole.add(entry.name)
     whole = (known if only is None else known & set(only)) - not_whole if folder.is_dir() else set()
     return Scan(
         tuple(ready),
-        tuple(look.remarks),
-        look.waiting,
-        replace(seen, files=look.files),
+        tuple(scanner.remarks),
+        scanner.waiting,
+        replace(seen, files=scanner.files),
         frozenset(whole),
-        tuple(look.stuck),
+        tuple(scanner.stuck),
     )
 
 
-class _Look:
+class _Scanner:
     def __init__(self, folder: Path, seen: UploadsSeen, now_s: float, hash_bytes: int) -> None:
         self._folder, self._seen, self._now_s, self._hash_bytes = folder, seen, now_s, hash_bytes
         self.files: dict[str, SeenFile] = {}
@@ -340,7 +225,7 @@ class _Look:
         return Upload(user_key, unit.name, paths, sha256, size, _seen_as(found), confirmed_by)
 
     def _abandoned(self, unit: Unit) -> str | None:
-        """What a copying tool or browser was to rename when done, when none of it has grown for long."""
+        """The file that a copying tool or browser was to rename when done, if none of them has grown for long."""
         touched: dict[str, float] = {}
         for name, path in unit.unfinished.items():
             with suppress(OSError):
@@ -416,8 +301,8 @@ def hash_of_files(hashes: Collection[str]) -> str:
 
 
 def ends_whole(path: Path) -> bool:
-    """Does the file end as a whole one would: a ZIP with its directory's end, JSON with a bracket? Of tables and logs
-    nobody can tell."""
+    """Whether the file ends as a complete one would: a ZIP with the end of its directory, JSON with a bracket. Tables
+    and logs always do unless they are empty."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -425,10 +310,10 @@ def ends_whole(path: Path) -> bool:
             tail = file.read()
     except OSError:
         return False
-    if path.suffix.lower() in _WHOLE_SUFFIXES:
+    if path.suffix.lower() in WHOLE_SUFFIXES:
         return size > 0
     if path.suffix.lower() != ".zip":
-        # In UTF-16, too: what is wrong with that is said when it is read.
+        # Also in UTF-16: reading it reports what is wrong with that.
         return tail.replace(b"\0", b"").rstrip()[-1:] in (b"]", b"}")
     at = tail.rfind(_END_OF_ZIP)
     while at >= 0:

@@ -1,13 +1,15 @@
-"""The rows of app.imports for archives that wait: seen, requested, failed, tried again.
+"""The rows of app.imports for archives that are waiting: seen, requested, failed, tried again.
 
-Whether an archive is imported follows from its row alone: after a sensor that forgets everything, or a run that dies
-before it begins, the row still says what is to be done.
+Whether an archive is imported follows from its row alone: if a sensor forgets everything, or a run dies before it
+begins, the row still says what is to be done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
 
 from psycopg.rows import class_row
 
@@ -16,14 +18,14 @@ from myi_pipeline.errors import BadInput, NotConfirmed
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
 
-# After the first, second and third try. What fails a fourth time waits for a person.
+# After the first, second and third try. An archive that fails a fourth time waits for a person.
 WAITS_S = (60.0, 600.0, 3_600.0)
 _LONGEST_ERROR = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownUpload:
-    """The row of an archive in the uploads folder. `is_asked`: a run was requested that has not begun with it."""
+    """The row of an archive in the uploads folder. `is_asked`: a run was requested and has not begun with it."""
 
     user_key: str
     sha256: bytes
@@ -52,7 +54,7 @@ class KnownUpload:
 
 
 def known_uploads(connection: Connection, contents: Sequence[tuple[str, str]]) -> dict[tuple[str, str], KnownUpload]:
-    """The rows of these (user key, sha256 in hex), by the same."""
+    """The rows for these (user key, sha256 in hex), by the same."""
     if not contents:
         return {}
     values = {"user_keys": [user for user, _ in contents], "hashes": [bytes.fromhex(value) for _, value in contents]}
@@ -61,11 +63,38 @@ def known_uploads(connection: Connection, contents: Sequence[tuple[str, str]]) -
     return {(row.user_key, row.sha256.hex()): row for row in rows}
 
 
+def hashes_by_name(connection: Connection, *, user_keys: Collection[str]) -> dict[str, dict[str, str]]:
+    """For each name of an upload, the hashes of what was there, by the value of `seen_as`."""
+    rows = connection.execute(load_sql("archives/uploads/hashes_by_name"), {"user_keys": list(user_keys)}).fetchall()
+    found: dict[str, dict[str, str]] = {}
+    for name, seen_as, sha256 in rows:
+        found.setdefault(name, {})[seen_as] = sha256
+    return found
+
+
 def note_seen(
     connection: Connection, *, user_key: str, sha256: str, upload_name: str, size: int, seen_as: str | None
 ) -> int | None:
-    """Insert or update the row of an archive in the folder; None when the user is gone."""
-    values = {
+    """Insert or update the row of an archive in the folder; None if the user is gone."""
+    once_more = (
+        " on conflict (user_id, sha256) do update set upload_name = excluded.upload_name, seen_as = excluded.seen_as"
+        " returning import_id"
+    )
+    values = _values(user_key, sha256, upload_name, size, seen_as)
+    row = connection.execute(load_sql("archives/uploads/note") + once_more, values).fetchone()
+    return int(row[0]) if row is not None else None
+
+
+def note_new(
+    connection: Connection, *, user_key: str, sha256: str, upload_name: str, size: int, seen_as: str | None
+) -> None:
+    """The same for a content that has no row yet; an existing row is unchanged."""
+    values = _values(user_key, sha256, upload_name, size, seen_as)
+    connection.execute(load_sql("archives/uploads/note") + " on conflict (user_id, sha256) do nothing", values)
+
+
+def _values(user_key: str, sha256: str, upload_name: str, size: int, seen_as: str | None) -> dict[str, object]:
+    return {
         "user_key": user_key,
         "sha256": bytes.fromhex(sha256),
         "archive_name": upload_name.rpartition("/")[2],
@@ -73,12 +102,10 @@ def note_seen(
         "upload_name": upload_name,
         "seen_as": seen_as,
     }
-    row = connection.execute(load_sql("archives/uploads/note_seen"), values).fetchone()
-    return int(row[0]) if row is not None else None
 
 
 def ask_for(connection: Connection, import_ids: Sequence[int], *, request_id: str) -> frozenset[int]:
-    """Note that a run with this key was requested; returns those that still wait for one."""
+    """Record that a run with this key was requested; returns those that are still waiting for one."""
     rows = connection.execute(
         load_sql("archives/uploads/ask_for"), {"import_ids": list(import_ids), "request_id": request_id}
     ).fetchall()
@@ -88,7 +115,7 @@ def ask_for(connection: Connection, import_ids: Sequence[int], *, request_id: st
 def note_failure(
     connection: Connection, import_id: int, *, error: str, is_refused: bool = False, is_counted: bool = True
 ) -> bool:
-    """A try has failed; returns whether the archive waits for another one.
+    """Record that a try has failed; returns whether the archive waits for another one.
 
     `is_refused`: trying again changes nothing. Not `is_counted`: the machine was at fault, so the try does not count.
     """
@@ -106,27 +133,45 @@ def note_failure(
 def try_again(
     connection: Connection, import_id: int, *, is_confirmed: bool = False, seen_as: str | None = None
 ) -> bool:
-    """Let it wait as if it were new; False when it has been imported or is being imported."""
+    """Let it wait as if it were new; False if it has been imported or is being imported."""
     values = {"import_id": import_id, "is_confirmed": is_confirmed, "seen_as": seen_as}
     return connection.execute(load_sql("archives/uploads/try_again"), values).fetchone() is not None
 
 
-def fail_missing(connection: Connection, *, user_keys: Collection[str], found: Collection[int]) -> int:
-    """Fail the waiting imports of these users, whose folders were read completely, that are not among `found`; returns
-    how many.
+def fail_by_name(connection: Connection, *, user_key: str, name: str, error: str) -> bool:
+    """A try of a waiting import has failed because its run could not find the archive; False if none is waiting."""
+    values = {"user_key": user_key, "name": name}
+    rows = connection.execute(load_sql("archives/uploads/waiting_by_name"), values).fetchall()
+    for (import_id,) in rows:
+        note_failure(connection, import_id, error=error)
+    return bool(rows)
+
+
+def now_there(connection: Connection) -> datetime:
+    """The database's clock, like the times in its rows."""
+    row = connection.execute("select clock_timestamp()").fetchone()
+    assert row is not None
+    return cast(datetime, row[0])
+
+
+def fail_missing(
+    connection: Connection, *, user_keys: Collection[str], found: Collection[int], looked_at: datetime
+) -> int:
+    """Fail those waiting imports of these users, whose folders were read completely, that are not among `found`;
+    returns how many. Imports added after `looked_at`, when the scan began, are left alone.
 
     An archive that was replaced under its name before its import began is forgotten.
     """
-    values = {"user_keys": list(user_keys), "found": list(found)}
+    values = {"user_keys": list(user_keys), "found": list(found), "looked_at": looked_at}
     connection.execute(load_sql("archives/uploads/drop_replaced"), values)
     return len(connection.execute(load_sql("archives/uploads/fail_missing"), values).fetchall())
 
 
 def note_stuck(connection: Connection, stuck: Sequence[tuple[str, str, int, str, bool]]) -> None:
     """Keep one row for each (user key, name, bytes, reason, has failed) that cannot be imported as it is, pending until
-    it has failed; rows of others are dropped.
+    it has failed; rows of others are deleted.
 
-    Their content is not known yet, so a name stands for it.
+    Their content is not known yet, so a name represents it.
     """
     columns = list(zip(*stuck, strict=True)) or [(), (), (), (), ()]
     values = dict(zip(("user_keys", "names", "sizes", "reasons", "failed"), map(list, columns), strict=True))
@@ -149,8 +194,8 @@ def retry_import(
 ) -> ImportSummary:
     """Queue an import again; returns its new state.
 
-    Raises BadInput when the user has no such import or there is nothing to retry; NotConfirmed when another user has
-    the archive as well and `is_confirmed` is not set.
+    Raises BadInput if the user has no such import or there is nothing to retry; NotConfirmed if another user also has
+    the archive and `is_confirmed` is not set.
     """
     found = find_import(connection, import_id=import_id, user_key=user_key)
     if found is None:

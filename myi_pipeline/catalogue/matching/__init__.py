@@ -1,1 +1,1 @@
-"""Whether two tracks are one recording, by what sources say of them: pure functions, for whoever must know."""
+"""Pure functions that decide whether two tracks are the same recording, from what their sources say."""

@@ -1,8 +1,8 @@
-"""Which of many tracks are one recording: pairs that may be compared, and groups without a contradiction.
+"""Which of many tracks are one recording: choosing pairs to compare, and forming groups without contradictions.
 
-What comes out follows from the set of tracks alone, not from the order in which they came: pairs are taken by their
-confidence, then by the tracks' own keys. Two tracks are never in one group when they were decided to be different or
-other versions; a track that fits two groups which exclude each other is left alone.
+The result depends only on the set of tracks, not on the order in which they arrived: pairs are processed by confidence,
+then by the tracks' own keys. Two tracks that were found to be different, or different versions, are never in one group;
+a track that fits two groups which exclude each other is left alone.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from hashlib import blake2b
 from myi_pipeline.catalogue.matching.titles import without_article
 from myi_pipeline.catalogue.matching.verdicts import Class, Parsed, Reason, Verdict, decide
 
-# Of so many tracks that share a block none are compared by it: a title such as "Intro", an ISRC that a label printed on
-# everything. Those that share a narrower block still are.
+# Tracks in a block larger than this are not compared: its key is a title such as "Intro", or an ISRC that a label used
+# for everything. Those that also share a narrower block are still compared.
 MOST_IN_BLOCK = 100
-# One slip leaves the first or the last letters of a name as they are.
+# A single typo leaves either the first or the last letters of a name intact.
 _SHORTEST_WITH_TYPO = 6
 _TYPO_LETTERS = 3
 _MOST_ARTISTS = 3
@@ -27,14 +27,16 @@ _CLASHES = frozenset({Class.DIFFERENT, Class.SAME_SONG_OTHER_VERSION})
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A track in its group: how surely it belongs there, and by what."""
+    """A track's place in its group: how certain it is, and why."""
 
     confidence: float
     reason: Reason
 
 
 def blocks_of(track: Parsed) -> tuple[int, ...]:
-    """Numbers (of 32 bits, signed) that two tracks must share one of to be compared; two that are one recording do."""
+    """The blocks of a track, as signed 32-bit numbers. Only tracks that share a block are compared; two tracks of one
+    recording always do.
+    """
     if track.kind != "track" or not track.title.name:
         return ()
     name = track.letters
@@ -59,12 +61,12 @@ def _number(key: str) -> int:
 
 
 def _is_clash(verdict: Verdict) -> bool:
-    # Where lengths leave two tracks in doubt, a third one between them does not make them one.
+    # If two tracks are in doubt because of their lengths, a third of medium length must not join them.
     return verdict.verdict in _CLASHES or (not verdict.is_same and verdict.reason is Reason.LENGTHS_DIFFER)
 
 
 class Decisions:
-    """Verdicts on pairs, each worked out once."""
+    """Verdicts on pairs, each computed once."""
 
     def __init__(self, tracks: Mapping[int, Parsed]) -> None:
         self._tracks = tracks
@@ -81,8 +83,8 @@ class Decisions:
 def group(
     ids: Iterable[int], pairs: Iterable[tuple[int, int]], *, decisions: Decisions, order: Callable[[int], str]
 ) -> list[dict[int, Member]]:
-    """The groups of one connected set of tracks. `pairs` are those that were decided to be the same; `order` is a key
-    that does not follow from when a track came."""
+    """The groups in a connected set of tracks. `pairs` are those found to be the same recording; `order` returns a key
+    that does not depend on when a track arrived."""
     cluster: dict[int, int] = {id: id for id in ids}
     members: dict[int, list[int]] = {id: [id] for id in cluster}
     strength: dict[int, Member] = {}
@@ -109,7 +111,7 @@ def group(
             for id in members[other]:
                 cluster[id] = one
             members[one] += members.pop(other)
-            # What was doubtful was so as the cluster that it was.
+            # `other` is no longer a cluster.
             doubtful.discard(other)
     return [{id: strength.get(id, Member(1.0, Reason.ALONE)) for id in each} for each in members.values()]
 
@@ -117,15 +119,15 @@ def group(
 def _between_two(
     pairs: Iterable[tuple[int, int]], cluster: Mapping[int, int], clash: Callable[[int, int], bool]
 ) -> set[int]:
-    """Clusters that would go with two others which exclude each other."""
-    beside: dict[int, set[int]] = defaultdict(set)
+    """Clusters that could join either of two others which exclude each other."""
+    compatible: dict[int, set[int]] = defaultdict(set)
     for a, b in pairs:
         one, other = cluster[a], cluster[b]
         if one != other and not clash(one, other):
-            beside[one].add(other)
-            beside[other].add(one)
+            compatible[one].add(other)
+            compatible[other].add(one)
     doubtful = set()
-    for each, others in beside.items():
+    for each, others in compatible.items():
         rest = sorted(others)
         if any(clash(x, y) for n, x in enumerate(rest) for y in rest[n + 1 :]):
             doubtful.add(each)

@@ -1,9 +1,9 @@
-"""Two tracks: one recording, one song in two versions, two songs, or nobody knows.
+"""Compares two tracks: one recording, one song in two versions, two songs, or unsure.
 
-The field's rule is MusicBrainz': a remaster is the same recording; live, remix, edit, acoustic, instrumental, mono and
-re-recorded are recordings of their own (https://musicbrainz.org/doc/Style/Recording). Codes help and never decide
-alone: one recording has several ISRCs (regions, reissues), so that two of them refute nothing; and one ISRC is now and
-then printed on two recordings, so that an equal one counts only where names and lengths go together.
+The rule is MusicBrainz': a remaster is the same recording; live, remix, edit, acoustic, instrumental, mono and
+re-recorded are recordings of their own (https://musicbrainz.org/doc/Style/Recording). Codes help but never decide
+alone: one recording may have several ISRCs (regions, reissues), so different ones refute nothing; and one ISRC is
+sometimes printed on two recordings, so an equal one counts only if names and lengths agree.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Class(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why. Stored: never change one's meaning."""
+    """Why. Stored: never change the meaning of one."""
 
     ALONE = "alone"
     SAME_ISRC = "same_isrc"
@@ -48,8 +48,8 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Track:
-    """What a source says. `artists` in the order of the credit, or one credit such as "A, B & C"; `duration_ms` in
-    milliseconds; `mbids` are MusicBrainz' recordings. None or empty where it says nothing."""
+    """What a source says about a track. `artists` are in the order of the credit, or one credit such as "A, B & C";
+    `duration_ms` is in milliseconds; `mbids` are MusicBrainz recordings. None or empty if the source says nothing."""
 
     title: str | None
     artists: Sequence[str]
@@ -62,7 +62,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A track as it is compared; see parse()."""
+    """A track prepared for comparison; see parse()."""
 
     kind: str
     title: Title
@@ -79,7 +79,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`confidence` from 0 to 1 that the class is right."""
+    """`confidence` that the class is right, from 0 to 1."""
 
     verdict: Class
     confidence: float
@@ -90,7 +90,7 @@ class Verdict:
         return self.verdict is Class.SAME_RECORDING
 
 
-# Titles that one artist gives to several things.
+# Titles that one artist may give to several recordings.
 _COMMON = frozenset({
     "intro", "outro", "interlude", "skit", "untitled", "prelude", "overture", "theme", "reprise",
     "introduction", "finale", "epilogue", "prologue", "opening", "ending", "instrumental", "hidden", "silence",
@@ -107,12 +107,13 @@ _COMMON_START = (
     "interlude ",
     "skit ",
 )
-# Lengths of one recording differ by the pauses and fades of its releases.
-# Many sources cut them to whole seconds: so far apart are lengths that say the same.
+# Lengths of one recording differ by the pauses and fades of its releases, and many sources cut them to whole seconds:
+# equal lengths may differ by up to _EQUAL_MS.
 _SAME_MS, _EQUAL_MS, _LIVE_MS, _CLOSE_MS, _FAR_MS, _CODE_MS = 1_000, 2_000, 3_000, 5_000, 10_000, 10_000
 _SHORT_MS = 60_000
-# Letters of a name in which a slip is told from another name: by its length and album, by its length, unseen.
-_SHORTEST_WITH_TYPO, _SHORTEST_UNSEEN = 6, 8
+# The shortest names in which a typo can be told from a different name: with further evidence such as the album, and
+# without it.
+_SHORTEST_WITH_TYPO, _SHORTEST_WITHOUT_EVIDENCE = 6, 8
 _LONG_WORD = 7
 
 
@@ -134,7 +135,7 @@ def parse(track: Track) -> Parsed:
 
 
 def _code(isrc: str | None) -> str | None:
-    """With or without hyphens, and whatever its letters."""
+    """An ISRC in capitals, without hyphens."""
     letters = "".join(letter for letter in (isrc or "").upper() if letter.isalnum())
     return letters or None
 
@@ -145,7 +146,7 @@ def compare(one: Track, other: Track) -> Verdict:
 
 
 def decide(one: Parsed, other: Parsed) -> Verdict:
-    """The same of tracks that are parsed already."""
+    """Like `compare`, for tracks that are parsed already."""
     if one.kind != other.kind or one.kind != "track":
         return Verdict(Class.DIFFERENT, 1.0, Reason.KINDS_DIFFER)
     if not (one.title.name and other.title.name):
@@ -179,7 +180,7 @@ def _by_names(one: Parsed, other: Parsed, *, apart: int | None, title: str, arti
     is_one_album = bool(one.album) and one.album == other.album
     if apart is not None:
         shortest = min(one.duration_ms or 0, other.duration_ms or 0)
-        # "Live" may be any evening.
+        # "Live" may be any concert.
         is_live = any(kind == "live" for kind, _ in one.title.versions)
         close = _EQUAL_MS if shortest < _SHORT_MS else _LIVE_MS if is_live else _CLOSE_MS
         if apart > _FAR_MS:
@@ -197,9 +198,9 @@ def _by_names(one: Parsed, other: Parsed, *, apart: int | None, title: str, arti
     if versions == "perhaps" and not (is_equal or (is_one_album and apart is None)):
         return Verdict(Class.SAME_SONG_OTHER_VERSION, 0.6, Reason.VERSIONS_DIFFER)
     if title in ("typo", "short typo") or artists == "typo":
-        if _is_slip_of_one(one, other, apart, title=title, is_one_album=is_one_album):
+        if _is_probable_typo(one, other, apart, title=title, is_one_album=is_one_album):
             return Verdict(Class.SAME_RECORDING, 0.85 if is_equal else 0.8, Reason.TYPO)
-        # Two names that differ by a letter, of two lengths, are more often two songs.
+        # Names that differ by one letter, with different lengths, are more often two songs.
         return Verdict(Class.UNSURE if apart is None else Class.DIFFERENT, 0.5, Reason.TYPO)
     if title == "subtitle":
         if is_equal:
@@ -214,9 +215,11 @@ def _by_names(one: Parsed, other: Parsed, *, apart: int | None, title: str, arti
     return Verdict(Class.SAME_RECORDING, 0.8, Reason.NAMES)
 
 
-def _is_slip_of_one(one: Parsed, other: Parsed, apart: int | None, *, title: str, is_one_album: bool) -> bool:
-    """Whether what differs in a title or an artist is a slip: by length and album, or unseen by where it is."""
-    is_long = min(len(one.letters), len(other.letters)) >= _SHORTEST_UNSEEN
+def _is_probable_typo(one: Parsed, other: Parsed, apart: int | None, *, title: str, is_one_album: bool) -> bool:
+    """Whether a difference in a title or an artist is a typo: judged by length and album, or without a length by its
+    place in the word.
+    """
+    is_long = min(len(one.letters), len(other.letters)) >= _SHORTEST_WITHOUT_EVIDENCE
     if apart is None:
         return title == "typo" and is_long and _is_surely_typo(one.title.name, other.title.name)
     if apart <= _SAME_MS and (is_one_album or title == "short typo"):
@@ -225,25 +228,25 @@ def _is_slip_of_one(one: Parsed, other: Parsed, apart: int | None, *, title: str
 
 
 def _titles(one: Parsed, other: Parsed) -> str:
-    """yes, subtitle (one has more in brackets), typo, short typo, no."""
+    """Whether the titles are equal: yes, subtitle (one has more in brackets), typo, short typo, or no."""
     a, b = one.title, other.title
     if a.name == b.name or one.letters == other.letters:
         if a.subtitle == b.subtitle:
             return "yes"
         if a.numbers != b.numbers:
             return "no"
-        return "no" if a.subtitle and b.subtitle and _slip(a.subtitle, b.subtitle) == "no" else "subtitle"
+        return "no" if a.subtitle and b.subtitle and _typo_kind(a.subtitle, b.subtitle) == "no" else "subtitle"
     if a.numbers != b.numbers:
         return "no"
     whole_a, whole_b = f"{a.name} {a.subtitle}".strip(), f"{b.name} {b.subtitle}".strip()
     # "Song (Of Us)" and "Song of us".
     if whole_a.replace(" ", "") == whole_b.replace(" ", ""):
         return "yes"
-    return _slip(a.name, b.name) if a.subtitle == b.subtitle else "no"
+    return _typo_kind(a.name, b.name) if a.subtitle == b.subtitle else "no"
 
 
 def _artists(one: Parsed, other: Parsed) -> str:
-    """yes, typo, partly, sampler (one names none), no."""
+    """Whether the artists are equal: yes, typo, partly, sampler (one is "Various Artists"), or no."""
     if one.credit == other.credit:
         return "yes" if one.credit and not one.is_sampler else "sampler" if one.is_sampler else "no"
     if one.is_sampler or other.is_sampler:
@@ -251,7 +254,7 @@ def _artists(one: Parsed, other: Parsed) -> str:
     first, second = frozenset(one.artists), frozenset(other.artists)
     if not (first and second):
         return "no"
-    # Whoever is featured in the title is named in the credit elsewhere.
+    # An artist featured in one title may be in the credit of the other.
     if first <= second | other.title.featured and second <= first | one.title.featured:
         return "yes"
     if first <= second or second <= first:
@@ -265,7 +268,7 @@ def _artists(one: Parsed, other: Parsed) -> str:
 
 
 def _versions(one: Parsed, other: Parsed, apart: int | None) -> str:
-    """yes; perhaps: one says less than the other; no."""
+    """Whether the versions are equal: yes, perhaps (one says less than the other), or no."""
     a, b = dict(one.title.versions), dict(other.title.versions)
     if a.keys() != b.keys():
         return "no"
@@ -273,25 +276,29 @@ def _versions(one: Parsed, other: Parsed, apart: int | None) -> str:
     for kind, detail in a.items():
         mine, theirs = set(detail.split()), set(b[kind].split())
         if mine != theirs:
-            if not (mine <= theirs or theirs <= mine or _is_slip(detail, b[kind])):
+            if not (mine <= theirs or theirs <= mine or _is_typo(detail, b[kind])):
                 return "no"
             answer = "perhaps"
     if one.title.soft != other.title.soft:
+        mine, theirs = set(one.title.soft.split()), set(other.title.soft.split())
+        # Edits by two people.
+        if mine and theirs and not (mine <= theirs or theirs <= mine):
+            return "no"
         answer = "perhaps"
     guests, others = one.title.featured, other.title.featured
-    if guests and others and not (guests & others or any(_is_slip(x, y) for x in guests for y in others)):
+    if guests and others and not (guests & others or any(_is_typo(x, y) for x in guests for y in others)):
         return "no"
     return answer
 
 
 def _is_telling(one: Parsed) -> bool:
-    """A name that hardly two songs have."""
-    return not one.is_common and len(one.letters) >= _SHORTEST_UNSEEN
+    """Whether it is unlikely that two songs have this name."""
+    return not one.is_common and len(one.letters) >= _SHORTEST_WITHOUT_EVIDENCE
 
 
-def _slip(a: str, b: str) -> str:
-    """typo: one letter more, less, other or exchanged, in one word of at least four letters, in a name of at least six;
-    short typo: the same in a shorter word; no."""
+def _typo_kind(a: str, b: str) -> str:
+    """typo: one letter inserted, missing, replaced or swapped, in one word of at least four letters, in a name of at
+    least six; short typo: the same in a shorter word; no."""
     if min(len(a), len(b)) < _SHORTEST_WITH_TYPO or abs(len(a) - len(b)) > 1:
         return "no"
     words_a, words_b = a.split(), b.split()
@@ -301,27 +308,33 @@ def _slip(a: str, b: str) -> str:
     if len(differing) != 1:
         return "no"
     x, y = differing[0]
-    # Girl and Girls, Jane and June, Night and Light: other words more often than slips.
+    # Girl and Girls, Jane and June, Night and Light are more often different words than typos.
     if f"{x}s" == y or f"{y}s" == x or (len(x) == len(y) and sorted(x) != sorted(y) and (len(x) < 5 or x[0] != y[0])):
         return "no"
     if not (x.isalpha() and y.isalpha() and within(x, y, 1)):
         return "no"
-    return "typo" if min(len(x), len(y)) >= 4 else "short typo" if min(len(a), len(b)) >= _SHORTEST_UNSEEN else "no"
+    return (
+        "typo"
+        if min(len(x), len(y)) >= 4
+        else "short typo"
+        if min(len(a), len(b)) >= _SHORTEST_WITHOUT_EVIDENCE
+        else "no"
+    )
 
 
-def _is_slip(a: str, b: str) -> bool:
-    """A slip in the name of a place or a remixer."""
+def _is_typo(a: str, b: str) -> bool:
+    """Whether the names of two places or remixers differ by a typo."""
     return min(len(a), len(b)) >= 5 and within(a, b, 1)
 
 
 def _is_surely_typo(a: str, b: str) -> bool:
-    """Where no length helps: inside a long word, not at its end, where words are inflected."""
+    """Whether it is a typo even without lengths: inside a long word, not at its end, where words are inflected."""
     x, y = next((x, y) for x, y in zip(a.split(), b.split(), strict=False) if x != y)
     return min(len(x), len(y)) >= _LONG_WORD and x[0] == y[0] and x[-2:] == y[-2:]
 
 
 def within(a: str, b: str, most: int) -> bool:
-    """Whether one becomes the other by `most` letters inserted, deleted, replaced or exchanged with the next."""
+    """Whether `a` becomes `b` with at most `most` letters inserted, deleted, replaced or swapped with the next."""
     if a == b:
         return True
     if abs(len(a) - len(b)) > most or most == 0:

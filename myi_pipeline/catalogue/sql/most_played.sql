@@ -1,5 +1,5 @@
--- As the marts have it: what is played most, each kind by itself; tracks that lack what only Spotify knows. Read with the
--- analyst's rights.
+-- What is played most according to the marts, per kind; of tracks, only those that lack what only Spotify knows. Run with
+-- the analyst's rights.
 with tracks as (
     select
         p.track_id,

@@ -5,12 +5,13 @@ Equal arguments give equal bytes, and a user whom the demo did not make is left 
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import shutil
 import time
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from myi_pipeline.errors import Permanent
 
 if TYPE_CHECKING:
     from myi_pipeline.postgres.connections import Warehouse
+    from myi_pipeline.settings import Settings
     from myi_pipeline.simulator import ArchiveSpec, ArchiveTruth
 
 USER = "demo"
@@ -90,7 +92,9 @@ def prepare_user(
 ) -> None:
     """A user of the demo's, with no plays but those of these archives."""
     from myi_pipeline.archives import list_imports
+    from myi_pipeline.operations.erase_users import erase_user
     from myi_pipeline.people import manage_users
+    from myi_pipeline.people.uploads_folder import delete_uploads_folder
     from myi_pipeline.postgres.connections import Role
 
     with opened.connect(Role.INGEST, autocommit=True) as connection:
@@ -100,21 +104,27 @@ def prepare_user(
         imports = list_imports.list_imports(connection, user_key=key, limit=1000)
         if users and {each.sha256 for each in imports} - {each.sha256 for each in made}:
             session.output.note("An earlier demo had other archives: its listener is removed first.")
-            manage_users.remove_user(connection, user_key=key, keeps_key=True)
-            shutil.rmtree(session.settings.uploads_folder / key, ignore_errors=True)
+            erase_user(opened, session.settings, user_id=users[0].user_id, now=datetime.now(UTC), keeps_key=True)
+            delete_uploads_folder(session.settings, user_key=key, removal_id=0)
             users = ()
         if not users:
             manage_users.add_user(connection, user_key=key, time_zone=TIME_ZONE, display_name=display_name)
 
 
-def put_into_uploads(folder: Path, made: tuple[Made, ...]) -> None:
+def put_into_uploads(settings: Settings, name: str, source: Path) -> None:
+    """Where uploads lie, as a file or object that has been there for long; what is there already stays."""
+    from myi_pipeline.storage.open_store import open_uploads
+
+    bucket = open_uploads(settings)
+    if bucket is not None:
+        bucket.put(name, source)
+        return
+    target = settings.uploads_folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_file() and filecmp.cmp(target, source, shallow=False):
+        return
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(source, beside)
     long_ago = time.time() - _SETTLED_S
-    for archive in made:
-        target = folder / archive.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == archive.sha256:
-            continue
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.copyfile(archive.path, beside)
-        os.utime(beside, (long_ago, long_ago))
-        beside.replace(target)
+    os.utime(beside, (long_ago, long_ago))
+    beside.replace(target)

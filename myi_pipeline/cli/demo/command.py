@@ -35,6 +35,7 @@ from myi_pipeline.cli.demo.live import (
 from myi_pipeline.cli.demo.past import DISPLAY_NAME as PAST_NAME
 from myi_pipeline.cli.demo.past import USER as PAST_USER
 from myi_pipeline.cli.demo.past import PastShown, look, make_past, render_past
+from myi_pipeline.cli.demo.playlists import PlaylistsShown, move_playlists, playlists_document, render_playlists
 from myi_pipeline.cli.demo.truth import Comparison, compare_with_truth
 from myi_pipeline.cli.figures import render_listening, summary_document
 from myi_pipeline.cli.marts import render_verify, verify_document
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from myi_pipeline.postgres.connections import Warehouse
     from myi_pipeline.simulator import ArchiveTruth
 
-_STEPS = 7
+_STEPS = 8
 # The listener who was at Last.fm has one play for so many of the other one.
 _PAST_SHARE = 5
 
@@ -63,6 +64,7 @@ class _Shown:
     summary: ListeningSummary | None
     comparisons: list[Comparison]
     live: LiveShown | None
+    playlists: PlaylistsShown | None
     past: PastShown
     verified: VerifyResult
     runs: list[dict[str, Any]]
@@ -70,8 +72,10 @@ class _Shown:
     @property
     def is_good(self) -> bool:
         is_live_good = self.live is None or self.live.is_good
+        are_playlists_good = self.playlists is None or self.playlists.is_good
         return (
             is_live_good
+            and are_playlists_good
             and self.past.is_good
             and self.verified.is_good
             and all(each.is_equal for each in self.comparisons)
@@ -108,10 +112,12 @@ def _run(session: Session, opened: Warehouse, *, plays: int, seed: int) -> _Show
             past = make_past(Path(folder), plays=max(plays // _PAST_SHARE, 500), seed=seed)
         with _step(session, 2, f"putting them into the uploads folders of the users {USER} and {PAST_USER}"):
             prepare_user(session, opened, made)
-            put_into_uploads(session.settings.uploads_folder / USER, made)
             prepare_user(session, opened, past.made, key=PAST_USER, display_name=PAST_NAME)
-            put_into_uploads(session.settings.uploads_folder / PAST_USER, past.made)
+            for user_key, archives in ((USER, made), (PAST_USER, past.made)):
+                for archive in archives:
+                    put_into_uploads(session.settings, f"{user_key}/{archive.name}", archive.path)
         live = _live(session, opened, stack, plays=plays, seed=seed)
+        shown_live = shown_playlists = None
         log_file = session.settings.home / "demo.log"
         jobs = stack.enter_context(dagster_jobs(live.session if live else session, opened, log_file=log_file))
         if live is not None:
@@ -119,21 +125,22 @@ def _run(session: Session, opened: Warehouse, *, plays: int, seed: int) -> _Show
             with _step(session, 3, f"signing {people} people in to a simulated Spotify, polling them through Dagster"):
                 sign_in(live, opened)
                 poll(live, jobs)
-        with _step(session, 4, "importing and refreshing through Dagster"):
+            with _step(session, 4, "gathering playlists, moving one to a simulated TIDAL and into files"):
+                shown_playlists = move_playlists(live, opened)
+        with _step(session, 5, "importing and refreshing through Dagster"):
             jobs.run("import_uploads", first=USER)
             jobs.run("import_uploads", first=PAST_USER)
             jobs.run("refresh_marts")
-        shown_live = None
         if live is not None:
-            with _step(session, 5, f"their archives arrive, {ARCHIVED_AFTER.days} days after the first poll"):
+            with _step(session, 6, f"their archives arrive, {ARCHIVED_AFTER.days} days after the first poll"):
                 shown_live = import_live_archives(live, opened, jobs)
         runs = jobs.runs
-    with _step(session, 6, "verifying: rebuilding every mart and comparing row by row"):
+    with _step(session, 7, "verifying: rebuilding every mart and comparing row by row"):
         verified = verify(session, opened, examples=10)
-    with _step(session, 7, "comparing the marts with the generator's truth"):
+    with _step(session, 8, "comparing the marts with the generator's truth"):
         imports, comparisons, summary = _held_against_truth(opened, truths)
         shown_past = look(opened, past)
-    return _Shown(imports, summary, comparisons, shown_live, shown_past, verified, runs)
+    return _Shown(imports, summary, comparisons, shown_live, shown_playlists, shown_past, verified, runs)
 
 
 def _live(session: Session, opened: Warehouse, stack: ExitStack, *, plays: int, seed: int) -> LiveDemo | None:
@@ -196,6 +203,7 @@ def _document(shown: _Shown) -> dict[str, Any]:
             for each in shown.comparisons
         ],
         "live": live_document(shown.live),
+        "playlists": playlists_document(shown.playlists),
         "past": {**asdict(shown.past), "is_good": shown.past.is_good},
         "verify": verify_document(shown.verified),
     }
@@ -225,6 +233,9 @@ def _render(console: Console, session: Session, shown: _Shown, *, way: Sequence[
     console.print()
     if shown.live is not None:
         render_live(console, shown.live)
+        console.print()
+    if shown.playlists is not None:
+        render_playlists(console, shown.playlists)
         console.print()
     render_past(console, shown.past)
     console.print()

@@ -6,18 +6,19 @@ A play that was polled and is also in an archive counts once.
 
 from __future__ import annotations
 
-import os
 import socket
-import time
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from myi_pipeline.cli.dagster_processes import DagsterJobs
+from myi_pipeline.cli.demo.archives import put_into_uploads
 from myi_pipeline.cli.demo.truth import compare_plays
 from myi_pipeline.cli.output import number, table
 from myi_pipeline.cli.session import Session
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from myi_pipeline.marts.figures import LiveFigures
     from myi_pipeline.postgres.connections import Warehouse
     from myi_pipeline.simulator import ArchiveTruth
-    from myi_pipeline.simulator.live import ListenerSpec, Simulator, SimulatorSpec
+    from myi_pipeline.simulator.live import ListenerSpec, MovableClock, Simulator, SimulatorSpec
 
 DISPLAY_NAME = "Made-up live listener of myi demo"
 TIME_ZONE = "Europe/Berlin"
@@ -39,17 +40,19 @@ BEGIN = datetime(2025, 3, 3, 8, 30, tzinfo=UTC)
 POLLED_AT = (*range(6), *range(15, 24))
 # The archives are younger than the last poll, and reach over all of it.
 ARCHIVED_AFTER = timedelta(days=2)
-_SETTLED_S = 3600
 # By chance about one of 2,800 made-up names is in a catalogue of so few artists.
 _ARTISTS, _SEEDS_TRIED = 20, 500
 
 
 @dataclass(frozen=True)
 class LiveDemo:
-    """What live_spotify yields. `session` leads to the simulator; use it for whatever asks Spotify."""
+    """What live_spotify yields. `session` leads to the simulator; use it for whatever asks Spotify. `clock` is the
+    simulator's.
+    """
 
     session: Session
     simulator: Simulator
+    clock: MovableClock
     user_keys: tuple[str, ...]
 
     @property
@@ -73,6 +76,10 @@ def listeners() -> tuple[ListenerSpec, ...]:
     )
 
 
+# The first listener's other account: it is not polled, and has a playlist.
+OTHER_ACCOUNT = "demo-other-account"
+
+
 def is_dagster_running(session: Session) -> bool:
     """Whether something answers at Dagster's port: its daemon would poll the demo's people at the real Spotify."""
     with socket.socket() as probe:
@@ -88,12 +95,14 @@ def live_spotify(
 
     Their logins go at the end.
     """
-    from myi_pipeline.simulator.live import AppSpec, MovableClock, running_simulator
+    from myi_pipeline.simulator.live import AppSpec, MovableClock, persona, running_simulator
 
     people = listeners()
+    other = persona("albums", OTHER_ACCOUNT, first_day=_FIRST_DAY, silent_days=0.0, plays_per_day=0.0)
     app = AppSpec(redirect_uris=(session.settings.spotify_redirect_uri,))
-    spec = _catalogue(seed, unlike).model_copy(update={"apps": (app,), "listeners": people})
-    with running_simulator(spec, clock=MovableClock(BEGIN)) as simulator:
+    spec = _catalogue(seed, unlike).model_copy(update={"apps": (app,), "listeners": (*people, other)})
+    clock = MovableClock(BEGIN)
+    with running_simulator(spec, clock=clock) as simulator:
         settings = session.settings.model_copy(
             update={
                 "spotify_api_url": simulator.api_url,
@@ -104,17 +113,20 @@ def live_spotify(
             }
         )
         keys = tuple(person.key for person in people)
-        _make_users(opened, keys)
+        _make_users(session, opened, keys)
         try:
-            yield LiveDemo(replace(session, settings=settings), simulator, keys)
+            yield LiveDemo(replace(session, settings=settings), simulator, clock, keys)
         finally:
             _disconnect(opened, keys)
 
 
 def sign_in(live: LiveDemo, opened: Warehouse) -> None:
-    """Each person's whole way: address, agreement in their browser, code, sealed login."""
+    """Each person's whole way: address, agreement in their browser, code, sealed login. The first allows playlists, and
+    links another account besides.
+    """
     from myi_pipeline.people import logins, manage_users
     from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.login_owners import LoginUse
     from myi_pipeline.providers.spotify.open_spotify import open_spotify
 
     settings, clock = live.session.settings, live.simulator.control.now
@@ -122,10 +134,13 @@ def sign_in(live: LiveDemo, opened: Warehouse) -> None:
         open_spotify(settings, opened, clock=clock) as spotify,
         opened.connect(Role.INGEST, autocommit=True) as connection,
     ):
-        for key in live.user_keys:
+        signing = [(key, key, LoginUse.MAIN) for key in live.user_keys]
+        for key, listener, use in (*signing, (live.first, OTHER_ACCOUNT, LoginUse.FURTHER)):
             user = manage_users.get_user(connection, user_key=key)
-            pending = logins.begin_login(spotify, settings, user_id=user.user_id, user_key=key)
-            redirected = live.simulator.visit(pending.url, key)
+            pending = logins.begin_login(
+                spotify, settings, user_id=user.user_id, user_key=key, with_playlists=key == live.first, use=use
+            )
+            redirected = live.simulator.visit(pending.url, listener)
             logins.finish_login(spotify, connection, pending, redirected=redirected, now=clock())
 
 
@@ -139,14 +154,11 @@ def poll(live: LiveDemo, jobs: DagsterJobs) -> None:
 def put_archives(live: LiveDemo) -> dict[str, ArchiveTruth]:
     """What Spotify would send each of them two days after BEGIN, in their folders of uploads."""
     made = {}
-    for key in live.user_keys:
-        path = live.session.settings.uploads_folder / key / "my_spotify_data.zip"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        made[key] = live.simulator.control.archive(key, beside, until=BEGIN + ARCHIVED_AFTER)
-        settled = time.time() - _SETTLED_S
-        os.utime(beside, (settled, settled))
-        beside.replace(path)
+    with tempfile.TemporaryDirectory(prefix="myi-demo-") as folder:
+        for key in live.user_keys:
+            path = Path(folder) / f"{key}.zip"
+            made[key] = live.simulator.control.archive(key, path, until=BEGIN + ARCHIVED_AFTER)
+            put_into_uploads(live.session.settings, f"{key}/my_spotify_data.zip", path)
     return made
 
 
@@ -164,8 +176,9 @@ def _catalogue(seed: int, unlike: frozenset[tuple[str, str]]) -> SimulatorSpec:
     return next(spec for spec in specs if not world_of(spec).shelf.names() & unlike)
 
 
-def _make_users(opened: Warehouse, keys: tuple[str, ...]) -> None:
+def _make_users(session: Session, opened: Warehouse, keys: tuple[str, ...]) -> None:
     """New ones, next to each other in the order of partitions. Those of an earlier demo go, with their plays."""
+    from myi_pipeline.operations.erase_users import erase_user
     from myi_pipeline.people import manage_users
     from myi_pipeline.postgres.connections import Role
 
@@ -177,18 +190,25 @@ def _make_users(opened: Warehouse, keys: tuple[str, ...]) -> None:
                     f"there is a user {user.user_key!r} that the demo did not make: it stays, and the demo stops"
                 )
         for user in there:
-            manage_users.remove_user(connection, user_key=user.user_key, keeps_key=True)
+            erase_user(opened, session.settings, user_id=user.user_id, now=datetime.now(UTC), keeps_key=True)
         for key in keys:
             manage_users.add_user(connection, user_key=key, time_zone=TIME_ZONE, display_name=DISPLAY_NAME)
 
 
 def _disconnect(opened: Warehouse, keys: tuple[str, ...]) -> None:
     from myi_pipeline.people import logins
+    from myi_pipeline.people.account_links import unlink
     from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.accounts import Provider, list_accounts
+    from myi_pipeline.providers.transport import utc_now
 
     with opened.connect(Role.INGEST, autocommit=True) as connection:
         for key in keys:
             logins.disconnect_user(connection, user_key=key)
+        further = [each for each in list_accounts(connection) if each.user_key in keys]
+        for each in further:
+            if each.provider is Provider.SPOTIFY and not each.is_main:
+                unlink(connection, user_id=each.user_id, account_id=each.account_id, now=utc_now())
 
 
 @dataclass(frozen=True)

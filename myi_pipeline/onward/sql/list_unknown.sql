@@ -1,4 +1,4 @@
--- Plays of which nobody knows whether they arrived, once the service has had time to show them.
+-- Plays that may or may not have arrived, once the service has had time to list them.
 select
     onward_id, listened_at, title, artist, album, duration_ms, recording_uri, isrc, is_past, attempts
 from app.onward_plays

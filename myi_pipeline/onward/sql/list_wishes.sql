@@ -1,4 +1,4 @@
--- What plays are to be sent where; the service must have been asked since for what it knows itself.
+-- Which users want plays sent to which accounts, and when these were last polled.
 select
     wish.user_id,
     u.user_key,

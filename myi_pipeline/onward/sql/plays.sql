@@ -1,4 +1,4 @@
--- One user's plays that count, of tracks, as the role that reads marts may see them.
+-- One user's counted plays of tracks, for the role that reads marts.
 select
     play.play_id,
     coalesce(play.started_at, play.played_at) as began_at,

@@ -1,4 +1,4 @@
--- The next plays, journalled as being sent before anything is sent: whatever happens from here on, they are looked for
+-- Takes the next plays, marking them as `unknown` before anything is sent: whatever happens next, they are looked for
 -- before they are sent again.
 with next as (
     select onward_id
@@ -14,10 +14,10 @@ with next as (
     for update
 )
 
-update app.onward_plays as told
-set state = 'unknown', attempts = told.attempts + 1, attempted_at = %(now)s, reason = null, not_before = null
+update app.onward_plays as entry
+set state = 'unknown', attempts = entry.attempts + 1, attempted_at = %(now)s, reason = null, not_before = null
 from next
-where told.onward_id = next.onward_id
+where entry.onward_id = next.onward_id
 returning
-    told.onward_id, told.listened_at, told.title, told.artist, told.album, told.duration_ms, told.recording_uri, told.isrc,
-    told.is_past, told.attempts
+    entry.onward_id, entry.listened_at, entry.title, entry.artist, entry.album, entry.duration_ms, entry.recording_uri, entry.isrc,
+    entry.is_past, entry.attempts

@@ -1,8 +1,8 @@
 """An embedded Postgres: one server for each MYI_HOME, shared by all of its processes.
 
-It runs exactly while a process holds a lease on it (or until the next start or end after a holder was killed). Nobody
-else can connect to it, except one role over a loopback port that was asked for, and no folder that MYI did not make
-changes its mode.
+It runs as long as a process holds a lease on it; if the last holder is killed, until the next process starts or ends.
+The only access from outside is for one role over an optional loopback port. MYI never changes the mode of a folder that
+it did not create.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["EmbeddedServer", "SqlPort", "adopt", "embedded_server", "open_sql_po
 
 @contextmanager
 def embedded_server(home: Path, *, tcp: SqlPort | None = None) -> Iterator[EmbeddedServer]:
-    """The running server of this home, and a port if asked for, as long as the context lasts.
+    """The running server of this home, with an optional port, for the duration of the context.
 
     Raises Permanent, Transient, Busy.
     """
@@ -31,5 +31,5 @@ def embedded_server(home: Path, *, tcp: SqlPort | None = None) -> Iterator[Embed
 
 
 def open_sql_port(home: Path) -> SqlPort | None:
-    """The port that a living process of this home has open; starts nothing."""
+    """The port opened by a running process of this home, if any; starts nothing."""
     return claimed(home / "postgres")

@@ -1,8 +1,8 @@
 """The account that the embedded server runs as.
 
-Postgres refuses to run as root, so root's server runs as the system account `myi-postgres`; where no tool can make one,
-as an existing `postgres`, and at last as `nobody`. Data that exists keeps the account that owns it, and nothing runs
-with groups that the account does not need.
+Postgres refuses to run as root, so root's server runs as the system account `myi-postgres`. If no tool can create that,
+it runs as an existing `postgres`, or else as `nobody`. Existing data keep their owner, and programs run without
+supplementary groups that the account does not need.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from myi_pipeline.errors import Permanent, Transient
 log = logging.getLogger(__name__)
 
 ACCOUNT = "myi-postgres"
-# Others may run programs as these, which could then read the data.
+# Programs of others may run as these accounts and could then read the data.
 SHARED_ACCOUNTS = ("postgres", "nobody")
 _TRIES = 3
 _ACCOUNTS_FOLDER = Path("/etc")
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-# No secret and no setting of MYI's may reach the server through its environment.
+# The server must not inherit MYI's secrets and settings through its environment.
 CLEAN_ENVIRONMENT = {"PATH": _SYSTEM_PATH, "LC_ALL": "C"}
 
 
@@ -45,27 +45,27 @@ class Account:
         return self.uid == os.geteuid()
 
     def spawn(self) -> dict[str, Any]:
-        """Arguments that make subprocess run something as this account, out of the terminal's reach."""
+        """Arguments for subprocess to run a program as this account, detached from the terminal."""
         switch = {} if self.is_me else {"user": self.uid, "group": self.gid, "extra_groups": []}
         return {"cwd": "/", "env": CLEAN_ENVIRONMENT, "start_new_session": True, "stdin": subprocess.DEVNULL, **switch}
 
     def may(self, test: str, path: Path) -> bool:
-        """What test(1) says as this account: `-x` on a folder means that all its parents let it through."""
+        """The result of test(1) as this account. `-x` on a folder also requires access to all its parents."""
         for _ in range(_TRIES):
             code = subprocess.run(["test", test, str(path)], check=False, timeout=30, **self.spawn()).returncode
-            # Anything else is no answer: it was ended by a signal, or could not be started.
+            # Anything else means that it was killed by a signal or could not be started.
             if code in (0, 1):
                 return code == 0
         raise Transient(f"the account {self.name} cannot run test(1) on {path}; try again")
 
     def owns(self, path: Path, *, mode: int = 0o700) -> None:
-        """Give a folder of ours to the account."""
+        """Make the account the owner of a folder of ours."""
         if not self.is_me:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
         path.chmod(mode)
 
     def write_new(self, path: Path, text: str) -> None:
-        """A new file (0600) of the account's; whatever has the name already makes it fail."""
+        """Create a file (0600) owned by the account; fails if anything with this name exists."""
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -73,7 +73,7 @@ class Account:
                 os.fchown(file.fileno(), self.uid, self.gid)
 
     def write(self, path: Path, text: str) -> None:
-        """Replace a file in the account's own folder without following any link that it may have put there."""
+        """Replace a file in the account's own folder without following links that the account may have put there."""
         beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
         try:
             self.write_new(beside, text)
@@ -87,14 +87,14 @@ def account_of(path: Path) -> Account:
     """The account that owns existing data."""
     found = path.lstat()
     if found.st_uid == 0:
-        raise Permanent(f"{path} belongs to root, as which Postgres does not run: give it to another account")
+        raise Permanent(f"{path} belongs to root, but Postgres does not run as root: give it to another account")
     if os.geteuid() not in (0, found.st_uid):
         raise Permanent(f"{path} belongs to {_name(found.st_uid)}: run MYI as that user, or choose another MYI_HOME")
     return Account(_name(found.st_uid), found.st_uid, found.st_gid)
 
 
 def choose_account() -> Account:
-    """The account for new data. May make one when run as root."""
+    """The account for new data. May create one when run as root."""
     found = existing_account()
     if found is None or found.name in SHARED_ACCOUNTS:
         found = (_make() and _look_up(ACCOUNT)) or found
@@ -113,7 +113,7 @@ def choose_account() -> Account:
 
 
 def existing_account() -> Account | None:
-    """This user; or as root the best account that is there."""
+    """This user or, for root, the best existing account."""
     if os.geteuid() != 0:
         return Account(_name(os.geteuid()), os.geteuid(), os.getegid())
     return next((found for name in (ACCOUNT, *SHARED_ACCOUNTS) if (found := _look_up(name))), None)
@@ -124,7 +124,7 @@ def can_make_account() -> bool:
 
 
 def _tools() -> Iterator[list[str]]:
-    """Commands that make a system account without a home, a password or a shell; only those that are there."""
+    """Available commands that create a system account without a home, a password or a shell."""
     useradd = [
         "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
         "--shell", "/usr/sbin/nologin", ACCOUNT,
@@ -132,7 +132,7 @@ def _tools() -> Iterator[list[str]]:
     busybox = ["adduser", "-S", "-D", "-H", "-h", "/nonexistent", "-s", "/sbin/nologin", ACCOUNT]
     for command in (useradd, busybox):
         tool = shutil.which(command[0], path=_SYSTEM_PATH)
-        # Debian's adduser is another program of the same name.
+        # Debian's adduser is a different program with the same name.
         if tool is not None and (command is useradd or Path(tool).resolve().name == "busybox"):
             yield [tool, *command[1:]]
 
@@ -153,8 +153,8 @@ def _make() -> bool:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Two first starts at once (of two homes) made two entries, and the second's number replaced the first's, whose
-    data then had no owner: useradd's own lock does not hold in every container."""
+    """useradd's own lock does not work in every container: two first starts at once (of two homes) created two entries,
+    the second one replaced the first, and the data of the first had no owner."""
     handle = os.open(_ACCOUNTS_FOLDER, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

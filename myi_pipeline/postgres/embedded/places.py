@@ -1,9 +1,8 @@
-"""Where the embedded server's files lie.
+"""Where the embedded server's files are.
 
-Below MYI_HOME/postgres unless the server's account cannot get there: root's home is closed to it, so root's data lie in
-a system folder. Paths below MYI_HOME are written down as relative ones, so that a home can be moved, and a copy of it
-leads to itself. No folder that MYI did not make changes its mode, and a socket folder is a real folder of mode 0700
-that belongs to the server's account.
+They are in MYI_HOME/postgres, unless the server's account has no access to it: root's data are in a system folder.
+Paths below MYI_HOME are stored as relative ones, so that homes can be moved and copied. The mode of a folder that MYI
+did not create is never changed, and a socket folder is a real folder of mode 0700 that belongs to the server's account.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from myi_pipeline.errors import OwnedByAnotherHome, Permanent
-from myi_pipeline.postgres.embedded import ownership, processes
+from myi_pipeline.postgres.embedded import ownership, processes, swapping
 from myi_pipeline.postgres.embedded.accounts import Account, account_of, choose_account
 from myi_pipeline.postgres.embedded.ownership import HomeIdentity
 from myi_pipeline.postgres.embedded.socket_folders import LONGEST_SOCKET_PATH, choose_socket_folder, is_safe, make_for
@@ -34,21 +33,21 @@ __all__ = ["LONGEST_SOCKET_PATH", "SOCKET_NAME", "SYSTEM_FOLDER", "Places", "pre
 log = logging.getLogger(__name__)
 
 SOCKET_NAME = ".s.PGSQL.5432"
-# pg_ctl hands its paths to a shell, in double quotes.
+# pg_ctl passes its paths to a shell, in double quotes.
 _SHELL_CHARACTERS = frozenset('\\"$`\n')
 SYSTEM_FOLDER = Path("/var/lib/myi-postgres") if sys.platform == "linux" else Path("/Library/myi-postgres")
 
 
 @dataclass(frozen=True)
 class Places:
-    """`own` is MYI_HOME/postgres, this user's; `area` holds what the server's account owns (often the same)."""
+    """`own` is MYI_HOME/postgres, owned by this user; `area`, often the same, is for the server's account."""
 
     own: Path
     area: Path
     socket: Path
     account: Account
     server_id: str
-    # The home that this one is a copy of, until confirm_copy().
+    # The original, if this home is a copy; reset by confirm_copy().
     copied_from: str | None = None
 
     @property
@@ -70,13 +69,13 @@ class Places:
 
 @dataclass(frozen=True)
 class _Record:
-    """places.json: what was chosen before. Paths are as written, and relative to MYI_HOME/postgres."""
+    """places.json: earlier choices. Paths are absolute, or relative to MYI_HOME/postgres."""
 
     server_id: str | None = None
     area: str | None = None
     socket: str | None = None
     home: HomeIdentity | None = None
-    # Whether there was a database at the last start.
+    # Whether the database existed at the last start.
     has_data: bool = False
     copied_from: str | None = None
 
@@ -104,9 +103,9 @@ class _Record:
 
 
 def prepare(home: Path, *, adopting: bool = False) -> Places:
-    """Find the places of this home's server, or choose and make them. The caller holds the home's lock.
+    """Find the paths for this home's server, or choose and create them. The caller holds the home's lock.
 
-    `adopting` takes data over that another home owns. Raises Permanent, and OwnedByAnotherHome.
+    `adopting` takes over data that another home owns. Raises Permanent, and OwnedByAnotherHome.
     """
     home = home.resolve()
     own = home / "postgres"
@@ -114,12 +113,14 @@ def prepare(home: Path, *, adopting: bool = False) -> Places:
     known = _Record.read(record)
     me = HomeIdentity.of(home)
     area = _known_area(own, known)
+    if area is not None:
+        swapping.settle(own, area)
     copied_from = known.copied_from
     if area is not None and (area / "data").exists():
         account = account_of(area / "data")
         copied_from = _original_of(area, home=home, me=me) or copied_from
         is_new_home = _own_data(area, home=home, me=me, account=account, adopting=adopting)
-        # Versions before this one wrote absolute paths: these lead to the home that this one was copied from.
+        # Earlier versions stored absolute paths, which in a copied home point to the original.
         is_new_home |= known.home is None and area == own and Path(known.area or own).resolve() != own
     else:
         _refuse_missing_data(own, known, area)
@@ -127,7 +128,7 @@ def prepare(home: Path, *, adopting: bool = False) -> Places:
         is_new_home = known.home is not None and not known.home.is_same_folder(me)
         area = None
     is_running = area is not None and processes.running_in(area / "data") is not None
-    # A server that runs keeps the names that it was started with.
+    # A running server keeps the names that it was started with.
     is_new_home = is_new_home and not is_running
     server_id = (None if is_new_home else known.server_id) or secrets.token_hex(6)
     if area is None:
@@ -136,7 +137,7 @@ def prepare(home: Path, *, adopting: bool = False) -> Places:
         area = _moved_out(own, account, server_id)
     if not account.may("-x", area):
         raise Permanent(
-            f"the account {account.name} cannot reach the database in {area}: a parent folder is closed to it"
+            f"the account {account.name} cannot access the database in {area}: a parent folder does not allow it"
         )
     make_for(account, area / "log")
     socket = own / known.socket if known.socket is not None and not is_new_home else None
@@ -150,12 +151,12 @@ def prepare(home: Path, *, adopting: bool = False) -> Places:
 
 
 def remember_data(own: Path) -> None:
-    """From now on a home without data has lost them. The caller holds the home's lock."""
+    """Record that the database exists, so that its absence is an error. The caller holds the home's lock."""
     _change(own, has_data=True)
 
 
 def confirm_copy(own: Path) -> None:
-    """What a copy must not share with its original has been seen to. The caller holds the home's lock."""
+    """Record that this copy no longer shares anything with its original. The caller holds the home's lock."""
     _change(own, copied_from=None)
 
 
@@ -167,13 +168,13 @@ def _change(own: Path, **values: Any) -> None:
 
 
 def data_area(home: Path) -> Path | None:
-    """The folder that holds this home's database, if one was chosen yet; looks only. Raises Permanent."""
+    """The folder of this home's database, if one has been chosen; changes nothing. Raises Permanent."""
     own = home / "postgres"
     return _known_area(own, _Record.read(own / "places.json"))
 
 
 def _known_area(own: Path, known: _Record) -> Path | None:
-    """Data below the home are the home's, whatever a record says that was copied along."""
+    """Data below the home belong to it, even if a copied record says otherwise."""
     if (own / "data").exists():
         return own
     return None if known.area is None else own / known.area
@@ -184,14 +185,14 @@ def _written(path: Path, own: Path) -> str:
 
 
 def _is_temporary(socket: Path, own: Path) -> bool:
-    """Versions before this one could put sockets into /tmp."""
+    """Earlier versions could put sockets into /tmp."""
     return socket.is_relative_to("/tmp") and not own.is_relative_to("/tmp")
 
 
 def _own_data(area: Path, *, home: Path, me: HomeIdentity, account: Account, adopting: bool) -> bool:
-    """Make sure that the data are this home's. Raises OwnedByAnotherHome.
+    """Make sure that the data belong to this home. Raises OwnedByAnotherHome.
 
-    Returns whether the home is new to them: it was copied, restored, or moved to another file system.
+    Returns whether the home is a new one: copied, restored, or moved to another file system.
     """
     data = area / "data"
     owner = ownership.owner_of(data)
@@ -213,18 +214,18 @@ def _own_data(area: Path, *, home: Path, me: HomeIdentity, account: Account, ado
         )
     elif owner is not None and original is None and not adopting and not (owner.path == me.path or owner.is_gone):
         raise OwnedByAnotherHome(
-            f"the database in {area} belongs to {owner.path}, which cannot be found now: if {home} is that home, moved"
-            " or restored, run `myi doctor --adopt`"
+            f"the database in {area} belongs to {owner.path}, which cannot be found now: if {home} is that home,"
+            " moved or restored, run `myi doctor --adopt`"
         )
     elif owner is not None and owner.path != me.path:
         log.warning("%s takes over the database in %s, which was made for %s", home, area, owner.path)
     ownership.claim(data, me, account)
-    # Data without a record are as a rule this home's own, of an older version.
+    # Data without a record are usually those of this home, from an older version.
     return owner is not None
 
 
 def _original_of(area: Path, *, home: Path, me: HomeIdentity) -> str | None:
-    """The home that these data were copied from just now, if it is still there."""
+    """The home that these data were copied from, if it still exists."""
     data = area / "data"
     owner = ownership.owner_of(data)
     if owner is None or owner.is_same_folder(me) or not data.resolve().is_relative_to(home):
@@ -234,7 +235,7 @@ def _original_of(area: Path, *, home: Path, me: HomeIdentity) -> str | None:
 
 
 def _older_owner(area: Path, home: Path) -> Path | None:
-    """The other home that uses data of a version that kept no record in them."""
+    """The other home, if any, that uses these data of a version that did not record owners in them."""
     try:
         named = Path((area / "home.txt").read_text(encoding="utf-8").strip())
     except OSError:
@@ -257,7 +258,7 @@ def _warn_of_a_torn_copy(data: Path, original: Path) -> None:
 
 
 def _refuse_missing_data(own: Path, known: _Record, area: Path | None) -> None:
-    """A home whose database is not there must not quietly start with an empty one."""
+    """A home whose database is missing must not silently start with an empty one."""
     if area is None or any(area.glob("data.*.part")):
         return
     is_older = known.home is None and Path(known.area or "").is_absolute() and (own / "superuser").exists()
@@ -270,7 +271,7 @@ def _refuse_missing_data(own: Path, known: _Record, area: Path | None) -> None:
 
 
 def make_home(home: Path) -> None:
-    """MYI_HOME, closed to others. Raises Permanent."""
+    """Create MYI_HOME, without access for others. Raises Permanent."""
     require_folder(home, setting="MYI_HOME")
     try:
         if not home.exists():
@@ -281,7 +282,7 @@ def make_home(home: Path) -> None:
 
 
 def make_own(home: Path) -> Path:
-    """MYI_HOME/postgres. Raises Permanent."""
+    """Create MYI_HOME/postgres. Raises Permanent."""
     if not _SHELL_CHARACTERS.isdisjoint(str(home)):
         raise Permanent(f'the embedded Postgres cannot start below {home}: set MYI_HOME to a path without \\ " $ or `')
     make_home(home)
@@ -297,12 +298,12 @@ def make_own(home: Path) -> Path:
 
 
 def system_folder() -> Path:
-    """Root's folder for what the server's account must reach and MYI_HOME cannot hold."""
+    """Root's folder for files that the server's account must access and that therefore cannot be in MYI_HOME."""
     if not SYSTEM_FOLDER.exists():
         _make(SYSTEM_FOLDER, 0o711)
     found = SYSTEM_FOLDER.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o022:
-        raise Permanent(f"{SYSTEM_FOLDER} must be a folder that root owns and no one else can write")
+        raise Permanent(f"{SYSTEM_FOLDER} must be a folder that root owns and nobody else can write")
     return SYSTEM_FOLDER
 
 
@@ -313,19 +314,19 @@ def _choose_area(own: Path, account: Account, server_id: str) -> Path:
     if not area.exists():
         _make(area, 0o711)
         log.info(
-            "the database is in %s, which the account %s can reach; a backup needs it as well as MYI_HOME",
+            "the database is in %s, which the account %s can access; back it up together with MYI_HOME",
             area, account.name,
         )  # fmt: skip
     return area
 
 
 def _moved_out(own: Path, account: Account, server_id: str) -> Path:
-    """Data that were put into a home of root's, which is closed to the server's account: moved to where it gets.
+    """Move data out of a home of root's to a folder that the server's account can access.
 
-    `data` exists there only as a whole. Raises Permanent.
+    `data` exists there only once it is complete. Raises Permanent.
     """
     area = _choose_area(own, account, server_id)
-    log.warning("moving the database from %s to %s, which the account %s can reach", own, area, account.name)
+    log.warning("moving the database from %s to %s, which the account %s can access", own, area, account.name)
     try:
         os.rename(own / "data", area / "data")
     except OSError as error:
@@ -344,7 +345,7 @@ def _moved_out(own: Path, account: Account, server_id: str) -> Path:
 
 
 def _make(folder: Path, mode: int) -> None:
-    """A new folder with exactly this mode, whatever the umask; one that another process just made stays as it is."""
+    """Create a folder with exactly this mode, whatever the umask; an existing one is left as it is."""
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:

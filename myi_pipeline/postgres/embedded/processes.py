@@ -1,6 +1,6 @@
-"""Which processes are ours.
+"""Identifying our processes.
 
-A process is never signalled, nor waited for, on the strength of its number alone: numbers are reused.
+A process id alone is never enough to signal or wait for a process, as ids are reused.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 
 def postmaster(places: Places) -> psutil.Process | None:
-    """The running server of this data folder, by its own pid file; None when that file is stale or missing."""
+    """The running server of this data folder, by its pid file; None if that is stale or missing."""
     return running_in(places.data)
 
 
 def running_in(data: Path) -> psutil.Process | None:
-    """The same for any data folder."""
+    """The running server of any data folder, by its pid file; None if that is stale or missing."""
     process = _named_by(data)
     return process if process is not None and _is_postmaster(process, data) else None
 
 
 def is_served_elsewhere(data: Path) -> bool:
-    """Whether the pid file names a server that runs, but on another folder: these data were copied from under it."""
+    """Whether the pid file names a server that runs on another folder, so that these data were copied while it ran."""
     process = _named_by(data)
     return process is not None and _program(process) == "postgres" and not _is_postmaster(process, data)
 
 
 def survivors(places: Places) -> list[psutil.Process]:
-    """Every process of this data folder's server, also those that outlived their postmaster."""
+    """All processes of this data folder's server, including those that have outlived their postmaster."""
     found = []
-    # The title of each child is "postgres: <cluster name>: what it does"; the name is drawn at random for each home.
+    # Titles of child processes are "postgres: <cluster name>: ..."; the name is random for each home.
     title = f"postgres: {places.cluster_name}: "
     for process in psutil.process_iter():
         try:
@@ -50,7 +50,7 @@ def survivors(places: Places) -> list[psutil.Process]:
 
 
 def end(processes: list[psutil.Process], *, patience_s: float) -> None:
-    """Let processes that lost their postmaster finish, then ask, then make them."""
+    """End processes that lost their postmaster: wait for them, then terminate, then kill them."""
     _, left = psutil.wait_procs(processes, timeout=patience_s)
     for process in left:
         _signal(process, force=False)
@@ -99,9 +99,9 @@ def _is_postmaster(process: psutil.Process, data: Path) -> bool:
 
 
 def _works_in(process: psutil.Process, data: Path, *, unless: bool) -> bool:
-    """Whether the folder is the process's working one, as a server's data folder is: that holds after the folder was
-    moved, and distinguishes a copy from its original. Where the system does not say (root in a container), `unless`
-    decides."""
+    """Whether this is the working folder of the process, as the data folder is for a server. This still works after the
+    folder was moved, and distinguishes a copy from its original. Returns `unless` if the system does not tell (root in
+    a container)."""
     try:
         works_in = os.stat(f"/proc/{process.pid}/cwd" if sys.platform == "linux" else process.cwd())
         return os.path.samestat(works_in, data.stat())

@@ -1,8 +1,8 @@
 """Starting, finding and stopping the server.
 
-At most one server runs on a data folder, it is only ever signalled after it was recognised, and it outlives the process
-that started it for as long as anybody holds a lease. TCP connections are accepted only while the process that asked
-for the port is alive; what a killed process left open is closed by the next process that starts or ends.
+At most one server runs on a data folder. It is only signalled after it was identified, and outlives the process that
+started it as long as another one holds a lease. TCP connections are accepted only while the process that opened the
+port is alive; a port that a killed process left open is closed by the next process that starts or ends.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from myi_pipeline.postgres.embedded.sql_port import SqlPort
 
 log = logging.getLogger(__name__)
 
-# Crash recovery replays up to max_wal_size (4 GB); a slow disk needs minutes for that.
+# Crash recovery replays up to max_wal_size (4 GB), which takes minutes on a slow disk.
 START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 300
 _POLL_S = 0.05
 _LOG_EVERY_S = 10.0
-# Backends notice their postmaster's death at once unless they compute; those get a few seconds.
+# Idle backends notice the death of their postmaster at once; busy ones get a few seconds.
 _ORPHANS_PATIENCE_S = 10.0
-# A reload takes milliseconds; a machine under load has taken a second.
+# A reload takes milliseconds, but a second was seen under load.
 _RELOAD_TIMEOUT_S, _RELOAD_POLL_S = 10.0, 0.02
 
 
 class EmbeddedServer:
-    """This process's hold on the server of one home."""
+    """This process's lease on the server of one home."""
 
     def __init__(self, home: Path, *, tcp: SqlPort | None = None) -> None:
-        """Start it or find it, and take a lease; `tcp` opens a port until `close`.
+        """Start the server unless it is running, and take a lease; `tcp` opens a port until `close`.
 
         Raises Permanent, Transient, Busy.
         """
@@ -55,7 +55,7 @@ class EmbeddedServer:
                 try:
                     self.places = places.prepare(home)
                     self._claim = sql_port.Claim(own, tcp) if tcp is not None else None
-                    self._password = _ensure_running(self.places)
+                    self._password = ensure_running(self.places)
                 except BaseException:
                     self._let_go(self._lease)
                     raise
@@ -64,26 +64,26 @@ class EmbeddedServer:
 
     def url(self, database: str) -> str:
         """The superuser's postgresql:// URL. Secret."""
-        return _url(self.places, self._password, database)
+        return url_of(self.places, self._password, database)
 
     def confirm_copy(self) -> None:
-        """What this home must not share with the one that it was copied from has been seen to."""
+        """Record that this copied home no longer shares anything with its original."""
         with leases.home_lock(self.places.own):
             places.confirm_copy(self.places.own)
 
     def close(self) -> None:
-        """Give the lease back; the last one out stops the server."""
+        """Release the lease; the last holder stops the server."""
         if self._lease is None or os.getpid() != self._pid:
-            return  # in a fork the lease is the parent's
+            return  # in a fork, the lease belongs to the parent
         lease, self._lease = self._lease, None
         if not self.places.own.is_dir():
             self._let_go(lease)
-            _stop(self.places)
+            stop(self.places)
             return
         with leases.home_lock(self.places.own):
             self._let_go(lease)
             if not leases.holders(self.places.own / "leases"):
-                _stop(self.places)
+                stop(self.places)
             else:
                 _close_port_unless_wanted(self.places, self.url("postgres"))
 
@@ -94,9 +94,9 @@ class EmbeddedServer:
 
 
 def adopt(home: Path) -> Path:
-    """Make this home the owner of the data that its record names; returns their folder. Starts nothing.
+    """Make this home the owner of the data named in its record; returns their folder. Starts nothing.
 
-    Raises Permanent; Busy while a server runs on them.
+    Raises Permanent, and Busy while a server is running on them.
     """
     own = places.make_own(home)
     with leases.home_lock(own):
@@ -108,30 +108,34 @@ def adopt(home: Path) -> Path:
         return places.prepare(home, adopting=True).data
 
 
-def _url(where: Places, password: str, database: str) -> str:
+def url_of(where: Places, password: str, database: str) -> str:
     return compose_url(
         {"user": cluster.SUPERUSER, "password": password, "host": str(where.socket), "port": "5432", "dbname": database}
     )
 
 
 def _binaries(where: Places) -> Binaries:
-    found = programs.find_binaries()
+    return reachable_binaries(where, programs.binaries_for(where.data))
+
+
+def reachable_binaries(where: Places, found: Binaries) -> Binaries:
+    """The programs at a path where the server's account can run them."""
     if where.account.is_me:
         return found
     return programs.reachable(found, where.account, system_folder=places.SYSTEM_FOLDER)
 
 
-def _ensure_running(where: Places) -> str:
-    """The superuser's password of a server that answers."""
+def ensure_running(where: Places) -> str:
+    """Make sure that the server answers; returns the superuser's password."""
     running = processes.postmaster(where)
     if running is not None:
         secret = _known_password(where)
         is_up = secret is not None and (_answers(where, secret) or _wait_until_it_answers(where, secret, running))
-        if is_up and secret is not None and _listens_as_wanted(where, _url(where, secret, "postgres")):
+        if is_up and secret is not None and _apply_wanted_port(where, url_of(where, secret, "postgres")):
             return secret
-        # It is going down, its password is lost, or it listens where it should not: start afresh.
-        _stop(where)
-    binaries = _prepare_programs(where)
+        # It is stopping, its password is lost, or it is listening on the wrong port: restart it.
+        stop(where)
+    binaries = prepare_programs(where)
     cluster.make_if_missing(where, binaries)
     places.remember_data(where.own)
     _clear_remains(where)
@@ -141,14 +145,14 @@ def _ensure_running(where: Places) -> str:
     sql_port.name_socket(wanted, where)
     cluster.configure(where, wanted)
     secret = cluster.password(where, binaries)
-    _start(where, binaries)
+    start(where, binaries)
     started = _await_postmaster(where)
     if started is None or not _wait_until_it_answers(where, secret, started):
         raise Permanent(f"the embedded Postgres does not start: {_last_words(where)}")
     return secret
 
 
-def _prepare_programs(where: Places) -> Binaries:
+def prepare_programs(where: Places) -> Binaries:
     if not where.account.is_me:
         places.system_folder()
     return _binaries(where)
@@ -162,9 +166,9 @@ def _known_password(where: Places) -> str | None:
 
 
 def _answers(where: Places, secret: str) -> bool:
-    """A real login with our password: only our own server passes."""
+    """A real login with our password, which only our own server accepts."""
     try:
-        psycopg.connect(_url(where, secret, "postgres"), connect_timeout=10).close()
+        psycopg.connect(url_of(where, secret, "postgres"), connect_timeout=10).close()
     except psycopg.OperationalError as error:
         if "password authentication failed" in str(error):
             raise Permanent(
@@ -179,7 +183,7 @@ def _answers(where: Places, secret: str) -> bool:
 
 
 def _wait_until_it_answers(where: Places, secret: str, server: psutil.Process) -> bool:
-    """True once it answers, False when it ended. Crash recovery may take minutes. Raises Transient."""
+    """True once the server answers, False if it ended. Crash recovery may take minutes. Raises Transient."""
     began = logged_at = time.monotonic()
     while not _answers(where, secret):
         if not server.is_running() or server.status() == psutil.STATUS_ZOMBIE:
@@ -195,7 +199,7 @@ def _wait_until_it_answers(where: Places, secret: str, server: psutil.Process) -
 
 
 def _clear_remains(where: Places) -> None:
-    """After a crash: end what outlived its postmaster, then remove lock files that no process stands behind."""
+    """After a crash: end processes that outlived their postmaster, then remove stale lock files."""
     orphans = processes.survivors(where)
     if orphans:
         log.warning("ending %d processes that a crash of the embedded Postgres left behind", len(orphans))
@@ -209,7 +213,7 @@ def _start_log(where: Places) -> Path:
     return where.log / "start.log"
 
 
-def _start(where: Places, binaries: Binaries) -> None:
+def start(where: Places, binaries: Binaries) -> None:
     _start_log(where).unlink(missing_ok=True)
     command = [
         binaries.path("pg_ctl"), "start", "-W", "-s", "-D", str(where.data), "-l", str(_start_log(where)),
@@ -240,8 +244,8 @@ def _first_words(where: Places) -> str:
         return ""
 
 
-def _stop(where: Places) -> None:
-    """A fast, clean shutdown; waits until it is done."""
+def stop(where: Places) -> None:
+    """Shut down cleanly in fast mode; returns when that is done."""
     running = processes.postmaster(where)
     if running is None:
         return
@@ -257,7 +261,7 @@ def _stop(where: Places) -> None:
 
 
 def _last_words(where: Places) -> str:
-    """Why it did not start: what it said before it had a log of its own, else the end of that log."""
+    """Why it did not start: its output before logging began, or else the end of its log."""
     newest = sorted(where.log.glob("postgres-*.log"), key=lambda path: path.stat().st_mtime)[-1:]
     text = ""
     for path in (*newest, _start_log(where)):
@@ -270,10 +274,10 @@ def _last_words(where: Places) -> str:
     return cluster.tail(text) + hint
 
 
-def _listens_as_wanted(where: Places, url: str) -> bool:
-    """Whether the server listens as is wanted, and lets in who is; False when it must start again for that.
+def _apply_wanted_port(where: Places, url: str) -> bool:
+    """Make the server accept the connections that are wanted now; False if it must be restarted for that.
 
-    The caller has a lease; `url` is the superuser's. Raises Busy when it would have to start, and others use it.
+    The caller has a lease; `url` is the superuser's. Raises Busy if a restart is needed while others use the server.
     """
     wanted = sql_port.claimed(where.own)
     if _listening_port(where) != (wanted.port if wanted else None):
@@ -283,8 +287,8 @@ def _listens_as_wanted(where: Places, url: str) -> bool:
             return False
         if wanted is not None:
             raise Busy(
-                "the SQL port opens when the embedded Postgres starts, and others use that now (processes"
-                f" {', '.join(map(str, others))}): end these commands and shells, or start without the port"
+                "the SQL port opens when the embedded Postgres starts, but other processes are using it"
+                f" now ({', '.join(map(str, others))}): end these commands and shells, or start without the port"
             )
     if wanted is None:
         _close_port_unless_wanted(where, url)
@@ -295,14 +299,14 @@ def _listens_as_wanted(where: Places, url: str) -> bool:
 
 
 def _close_port_unless_wanted(where: Places, url: str) -> None:
-    """Refuse new TCP connections and close those that are open, if the process that asked for it has ended.
+    """Refuse new TCP connections and close open ones, if the process that opened the port has ended.
 
-    The listening goes on until the server ends: Postgres cannot change that while it runs.
+    The port stays bound until the server ends: Postgres cannot change that while it runs.
     """
     if sql_port.claimed(where.own) is not None or cluster.rules(where) == cluster.rules_for(None):
         return
     cluster.write_rules(where, None)
-    # A server that does not answer reads them when it is started again.
+    # A server that does not answer will read the rules when it is restarted.
     with suppress(psycopg.OperationalError):
         _reload(url)
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
@@ -319,7 +323,7 @@ def _listening_port(where: Places) -> int | None:
 
 
 def _reload(url: str) -> None:
-    """Returns when the old rules admit no one any more. Raises psycopg.OperationalError."""
+    """Reload; returns once the old rules no longer apply to new connections. Raises psycopg.OperationalError."""
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         asked = connection.execute("select extract(epoch from clock_timestamp()), pg_reload_conf()").fetchone()
     deadline = time.monotonic() + _RELOAD_TIMEOUT_S
@@ -328,7 +332,7 @@ def _reload(url: str) -> None:
 
 
 def _loaded_at(url: str) -> float:
-    """When the rules were read by which a new connection is let in, in seconds since 1970."""
+    """When the rules for new connections were loaded, in seconds since 1970."""
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         found = connection.execute("select extract(epoch from pg_conf_load_time())").fetchone()
     return float(found[0]) if found is not None else 0.0

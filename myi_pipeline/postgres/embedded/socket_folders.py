@@ -1,7 +1,7 @@
 """Folders for sockets.
 
-A path is short enough for sun_path, and no other account can enter or swap the folder. None is in a temporary folder
-that the system clears, such as /tmp: a server that runs for weeks would lose its socket.
+Paths are short enough for sun_path, and no other account can enter or replace the folder. Temporary folders that the
+system clears, such as /tmp, are not used: a server that runs for weeks would lose its socket.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from myi_pipeline.errors import Permanent
 from myi_pipeline.postgres.embedded.accounts import Account
 from myi_pipeline.postgres.role_passwords import private_folder
 
-# sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero; ".lock" is no socket.
+# sun_path has 108 bytes on Linux and 104 on macOS, including the final NUL; ".lock" is not a socket.
 LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 SYSTEM_RUN_FOLDER = Path("/run") if sys.platform == "linux" else Path("/var/run")
 
 
 def choose_socket_folder(preferred: Path, *, name: str, longest_file: str, account: Account) -> Path:
-    """`preferred` if it will do, else a folder `name` where this user's programs keep such things.
+    """`preferred` if it is suitable, else a folder `name` in this user's folder for runtime files.
 
-    It is made, with mode 0700, for the account. Raises Permanent when no place will do.
+    It is created for the account, with mode 0700. Raises Permanent if there is no suitable folder.
     """
     for folder in (preferred, *_elsewhere(name)):
         if len(os.fsencode(folder / longest_file)) > LONGEST_SOCKET_PATH:
@@ -39,8 +39,8 @@ def choose_socket_folder(preferred: Path, *, name: str, longest_file: str, accou
         if is_safe(folder, account) and _is_trusted(folder.parent) and _takes_sockets(folder, account):
             return folder
     raise Permanent(
-        f"there is no place for sockets: the path {preferred} is too long or its file system takes none, and neither"
-        " ~/.local/state nor /run can be used: set MYI_HOME to a shorter path on a local disk"
+        f"there is no folder for sockets: the path {preferred} is too long or its file system does not support them,"
+        " and neither ~/.local/state nor /run can be used: set MYI_HOME to a shorter path on a local disk"
     )
 
 
@@ -48,7 +48,7 @@ def _elsewhere(name: str) -> Iterator[Path]:
     if os.geteuid() == 0:
         yield SYSTEM_RUN_FOLDER / f"myi-{name}"
         return
-    # Before /run/user, which is removed when the user's last session ends.
+    # Preferred to /run/user, which is removed when the user's last session ends.
     with suppress(KeyError, OSError):
         state = private_folder(Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".local" / "state" / "myi")
         yield state / name
@@ -56,7 +56,7 @@ def _elsewhere(name: str) -> Iterator[Path]:
 
 
 def make_for(account: Account, folder: Path) -> None:
-    """A folder (0700) of the account's, unless it is there. Raises OSError."""
+    """Create a folder (0700) for the account, unless it exists. Raises OSError."""
     if account.is_me:
         private_folder(folder)
         return
@@ -68,7 +68,7 @@ def make_for(account: Account, folder: Path) -> None:
 
 
 def is_safe(folder: Path, account: Account) -> bool:
-    """A real folder of mode 0700 that belongs to the account."""
+    """Whether this is a real folder of mode 0700 that belongs to the account."""
     try:
         found = folder.lstat()
     except OSError:
@@ -77,7 +77,7 @@ def is_safe(folder: Path, account: Account) -> bool:
 
 
 def _is_trusted(parent: Path) -> bool:
-    """Only root or this user can put or swap something there."""
+    """Whether only root and this user can create or replace something there."""
     try:
         found = parent.stat()
     except OSError:
@@ -86,7 +86,7 @@ def _is_trusted(parent: Path) -> bool:
 
 
 def _takes_sockets(folder: Path, account: Account) -> bool:
-    """Network and shared file systems often take none."""
+    """Network and shared file systems often do not support sockets."""
     if not account.may("-w", folder):
         return False
     probe = folder / ".p"

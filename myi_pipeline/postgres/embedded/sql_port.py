@@ -1,7 +1,7 @@
-"""The port by which BI tools reach the server: one role, one database, this machine.
+"""The port for BI tools: one role, one database, connections from this machine only.
 
-A claim lives exactly as long as the process that asked, because it is a flock that the kernel drops with it; claims are
-made and given up under the home's lock.
+A claim ends with its process at the latest, because it is a flock, which the kernel releases. Claims are made and
+released under the home's lock.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from myi_pipeline.postgres.embedded.socket_folders import LONGEST_SOCKET_PATH
 
 LOOPBACK = "127.0.0.1"
 USUAL_PORT = 5432
-# Postgres itself would take any address of the machine; a tool that says "localhost" may come from either of these.
+# Connections from other addresses of this machine are refused; "localhost" can be either of these.
 _NETWORKS = ("127.0.0.1/32", "::1/128")
 
 
 @dataclass(frozen=True)
 class SqlPort:
-    """Where the role may reach the database, both by their names on the server."""
+    """The port, with the names of the role and the database on the server."""
 
     port: int
     role: str
     database: str
 
     def rules(self) -> str:
-        """Lines of pg_hba.conf; what no line names is refused. Quoted names mean nothing but themselves."""
+        """Lines for pg_hba.conf; everything else is refused. Quoting disables the special meaning of names."""
         return "".join(f'host "{self.database}" "{self.role}" {network} scram-sha-256\n' for network in _NETWORKS)
 
 
 class Claim:
-    """This process's wish for the port, for as long as it lives."""
+    """This process's claim to the port, until it is released or the process ends."""
 
     def __init__(self, own: Path, wanted: SqlPort) -> None:
         """Raises Busy. The caller holds the home's lock."""
@@ -59,7 +59,7 @@ class Claim:
 
 
 def claimed(own: Path) -> SqlPort | None:
-    """The port that a living process asked for."""
+    """The port that a running process has claimed, if any."""
     try:
         handle = os.open(_file(own), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -67,7 +67,7 @@ def claimed(own: Path) -> SqlPort | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        # Between its flock and its first byte a claim is empty, for a process that looks without the home's lock.
+        # A reader without the home's lock may find the file still empty, between its locking and its first write.
         with suppress(ValueError, TypeError):
             return SqlPort(**json.loads(os.read(handle, 4096)))
     finally:
@@ -80,11 +80,11 @@ def _file(own: Path) -> Path:
 
 
 def refuse_unusable(wanted: SqlPort, where: Places) -> None:
-    """Raises Permanent when the port is in use, or when its socket's name is too long; the server is down."""
+    """Raises Permanent if the port is in use, or the path of its socket too long. The server must be down."""
     if len(os.fsencode(where.socket / _socket_name(wanted.port))) > LONGEST_SOCKET_PATH:
         raise Permanent(f"the path of the database's socket leaves no room for port {wanted.port}: use one below 10000")
     with socket.socket() as probe:
-        # As servers do: the remains of an earlier connection are no hindrance.
+        # As servers do, so that remains of earlier connections do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, wanted.port))
@@ -96,7 +96,7 @@ def refuse_unusable(wanted: SqlPort, where: Places) -> None:
 
 
 def name_socket(wanted: SqlPort | None, where: Places) -> None:
-    """Postgres names its socket after its port; under this link everybody finds it whatever the port is."""
+    """Postgres names its socket after its port; clients find it under this link, whatever the port is."""
     if wanted is not None and wanted.port != USUAL_PORT:
         (where.socket / SOCKET_NAME).symlink_to(_socket_name(wanted.port))
 

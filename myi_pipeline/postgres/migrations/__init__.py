@@ -1,7 +1,7 @@
-"""The schema's versions: finding out where a database stands, and bringing it forward.
+"""Versions of the schema: finding out which one a database has, and upgrading it.
 
-The schema itself is plain SQL in sql/, named after the revision that runs it. A revision is applied whole or not at
-all, by one process, as the owner; a program never touches a schema that is newer than itself.
+The schema is plain SQL in sql/, in files named after their revision. A revision is applied atomically, by one process,
+as the owner. A program never touches a schema that is newer than itself.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from myi_pipeline.postgres.connections import Role, Warehouse, statement
 log = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
-# Oldest first. A test holds this against the files.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+# Oldest first. A test compares this with the files.
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
 HEAD = REVISIONS[-1]
 VERSION_SCHEMA, VERSION_TABLE = "ops", "alembic_version"
-# Any constant will do; it spells "myi m".
+# An arbitrary constant, "myi m" in ASCII.
 _LOCK = 0x6D7969206D
 
 
@@ -47,7 +47,7 @@ class SchemaState:
 
 
 def schema_state(warehouse: Warehouse) -> SchemaState:
-    """Where the database stands. One query."""
+    """The version of the database's schema. One query."""
     with warehouse.connect(Role.OWNER, autocommit=True) as connection:
         try:
             query = statement("select version_num from {}.{}", VERSION_SCHEMA, VERSION_TABLE)
@@ -58,7 +58,7 @@ def schema_state(warehouse: Warehouse) -> SchemaState:
 
 
 def refuse_newer(state: SchemaState) -> None:
-    """Raises SchemaMismatch when the schema is newer than this program."""
+    """Raises SchemaMismatch if the schema is newer than this program."""
     if state.is_ahead:
         raise SchemaMismatch(
             f"the database's schema is at version {state.current}, newer than this program ({state.head}): upgrade MYI"
@@ -66,7 +66,7 @@ def refuse_newer(state: SchemaState) -> None:
 
 
 def migrate(warehouse: Warehouse) -> SchemaState:
-    """Bring the schema to this program's version; nothing to do is no error. Raises SchemaMismatch, Permanent."""
+    """Upgrade the schema to this program's version, if needed. Raises SchemaMismatch, Permanent."""
     from myi_pipeline.postgres.migrations import runner
 
     with warehouse.connect(Role.OWNER, autocommit=True, application_name="myi migrate") as connection:
@@ -81,6 +81,6 @@ def migrate(warehouse: Warehouse) -> SchemaState:
                 connection.execute(statement("create schema if not exists {}", VERSION_SCHEMA))
                 runner.upgrade(warehouse, HEAD)
             except errors.InsufficientPrivilege as error:
-                raise Permanent(f"the owner's role lacks a right that the migration needs: {error}") from error
+                raise Permanent(f"the owner's role lacks a privilege that the migration needs: {error}") from error
             state = schema_state(warehouse)
     return state

@@ -1,4 +1,4 @@
-"""Alembic's entry: it uses the connection that runner.upgrade hands over, and no other."""
+"""Alembic's entry point: uses only the connection that runner.upgrade passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alembic, driven by program: no alembic.ini, no environment variable, the owner's own connection.
+"""Alembic, called from code: no alembic.ini, no environment variables, only the owner's connection.
 
 Each revision and its version number are committed together.
 """
@@ -30,7 +30,7 @@ def script_directory() -> ScriptDirectory:
 
 
 def upgrade(warehouse: Warehouse, revision: str) -> None:
-    """Run the revisions up to `revision`, each in a transaction of its own."""
+    """Run the revisions up to `revision`, each in its own transaction."""
     engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: warehouse.connect(Role.OWNER, application_name="myi migrate"),
@@ -44,9 +44,9 @@ def upgrade(warehouse: Warehouse, revision: str) -> None:
 
 
 def run_sql(connection: Connection, revision: str, names: dict[str, str]) -> None:
-    """Run sql/<revision>_*.sql in the order of their names, with {role} placeholders replaced by quoted names.
+    """Run sql/<revision>_*.sql, sorted by name, with {role} placeholders replaced by quoted names.
 
-    Plain replacement, and no parameters: the bodies of functions hold braces and percent signs of their own.
+    Plain replacement instead of parameters, because the bodies of functions contain braces and percent signs.
     """
     raw = connection.connection.driver_connection
     assert raw is not None

@@ -2,9 +2,9 @@
 
 Facts are from https://www.last.fm/api/show/user.getRecentTracks, .../track.scrobble, .../auth.getSession,
 https://www.last.fm/api/authspec and https://lastfm-docs.github.io/api-docs: errors come with any HTTP status, 200 too,
-as {"error": n, "message": ...}; a list of one is an object; numbers are texts; the track that plays now comes first,
-without a date and beyond the page's limit; whether bounds are inclusive is not said; scrobbles older than two weeks are
-ignored.
+as {"error": n, "message": ...}; a list of one is an object; numbers are texts; the currently playing track comes first,
+without a date and in addition to the page's limit; whether bounds are inclusive is not documented; scrobbles older than
+two weeks are ignored.
 """
 
 from __future__ import annotations
@@ -43,8 +43,6 @@ from myi_pipeline.providers.scrobbles import (
 from myi_pipeline.providers.transport import Answer, Gate, HttpClient, retry_after, send
 
 PAGE = 200
-# https://www.last.fm/api/scrobbling: older ones are ignored.
-OLDEST_TAKEN = timedelta(days=14)
 _ONE_SECOND = timedelta(seconds=1)
 _DAILY_LIMIT = 5
 _IGNORED = {
@@ -57,11 +55,11 @@ _IGNORED = {
 
 
 class NotAllowedYet(BadInput):
-    """The person has not agreed on Last.fm's page yet, or the hour in which that was possible is over."""
+    """The person has not agreed on Last.fm's page yet, or the hour for doing so is over."""
 
 
 class LastfmClient:
-    """Safe for threads. `secret` is the app's shared secret, needed to sign: for session keys and scrobbles only."""
+    """Thread-safe. `secret` is the app's shared secret, needed to sign requests for session keys and scrobbles."""
 
     service = Service.LASTFM
     most_at_once = 50
@@ -94,7 +92,7 @@ class LastfmClient:
         if before is not None:
             params["to"] = str(stamp(before))
         if since is not None:
-            # One more, for whichever way the bounds are meant.
+            # One more, in case the bounds are exclusive.
             params["from"] = str(max(stamp(since) - 1, 0))
         answer, found = self._get("user.getRecentTracks", params, account=account)
         listed = found.get("recenttracks")
@@ -103,7 +101,7 @@ class LastfmClient:
         return _read(listed, before=before)
 
     def check_account(self, account: str) -> str:
-        """The account's name as Last.fm writes it. Raises Gone, Forbidden when its listening is private."""
+        """The account's name as Last.fm writes it. Raises Gone, and Forbidden if its listening is private."""
         answer, found = self._get("user.getRecentTracks", {"user": account, "limit": "1"}, account=account)
         listed = found.get("recenttracks")
         about = listed.get("@attr") if isinstance(listed, dict) else None
@@ -112,7 +110,7 @@ class LastfmClient:
         return read_text(about.get("user")) or account
 
     def request_token(self) -> str:
-        """A token that a person allows on Last.fm's page within an hour."""
+        """A token for the person to allow on Last.fm's page within an hour."""
         answer, found = self._get("auth.getToken", {}, is_signed=True)
         token = read_text(found.get("token"))
         if token is None:
@@ -120,7 +118,7 @@ class LastfmClient:
         return token
 
     def session(self, token: str) -> tuple[str, str]:
-        """The account's name and its session key, which does not end. Raises NotAllowedYet."""
+        """The account's name and its session key, which does not expire. Raises NotAllowedYet."""
         answer, found = self._get("auth.getSession", {"token": token}, is_signed=True)
         session = found.get("session")
         session = session if isinstance(session, dict) else {}
@@ -130,7 +128,7 @@ class LastfmClient:
         return name, key
 
     def send(self, plays: Sequence[Outgoing], *, account: str, secret: str, is_past: bool) -> tuple[Verdict, ...]:
-        """See ScrobbleWriter. Each of them is taken or ignored by itself."""
+        """See ScrobbleWriter. Each play is accepted or ignored individually."""
         form = {"method": "track.scrobble", "sk": secret}
         for place, play in enumerate(plays):
             form |= _scrobble_fields(place, play)
@@ -145,12 +143,12 @@ class LastfmClient:
         return self._exchange("GET", given, account=account)
 
     def _signed(self, params: Mapping[str, str]) -> dict[str, str]:
-        """With the key and the signature: all parameters but format, in the order of their names, and the secret."""
+        """Adds the key and the signature, which covers all parameters except format, sorted by name, and the secret."""
         if self._secret is None:
             raise Permanent("scrobbling to Last.fm needs the app's shared secret: set MYI_LASTFM_API_SECRET")
         named = {**params, "api_key": self._api_key}
         text = "".join(name + named[name] for name in sorted(named)) + self._secret
-        # The protocol's own hash; it keeps no secret of ours.
+        # The protocol requires this hash; it does not protect a secret of ours.
         signature = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
         return {**named, "api_sig": signature, "format": "json"}
 
@@ -199,14 +197,14 @@ class LastfmClient:
                 " under Settings, Privacy: Hide recent listening information"
             )
         if code == 9:
-            return AuthRevoked("Last.fm does not accept the session any more; allow MYI there again")
+            return AuthRevoked("Last.fm no longer accepts the session; allow MYI there again")
         if code in (14, 15):
-            return NotAllowedYet("Last.fm says that MYI was not allowed yet", place="Last.fm")
+            return NotAllowedYet("Last.fm reports that MYI has not been allowed yet", place="Last.fm")
         if code in (10, 26):
             why = "does not know the API key" if code == 10 else "has suspended the API key"
-            return Permanent(f"Last.fm {why}: look at MYI_LASTFM_API_KEY")
+            return Permanent(f"Last.fm {why}: check MYI_LASTFM_API_KEY")
         if code == 13:
-            return Permanent("Last.fm does not accept the signature: look at MYI_LASTFM_API_SECRET")
+            return Permanent("Last.fm does not accept the signature: check MYI_LASTFM_API_SECRET")
         if code is None:
             return UnexpectedAnswer(f"{what}: Last.fm answered {answer.status}")
         return UnexpectedAnswer(f"{what}: Last.fm answered with error {code}{f' ({said})' if said else ''}")
@@ -232,9 +230,9 @@ def _read(listed: Mapping[str, Any], *, before: datetime | None) -> ScrobblePage
     is_full = len(scrobbles) + len(bad) >= PAGE
     oldest = min((each.listened_at for each in scrobbles), default=None)
     more, is_skipping = None, False
-    # A page may hold fewer than were asked for although there are more.
+    # A page may have fewer items than requested although there are more.
     if oldest is not None and (is_full or (pages or 0) > 1):
-        # The page may have cut the second at its border, which is read again.
+        # The page may have split the scrobbles of its last second, so that second is read again.
         more = oldest + _ONE_SECOND
         if before is not None and more >= before:
             more, is_skipping = min(oldest, before - _ONE_SECOND), is_full
@@ -258,7 +256,9 @@ def _scrobble(index: int, item: Any) -> Scrobble | BadScrobble:
     date = item.get("date")
     told = date.get("uts") if isinstance(date, dict) else date
     if told in (None, ""):
-        return BadScrobble(index, item, "missing_timestamp", "date is missing, and it is not the track that plays now.")
+        return BadScrobble(
+            index, item, "missing_timestamp", "date is missing, and it is not the currently playing track."
+        )
     listened_at = read_stamp(told)
     if listened_at is None:
         return BadScrobble(index, item, "bad_timestamp", "date.uts must be whole seconds since 1970.")
@@ -273,7 +273,7 @@ def _scrobble(index: int, item: Any) -> Scrobble | BadScrobble:
 
 
 def _name(value: Any) -> str | None:
-    """Of an artist or album: an object with "#text", with "name" in extended answers, or the text itself."""
+    """Name of an artist or album: an object with "#text" (in extended answers "name"), or the text itself."""
     if isinstance(value, dict):
         return read_text(value.get("#text")) or read_text(value.get("name"))
     return read_text(value)
@@ -301,11 +301,11 @@ def _scrobble_fields(place: int, play: Outgoing) -> dict[str, str]:
 
 
 def _verdicts(found: Mapping[str, Any], count: int) -> tuple[Verdict, ...]:
-    """Last.fm answers in the order in which it was told."""
+    """Last.fm answers in the order of the plays that were sent."""
     answer = found.get("scrobbles")
     told = _as_list(answer.get("scrobble")) if isinstance(answer, dict) else []
     if len(told) != count or not all(isinstance(each, dict) for each in told):
-        raise UnexpectedAnswer("Last.fm did not say of each scrobble whether it took it")
+        raise UnexpectedAnswer("Last.fm did not answer for each scrobble whether it was accepted")
     return tuple(_verdict(each) for each in told)
 
 

@@ -1,9 +1,9 @@
-"""ListenBrainz' API: listens of a user, whose token it is, and submitting listens.
+"""ListenBrainz' API: listens of a user, the owner of a token, and submitting listens.
 
-Facts are from https://listenbrainz.readthedocs.io/en/latest/users/api/core.html and .../users/json.html: bounds of time
-are exclusive, listens come newest first, at most 1,000 at once; a submission holds at most 1,000 listens; reading needs
-no token; X-RateLimit-Remaining and -Reset-In say how much may be asked; a listen is one by its second and its names, so
-that submitting it again adds nothing.
+Facts are from https://listenbrainz.readthedocs.io/en/latest/users/api/core.html and .../users/json.html: time bounds
+are exclusive; listens come newest first, at most 1,000 at once; a submission has at most 1,000 listens; reading needs
+no token; X-RateLimit-Remaining and -Reset-In give the remaining quota; a listen is identified by its second and its
+names, so that submitting it again adds nothing.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from myi_pipeline.providers.scrobbles import (
 from myi_pipeline.providers.transport import Answer, Gate, HttpClient, retry_after, send
 
 PAGE = 1_000
-# A look at the last days, every few minutes: most days have fewer.
+# For the last days, every few minutes: most days have fewer.
 _SHORT_PAGE = 200
 # A thousand listens with everything that players add take 2 to 3 MB.
 _MOST_BYTES = 32 * 1024**2
 _ONE_SECOND = timedelta(seconds=1)
-# Over a stretch that is shown as empty although older listens are told of.
+# For a span that is reported as empty although there are older listens.
 _STEP = timedelta(days=30)
 _SPOTIFY_TRACK = re.compile(
     r"(?:https?://open\.spotify\.com/(?:intl-[a-z]+/)?track/|spotify:track:)([A-Za-z0-9]{22})\b"
@@ -48,10 +48,10 @@ _LONGEST_RESET_S = 3_600
 
 
 class ListenBrainzClient:
-    """Safe for threads."""
+    """Thread-safe."""
 
     service = Service.LISTENBRAINZ
-    # The service takes 1,000; fewer lose less to one answer that does not come.
+    # The service accepts 1,000; with fewer, less is lost if one answer does not arrive.
     most_at_once = 100
 
     def __init__(self, http: HttpClient, *, url: str, gate: Gate, clock: Callable[[], datetime]) -> None:
@@ -64,7 +64,7 @@ class ListenBrainzClient:
         self, account: str, *, before: datetime | None = None, since: datetime | None = None, token: str | None = None
     ) -> ScrobblePage:
         """See ScrobbleReader."""
-        # min_ts is never asked for: with it alone the oldest come first, and not every server takes both bounds.
+        # min_ts is never sent: alone, it returns the oldest first, and not every server accepts both bounds.
         count = PAGE if since is None else _SHORT_PAGE
         params = {"count": str(count)}
         if before is not None:
@@ -86,7 +86,7 @@ class ListenBrainzClient:
         return read_text(_payload(answer).get("user_id")) or account
 
     def check_token(self, token: str) -> str:
-        """Whose token it is. Raises BadInput when it is nobody's."""
+        """The owner of a token. Raises BadInput if it is unknown."""
         answer = self._ask("GET", "/1/validate-token", token=token)
         found = answer.document() if answer.status == 200 else {}
         name = read_text(found.get("user_name"))
@@ -95,7 +95,7 @@ class ListenBrainzClient:
         return name
 
     def send(self, plays: Sequence[Outgoing], *, account: str, secret: str, is_past: bool) -> tuple[Verdict, ...]:
-        """See ScrobbleWriter. ListenBrainz takes all or, when one is not as it should be, none."""
+        """See ScrobbleWriter. ListenBrainz accepts all or, if one is invalid, none."""
         kind = "import" if is_past or len(plays) > 1 else "single"
         body = json.dumps({"listen_type": kind, "payload": [_listen(play) for play in plays]}).encode()
         answer = self._ask("POST", "/1/submit-listens", token=secret, content=body)
@@ -104,7 +104,7 @@ class ListenBrainzClient:
                 return (Verdict(f"ListenBrainz refuses it: {answer.message() or 'no reason given'}"),)
             return tuple(self.send([play], account=account, secret=secret, is_past=is_past)[0] for play in plays)
         if answer.status != 200 or answer.document().get("status") != "ok":
-            raise UnexpectedAnswer(f"{answer.what}: ListenBrainz did not say that it took the listens")
+            raise UnexpectedAnswer(f"{answer.what}: ListenBrainz did not confirm the listens")
         return tuple(Verdict() for _ in plays)
 
     def _ask(
@@ -138,7 +138,7 @@ class ListenBrainzClient:
                 f"{what}: ListenBrainz says too many requests; again at {until:%Y-%m-%d %H:%M:%S} UTC", retry_at=until
             )
         if status in (401, 403) and token:
-            raise AuthRevoked("ListenBrainz does not accept the token any more; link the account again with a new one")
+            raise AuthRevoked("ListenBrainz no longer accepts the token; link the account again with a new one")
         if status >= 500:
             raise Transient(f"{what}: ListenBrainz answered {status}")
         if status not in (200, 400, 404):
@@ -174,14 +174,14 @@ def _read(
     scrobbles = tuple(each for each in read if isinstance(each, Scrobble))
     bad = tuple(each for each in read if isinstance(each, BadScrobble))
     told = read_stamp(payload.get("oldest_listen_ts"))
-    # A time that cannot be read says nothing of how far the page reaches.
+    # An unreadable time does not show how far the page reaches.
     oldest = min((each.listened_at for each in scrobbles), default=None)
     more, is_skipping = None, False
     if oldest is not None:
         is_full = len(items) >= count
         is_last = not is_full and (told is None or told >= oldest)
         if not is_last and (since is None or oldest >= since):
-            # A full page may have cut the second at its border, which is read again.
+            # A full page may have split the listens of its last second, so that second is read again.
             more = oldest + _ONE_SECOND if is_full else oldest
             if before is not None and more >= before:
                 more, is_skipping = min(oldest, before - _ONE_SECOND), is_full

@@ -1,1 +1,1 @@
-"""MusicBrainz over HTTP: recordings, artists, genres. Nothing but errors of MYI's own is raised."""
+"""MusicBrainz over HTTP: recordings, artists, genres. Only MYI's own errors are raised."""

@@ -1,8 +1,7 @@
-"""What MusicBrainz' web service answers, read field by field: the JSON of `ws/2`, as its documentation has it
-(musicbrainz.org/doc/MusicBrainz_API).
+"""Answers of MusicBrainz' web service, read field by field: the JSON of `ws/2` (musicbrainz.org/doc/MusicBrainz_API).
 
-Every field but an entity's id and name may be missing, null or empty; what cannot be read is left out and costs nothing
-else. A list of recordings of which none can be read is no answer.
+Every field except an entity's id and name may be missing, null or empty; unreadable ones are left out without affecting
+others. A list of recordings without a readable one counts as no answer.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ from uuid import UUID
 
 from myi_pipeline.errors import UnexpectedAnswer
 
-# 1999, 1999-05, 1999-05-21. MusicBrainz also has 1999-??-21, of which the year is known.
+# 1999, 1999-05, 1999-05-21. MusicBrainz also has 1999-??-21, where only the year is usable.
 _DATE = re.compile(r"(?P<year>[0-9]{4})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2}))?)?", re.ASCII)
 _LONGEST_NAME = 2_000
 # MusicBrainz' own limit.
 _LONGEST_TAG = 255
 _MOST_VOTES = 10**6
-# A day. No recording is longer.
+# One day. No recording is longer.
 _LONGEST_MS = 86_400_000
 
 
 @dataclass(frozen=True)
 class Vote:
-    """How many editors say that a word fits; `is_genre` if MusicBrainz has it in its list of genres."""
+    """The number of editors who chose a word; `is_genre` if it is in MusicBrainz' list of genres."""
 
     tag: str
     votes: int
@@ -36,7 +35,7 @@ class Vote:
 
 @dataclass(frozen=True, kw_only=True)
 class Credit:
-    """One artist of a recording. `votes` is None where the answer does not speak of them."""
+    """One artist of a recording. `votes` is None if the answer does not include them."""
 
     artist_mbid: UUID
     name: str
@@ -67,12 +66,12 @@ class Recording:
 
     @property
     def credit(self) -> str:
-        """The artists as they are written together."""
+        """The artists as credited together."""
         return "".join(each.credited_as + each.join_phrase for each in self.credits)
 
     @property
     def first_release(self) -> Release | None:
-        """The earliest that has a date, else the first."""
+        """The earliest one with a date, or else the first."""
         dated = [each for each in self.releases if each.date is not None]
         return min(dated, key=lambda each: (each.date or "", each.release_mbid)) if dated else next(
             iter(self.releases), None
@@ -87,7 +86,7 @@ class Artist:
 
 
 def read_recordings(document: Mapping[str, Any], *, what: str) -> tuple[Recording, ...]:
-    """The list under `recordings`. Raises UnexpectedAnswer when there is none, or nothing in it can be read."""
+    """The list under `recordings`. Raises UnexpectedAnswer if it is missing or contains nothing readable."""
     found = document.get("recordings")
     if not isinstance(found, list):
         raise UnexpectedAnswer(f"{what}: MusicBrainz' answer holds no list of recordings")
@@ -100,14 +99,14 @@ def read_recordings(document: Mapping[str, Any], *, what: str) -> tuple[Recordin
 def read_recording(document: Mapping[str, Any], *, what: str) -> Recording:
     found = _recording(document)
     if found is None:
-        raise UnexpectedAnswer(f"{what}: MusicBrainz' answer is no recording")
+        raise UnexpectedAnswer(f"{what}: MusicBrainz' answer is not a recording")
     return found
 
 
 def read_artist(document: Mapping[str, Any], *, what: str) -> Artist:
     mbid, name = _uuid(document.get("id")), _text(document.get("name"))
     if mbid is None or name is None:
-        raise UnexpectedAnswer(f"{what}: MusicBrainz' answer is no artist")
+        raise UnexpectedAnswer(f"{what}: MusicBrainz' answer is not an artist")
     return Artist(mbid, name, _votes(document) or ())
 
 
@@ -123,7 +122,7 @@ def _recording(document: object) -> Recording | None:
         recording_mbid=mbid,
         title=title,
         length_ms=_whole(document.get("length"), least=1, most=_LONGEST_MS),
-        # Older servers do not say it, but name the releases.
+        # Older servers omit it, but list the releases.
         first_release_date=_date(document.get("first-release-date")) or min(dates, default=None),
         credits=tuple(_each(document.get("artist-credit"), _credit)),
         releases=releases,
@@ -155,7 +154,7 @@ def _release(document: Mapping[str, Any]) -> Release | None:
 
 
 def _votes(document: Mapping[str, Any]) -> tuple[Vote, ...] | None:
-    """Genres and tags together, each word once, most votes first; None when the answer speaks of neither."""
+    """Genres and tags together, each word once, most votes first; None if the answer has neither."""
     if "genres" not in document and "tags" not in document:
         return None
     found: dict[str, Vote] = {}
@@ -183,7 +182,7 @@ def _uuid(value: object) -> UUID | None:
 
 
 def _text(value: object, *, most: int = _LONGEST_NAME) -> str | None:
-    """A name; None for what is none, or what Postgres could not store."""
+    """A name; None if it is not one or Postgres could not store it."""
     if not isinstance(value, str) or not value.strip() or len(value) > most or "\0" in value:
         return None
     return None if any("\ud800" <= char <= "\udfff" for char in value) else value
@@ -200,7 +199,7 @@ def _whole(value: object, *, least: int, most: int) -> int | None:
 
 
 def _date(value: object) -> str | None:
-    """As far as it is known: a month that is none leaves the year."""
+    """The known part of a date: with an invalid month, only the year."""
     found = _DATE.match(value) if isinstance(value, str) else None
     if found is None or found["year"] == "0000":
         return None

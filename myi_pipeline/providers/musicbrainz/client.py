@@ -1,8 +1,8 @@
 """MusicBrainz' web service, read only.
 
-It allows one request a second from one address, wants every program to say who it is and how to reach whoever runs it,
-and answers 503 to whoever asks too often (musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting): each request waits at the
-pace's door first, and a 503 silences all processes. That it does not know something is an answer: None.
+It allows one request per second from one address, requires every program to identify itself and its operator, and
+answers 503 to clients that ask too often (musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting): each request waits for
+its turn first, and a 503 pauses all processes. If MusicBrainz does not know something, the result is None.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ SERVICE = "MusicBrainz"
 _ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}\Z", re.ASCII)
 _RECORDING_PARTS = "artist-credits releases genres tags"
 _ARTIST_PARTS = "genres tags"
-# Of a search: the right one is among the first, or the names are too common to be safe.
+# Limit for a search: the right one is among the first, or the names are too common to be safe.
 _MOST_FOUND = 25
-# Characters that mean something to Lucene, also within quotes.
+# Characters with a meaning in Lucene, even within quotes.
 _SPECIAL = re.compile(r'([\\"+\-!(){}\[\]^~*?:/]|&&|\|\|)')
 _MOST_REDIRECTS = 3
 
@@ -55,7 +55,7 @@ class _Read(Protocol[_T_co]):
 
 
 class Door(Protocol):
-    """Who keeps the pace (providers.pacing.Pace)."""
+    """Keeps the pace of requests (providers.pacing.Pace)."""
 
     def wait(self) -> None: ...
 
@@ -65,7 +65,7 @@ class Door(Protocol):
 
 
 class MusicBrainzClient:
-    """Raises RateLimited (503, or others have the door), Transient, UnexpectedAnswer and Permanent (403)."""
+    """Raises RateLimited (503, or others are using the quota), Transient, UnexpectedAnswer and Permanent (403)."""
 
     def __init__(
         self,
@@ -88,24 +88,24 @@ class MusicBrainzClient:
         return f"MusicBrainzClient({self._url!r})"
 
     def recordings_by_isrc(self, isrc: str) -> tuple[Recording, ...] | None:
-        """Every recording that has this code; None when nobody entered it. Raises BadInput for what is no ISRC."""
+        """Every recording with this code; None if nobody entered it. Raises BadInput if it is not an ISRC."""
         code = isrc.strip().upper().replace("-", "")
         if not _ISRC.match(code):
             rule = "two letters, three letters or digits, seven digits"
-            raise BadInput(f"{isrc[:20]!r} is no ISRC", place="isrc", rule=rule)
+            raise BadInput(f"{isrc[:20]!r} is not an ISRC", place="isrc", rule=rule)
         return self._get(f"/isrc/{code}", read_recordings, inc=_RECORDING_PARTS)
 
     def recording(self, recording_mbid: UUID) -> Recording | None:
-        """One recording; of merged ones, the one that is left, under another MBID than was asked for."""
+        """One recording; for a merged one, the remaining one, with a different MBID."""
         return self._get(f"/recording/{recording_mbid}", read_recording, inc=_RECORDING_PARTS)
 
     def search_recordings(self, *, title: str, artist: str) -> tuple[Recording, ...]:
-        """The best hits for both names, best first; they come without genres, and tell no more than a first look."""
+        """The best hits for both names, best first; they lack genres and other details."""
         query = f'recording:"{escape(title)}" AND artist:"{escape(artist)}"'
         return self._get("/recording", read_recordings, query=query, limit=str(_MOST_FOUND)) or ()
 
     def artist(self, artist_mbid: UUID) -> Artist | None:
-        """An artist's genres and tags; of merged ones, the one that is left."""
+        """An artist's genres and tags; for a merged one, those of the remaining one."""
         return self._get(f"/artist/{artist_mbid}", read_artist, inc=_ARTIST_PARTS)
 
     def _get(self, path: str, read: _Read[_T], **params: str) -> _T | None:
@@ -128,16 +128,16 @@ class MusicBrainzClient:
             answer = send(self._http, "GET", url, headers=self._headers, params=asked, service=SERVICE)
             if answer.status not in (301, 302, 307, 308):
                 return self._read(answer)
-            # An entity that was merged into another may answer with where that one is.
+            # A merged entity may be answered with a redirect.
             url, asked = self._redirected(answer), params | {"fmt": "json"}
-        raise UnexpectedAnswer(f"GET {path}: MusicBrainz leads from one address to the next")
+        raise UnexpectedAnswer(f"GET {path}: MusicBrainz redirects endlessly")
 
     def _redirected(self, answer: Answer) -> str:
-        """On the same server only: what a person hears is told to nobody else."""
+        """Follows redirects on the same server only: nobody else learns what a person hears."""
         location = answer.headers.get("location", "")
         target, own = urlsplit(location), urlsplit(self._url)
         if target.netloc not in ("", own.netloc) or target.scheme not in ("", own.scheme) or not target.path:
-            raise UnexpectedAnswer(f"{answer.what}: MusicBrainz leads to another server")
+            raise UnexpectedAnswer(f"{answer.what}: MusicBrainz redirects to another server")
         return f"{own.scheme}://{own.netloc}{target.path}"
 
     def _read(self, answer: Answer) -> tuple[str, dict[str, Any]] | None:
@@ -148,18 +148,18 @@ class MusicBrainzClient:
             return what, found
         if status in (429, 503):
             until = self._door.blocked(retry_after=retry_after(answer, self._clock()))
-            raise RateLimited(f"{what}: MusicBrainz says that it is asked too often", retry_at=until)
+            raise RateLimited(f"{what}: MusicBrainz reports too many requests", retry_at=until)
         if status == 404:
-            answer.document()  # a page with status 404 comes from something in between, and says nothing about the id
+            answer.document()  # an HTML page with status 404 comes from something in between
             self._door.passed()
             return None
         said = answer.message()
         if status == 400:
-            raise BadInput(f"{what}: MusicBrainz does not take it{f' ({said})' if said else ''}", place="request")
+            raise BadInput(f"{what}: MusicBrainz does not accept it{f' ({said})' if said else ''}", place="request")
         if status in (401, 403):
             raise Permanent(
-                f"{what}: MusicBrainz refuses this installation ({status}): see that MYI_MUSICBRAINZ_CONTACT is an"
-                " address at which you can be reached"
+                f"{what}: MusicBrainz refuses this installation ({status}): make sure that MYI_MUSICBRAINZ_CONTACT is"
+                f" an address at which you can be reached"
             )
         if status >= 500:
             raise Transient(f"{what}: MusicBrainz answered {status}")
@@ -179,7 +179,7 @@ def open_musicbrainz(
     clock: Callable[[], Any] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[MusicBrainzClient]:
-    """A client at the one door of all processes. Raises Permanent without a contact: nothing is asked then."""
+    """A client that shares its pace with all processes. Raises Permanent without a contact: nothing is asked then."""
     user_agent = settings.musicbrainz_user_agent
     if user_agent is None:
         raise Permanent(why_off(settings))
@@ -200,10 +200,10 @@ def open_musicbrainz(
 
 
 def why_off(settings: Settings) -> str:
-    """Why nothing is asked of MusicBrainz, and how that is changed; empty when it is."""
+    """Why MusicBrainz is not used and how to change that; empty if it is used."""
     if settings.musicbrainz_contact is not None:
         return ""
     return (
-        "MusicBrainz is not asked: it would learn which titles are heard here, and it wants an address at which you can"
-        " be reached. Set MYI_MUSICBRAINZ_CONTACT to your e-mail address or website to switch it on"
+        "MusicBrainz is off: it would learn which titles are played here, and it requires an address at which you can"
+        " be reached. To switch it on, set MYI_MUSICBRAINZ_CONTACT to your e-mail address or website"
     )

@@ -1,5 +1,5 @@
-"""Spotify over HTTP: signing in, the Web API, and what its answers mean.
+"""Spotify over HTTP: signing in, the Web API, and the meaning of its answers.
 
-Nothing but errors is raised; no token, code or secret is in a repr, a log line or an error; every request has a
-time-out and every answer a largest size.
+Only MYI's own errors are raised; no repr, log line or error contains a token, code or secret; every request has a
+timeout and every answer a size limit.
 """

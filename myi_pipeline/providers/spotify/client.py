@@ -1,17 +1,28 @@
 """The Web API for one client id.
 
-Every request passes the gate first, also one that fails; a 429 always ends in RateLimited with a time.
+Every request passes the gate first, even one that fails; a 429 always ends in RateLimited with a time.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
-from myi_pipeline.errors import BadInput, Forbidden, Gone, RateLimited, TokenRejected, Transient, UnexpectedAnswer
+from myi_pipeline.errors import (
+    BadInput,
+    Forbidden,
+    Gone,
+    RateLimited,
+    TokenRejected,
+    Transient,
+    UnexpectedAnswer,
+    Unfit,
+)
 from myi_pipeline.providers.quota_rules import Bucket
+from myi_pipeline.providers.sign_in_rules import AccessToken
 from myi_pipeline.providers.spotify.models import (
     FULL_PAGE,
     Album,
@@ -26,10 +37,11 @@ from myi_pipeline.providers.spotify.models import (
     recently_played_page,
     require_any,
 )
-from myi_pipeline.providers.spotify.oauth import AccessToken, explain_forbidden
+from myi_pipeline.providers.spotify.oauth import explain_forbidden
 from myi_pipeline.providers.transport import Answer, Clock, Gate, HttpClient, is_quota_exceeded, retry_after, send
 
 _ID = re.compile(r"[0-9A-Za-z]{1,64}\Z")
+MOST_FOUND = 10
 
 
 class TopTerm(StrEnum):
@@ -58,12 +70,12 @@ class SpotifyClient:
         return read_one(Me, found, what=what)
 
     def recently_played(self, token: AccessToken) -> RecentlyPlayedPage:
-        """The whole window, always: `after` is no safe cursor, since offline plays surface late and out of order."""
+        """Always the whole window: `after` is not a safe cursor, since offline plays appear late and out of order."""
         what, found = self._get(Bucket.POLLS, token, "/me/player/recently-played", limit=str(FULL_PAGE))
         return recently_played_page(found, what=what)
 
     def currently_playing(self, token: AccessToken) -> CurrentlyPlaying | None:
-        """What plays or is paused; None when nothing does, or in a private session."""
+        """What is playing or paused; None if nothing is, or in a private session."""
         path, types = "/me/player/currently-playing", "track,episode"
         what, found = self._get(Bucket.NOW_PLAYING, token, path, may_be_empty=True, additional_types=types)
         return read_one(CurrentlyPlaying, found, what=what) if found else None
@@ -82,7 +94,7 @@ class SpotifyClient:
         return TopPage(artists=tuple((index + 1, artist) for index, artist in artists), bad=bad)
 
     def track(self, token: AccessToken, track_id: str) -> Track:
-        """One track; the answer's id may be another one than was asked for."""
+        """One track; the answer's id may differ from the requested one."""
         what, found = self._catalogue(token, "tracks", track_id)
         return read_one(Track, found, what=what)
 
@@ -94,9 +106,61 @@ class SpotifyClient:
         what, found = self._catalogue(token, "artists", artist_id)
         return read_one(Artist, found, what=what)
 
+    def search_tracks(self, token: AccessToken, query: str) -> tuple[str, list[Any]]:
+        """The first ten tracks of a search in Spotify's order, which is the maximum at once."""
+        what, found = self._get(
+            Bucket.CATALOGUE, token, "/search", q=query, type="track", limit=str(MOST_FOUND), offset="0"
+        )
+        tracks = found.get("tracks")
+        items = tracks.get("items") if isinstance(tracks, dict) else None
+        if not isinstance(items, list):
+            raise UnexpectedAnswer(f"{what}: Spotify's answer holds no list of tracks")
+        return what, items
+
+    def playlist_page(
+        self, token: AccessToken, path: str, *, offset: int, types: str | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """The request's description, and a page of up to 50 playlists, entries or liked songs from `offset`."""
+        may_be_gone = path.startswith("/playlists/")
+        more = {"additional_types": types} if types is not None else {}
+        what, found = self._get(
+            Bucket.PERSONAL,
+            token,
+            path,
+            may_be_gone=may_be_gone,
+            may_be_empty=False,
+            limit=str(FULL_PAGE),
+            offset=str(offset),
+            **more,
+        )
+        if not isinstance(found.get("items"), list):
+            raise UnexpectedAnswer(f"{what}: Spotify's answer holds no list of items")
+        return what, found
+
+    def playlist(self, token: AccessToken, playlist_id: str) -> tuple[str, dict[str, Any]]:
+        return self._get(Bucket.PERSONAL, token, f"/playlists/{playlist_id}", may_be_gone=True)
+
+    def write(
+        self, token: AccessToken, method: Literal["POST", "PUT", "DELETE"], path: str, document: Mapping[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """One change, never retried here.
+
+        After Transient, it is unknown whether it was done; after RateLimited, TokenRejected, Forbidden, Gone and Unfit,
+        it was not.
+        """
+        self._gate.before(Bucket.PERSONAL)
+        headers = {"Authorization": f"Bearer {token.value}", "Content-Type": "application/json"}
+        answer = send(self._http, method, self._url + path, headers=headers, content=json.dumps(document).encode())
+        if answer.status not in (200, 201):
+            if answer.status in (400, 413, 422):
+                raise Unfit(f"{answer.what}: Spotify refuses this change ({answer.message() or answer.status})")
+            raise self._failure(Bucket.PERSONAL, answer, may_be_gone=True)
+        self._gate.passed(Bucket.PERSONAL)
+        return answer.what, answer.document()
+
     def _catalogue(self, token: AccessToken, kind: str, wanted_id: str) -> tuple[str, dict[str, Any]]:
         if not _ID.match(wanted_id):
-            raise BadInput(f"{wanted_id[:40]!r} is no Spotify id", place="id", rule="letters and digits")
+            raise BadInput(f"{wanted_id[:40]!r} is not a Spotify id", place="id", rule="letters and digits")
         return self._get(Bucket.CATALOGUE, token, f"/{kind}/{wanted_id}", may_be_gone=True)
 
     def _get(
@@ -136,7 +200,7 @@ class SpotifyClient:
         if status == 403:
             return Forbidden(f"{what}: {explain_forbidden(said)}")
         if status in (400, 404, 410) and may_be_gone:
-            answer.document()  # a page with status 404 comes from something in between, and says nothing about the id
+            answer.document()  # an HTML page with status 404 comes from something in between
             return Gone(f"{what}: Spotify does not have it")
         if status >= 500:
             return Transient(f"{what}: Spotify answered {status}")

@@ -1,7 +1,7 @@
-"""The address on this machine to which Spotify sends the browser back.
+"""The address on this machine to which Spotify redirects the browser.
 
-It listens on the loopback address alone and only while a sign-in waits; nothing it is asked is logged; a request that
-is not the answer changes nothing.
+It listens only on the loopback address and only while a sign-in is waiting; no request is logged; a request that is not
+the answer changes nothing.
 """
 
 from __future__ import annotations
@@ -30,24 +30,31 @@ def is_loopback(redirect_uri: str) -> bool:
 
 
 class RedirectListener:
-    """Listens; `wait` gives the redirected address once it came."""
+    """Listens; `wait` returns the redirected address once it arrives."""
 
     def __init__(self, found: queue.SimpleQueue[str]) -> None:
         self._found = found
 
     def wait(self, timeout_s: float) -> str:
-        """Raises Transient when no answer came in time."""
+        """Raises Transient if no answer arrives in time."""
         try:
             return self._found.get(timeout=timeout_s)
         except queue.Empty:
-            raise Transient(f"no one signed in within {timeout_s / 60:.0f} minutes; nothing was changed") from None
+            raise Transient(f"nobody signed in within {timeout_s / 60:.0f} minutes; nothing was changed") from None
 
 
 @contextmanager
-def listening(redirect_uri: str, *, is_answer: Callable[[str], bool]) -> Iterator[RedirectListener]:
-    """Listen at `redirect_uri` while the context lasts. `is_answer` says whether an address is what is waited for.
+def listening(
+    redirect_uri: str,
+    *,
+    is_answer: Callable[[str], bool],
+    service: str = "Spotify",
+    setting: str = "MYI_SPOTIFY_REDIRECT_URI",
+) -> Iterator[RedirectListener]:
+    """Listens at `redirect_uri` for the duration of the context.
 
-    Raises Permanent when the port is taken.
+    `is_answer` tells whether an address is the awaited one. `setting` is the variable for choosing another port. Raises
+    Permanent if the port is in use.
     """
     if not is_loopback(redirect_uri):
         raise BadInput(f"this machine cannot listen at {redirect_uri}", rule="http://127.0.0.1:PORT/...")
@@ -63,10 +70,10 @@ def listening(redirect_uri: str, *, is_answer: Callable[[str], bool]) -> Iterato
             if urlsplit(self.path).path != path:
                 self._answer(HTTPStatus.NOT_FOUND, "There is nothing here.")
             elif is_answer(self.path):
-                self._answer(HTTPStatus.OK, "MYI has Spotify's answer. You can close this page.")
+                self._answer(HTTPStatus.OK, f"MYI has {service}'s answer. You can close this page.")
                 found.put(self.path)
             else:
-                self._answer(HTTPStatus.BAD_REQUEST, "This is not the answer to the sign-in that MYI waits for.")
+                self._answer(HTTPStatus.BAD_REQUEST, "This is not the answer to the sign-in that MYI is waiting for.")
 
         def _answer(self, status: HTTPStatus, text: str) -> None:
             page = _PAGE.format(text=text).encode()
@@ -79,7 +86,7 @@ def listening(redirect_uri: str, *, is_answer: Callable[[str], bool]) -> Iterato
             self.wfile.write(page)
 
         def log_message(self, *_: object) -> None:
-            """The address holds the code."""
+            """The address contains the code, so it is not logged."""
 
     server_type = _Server6 if parts.hostname == "::1" else _Server
     try:
@@ -87,7 +94,7 @@ def listening(redirect_uri: str, *, is_answer: Callable[[str], bool]) -> Iterato
     except OSError as error:
         raise Permanent(
             f"port {parts.port} of {redirect_uri} cannot be used ({error.strerror}): end what uses it, sign in with"
-            " --no-browser, or set MYI_SPOTIFY_REDIRECT_URI to another port (and register that)"
+            f" --no-browser, or set {setting} to another port (and register that)"
         ) from None
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
@@ -102,11 +109,11 @@ def listening(redirect_uri: str, *, is_answer: Callable[[str], bool]) -> Iterato
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    # Another program may not listen on the same port beside this one.
+    # No other program may listen on the same port.
     allow_reuse_port = False
 
     def handle_error(self, *_: object) -> None:
-        """A browser that hangs up is no event."""
+        """A browser that hangs up is not an error."""
 
 
 class _Server6(_Server):

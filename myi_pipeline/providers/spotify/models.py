@@ -1,8 +1,8 @@
-"""What the Web API answers, in both dialects: the fields that MYI reads, everything else ignored.
+"""Answers of the Web API in both dialects: the fields that MYI reads; everything else is ignored.
 
-Fields change type without notice (three changes of dialect in 2026), so a field that cannot be read is left out and
-counted; it never costs the object it belongs to. Only a play's `track` and `played_at` are required, and only an item
-without them is refused. A list of which nothing could be understood is no answer.
+Fields change type without notice (three changes of dialect in 2026), so an unreadable field is left out and counted,
+without losing its object. Only a play's `track` and `played_at` are required, and only an item without them is refused.
+A list without anything readable counts as no answer.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from myi_pipeline.errors import UnexpectedAnswer
 log = structlog.get_logger(__name__)
 
 FULL_PAGE = 50
-# The limit of names in archives too.
+# The same limit as for names in archives.
 LONGEST_TEXT = 2_000
-# No duration, position or size in an answer is as large.
+# No duration, position or size in an answer is this large.
 _LARGEST_NUMBER = 10.0**15
 _Model = TypeVar("_Model", bound="_Lenient")
 
 
 def _text(value: object) -> object:
-    """A title that is a number ("1989") may come as one."""
+    """A numeric title ("1989") may come as a number."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST_NUMBER:
         return str(value)
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
@@ -58,7 +58,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class _Lenient(BaseModel):
-    """Leaves out each field that cannot be read, except `required`; of lists and mappings the elements."""
+    """Leaves out each unreadable field except `required`; from lists and mappings, the unreadable elements."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
     required: ClassVar[frozenset[str]] = frozenset()
@@ -75,7 +75,7 @@ class _Lenient(BaseModel):
         default = field.get_default(call_default_factory=True)
         container = get_origin(field.annotation)
         if container is tuple and isinstance(value, dict):
-            value = [value]  # an object where a list is expected is its only element
+            value = [value]  # an object instead of a list is its only element
         if container is tuple and isinstance(value, list):
             return _readable([each for each in value if each is not None], handler, label, info)
         if container is Mapping and isinstance(value, dict):
@@ -91,7 +91,7 @@ class _Lenient(BaseModel):
 
 
 def _readable(value: Any, handler: ValidatorFunctionWrapHandler, label: str, info: ValidationInfo) -> Any:
-    """A list or mapping without the elements that cannot be read."""
+    """A list or mapping without its unreadable elements."""
     try:
         return handler(value)
     except ValidationError:
@@ -125,7 +125,7 @@ class Artist(_Lenient):
     uri: Text | None = None
     name: Text | None = None
     images: tuple[Image, ...] = ()
-    # The old dialect alone has them.
+    # Only the old dialect has them.
     genres: tuple[str, ...] = ()
 
 
@@ -143,7 +143,7 @@ class Album(_Lenient):
 
 
 class LinkedFrom(_Lenient):
-    """The track that was asked for, where another one answered. Old dialect."""
+    """The requested track, if a different one was returned. Old dialect."""
 
     id: Text | None = None
     uri: Text | None = None
@@ -198,8 +198,10 @@ class PlayingItem(Track):
 
 
 class CurrentlyPlaying(_Lenient):
-    """What a player says now. `item` is None for advertisements, and in a private session. `currently_playing_type` is
-    `track`, `episode`, `ad` or `unknown`."""
+    """What a player reports now.
+
+    `item` is None for advertisements and in a private session. `currently_playing_type` is `track`, `episode`, `ad` or
+    `unknown`."""
 
     item: PlayingItem | None = None
     is_playing: bool | None = None
@@ -215,9 +217,56 @@ class Me(_Lenient):
     display_name: Text | None = None
 
 
+class PlaylistOwner(_Lenient):
+    id: Text | None = None
+    display_name: Text | None = None
+
+
+class ItemCount(_Lenient):
+    total: Whole | None = None
+
+
+class Playlist(_Lenient):
+    """A playlist without its entries.
+
+    `items` (in the old dialect `tracks`) counts them, and is missing if they may not be read. `public`: it is on its
+    owner's profile.
+    """
+
+    required = frozenset({"id"})
+
+    id: Text
+    name: Text | None = None
+    description: Text | None = None
+    public: bool | None = None
+    collaborative: bool | None = None
+    owner: PlaylistOwner | None = None
+    images: tuple[Image, ...] = ()
+    snapshot_id: Text | None = None
+    items: ItemCount | None = None
+    tracks: ItemCount | None = None
+
+
+class ListedItem(PlayingItem):
+    """A track, an episode or a local file on a playlist."""
+
+
+class PlaylistItem(_Lenient):
+    """An entry.
+
+    Its content is `item` or, in the old dialect and for liked songs, `track`; None if it no longer exists.
+    """
+
+    added_at: Text | None = None
+    added_by: PlaylistOwner | None = None
+    is_local: bool | None = None
+    item: ListedItem | None = None
+    track: ListedItem | None = None
+
+
 @dataclass(frozen=True)
 class BadItem:
-    """An item of a list that cannot be understood: its place, why (without its values), and the item."""
+    """An unreadable item of a list: its position, why (without its values), and the item."""
 
     index: int
     detail: str
@@ -226,7 +275,7 @@ class BadItem:
 
 @dataclass(frozen=True)
 class Entry:
-    """A good item of a page and its place."""
+    """A readable item of a page and its position."""
 
     index: int
     play: PlayItem
@@ -236,7 +285,7 @@ class Entry:
 class RecentlyPlayedPage:
     """The window of the last plays, newest first as a rule. `is_full` means that older plays may have left it.
 
-    `unread`: fields that were left out, such as `track.duration_ms`, with the number of items each, most first.
+    `unread`: fields that were left out, such as `track.duration_ms`, with the number of items for each, most first.
     """
 
     entries: tuple[Entry, ...]
@@ -254,7 +303,7 @@ class RecentlyPlayedPage:
 
 @dataclass(frozen=True)
 class TopPage:
-    """A top list: (rank from 1, item). A bad item leaves its rank empty."""
+    """A top list: (rank from 1, item). An unreadable item leaves its rank empty."""
 
     tracks: tuple[tuple[int, Track], ...] = ()
     artists: tuple[tuple[int, Artist], ...] = ()
@@ -262,14 +311,14 @@ class TopPage:
 
 
 def recently_played_page(document: Mapping[str, Any], *, what: str) -> RecentlyPlayedPage:
-    """Raises UnexpectedAnswer when there is no list of items, or one of which nothing could be understood."""
+    """Raises UnexpectedAnswer if there is no list of items, or none of them is readable."""
     good, bad, unread = read_list(PlayItem, document, what=what)
     require_any(good, bad, what=what)
     return RecentlyPlayedPage(tuple(Entry(index, item) for index, item in good), bad, tuple(unread.most_common()))
 
 
 def read_one(model: type[_Model], document: object, *, what: str) -> _Model:
-    """Raises UnexpectedAnswer, which repeats no value, when nothing in the answer can be read."""
+    """Raises UnexpectedAnswer, without repeating values, if nothing in the answer can be read."""
     unread: set[str] = set()
     try:
         found = model.model_validate(document, context=unread)
@@ -285,9 +334,9 @@ def read_one(model: type[_Model], document: object, *, what: str) -> _Model:
 def read_list(
     model: type[_Model], document: Mapping[str, Any], *, what: str
 ) -> tuple[list[tuple[int, _Model]], tuple[BadItem, ...], Counter[str]]:
-    """The good items of `items` with their index, the bad ones, and in how many items each field was left out.
+    """The readable items of `items` with their index, the unreadable ones, and how often each field was left out.
 
-    Raises UnexpectedAnswer when there is no list.
+    Raises UnexpectedAnswer if there is no list.
     """
     items = document.get("items")
     if not isinstance(items, list):
@@ -308,7 +357,7 @@ def read_list(
 
 
 def require_any(good: Sequence[object], bad: Sequence[BadItem], *, what: str) -> None:
-    """Raises UnexpectedAnswer for a list that has items of which none could be understood."""
+    """Raises UnexpectedAnswer for a list whose items are all unreadable."""
     if bad and not good:
         raise UnexpectedAnswer(f"{what}: none of its {len(bad)} items could be understood; the first: {bad[0].detail}")
 

@@ -1,33 +1,33 @@
 """Requests to Spotify for one user, with circuit, access token, quota and retries around each.
 
-A request is made only through an admitting circuit and a granting quota; a 401 refreshes once; each failure is counted
-once, with its kind; one user's failure is that user's alone.
+A request is made only if the circuit admits and the quota grants it; a 401 refreshes once; each failure is counted
+once, by kind; one user's failure does not affect others.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
 import structlog
 
-from myi_pipeline.errors import CircuitOpen, Forbidden, MyiError, TokenRejected
-from myi_pipeline.postgres.connections import Pool, Role, Warehouse
+from myi_pipeline.errors import CircuitOpen, Forbidden, MyiError, Paused, TokenRejected
+from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.providers import circuits, quota_ledger, token_vault
-from myi_pipeline.providers.encryption_keys import require_keys
-from myi_pipeline.providers.envelope import KeyRing
-from myi_pipeline.providers.governor import Governor, do_not_wait_for_disk, quota_limits
+from myi_pipeline.providers.accounts import ProviderAccount
+from myi_pipeline.providers.governor import Governor, quota_limits
 from myi_pipeline.providers.quota_rules import Means, QuotaLimits
 from myi_pipeline.providers.retries import WAITS_IN_PROCESS, FailureKind, failure_kind, is_worth_another_try
+from myi_pipeline.providers.service_tools import ServiceTools, open_tools
+from myi_pipeline.providers.sign_in_rules import AccessToken
 from myi_pipeline.providers.spotify.client import SpotifyClient
-from myi_pipeline.providers.spotify.oauth import AccessToken, AccountsClient, broken_rule
-from myi_pipeline.providers.spotify.refresh_credentials import AccessTokens, Paused, require_usable
+from myi_pipeline.providers.spotify.oauth import AccountsClient, broken_rule
+from myi_pipeline.providers.spotify.refresh_credentials import AccessTokens, require_usable
 from myi_pipeline.providers.token_vault import Credential
-from myi_pipeline.providers.transport import HttpClient, make_http, utc_now
+from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -37,46 +37,40 @@ Request = Callable[[SpotifyClient, AccessToken], T]
 
 
 class Spotify:
-    """The client that open_spotify yields. Safe for threads."""
+    """The client that open_spotify yields. Thread-safe."""
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        http: HttpClient,
-        logins: Pool,
-        ledger: Pool,
-        keys: KeyRing,
-        clock: Callable[[], datetime],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._settings = settings
-        self._http = http
-        self._logins = logins
-        self._ledger = ledger
-        self._clock = clock
-        self._sleep = sleep
-        self._limits: QuotaLimits = quota_limits(settings)
-        self._governors: dict[str, Governor] = {}
-        self._guard = threading.Lock()
-        self.keys = keys
-        self.tokens = AccessTokens(logins, keys, accounts=self.accounts, clock=clock)
+    def __init__(self, tools: ServiceTools) -> None:
+        self._tools = tools
+        self._settings = tools.settings
+        self._logins = tools.logins
+        self._ledger = tools.ledger
+        self._clock = tools.clock
+        self._limits: QuotaLimits = quota_limits(tools.settings)
+        self.keys = tools.keys
+        self.tokens = AccessTokens(tools.logins, tools.keys, accounts=self.accounts, clock=tools.clock)
 
     def credential(self, user_id: int) -> Credential:
-        """The user's login as it stands. Raises NotSignedIn and Paused."""
+        """The user's current main login. Raises NotSignedIn and Paused."""
         with self._logins.connection() as connection:
             return require_usable(token_vault.find_credential(connection, user_id=user_id), user_id=user_id)
 
-    def credentials(self) -> tuple[Credential, ...]:
-        """Every login, usable or not, in the order of users."""
+    def account_credential(self, account: ProviderAccount) -> Credential:
+        """This account's current login. Raises NotSignedIn and Paused."""
         with self._logins.connection() as connection:
-            return token_vault.list_credentials(connection)
+            found = token_vault.find_account_credential(connection, account=account.account_id)
+            return require_usable(found, user_id=account.user_id)
+
+    def credentials(self) -> tuple[Credential, ...]:
+        """Every user's main login, usable or not, ordered by user."""
+        with self._logins.connection() as connection:
+            return token_vault.list_main_credentials(connection)
 
     def call(self, user: int | Credential, request: Request[T], *, counts: bool = True) -> T:
         """Make one request as this user: `spotify.call(7, lambda client, token: client.recently_played(token))`.
 
-        `counts=False` for what says nothing about the user (a catalogue id that does not exist): it passes no circuit
-        and changes none. Raises what the request raises, CircuitOpen, NotSignedIn, Paused, AuthRevoked, Busy.
+        The circuit is that of the user's polls. `counts=False` is for requests unrelated to them (a catalogue id that
+        does not exist, an account's playlists): it bypasses the circuit. Raises what the request raises, CircuitOpen,
+        NotSignedIn, Paused, AuthRevoked, Busy.
         """
         credential = user if isinstance(user, Credential) else self.credential(user)
         if not counts:
@@ -94,8 +88,15 @@ class Spotify:
             circuits.note_success(connection, user_id=credential.user_id, now=self._clock())
         return answer
 
+    def call_once(self, user: int | Credential, request: Request[T]) -> T:
+        """Makes one changing request exactly once, bypassing the circuit.
+
+        A 401 is a refusal, so it is then sent with a fresh token.
+        """
+        return self._attempt(user if isinstance(user, Credential) else self.credential(user), request)
+
     def open_circuits(self, user_ids: list[int]) -> dict[int, datetime]:
-        """Those of these users whose circuit lets nothing through now, and until when."""
+        """Those of these users whose circuit admits nothing now, and until when."""
         with self._ledger.connection() as connection:
             return circuits.open_users(connection, user_ids=user_ids, now=self._clock())
 
@@ -107,23 +108,26 @@ class Spotify:
     def client(self, client_id: str) -> SpotifyClient:
         """The Web API under this client id's quota."""
         return SpotifyClient(
-            self._http, api_url=self._settings.spotify_api_url, gate=self._governor(client_id), clock=self._clock
+            self._tools.http, api_url=self._settings.spotify_api_url, gate=self._governor(client_id), clock=self._clock
         )
 
     def broken_rule(self, client_id: str) -> str | None:
-        """Which rule of Spotify's the app's settings break. Raises Transient when Spotify cannot be asked."""
+        """The rule of Spotify's that the app's settings break, if any.
+
+        Raises Transient if Spotify cannot be reached.
+        """
         return broken_rule(
-            self._http,
+            self._tools.http,
             accounts_url=self._settings.spotify_accounts_url,
             client_id=client_id,
             redirect_uri=self._settings.spotify_redirect_uri,
         )
 
     def accounts(self, client_id: str) -> AccountsClient:
-        """The token endpoint for this client id; the configured secret belongs to the configured one alone."""
+        """The token endpoint for this client id; the configured secret belongs only to the configured id."""
         secret = self._settings.spotify_client_secret if client_id == self._settings.spotify_client_id else None
         return AccountsClient(
-            self._http,
+            self._tools.http,
             accounts_url=self._settings.spotify_accounts_url,
             client_id=client_id,
             client_secret=secret.get_secret_value() if secret is not None else None,
@@ -132,12 +136,7 @@ class Spotify:
         )
 
     def _governor(self, client_id: str) -> Governor:
-        with self._guard:
-            if client_id not in self._governors:
-                self._governors[client_id] = Governor(
-                    self._ledger, client_id=client_id, limits=self._limits, clock=self._clock, sleep=self._sleep
-                )
-            return self._governors[client_id]
+        return self._tools.governor(client_id, service="spotify", limits=self._limits)
 
     def _attempts(self, credential: Credential, request: Request[T]) -> T:
         waits = iter(WAITS_IN_PROCESS)
@@ -149,7 +148,7 @@ class Spotify:
                 if wait is None or not is_worth_another_try(error):
                     raise
                 log.info("spotify_request_repeated", user=credential.user_key, reason=str(error))
-                self._sleep(wait.total_seconds())
+                self._tools.sleep(wait.total_seconds())
 
     def _attempt(self, credential: Credential, request: Request[T]) -> T:
         client = self.client(credential.client_id)
@@ -176,7 +175,7 @@ class Spotify:
 
     def _note_failure(self, credential: Credential, error: Exception) -> None:
         kind = FailureKind.PUT_OFF if isinstance(error, Paused) else failure_kind(error)
-        # What is no error of ours may say anything: its text stays out of the database.
+        # The text of a foreign error may contain anything, so it is not stored.
         reason = str(error) if isinstance(error, MyiError) else type(error).__name__
         self._note_kind(credential, kind, reason)
 
@@ -204,13 +203,7 @@ def open_spotify(
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Spotify]:
-    """A client for Spotify, for as long as the context lasts. Raises KeyMissing when a stored login cannot be opened.
-
-    With the role `app` logins can be made but not used: it may not read what it sealed.
-    """
-    keys = require_keys(settings, warehouse, role=role)
-    with ExitStack() as stack:
-        http = stack.enter_context(make_http(settings.spotify_api_url, settings.spotify_accounts_url))
-        logins = stack.enter_context(warehouse.pool(role, application_name="myi logins"))
-        ledger = stack.enter_context(warehouse.pool(role, application_name="myi quota", configure=do_not_wait_for_disk))
-        yield Spotify(settings=settings, http=http, logins=logins, ledger=ledger, keys=keys, clock=clock, sleep=sleep)
+    """A client for Spotify, for the duration of the context: see open_tools."""
+    urls = (settings.spotify_api_url, settings.spotify_accounts_url)
+    with open_tools(settings, warehouse, *urls, role=role, clock=clock, sleep=sleep) as tools:
+        yield Spotify(tools)

@@ -1,8 +1,8 @@
-"""Access tokens from stored logins: shared by all processes, refreshed in time, one refresh of a user at a time.
+"""Access tokens from stored logins: shared by all processes, refreshed in time, one refresh per account at a time.
 
-A new refresh token and the access token that came with it are committed together before the latter is handed out, so a
-process may be killed at any point and the login survives; a token that Spotify rejected is never used again; a
-failure of the network never costs a login.
+A new refresh token and its access token are committed together before the latter is handed out, so the login survives
+if the process is killed at any point; a token that Spotify rejected is never used again; a network failure never ends a
+login.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from myi_pipeline.errors import AuthRevoked, Busy, LoginDoubted, Permanent
+from myi_pipeline.errors import AuthRevoked, Busy, LoginDoubted, Paused
 from myi_pipeline.postgres.connections import Connection, Pool
 from myi_pipeline.providers import login_terms, token_vault
 from myi_pipeline.providers.envelope import Damaged, KeyRing, UnknownKey
-from myi_pipeline.providers.spotify.oauth import AccessToken, AccountsClient
+from myi_pipeline.providers.sign_in_rules import AccessToken
+from myi_pipeline.providers.spotify.oauth import AccountsClient
 from myi_pipeline.providers.token_vault import Credential
 
 log = structlog.get_logger(__name__)
 
-# A token that lives an hour is renewed when fewer than ten minutes of it are left.
+# A token is valid for an hour and is renewed when less than ten minutes are left.
 MARGIN = timedelta(minutes=10)
-# An access token that another process was granted so lately is newer than the one that Spotify rejected.
+# An access token that another process got this recently is newer than the one that Spotify rejected.
 _JUST_GRANTED = timedelta(minutes=1)
-# Outages of Spotify's have answered `invalid_grant` to logins that were good, and other projects lost most of theirs by
-# it: a refused login is tried again after so long, and only then given up. Failures of the network do not count.
+# During outages, Spotify has answered `invalid_grant` to valid logins, and other projects lost most of theirs that way:
+# a refused login is tried again after this time, and only then given up. Network failures do not count.
 SECOND_LOOK_AFTER = timedelta(hours=6)
 _CLOCK_TOLERANCE = timedelta(minutes=1)
 
@@ -36,12 +37,8 @@ class NotSignedIn(AuthRevoked):
     """The user has no login, or one that has ended; only signing in helps."""
 
 
-class Paused(Permanent):
-    """A person paused this user."""
-
-
 class AccessTokens:
-    """The access tokens that one process has read or been granted, by user. Safe for threads."""
+    """The access tokens that one process has read or got, by account. Thread-safe."""
 
     def __init__(
         self,
@@ -60,38 +57,38 @@ class AccessTokens:
         self._guard = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"AccessTokens({len(self._tokens)} users)"
+        return f"AccessTokens({len(self._tokens)} accounts)"
 
     def get(self, credential: Credential, *, rejected: AccessToken | None = None) -> AccessToken:
-        """A token that lives ten more minutes, and is not the one that Spotify rejected.
+        """A token that is valid for ten more minutes and is not the one that Spotify rejected.
 
         Raises NotSignedIn, Paused, AuthRevoked (the person must sign in again), LoginDoubted (a refusal that may pass),
         Busy, Transient, RateLimited, Forbidden (the client id).
         """
-        user_id = credential.user_id
+        account = credential.provider_account_id
         with self._guard:
-            lock = self._locks.setdefault(user_id, threading.Lock())
+            lock = self._locks.setdefault(account, threading.Lock())
         with lock:
-            held = self._tokens.get(user_id)
+            held = self._tokens.get(account)
             if held is not None and held[0] == credential.authorised_at and self._is_good(held[1], rejected):
                 return held[1]
             kept = self._kept(credential)
             if kept is not None and rejected is None and self._is_good(kept, rejected):
                 token, authorised_at = kept, credential.authorised_at
             else:
-                token, authorised_at = self._refresh(user_id, rejected)
-            self._tokens[user_id] = (authorised_at, token)
+                token, authorised_at = self._refresh(credential, rejected)
+            self._tokens[account] = (authorised_at, token)
             return token
 
-    def forget(self, user_id: int) -> None:
-        """After a disconnect or a new sign-in."""
-        self._tokens.pop(user_id, None)
+    def forget(self, account: int) -> None:
+        """Called after a new sign-in."""
+        self._tokens.pop(account, None)
 
     def _is_good(self, token: AccessToken, rejected: AccessToken | None) -> bool:
         return token.is_good(self._clock(), margin=MARGIN) and (rejected is None or token.value != rejected.value)
 
     def _kept(self, credential: Credential) -> AccessToken | None:
-        """The token in the database; one that cannot be opened is as good as none."""
+        """The token in the database; one that cannot be opened counts as missing."""
         if credential.access_expires_at is None:
             return None
         try:
@@ -107,10 +104,11 @@ class AccessTokens:
         granted_at = credential.access_granted_at
         return rejected is None or (granted_at is not None and granted_at >= self._clock() - _JUST_GRANTED)
 
-    def _refresh(self, user_id: int, rejected: AccessToken | None) -> tuple[AccessToken, datetime]:
-        with self._pool.connection() as connection, token_vault.login_lock(connection, user_id=user_id):
-            # Read under the lock: another process may have refreshed, and the token read before be used up.
-            credential = require_usable(token_vault.find_credential(connection, user_id=user_id), user_id=user_id)
+    def _refresh(self, known: Credential, rejected: AccessToken | None) -> tuple[AccessToken, datetime]:
+        with self._pool.connection() as connection, token_vault.login_lock(connection, known):
+            # Read under the lock: another process may have refreshed since, which invalidates the token read before.
+            found = token_vault.find_account_credential(connection, account=known.provider_account_id)
+            credential = require_usable(found, user_id=known.user_id)
             kept = self._kept(credential)
             if kept is not None and self._is_newer(kept, credential, rejected):
                 return kept, credential.authorised_at
@@ -121,9 +119,9 @@ class AccessTokens:
                 stored = token_vault.open_token(self._keys, credential)
                 grant = self._accounts(credential.client_id).refresh(stored)
             except UnknownKey:
-                # Another process rotated the keys since this one read them; that is not the login's fault.
+                # Another process rotated the keys since this one read them; the login itself is fine.
                 raise Busy(
-                    "the login was sealed with a newer key than this process has read; the next run has it"
+                    "the login was sealed with a newer key than this process has loaded; the next run has it"
                 ) from None
             except Damaged as error:
                 self._refused(connection, credential, str(error), is_final=True)
@@ -162,12 +160,12 @@ class AccessTokens:
             most_refusals=2,
             now=self._clock(),
         )
-        hint = f"myi user login {credential.user_key}" if is_over else "tried again in some hours"
+        hint = _command(credential) if is_over else "retried in a few hours"
         log.warning("login_refused", user=credential.user_key, is_over=is_over, reason=reason, hint=hint)
         return is_over
 
     def _warn_of_the_end(self, connection: Connection, credential: Credential) -> None:
-        """One line in the log at 30, 7 and 1 days."""
+        """Logs one line at 30, 7 and 1 days."""
         now = self._clock()
         stage = login_terms.warning_stage(credential.authorised_at, now)
         if stage is None or (credential.warned_days is not None and credential.warned_days <= stage):
@@ -177,15 +175,15 @@ class AccessTokens:
             user=credential.user_key,
             days_left=login_terms.days_left(credential.authorised_at, now),
             ends_at=login_terms.ends_at(credential.authorised_at).isoformat(),
-            hint=f"myi user login {credential.user_key}",
+            hint=_command(credential),
         )
-        token_vault.note_warned(connection, user_id=credential.user_id, days=stage)
+        token_vault.note_warned(connection, credential, days=stage)
 
 
 def require_usable(credential: Credential | None, *, user_id: int) -> Credential:
     """The login itself. Raises NotSignedIn and Paused."""
     if credential is None:
-        raise NotSignedIn(f"user number {user_id} is not signed in to Spotify: myi user login KEY")
+        raise NotSignedIn(f"user {user_id} is not signed in to Spotify: myi user login KEY")
     if credential.status != token_vault.ACTIVE:
         raise NotSignedIn(_sign_in_again(credential, credential.last_error or "the login has ended"))
     if credential.paused_at is not None:
@@ -201,4 +199,11 @@ def _doubted(reason: str, refused_at: datetime) -> LoginDoubted:
 
 
 def _sign_in_again(credential: Credential, reason: str) -> str:
-    return f"{reason}; nothing is lost. Sign in again: myi user login {credential.user_key}"
+    return f"{reason}; nothing is lost. Sign in again: {_command(credential)}"
+
+
+def _command(credential: Credential) -> str:
+    """The command that signs this account in again."""
+    if credential.is_main:
+        return f"myi user login {credential.user_key}"
+    return f"myi providers link {credential.user_key} spotify --further"

@@ -1,4 +1,4 @@
-"""A Spotify on loopback: accounts service and Web API over made-up listeners, with a clock, quotas and faults.
+"""A simulated Spotify on loopback: accounts service and Web API, made-up listeners, a clock, quotas and faults.
 
 Every play, name, identifier and token is a function of the spec and the clock.
 
@@ -13,6 +13,7 @@ from myi_pipeline.simulator.live.clock import MovableClock
 from myi_pipeline.simulator.live.control import Control, ControlError
 from myi_pipeline.simulator.live.faults import Fault
 from myi_pipeline.simulator.live.listener import LiveListener, TrueLivePlay
+from myi_pipeline.simulator.live.playlists import LIKED, ScriptedEntry, ScriptedPlaylist
 from myi_pipeline.simulator.live.server import Simulator, SimulatorFailed, running_simulator, serve
 from myi_pipeline.simulator.live.spec import (
     PERSONAS,
@@ -29,6 +30,7 @@ from myi_pipeline.simulator.live.spec import (
 from myi_pipeline.simulator.live.world import World, world_of
 
 __all__ = [
+    "LIKED",
     "PERSONAS",
     "SCOPES",
     "AppSpec",
@@ -39,7 +41,9 @@ __all__ = [
     "ListenerSpec",
     "LiveListener",
     "MovableClock",
+    "ScriptedEntry",
     "ScriptedPlay",
+    "ScriptedPlaylist",
     "SignInRefused",
     "SignedIn",
     "Simulator",

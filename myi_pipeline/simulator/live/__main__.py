@@ -1,4 +1,4 @@
-"""A simulator as a child process: one line of orders in, one line with the address out, then it serves."""
+"""A simulator as a child process: reads one line of orders, prints one line with its address, then serves."""
 
 import sys
 

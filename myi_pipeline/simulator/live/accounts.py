@@ -1,7 +1,7 @@
-"""The accounts service's memory: authorisations, codes, access tokens, refresh tokens, and every rule about them.
+"""The state and rules of the accounts service: authorisations, codes, access tokens and refresh tokens.
 
-A code works once, for the client, the redirect and the verifier that it was made for. A refresh token works for six
-months from the authorisation, whatever happened meanwhile. A token is worth nothing after `revoke`.
+A code works once, for the client, redirect and verifier that it was made for. A refresh token works for six months from
+the authorisation, no matter how often it is used. `revoke` invalidates tokens at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CODE_LIFE = timedelta(minutes=10)
 
 
 class OAuthError(Exception):
-    """An answer of the token endpoint that is not a token; both texts go to the client."""
+    """An error from the token endpoint; the client gets both texts."""
 
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description)
@@ -67,7 +67,7 @@ class _Code:
 
 @dataclass(frozen=True)
 class TokenAnswer:
-    """What the token endpoint says when all is well; no refresh token means: go on using the old one."""
+    """A successful answer of the token endpoint; without a refresh token, the old one stays valid."""
 
     access_token: str
     refresh_token: str | None
@@ -95,7 +95,7 @@ class Accounts:
     # The page
 
     def check_authorisation(self, query: dict[str, str]) -> AppSpec:
-        """The app that asks. Raises AuthorisePageError when nobody may be sent anywhere, as the real page does."""
+        """The requesting app. Raises AuthorisePageError if, as on the real page, nobody may be redirected."""
         app = self.apps.get(query.get("client_id", ""))
         if app is None:
             raise AuthorisePageError("INVALID_CLIENT: Invalid client")
@@ -121,7 +121,7 @@ class Accounts:
         return code
 
     def is_registered_user(self, app: AppSpec, listener: str) -> bool:
-        """Whether the listener is on the app's list, which never holds more than `max_users`."""
+        """Whether the listener is on the app's list, which has at most `max_users`."""
         if app.allowed is None:
             return listener in self.users.get(app.client_id, ())
         cached = self._lists.get(app.client_id)
@@ -134,7 +134,10 @@ class Accounts:
         return known.grant.listener if known else ""
 
     def app_for(self, listener: str, client_id: str | None = None) -> AppSpec:
-        """The named client id, else the first with the listener on its list, else the first. Raises KeyError."""
+        """The app with this client id; without one, the first with the listener on its list, or the first.
+
+        Raises KeyError for an unknown client id.
+        """
         if client_id is not None:
             return self.apps[client_id]
         on_list = (app for app in self.apps.values() if app.allowed is not None and listener in app.allowed)
@@ -149,7 +152,7 @@ class Accounts:
     # The token endpoint
 
     def exchange(self, *, app: AppSpec, code: str, redirect_uri: str, verifier: str, has_secret: bool) -> TokenAnswer:
-        """A code for tokens. Raises OAuthError."""
+        """Exchanges a code for tokens. Raises OAuthError."""
         known = self._codes.get(code)
         if known is None or known.grant.client_id != app.client_id or known.grant.is_revoked:
             raise OAuthError("invalid_grant", "Invalid authorization code")
@@ -169,7 +172,7 @@ class Accounts:
         return self._answer(app, known.grant, refresh, refresh.text)
 
     def refresh(self, *, app: AppSpec, text: str) -> TokenAnswer:
-        """A refresh token for a new access token. Raises OAuthError with invalid_grant when that is over for good."""
+        """Exchanges a refresh token for an access token. Raises OAuthError: invalid_grant if it no longer works."""
         token = self.refresh_tokens.get(text)
         if token is None or token.grant.client_id != app.client_id:
             raise OAuthError("invalid_grant", "Invalid refresh token")
@@ -182,7 +185,7 @@ class Accounts:
         if app.refresh_tokens != "rotate":
             return self._answer(app, token.grant, token, token.text if app.refresh_tokens == "repeat" else None)
         if token.unused_child is not None:
-            # Refreshed twice from one token: what the first answer gave is worth nothing any more.
+            # Used twice: the refresh token from the first answer is no longer valid.
             self._kill(token.unused_child)
         child = self._refresh_token(token.grant, parent=token)
         if app.rotated_token_dies == "at_once":
@@ -205,7 +208,7 @@ class Accounts:
         return token
 
     def _successor_is_used(self, token: RefreshToken | None) -> None:
-        """What a rotated token was replaced by is in use: now it dies."""
+        """Invalidates a rotated token, because its successor is in use."""
         if token is not None and token.parent is not None:
             self._kill(token.parent)
             token.parent = None
@@ -217,7 +220,7 @@ class Accounts:
     # The API's side
 
     def holder(self, text: str) -> Grant | None:
-        """Whose access token this is: None when it is unknown or revoked; raises TimeoutError when it has expired."""
+        """The grant of an access token; None if it is unknown or revoked. Raises TimeoutError if it has expired."""
         token = self.access_tokens.get(text)
         if token is None or token.grant.is_revoked:
             return None
@@ -229,7 +232,7 @@ class Accounts:
     # By hand
 
     def revoke(self, listener: str, client_id: str | None = None) -> int:
-        """The person takes the permission back on their account page; returns how many grants that ended."""
+        """The person revokes access on their account page; returns how many grants that ended."""
         ended = 0
         for grant in self.grants:
             if grant.listener == listener and client_id in (None, grant.client_id) and not grant.is_revoked:
@@ -238,7 +241,7 @@ class Accounts:
         return ended
 
     def expire_access_tokens(self, listener: str | None = None) -> int:
-        """Lets access tokens run out early; returns how many."""
+        """Makes access tokens expire now; returns how many."""
         ended = 0
         for token in self.access_tokens.values():
             if listener in (None, token.grant.listener) and token.expires_at > self.clock.now():

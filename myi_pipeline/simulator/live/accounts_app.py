@@ -1,6 +1,6 @@
-"""The accounts service over HTTP: the page on which a person agrees, and the token endpoint.
+"""The accounts service over HTTP: the consent page and the token endpoint.
 
-The page asks who you are, where the real one knows it from its cookie, and lets scopes be left out one by one.
+The page asks who you are, which the real one knows from its cookie, and lets you deny individual scopes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PAGE = """<!doctype html>
 
 
 def routes(state: SimulatorState) -> list[Route]:
-    """The accounts service's routes on one state."""
+    """The routes of the accounts service."""
 
     async def page(request: Request) -> Response:
         query = dict(request.query_params)
@@ -131,7 +131,7 @@ def _oauth(document: object, status: int) -> Response:
 
 
 def _problem(query: dict[str, str], app: AppSpec) -> str | None:
-    """What is wrong with a request whose redirect is good: it is said there."""
+    """The error in a request with a valid redirect, to which it is reported."""
     if query.get("response_type") != "code":
         return "unsupported_response_type"
     challenge, method = query.get("code_challenge", ""), query.get("code_challenge_method", "")

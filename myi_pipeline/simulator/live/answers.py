@@ -1,9 +1,11 @@
-"""What the Web API says to a request that was let through: of a person at /me and below, and of tracks, albums and
-artists, one by one or, to old apps, in batches. There are ids that exist, that have moved and that are gone.
+"""The Web API's answers to admitted requests: about a person at /me and below, and about tracks, albums and artists,
+one by one or, for old apps, in batches. Ids may exist, have moved, or be gone.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -16,22 +18,25 @@ from myi_pipeline.simulator.live.listener import TERMS, WINDOW, LiveListener
 from myi_pipeline.simulator.live.plays import LivePlay
 from myi_pipeline.simulator.live.spec import AppSpec
 from myi_pipeline.simulator.live.state import SimulatorState
+from myi_pipeline.simulator.live.world import TrackEntry, World
 
 JSON = "application/json; charset=utf-8"
 
 
 class BadParameter(Exception):
-    """A 400, in words for the client."""
+    """A 400 with a message for the client."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request that was let through."""
+    """One admitted request."""
 
     state: SimulatorState
     app: AppSpec
     listener: LiveListener
     request: Request
+    scopes: frozenset[str] = frozenset()
+    body: bytes = b""
 
     def number(self, name: str, usual: int, least: int, most: int) -> int:
         text = self.request.query_params.get(name)
@@ -74,9 +79,9 @@ def recent(asked: Asked) -> Response:
         "limit": limit,
         "href": f"{href}?{urlencode({**query, 'limit': limit})}",
     }
-    now, tells_again = state.clock.now_ms(), asked.listener.tells_again
+    now, is_relisted = state.clock.now_ms(), asked.listener.is_relisted
     items = b",".join(
-        state.documents.play_item(play, asked.app.dialect, is_again=tells_again(play, now)) for play in page
+        state.documents.play_item(play, asked.app.dialect, is_again=is_relisted(play, now)) for play in page
     )
     return Response(b'{"items":[%b],%b' % (items, dump(tail)[1:]), media_type=JSON)
 
@@ -196,3 +201,50 @@ def batch(asked: Asked) -> Response:
         raise BadParameter("Too many ids requested")
     found = [_found(asked, kind, each) or b"null" for each in identifiers]
     return Response(b'{"%b":[%b]}' % (kind.encode(), b",".join(found)), media_type=JSON)
+
+
+_MOST_FOUND = 10
+_FIELD = re.compile(r"\b(isrc|track|artist):")
+
+
+def search(asked: Asked) -> Response:
+    """Tracks by isrc:, by the fields track: and artist:, or by words: best match first, including partial matches."""
+    if asked.request.query_params.get("type") != "track":
+        raise BadParameter("This simulated Spotify only searches for tracks")
+    limit, offset = asked.number("limit", 5, 1, _MOST_FOUND), asked.number("offset", 0, 0, 1_000)
+    query = asked.request.query_params.get("q", "").strip()
+    if not query:
+        raise BadParameter("No search query")
+    world, found = asked.state.world, list[TrackEntry]()
+    parts = _FIELD.split(query)
+    fields = dict(zip(parts[1::2], (each.strip() for each in parts[2::2]), strict=True))
+    if "isrc" in fields:
+        found = [each for each in world.by_isrc.get(fields["isrc"].upper(), []) if _is_offered(each)]
+    else:
+        found = [track for _, track in sorted(_ranked(world, parts[0], fields), key=lambda each: -each[0])]
+    pieces = [asked.state.documents.track(each, asked.app.dialect) for each in found[offset : offset + limit]]
+    tail = {
+        "href": f"{asked.state.documents.api_url}/search", "limit": limit, "next": None, "offset": offset,
+        "previous": None, "total": len(found),
+    }  # fmt: skip
+    return Response(b'{"tracks":{"items":[%b],%b}' % (b",".join(pieces), dump(tail)[1:]), media_type=JSON)
+
+
+def _is_offered(track: TrackEntry) -> bool:
+    return not track.is_gone and not track.is_local
+
+
+def _ranked(world: World, words: str, fields: dict[str, str]) -> Iterator[tuple[float, TrackEntry]]:
+    """Every track that has all words of the fields, or some of the other words."""
+    wanted = words.casefold().split()
+    for track in world.tracks.values():
+        thing = world.thing(track.thing)
+        title, artist = (thing.title_in("new") or "").casefold(), f"{thing.artist} {track.featured or ''}".casefold()
+        if not _is_offered(track):
+            continue
+        if not wanted:
+            has_title = all(word in title for word in fields.get("track", "").casefold().split())
+            if has_title and all(word in artist for word in fields.get("artist", "").casefold().split()):
+                yield 1 / (1 + len(title)), track
+        elif shared := sum(word in f"{title} {artist}" for word in wanted):
+            yield shared / len(wanted) + 1 / (100 + len(title)), track

@@ -1,6 +1,6 @@
 """The Web API under /v1: routes, and who may call them.
 
-Refusals come in this order: scripted fault, token, app, quota, scope, parameters.
+Checks are made in this order: scripted fault, token, app, quota, scope, parameters.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from myi_pipeline.simulator.live import answers, failing
+from myi_pipeline.simulator.live import answers, failing, playlist_answers
 from myi_pipeline.simulator.live.answers import Asked, BadParameter
 from myi_pipeline.simulator.live.failing import error
 from myi_pipeline.simulator.live.spec import AppSpec, Bucket
@@ -28,7 +28,7 @@ Handler = Callable[[Asked], Response]
 
 
 def routes(state: SimulatorState) -> list[Route]:
-    """The Web API's routes on one state."""
+    """The routes of the Web API."""
     table: list[tuple[str, str, Bucket, str | None, Handler]] = [
         ("/v1/me", "/me", "personal", None, answers.me),
         (
@@ -52,10 +52,26 @@ def routes(state: SimulatorState) -> list[Route]:
         ("/v1/tracks", "/tracks", "catalogue", None, answers.batch),
         ("/v1/albums", "/albums", "catalogue", None, answers.batch),
         ("/v1/artists", "/artists", "catalogue", None, answers.batch),
+        ("/v1/search", "/search", "catalogue", None, answers.search),
+    ]
+    lists = playlist_answers
+    of_lists: list[tuple[str, str, str, str | None, Handler]] = [
+        ("GET", "/v1/me/playlists", "/me/playlists", lists.READ_PRIVATE, lists.mine),
+        ("POST", "/v1/me/playlists", "/me/playlists", None, lists.create),
+        ("GET", "/v1/me/tracks", "/me/tracks", "user-library-read", lists.liked),
+        ("GET", "/v1/playlists/{id}", "/playlists/{id}", None, lists.head),
+        ("GET", "/v1/playlists/{id}/items", "/playlists/{id}/items", lists.READ_PRIVATE, lists.only_in_new_dialect),
+        ("GET", "/v1/playlists/{id}/tracks", "/playlists/{id}/tracks", lists.READ_PRIVATE, lists.only_in_dialect),
+        ("POST", "/v1/playlists/{id}/items", "/playlists/{id}/items", None, lists.add),
+        ("PUT", "/v1/playlists/{id}/items", "/playlists/{id}/items", None, lists.change),
+        ("DELETE", "/v1/playlists/{id}/items", "/playlists/{id}/items", None, lists.remove),
     ]
     return [
         Route(path, _endpoint(state, name, bucket, scope, handler), methods=["GET"])
         for path, name, bucket, scope, handler in table
+    ] + [
+        Route(path, _endpoint(state, name, "personal", scope, handler), methods=[method])
+        for method, path, name, scope, handler in of_lists
     ]
 
 
@@ -71,9 +87,13 @@ def _endpoint(
             grant, refusal = None, error(401, "The access token expired")
         key, client_id = (grant.listener, grant.client_id) if grant else ("", "")
         route = name.replace("{kind}", request.path_params.get("kind", ""))
+        body = await request.body()
         now_ms = state.clock.now_ms()
+        state.writes += request.method != "GET"
         state.quota.note(client_id, bucket, now_ms)
-        fault = state.faults.strike(path=request.url.path, listener=key or None, client_id=client_id or None)
+        fault = state.faults.strike(
+            path=request.url.path, listener=key or None, client_id=client_id or None, method=request.method
+        )
         if fault and fault.status == 429 and fault.kind == "status" and isinstance(fault.retry_after, int):
             state.quota.tell_to_wait(client_id, bucket, now_ms + fault.retry_after * 1000)
         answer = failing.instead(fault) if fault else None
@@ -86,7 +106,7 @@ def _endpoint(
                     answer = error(403, "Insufficient client scope")
                 if answer is None:
                     try:
-                        answer = handler(Asked(state, app, state.listeners[key], request))
+                        answer = handler(Asked(state, app, state.listeners[key], request, grant.scopes, body))
                     except BadParameter as complaint:
                         answer = error(400, str(complaint))
             assert answer is not None
@@ -103,7 +123,7 @@ def _refuse(state: SimulatorState, app: AppSpec, listener: str, bucket: Bucket) 
     if not app.premium:
         return error(403, NO_PREMIUM)
     if not state.accounts.is_registered_user(app, listener):
-        # Plain text under a status of 403, as the real one was seen to send it.
+        # Plain text with status 403, as observed on the real one.
         return Response(NOT_REGISTERED, 403, media_type="text/plain")
     refusal = state.quota.take(app, bucket, state.clock.now_ms())
     if refusal is None:

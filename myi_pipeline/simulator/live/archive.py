@@ -23,12 +23,12 @@ from myi_pipeline.simulator.plays import PLATFORMS, Manner, Place, RawPlay
 from myi_pipeline.simulator.spec import ArchiveSpec
 
 ArchiveKind = Literal["extended", "account"]
-# An archive row can be written this long after its play ended (a late sync).
+# A late sync can put the ts of an archive row up to this long after the end of its play.
 _LATEST_SYNC_S = 10 * 86_400
 
 
 class LiveArchive(Listener):
-    """A live listener as the archive writers want one: everything that was known to Spotify at `until`."""
+    """A live listener as a Listener for the archive writers: everything that Spotify knew at `until`."""
 
     def __init__(self, live: LiveListener, *, until: datetime, identical_rows: float = 0.0) -> None:
         self.live = live
@@ -50,14 +50,14 @@ class LiveArchive(Listener):
         self._manner_numbers: dict[Manner, int] = {}
 
     def raw_plays(self) -> Iterator[RawPlay]:
-        """The plays by ts; those of late syncs wait for their turn."""
+        """The plays in order of ts; late syncs are held back accordingly."""
         until_ms = to_ms(self.until)
         waiting: list[tuple[int, int, LivePlay]] = []
         last: dict[int, int] = {}
         for number, play in enumerate(self.live.live_plays(until_ms=until_ms)):
             while waiting and waiting[0][0] < play.start_ms // 1000:
                 yield self._raw(waiting, last)
-            # What an offline device has not yet reported is in no archive.
+            # Plays that an offline device has not reported yet are in no archive.
             if play.surfaces_ms <= until_ms or not play.is_offline:
                 heapq.heappush(waiting, (play.archived_s, number, play))
         while waiting:
@@ -65,7 +65,7 @@ class LiveArchive(Listener):
 
     def _raw(self, waiting: list[tuple[int, int, LivePlay]], last: dict[int, int]) -> RawPlay:
         second, _, play = heapq.heappop(waiting)
-        # Only a late sync can end in a second that its content already has; times never go back meanwhile.
+        # Only a late sync can end in the same second as another play of its content; times never decrease.
         second = max(second, last.get(-1, 0))
         if last.get(play.thing) == second:
             second += 1
@@ -88,7 +88,7 @@ class LiveArchive(Listener):
 def write_archive(
     path: Path, live: LiveListener, *, until: datetime, kind: ArchiveKind = "extended", **options: Any
 ) -> ArchiveTruth:
-    """Writes what Spotify would send at `until`: everything so far, or ('account') the last year to the minute.
+    """Writes what Spotify would send at `until`: the full history, or ('account') the last year to the minute.
 
     `options` go to the writer (vintage, since, names, ...).
     """

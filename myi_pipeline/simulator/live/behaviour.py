@@ -1,8 +1,8 @@
-"""What a person plays on one listening day, as a function of the day only.
+"""What a person plays on one listening day, as a function of that day only.
 
-A listening day runs from 4 in the morning to 4 in the morning, local time, and no play crosses its end: so any day can
-be made without those before it, and 10,000 listeners cost memory only for the days that are looked at. Plays of a day
-are in time order, do not overlap, and end in different seconds, at least a minute before the next listening day.
+A listening day runs from 4 am to 4 am, local time, and no play crosses its end. So any day can be generated without the
+previous ones, and 10,000 listeners take memory only for the days in use. Plays of a day are in time order, do not
+overlap, and end in different seconds, at least a minute before the next listening day.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HOURS = tuple((hour - DAY_BEGINS_AT.hour) % 24 for hour in hour_wheel())
 _HOUR_MS = 3_600_000
 _MARGIN_MS = 60_000
 _SHORTEST_LISTED_MS = 2_000
-# A page learns of a finished play within half a minute.
+# The API lists a finished play within half a minute.
 _MOST_LAG_MS = 30_000
 
 
@@ -36,10 +36,10 @@ def day_begin_ms(day: int, zone: ZoneInfo) -> int:
 
 
 def listening_day(at_ms: int, zone: ZoneInfo) -> int:
-    """The ordinal of the listening day that holds a moment."""
+    """The ordinal of the listening day that contains a moment."""
     local = datetime.fromtimestamp(at_ms / 1000, zone)
     day = local.date().toordinal() - (local.time() < DAY_BEGINS_AT)
-    # Near the border the float above may round; the border itself is exact.
+    # The float above may round near a boundary; the boundaries themselves are exact.
     while at_ms < day_begin_ms(day, zone):
         day -= 1
     while at_ms >= day_begin_ms(day + 1, zone):
@@ -57,14 +57,14 @@ class _Session(NamedTuple):
 
 
 class DayMaker:
-    """Makes the days of one person."""
+    """Generates the days of one person."""
 
     def __init__(self, spec: ListenerSpec, world: World) -> None:
         self.spec = spec
         self.world = world
         self.zone = ZoneInfo(spec.time_zone)
         self.seed = f"{world.seed} {spec.key}"
-        # Everybody's favourites begin elsewhere in the same catalogue.
+        # Each person's favourites begin at a different position in the same catalogue.
         self.taste = Random(f"taste {self.seed}").randrange(len(world.shelf.albums))
         self.scripted: dict[int, list[ScriptedPlay]] = {}
         for play in spec.scripted:
@@ -73,7 +73,7 @@ class DayMaker:
         self.last_day = spec.last_day.toordinal() if spec.last_day else date.max.toordinal() - 2
 
     def stale_span(self, day: int) -> tuple[int, int] | None:
-        """When on this day the API shows nothing new, if it has such a spell: first and last millisecond."""
+        """The span of this day in which the API shows nothing new, if any: first and last millisecond."""
         if not self.spec.stale_days or not self.first_day <= day <= self.last_day:
             return None
         rng = Random(f"stale {self.seed} {day}")
@@ -150,7 +150,7 @@ class DayMaker:
         return _Session(things, kind, device, offline, private, offline and random() < spec.archived_at_sync)
 
     def _play(self, rng: Random, session: _Session, *, clock: int, limit: int, into: list[LivePlay]) -> int:
-        """Plays a session from `clock` on; returns when it ended, or `limit` when the day was over first."""
+        """Plays a session from `clock` on; returns when it ended, or `limit` if the day ended first."""
         spec, random = self.spec, rng.random
         shelf_things, listable = self.world.shelf.things, self.world.listable
         device = spec.devices[session.device]
@@ -169,7 +169,7 @@ class DayMaker:
             if draw < early:
                 heard, end_why = min(1000 + int(random() * 28_900), duration), "fwdbtn"
             elif draw < late and duration > 45_000:
-                # A skipper decides quickly; others at any point of the track.
+                # In skipping sessions, tracks are skipped early; otherwise at any point.
                 span = 12_000 if session.kind == "skipping" else duration - 32_000
                 heard, end_why = 30_000 + int(random() * span), "fwdbtn"
             else:
@@ -209,11 +209,11 @@ class DayMaker:
         return clock
 
     def _is_long_enough(self, heard_ms: int, lot: float) -> bool:
-        """Whether the list of recent plays has it, as far as that depends on its length."""
+        """Whether a play of this length is in the list of recent plays."""
         return heard_ms >= self.spec.api_from_ms or (heard_ms >= _SHORTEST_LISTED_MS and lot < self.spec.short_listed)
 
     def _surface_late(self, rng: Random, session: _Session, plays: list[LivePlay], at_first: int) -> None:
-        """An offline session becomes known hours later, in no order."""
+        """Plays of an offline session surface hours later, in random order."""
         if at_first == len(plays):
             return
         least, most = self.spec.offline_until_h

@@ -1,4 +1,4 @@
-"""A person with a browser: opens an authorisation page, agrees or not, and lands where they are sent."""
+"""A person with a browser: opens an authorisation page, agrees or not, and follows the redirect."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _TIMEOUT_S = 30.0
 
 
 def _browser() -> httpx.Client:
-    # Plain HTTP on loopback: reading the machine's certificates would take most of the time.
+    # Plain HTTP on loopback: loading the machine's certificates would take most of the time.
     return httpx.Client(timeout=_TIMEOUT_S, verify=False, trust_env=False)
 
 
 class SignInRefused(Exception):
-    """What the person reads instead of being sent on."""
+    """What the page says instead of redirecting the person."""
 
 
 @dataclass(frozen=True)
 class SignedIn:
-    """What a sign-in ends with. The tokens stay out of its repr."""
+    """The result of a sign-in. The repr omits the tokens."""
 
     listener: str
     client_id: str
@@ -54,7 +54,7 @@ class _Form(HTMLParser):
 def visit(
     authorize_url: str, *, listener: str, denied: Iterable[str] = (), cancel: bool = False, follow: bool = False
 ) -> str:
-    """Opens the address as `listener` and agrees, without the `denied` scopes; returns the address one is sent to.
+    """Opens the address as `listener` and agrees, except to the `denied` scopes; returns the redirect address.
 
     `follow` also opens that address, as a browser would. Raises SignInRefused with what the page says.
     """
@@ -89,7 +89,7 @@ def sign_in(
     scopes: Iterable[str] = SCOPES,
     denied: Iterable[str] = (),
 ) -> SignedIn:
-    """The whole way: page, code, tokens, with PKCE. Raises SignInRefused."""
+    """A complete sign-in: page, code and tokens, with PKCE. Raises SignInRefused."""
     verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
     query = {
         "client_id": client_id,

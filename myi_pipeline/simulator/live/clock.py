@@ -1,6 +1,6 @@
-"""The clock that a simulated Spotify goes by, and the program under test as well.
+"""The clock of a simulated Spotify and of the program under test.
 
-Times are UTC with milliseconds, and moving the clock moves it for all who hold it, in any thread.
+Times are UTC with milliseconds; moving the clock affects all users of it, in any thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DEFAULT_START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 class MovableClock:
     """Stands still until it is moved, or ticks `speed` times as fast as the machine's (1.0: real time).
 
-    Calling it gives now, so it serves wherever a `Callable[[], datetime]` is wanted.
+    Calling it returns the current time, so it can be passed as a `Callable[[], datetime]`.
     """
 
     def __init__(self, start: datetime = DEFAULT_START, *, speed: float = 0.0) -> None:
@@ -44,7 +44,7 @@ class MovableClock:
             return self._read()
 
     def advance(self, step: timedelta | float) -> datetime:
-        """Moves by a timedelta or by seconds, back as well; returns the new time."""
+        """Moves by a timedelta or seconds, forwards or backwards; returns the new time."""
         step_ms = round((step.total_seconds() if isinstance(step, timedelta) else step) * 1000)
         with self._lock:
             self._base_ms += step_ms
@@ -52,7 +52,7 @@ class MovableClock:
         return self._tell(moved)
 
     def set(self, moment: datetime) -> datetime:
-        """Puts the clock to a moment; returns it."""
+        """Sets the clock; returns the new time."""
         if moment.tzinfo is None:
             raise ValueError("a clock needs a time zone")
         with self._lock:
@@ -60,7 +60,7 @@ class MovableClock:
         return self._tell(moment)
 
     def on_move(self, watcher: Callable[[datetime], object]) -> None:
-        """`watcher` is notified of every move (not of every tick), in the thread that moves."""
+        """Calls `watcher` on every move (not on every tick), in the thread that moves."""
         self._watchers.append(watcher)
 
     def forget(self, watcher: Callable[[datetime], object]) -> None:
@@ -78,7 +78,7 @@ class MovableClock:
 
 
 def _to_ms(moment: datetime) -> int:
-    # Not timestamp() * 1000: a float would lose the last digit now and then.
+    # Not timestamp() * 1000: a float sometimes loses the last digit.
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return since // timedelta(milliseconds=1)
 

@@ -1,7 +1,7 @@
-"""The controls of a running simulator, under /_control: for tests, the demo and curl, never part of Spotify.
+"""The controls of a running simulator, under /_control, for tests, the demo and curl; Spotify has nothing like them.
 
-It answers only requests that were made on this machine to a numeric address, so that no web page can reach it by a name
-of its own.
+Only requests from this machine to a numeric address are answered, so that no web page can reach them through a DNS
+name.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from starlette.routing import Route
 from myi_pipeline.simulator.live.archive import ArchiveKind, write_archive
 from myi_pipeline.simulator.live.documents import account_identifier, dump
 from myi_pipeline.simulator.live.faults import Fault
+from myi_pipeline.simulator.live.playlists import LIKED, ScriptedPlaylist, uri_of
 from myi_pipeline.simulator.live.spec import AppSpec, ListenerSpec, ScriptedPlay
 from myi_pipeline.simulator.live.state import SimulatorState
 
@@ -30,7 +31,7 @@ Lever = Callable[[SimulatorState, Any, dict[str, str]], Any]
 
 
 def routes(state: SimulatorState) -> list[Route]:
-    """The levers on one state."""
+    """The routes of the controls."""
     table: list[tuple[str, str, Lever]] = [
         ("GET", "/_control/spec", _spec),
         ("GET", "/_control/clock", _clock),
@@ -43,6 +44,12 @@ def routes(state: SimulatorState) -> list[Route]:
         ("GET", "/_control/listeners", _listeners),
         ("POST", "/_control/listeners", _put_listener),
         ("POST", "/_control/listeners/{key}/plays", _add_plays),
+        ("POST", "/_control/playlists", _put_playlist),
+        ("GET", "/_control/playlists/{owner}", _playlists),
+        ("GET", "/_control/playlists/{owner}/{id}", _playlist),
+        ("GET", "/_control/writes", _writes),
+        ("POST", "/_control/playlists/{owner}/{id}/unfollow", _unfollow),
+        ("POST", "/_control/playlists/limits", _limit_playlists),
         ("GET", "/_control/apps", _apps),
         ("POST", "/_control/apps", _put_app),
         ("GET", "/_control/apps/for/{key}", _app_for),
@@ -135,6 +142,45 @@ def _add_plays(state: SimulatorState, body: Any, path: dict[str, str]) -> Any:
     return {}
 
 
+def _put_playlist(state: SimulatorState, body: Any, __: dict[str, str]) -> Any:
+    return {"snapshot_id": state.playlists.put(ScriptedPlaylist.model_validate(body)).snapshot_id}
+
+
+def _playlist(state: SimulatorState, _: Any, path: dict[str, str]) -> Any:
+    """The current state of a list, or of its owner's liked songs; `uris` are null for entries that are gone."""
+    book = state.playlists
+    found = book.liked_by(path["owner"]) if path["id"] == LIKED else book.lists[path["id"]]
+    return {
+        "spec": found.spec.model_copy(update={"entries": tuple(found.entries)}).model_dump(mode="json"),
+        "snapshot_id": found.snapshot_id,
+        "uris": [uri_of(entry, state.world) for entry in found.entries],
+    }
+
+
+def _playlists(state: SimulatorState, _: Any, path: dict[str, str]) -> Any:
+    return [
+        {"id": each.spec.id, "name": each.spec.name, "uris": [uri_of(entry, state.world) for entry in each.entries]}
+        for each in state.playlists.lists.values()
+        if each.spec.owner == path["owner"]
+    ]
+
+
+def _writes(state: SimulatorState, _: Any, __: dict[str, str]) -> Any:
+    return state.writes
+
+
+def _unfollow(state: SimulatorState, _: Any, path: dict[str, str]) -> Any:
+    state.playlists.unfollow(path["owner"], path["id"])
+    return {}
+
+
+def _limit_playlists(state: SimulatorState, body: Any, __: dict[str, str]) -> Any:
+    state.playlists.most_items = int(body.get("items", state.playlists.most_items))
+    state.playlists.most_lists = int(body.get("lists", state.playlists.most_lists))
+    state.playlists.late_by_s = float(body.get("late_by_s", state.playlists.late_by_s))
+    return {}
+
+
 def _apps(state: SimulatorState, _: Any, __: dict[str, str]) -> Any:
     return [app.model_dump(mode="json") for app in state.accounts.apps.values()]
 
@@ -144,7 +190,7 @@ def _app_for(state: SimulatorState, _: Any, asked: dict[str, str]) -> Any:
 
 
 def _sign_in(state: SimulatorState, body: Any, __: dict[str, str]) -> Any:
-    """Many at once, without pages: a list of [listener, client id, scope, seconds, access token, refresh token]."""
+    """Signs in many, without pages: a list of [listener, client id, scope, seconds, access token, refresh token]."""
     found = []
     for listener in body["listeners"]:
         app = state.accounts.app_for(state.listeners[listener].spec.key, body.get("client_id"))

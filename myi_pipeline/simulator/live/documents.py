@@ -1,8 +1,8 @@
-"""How the Web API spells tracks, albums, artists and people, in the new dialect and in the old one.
+"""The Web API's JSON for tracks, albums, artists and people, in the new and the old dialect.
 
-The new dialect lacks what was taken from new apps in February 2026 (markets, popularity, previews, linked_from,
-followers, genres, labels); ISRC and UPC are in both. A shape is made once and kept as bytes; an answer is joined from
-such pieces.
+The new dialect lacks the fields that were removed for new apps in February 2026 (markets, popularity, previews,
+linked_from, followers, genres, labels); ISRC and UPC are in both. Objects are made once and kept as bytes, from which
+answers are joined.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def stamp(at_ms: int) -> str:
 
 
 class Documents:
-    """Spells what a world holds; `api_url` is where links lead."""
+    """Makes the JSON of a world; `api_url` is the base of its links."""
 
     def __init__(self, world: World, api_url: str) -> None:
         self.world = world
@@ -122,7 +122,7 @@ class Documents:
         return document
 
     def track(self, track: TrackEntry, dialect: Dialect) -> bytes:
-        """The whole track object; for both ids of a relinked track it is the same."""
+        """The full track object, which is the same for both ids of a relinked track."""
         found = self._tracks.get((track.thing, dialect))
         if found is None:
             document = self._simple_track(track, dialect) | {
@@ -139,7 +139,7 @@ class Documents:
         return found
 
     def play_item(self, play: LivePlay, dialect: Dialect, *, is_again: bool = False) -> bytes:
-        """One item of recently-played; `is_again`: under the track's other id, and a millisecond later."""
+        """One item of recently-played; `is_again`: with the track's other id, and a millisecond later."""
         track = self._tracks.get((play.thing, dialect)) or self.track(self.world.tracks[play.thing], dialect)
         context = self._contexts.get((play.thing, play.context))
         if context is None:

@@ -1,7 +1,6 @@
-"""How a request fails: wrong bodies, slow bytes, broken connections.
+"""Failures of requests: wrong bodies, slow bytes, broken connections.
 
-A reset is a real one: the socket is closed without lingering, so that the client reads ECONNRESET and not an orderly
-end.
+A reset is a real one: the socket is closed without lingering, so the client gets ECONNRESET instead of an orderly end.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _USUAL_WORDS = {
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, which also hands the transport to the application."""
+    """uvicorn's protocol, which also passes the transport to the application."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -46,7 +45,7 @@ class Protocol(HttpToolsProtocol):
 
 
 def error(status: int, message: str, *, headers: dict[str, str] | None = None, reason: str | None = None) -> Response:
-    """An error as the Web API spells it."""
+    """An error in the Web API's format."""
     body: dict[str, Any] = {"status": status, "message": message}
     if reason:
         body["reason"] = reason
@@ -54,7 +53,7 @@ def error(status: int, message: str, *, headers: dict[str, str] | None = None, r
 
 
 class Broken(Response):
-    """The connection is reset before a byte was sent."""
+    """The connection is reset before a byte is sent."""
 
     def __init__(self, pause_s: float = 0.0) -> None:
         super().__init__(status_code=500)
@@ -71,7 +70,7 @@ class Broken(Response):
 
 
 class TrickledHead(Response):
-    """A head that never ends, a byte at a time: each read succeeds, the exchange does not."""
+    """Endless headers, a byte at a time: each read succeeds, but the response never completes."""
 
     def __init__(self, pause_s: float) -> None:
         super().__init__(status_code=200)
@@ -89,7 +88,7 @@ class TrickledHead(Response):
 
 
 class Trickle(Response):
-    """A body in pieces; with `stop_at`, the connection ends after so many bytes although more were promised."""
+    """A body in pieces; with `stop_at`, the connection closes after this many bytes, before the body is complete."""
 
     def __init__(self, whole: Response, *, chunk: int, pause_s: float, stop_at: int | None = None) -> None:
         super().__init__(whole.body, whole.status_code, media_type=whole.media_type)
@@ -113,18 +112,18 @@ class Trickle(Response):
 
 
 def is_broken(answer: Response) -> bool:
-    """Whether the client gets no whole answer."""
+    """Whether the client gets no complete answer."""
     return isinstance(answer, (Broken, TrickledHead)) or (isinstance(answer, Trickle) and answer.stop_at is not None)
 
 
 async def _until_gone(receive: Receive) -> None:
-    # uvicorn complains of an application that returns before the connection's end is known.
+    # uvicorn logs an error if the application returns before the disconnect.
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def instead(fault: Fault) -> Response | None:
-    """What is sent without the request being carried out; None for faults that need the true answer."""
+    """What is sent instead of carrying out the request; None for faults that need the true answer."""
     if fault.kind == "status":
         headers = {"retry-after": str(fault.retry_after)} if fault.retry_after is not None else {}
         message = fault.message or _USUAL_WORDS.get(fault.status, "Error")
@@ -158,7 +157,7 @@ def instead(fault: Fault) -> Response | None:
 
 
 def spoil(fault: Fault, whole: Response) -> Response:
-    """What becomes of a true answer."""
+    """The true answer, altered by a fault."""
     body = bytes(whole.body)
     if fault.kind == "lost":
         return Broken()
@@ -186,7 +185,7 @@ def _with_bad_item(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _with_other_types(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What three changes of dialect did to fields that identify nothing."""
+    """Optional fields with other types, as after three past changes of dialect."""
     for item in items:
         track, album = item["track"], item["track"].get("album") or {}
         track |= {"duration_ms": "n/a", "explicit": "unknown", "external_ids": {"isrc": None}, "disc_number": {}}

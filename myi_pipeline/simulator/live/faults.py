@@ -1,7 +1,7 @@
 """Scripted failures: which requests fail, how, and how often.
 
-A fault strikes exactly `times` requests that match, after letting `after` of them pass; the first fault in the script
-that matches wins.
+A fault makes exactly `times` matching requests fail, after letting `after` of them succeed; the first matching fault in
+the script applies.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ FaultKind = Literal[
     "status",  # `status` with the error body that goes with it; 429 takes `retry_after`
     "html",  # a page of HTML with status 200
     "truncated",  # a true answer whose JSON stops in the middle
-    "empty",  # status 200 and nothing
-    "wrong_shape",  # JSON with status 200 that is not what was asked for
+    "empty",  # status 200 without a body
+    "wrong_shape",  # unexpected JSON with status 200
     "document",  # `document` as JSON with status 200
     "bad_item",  # a true page in which one item lacks its track
     "bad_items",  # a true page in which every item lacks its track
@@ -36,16 +36,18 @@ FaultKind = Literal[
 
 
 class Fault(BaseModel):
-    """What goes wrong. `path` is a pattern on the path ('/v1/me/*', '/api/token', '*'); None matches everybody.
+    """A scripted failure. `path` is a pattern ('/v1/me/*', '/api/token', '*'); `method`, `listener` and `client_id`
+    match all if None.
 
-    `retry_after`: seconds in the header of a 429; None sends none. `message` replaces the body's usual words,
-    `code` the error code of the token endpoint.
+    `retry_after`: seconds in the header of a 429; None sends none. `message` replaces the usual message in the body,
+    `code` the error code of the token endpoint. `times` None: all further requests.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: FaultKind = "status"
     path: str = "/v1/*"
+    method: Literal["GET", "POST", "PUT", "DELETE"] | None = None
     listener: str | None = None
     client_id: str | None = None
     status: int = Field(default=503, ge=400, le=599)
@@ -58,9 +60,12 @@ class Fault(BaseModel):
     pause_s: float = Field(default=0.05, ge=0, le=600)
     chunk: int = Field(default=64, ge=1)
 
-    def matches(self, *, path: str, listener: str | None, client_id: str | None) -> bool:
+    def matches(self, *, path: str, listener: str | None, client_id: str | None, method: str | None = None) -> bool:
         return (
-            fnmatchcase(path, self.path) and self.listener in (None, listener) and self.client_id in (None, client_id)
+            fnmatchcase(path, self.path)
+            and self.method in (None, method)
+            and self.listener in (None, listener)
+            and self.client_id in (None, client_id)
         )
 
 
@@ -73,7 +78,7 @@ class _Entry:
 
 
 class FaultBook:
-    """The script."""
+    """The scripted faults, in order."""
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
@@ -84,10 +89,14 @@ class FaultBook:
     def clear(self) -> None:
         self._entries.clear()
 
-    def strike(self, *, path: str, listener: str | None, client_id: str | None) -> Fault | None:
-        """The fault that befalls this request, if one does."""
+    def strike(
+        self, *, path: str, listener: str | None, client_id: str | None, method: str | None = None
+    ) -> Fault | None:  # fmt: skip
+        """The fault that applies to this request, if any."""
         for entry in self._entries:
-            if entry.left == 0 or not entry.fault.matches(path=path, listener=listener, client_id=client_id):
+            if entry.left == 0 or not entry.fault.matches(
+                path=path, listener=listener, client_id=client_id, method=method
+            ):
                 continue
             if entry.to_pass:
                 entry.to_pass -= 1
@@ -98,5 +107,5 @@ class FaultBook:
         return None
 
     def struck(self) -> list[tuple[Fault, int]]:
-        """Every fault with how often it struck."""
+        """Every fault, and how many requests it made fail."""
         return [(entry.fault, entry.struck) for entry in self._entries]

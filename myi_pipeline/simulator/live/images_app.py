@@ -1,7 +1,7 @@
-"""The picture host under /image: a small PNG for every name that a made-up album or artist has.
+"""The picture host under /image: a small PNG for every name of a made-up album's or artist's picture.
 
-A name always gives the same bytes, and another name other ones. A request that carries anything of a person (a token, a
-cookie) is refused with 400, so that no program gets used to it.
+Equal names give equal bytes, different names different ones. Requests with credentials (a token, a cookie) are refused
+with 400, so that no program comes to rely on sending them.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from myi_pipeline.simulator.live import failing
 from myi_pipeline.simulator.live.state import SimulatorState
 
 ROUTE = "/image/{name}"
-# As `documents` spells them: a kind, the size in four digits, and whose it is.
+# As in `documents`: a kind, the size in four digits, and an identifier.
 _NAME = re.compile(r"ab67616d0000(\d{4})[0-9a-f]{24}\Z", re.ASCII)
 _SIZES = (640, 300, 64)
-# A picture is a field of five by five, mirrored, in three colours.
+# A picture is a mirrored grid of five by five cells in three colours.
 _CELLS = 5
 _PERSONAL = ("authorization", "cookie")
 
 
 def routes(state: SimulatorState) -> list[Route]:
-    """The picture host's route on one state."""
+    """The route of the picture host."""
 
     async def image(request: Request) -> Response:
         fault = state.faults.strike(path=request.url.path, listener=None, client_id=None)
@@ -61,14 +61,14 @@ def draw(name: str, size: int) -> bytes:
     seed = sha256(name.encode()).digest()
     palette = seed[:9]
     columns = [each * _CELLS // size for each in range(size)]
-    # Each line begins with the number of its filter: none.
+    # Each line begins with its filter type: 0, none.
     lines = [
         b"\0" + bytes(seed[9 + row * 3 + min(column, _CELLS - 1 - column)] % 3 for column in columns)
         for row in range(_CELLS)
     ]
     pixels = b"".join(lines[each * _CELLS // size] for each in range(size))
     header = struct.pack(">IIBBBBB", size, size, 8, 3, 0, 0, 0)
-    # The name itself, so that two are never the same bytes, however alike they look.
+    # Includes the name, so that pictures differ in their bytes even if they look the same.
     said = b"Title\0" + name.encode()
     parts = ((b"IHDR", header), (b"PLTE", palette), (b"tEXt", said), (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in parts)

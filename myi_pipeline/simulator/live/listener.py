@@ -1,7 +1,7 @@
-"""One live listener: what the API shows of them at a moment (the window of 50, stale spells, what plays now, top
-lists), and the whole truth.
+"""One live listener: what the API shows at a given time (the window of 50, stale spans, what is playing, top lists),
+and the truth.
 
-Everything is a function of the spec and the moment; memory is bounded by the days that are kept.
+Everything is a function of the spec and the time; memory is bounded by the number of cached days.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from myi_pipeline.simulator.live.world import World
 
 WINDOW = 50
 Term = Literal["short_term", "medium_term", "long_term"]
-# Days that a term reaches back, and how many of them are looked at: 28 suffice for a list, 365 would cost 60 ms.
+# The days of a term, and the step in which they are sampled: 28 days suffice for a list, 365 would take 60 ms.
 TERMS: dict[Term, tuple[int, int]] = {"short_term": (28, 1), "medium_term": (180, 6), "long_term": (365, 13)}
 
 
 class TrueLivePlay(NamedTuple):
-    """A play in words. `reported_at` is the played_at that the API gives; `surfaces_at` when it begins to, None if
-    never (`why_hidden` says why); `archived_at` the ts of its archive row; `uri` as archives, `api_uri` as the API."""
+    """A play with names. `reported_at` is played_at in the API; `surfaces_at`: when the API begins to list it, None if
+    never (see `why_hidden`); `archived_at`: ts in an archive; `uri` is the URI in archives, `api_uri` the one in the
+    API."""
 
     number: str
     started_at: datetime
@@ -49,7 +50,7 @@ class TrueLivePlay(NamedTuple):
 
 
 class DayShelf:
-    """The days that were made lately, of all listeners: at most `days` of them, about 12 kB each."""
+    """A cache of the last days generated, for all listeners: at most `days` of them, about 12 kB each."""
 
     def __init__(self, days: int = 4096) -> None:
         self._most = days
@@ -70,7 +71,7 @@ class DayShelf:
 
 
 class LiveListener:
-    """Made from a spec in microseconds; ten thousand of them are a few MB."""
+    """Made from a spec in microseconds; ten thousand of them take a few MB."""
 
     def __init__(self, spec: ListenerSpec, world: World, days: DayShelf | None = None) -> None:
         self.spec = spec
@@ -83,7 +84,7 @@ class LiveListener:
         self._last = max(self.maker.last_day, last_scripted) if spec.plays_per_day else last_scripted
 
     def seen_ms(self, now_ms: int) -> int:
-        """As of when the API answers: now, or the beginning of the stale spell that now lies in."""
+        """The time as of which the API answers: now, or the start of the current stale span."""
         if not self.spec.stale_days:
             return now_ms
         day = listening_day(now_ms, self.maker.zone)
@@ -91,12 +92,12 @@ class LiveListener:
         return min([now_ms, *(start for start, end in spans if start <= now_ms <= end)])
 
     def window(self, now_ms: int) -> list[LivePlay]:
-        """The at most 50 plays that the API can show now, newest first."""
+        """The plays that the API can show now, at most 50, newest first."""
         seen = self.seen_ms(now_ms)
         by_surfacing = self.spec.window_order == "surfaced"
         day = min(listening_day(seen, self.maker.zone), self._last)
         found: list[LivePlay] = []
-        # What surfaced lately may have been played days before: for that order, look further back than 50 plays.
+        # Plays may surface days later: for that order, look further back than 50 plays.
         spare = int(self.spec.offline_until_h[1] // 24) + 2 if by_surfacing else 0
         while day >= self._first and (len(found) < WINDOW or spare > 0):
             spare -= len(found) >= WINDOW
@@ -107,15 +108,15 @@ class LiveListener:
         found.sort(key=_surfacing if by_surfacing else _reporting, reverse=True)
         return found[:WINDOW]
 
-    def tells_again(self, play: LivePlay, now_ms: int) -> bool:
+    def is_relisted(self, play: LivePlay, now_ms: int) -> bool:
         """Whether the list now gives the play's track another id, and the play a time one millisecond later."""
-        return play.lot < self.spec.told_again and now_ms // 3_600_000 % 2 == 1
+        return play.lot < self.spec.relisted and now_ms // 3_600_000 % 2 == 1
 
     def window_at(self, moment: datetime) -> list[LivePlay]:
         return self.window(to_ms(moment))
 
     def playing(self, now_ms: int) -> LivePlay | None:
-        """What plays at this moment; nothing in a private session or offline."""
+        """The play in progress; None in a private session or offline."""
         day = listening_day(now_ms, self.maker.zone)
         for play in self._days.get(self.maker, day):
             if play.start_ms <= now_ms < play.end_ms and not play.is_private and not play.is_offline:
@@ -123,7 +124,7 @@ class LiveListener:
         return None
 
     def top(self, term: Term, now_ms: int) -> Counter[int]:
-        """Listed plays per thing over a term, of every nth day."""
+        """The number of listed plays per thing over a term, from every nth day."""
         reach, step = TERMS[term]
         today = listening_day(now_ms, self.maker.zone)
         counts: Counter[int] = Counter()
@@ -133,7 +134,7 @@ class LiveListener:
         return counts
 
     def live_plays(self, *, until_ms: int, since_ms: int | None = None) -> Iterator[LivePlay]:
-        """Every play that ended at or before `until_ms` and after `since_ms`, in time order; nothing is kept."""
+        """Every play that ended after `since_ms` and not after `until_ms`, in time order; not cached."""
         day = self._first
         if since_ms is not None:
             day = max(day, listening_day(since_ms, self.maker.zone) - 1)
@@ -145,7 +146,7 @@ class LiveListener:
             day += 1
 
     def truth(self, *, until: datetime, since: datetime | None = None) -> Iterator[TrueLivePlay]:
-        """The same in words."""
+        """The same plays with names."""
         since_ms = None if since is None else to_ms(since)
         for play in self.live_plays(until_ms=to_ms(until), since_ms=since_ms):
             yield self.in_words(play)

@@ -1,8 +1,8 @@
-"""A made-up MusicBrainz about the world's tracks: the truth that its web service tells, and that tests compare with.
+"""The data of a simulated MusicBrainz about the world's tracks, for its web service and for comparison in tests.
 
-Everything is a function of the world. Some tracks are unknown to it, some known without their recording code; a code
-may stand for two recordings; recordings were merged, and answer to an older MBID too; dates are missing or short;
-genres are voted for on recordings or only on their artists, by few or many.
+Everything is a function of the world. Some tracks are unknown, and some have no ISRC; two recordings may share an ISRC;
+some recordings were merged and are also found by an older MBID; dates are missing or incomplete; genres have few or
+many votes, on recordings or only on their artists.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GENRES = (
     "rock", "pop", "electronic", "hip hop", "jazz", "folk", "ambient", "metal", "classical", "r&b", "house", "techno",
     "indie rock", "art pop", "drum and bass", "singer-songwriter",
 )  # fmt: skip
-# Words that are no genres.
+# Tags that are not genres.
 TAGS = ("seen live", "2010s", "british", "under 2000 listeners")
 
 
@@ -39,7 +39,7 @@ class MadeArtist:
 
 @dataclass(frozen=True)
 class MadeRecording:
-    """`thing`: the track's number in the world; `merged`: MBIDs that this one took over; `date`: full, short, empty."""
+    """`thing`: the track's number in the world; `merged`: MBIDs merged into it; `date` may be partial or empty."""
 
     mbid: UUID
     thing: int
@@ -104,7 +104,7 @@ class MusicBrainz:
         self.recordings.append(made)
         self.by_thing[index] = made
         if rng.random() < 0.1:
-            # A concert that somebody gave the same code.
+            # A live recording with the same ISRC.
             other = MadeRecording(
                 mbid=_mbid(world, "other", index),
                 thing=index,
@@ -128,7 +128,7 @@ class MusicBrainz:
         return self.artists[name]
 
     def search(self, title: str, artist: str) -> list[tuple[MadeRecording, int]]:
-        """Hits with their scores: all words of both names, in any case; the whole title counts more than a part."""
+        """Recordings that contain all words of both names in any case, with scores, which extra words lower."""
         wanted, by = _words(title), _words(artist)
         found = []
         for each in self.recordings:
@@ -141,7 +141,7 @@ class MusicBrainz:
 
 @lru_cache(maxsize=8)
 def musicbrainz_of(world: World) -> MusicBrainz:
-    """What the made-up MusicBrainz knows of a world; one object for one world in a process."""
+    """The data of the simulated MusicBrainz about a world; one object per world and process."""
     return MusicBrainz(world)
 
 

@@ -1,8 +1,8 @@
-"""MusicBrainz' web service under /ws/2, as far as MYI asks it, in JSON (musicbrainz.org/doc/MusicBrainz_API).
+"""The part of MusicBrainz' web service under /ws/2 that MYI uses, in JSON (musicbrainz.org/doc/MusicBrainz_API).
 
-Whoever asks faster than once a second, beyond a burst of two, gets 503 and nothing else. A request without a program's
-name and a contact in its User-Agent, or one that carries anything of a person, is refused. Every second merged
-recording answers with a redirect, as servers in front of it do; the others with the recording that is left.
+More than one request a second, beyond a burst of two, is answered with 503. Requests are refused if their User-Agent
+lacks the name of a program and a contact, or if they contain credentials. Every second merged recording is answered
+with a redirect, as by servers in front of the real one; the others with the recording that they were merged into.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _QUERY = re.compile(r'recording:"(?P<title>(?:[^"\\]|\\.)*)" AND artist:"(?P<art
 _PROGRAM = re.compile(r"\S+/\S+ +\(.*\S+@\S+|\S+/\S+ +\(.*https?://", re.ASCII)
 _PERSONAL = ("authorization", "cookie")
 _USAGE = "For usage, please see: https://musicbrainz.org/development/mmd"
-# A request fills the bucket by one, a second empties it by one.
+# Each request adds one to the bucket, each second removes one.
 _BURST = 2.0
 
 
@@ -46,7 +46,7 @@ class _Bucket:
 
 
 def routes(state: SimulatorState) -> list[Route]:
-    """The web service's routes on one state."""
+    """The routes of the web service."""
     known, bucket = musicbrainz_of(state.world), _Bucket()
 
     def endpoint(kind: str) -> Any:
@@ -108,12 +108,12 @@ def _answer(known: MusicBrainz, kind: str, request: Request) -> Response:
 def _search(known: MusicBrainz, request: Request) -> Response:
     asked = _QUERY.match(request.query_params.get("query", ""))
     if asked is None:
-        return _error(400, "The query is not one that this made-up server understands.")
+        return _error(400, "This simulated server does not understand the query.")
     hits = known.search(*(re.sub(r"\\(.)", r"\1", asked[name], flags=re.DOTALL) for name in ("title", "artist")))
     limit = int(request.query_params.get("limit", "25"))
     recordings = []
     for recording, score in hits[:limit]:
-        # The search index has tags, and no genres.
+        # The search index has tags, but no genres.
         found = _recording(recording, {"artist-credits", "releases", "tags"})
         recordings.append({"score": score} | found)
     return _json({"created": "2026-01-01T00:00:00.000Z", "count": len(hits), "offset": 0, "recordings": recordings})
@@ -141,7 +141,7 @@ def _recording(made: MadeRecording, parts: set[str]) -> dict[str, Any]:
 
 
 def _artist(made: MadeArtist, parts: set[str], *, in_credit: bool = False) -> dict[str, Any]:
-    """Within a credit the genres come along for some, as a server does that has them at hand."""
+    """In a credit, some artists include their genres, as from a server that has them cached."""
     found: dict[str, Any] = {"id": str(made.mbid), "name": made.name, "sort-name": made.name, "disambiguation": ""}
     return found if in_credit and made.mbid.int % 4 else found | _votes(made.votes, parts)
 
@@ -155,7 +155,7 @@ def _votes(votes: tuple[MadeVote, ...], parts: set[str]) -> dict[str, Any]:
             if each.is_genre
         ]
     if "tags" in parts:
-        # A genre is a tag too.
+        # Genres are tags too.
         found["tags"] = [{"name": each.name, "count": each.count} for each in votes]
     return found
 

@@ -1,4 +1,4 @@
-"""One live play: what truly happened, what the API says of it, and what the archive says of it."""
+"""One live play: what really happened, and what the API and the archives report."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ class LivePlay(NamedTuple):
     """Times are unix milliseconds, `archived_s` unix seconds.
 
     `reported_ms` is the API's played_at: start or end plus latency, by the device's clock. `surfaces_ms` is when the
-    API begins to show it; `is_listed` is False for what it never shows (private sessions, episodes, local files,
-    plays too short). `context` is 'album', 'playlist' or None. `lot` is the play's own piece of chance.
+    API begins to show it; `is_listed` is False for plays that it never shows (private sessions, episodes, local
+    files, plays that are too short). `context` is 'album', 'playlist' or None. `lot` is a random number of the play.
     """
 
     start_ms: int

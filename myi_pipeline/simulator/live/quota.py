@@ -1,7 +1,7 @@
-"""What Spotify allows a client id: a rolling window of 30 seconds, and a day for each bucket.
+"""Spotify's quotas for a client id: a rolling window of 30 seconds, and a daily one for each bucket.
 
-A call that is refused uses up nothing, and is counted as made while blocked, so that a test can see who does not
-respect Retry-After.
+A refused call uses no quota, but is counted as made while blocked, so that a test can detect clients that ignore
+Retry-After.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Refusal:
-    """`retry_after_s` is None where the answer does not say when."""
+    """`retry_after_s` is None if the answer does not say when to retry."""
 
     retry_after_s: int | None
     is_day: bool
@@ -26,29 +26,29 @@ class Refusal:
 @dataclass
 class _Account:
     recent: deque[int] = field(default_factory=deque)
-    # Per bucket: when its day began, and the calls since.
+    # Per bucket: the start of the current day, and the calls since.
     days: dict[Bucket, tuple[int, int]] = field(default_factory=dict)
 
 
 class QuotaBook:
-    """All client ids, or developers where client ids share."""
+    """The quotas of all client ids, or of developers whose client ids share one."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, _Account] = {}
         self.while_blocked: Counter[tuple[str, Bucket]] = Counter()
-        self._told: dict[tuple[str, Bucket], int] = {}
+        self._blocked_until: dict[tuple[str, Bucket], int] = {}
 
     def tell_to_wait(self, client_id: str, bucket: Bucket, until_ms: int) -> None:
-        """A scripted 429 named a time: calls before it are counted as made while blocked."""
-        self._told[client_id, bucket] = until_ms
+        """Records the time in a scripted 429: earlier calls are counted as made while blocked."""
+        self._blocked_until[client_id, bucket] = until_ms
 
     def note(self, client_id: str, bucket: Bucket, now_ms: int) -> None:
-        """A call came; counts it when a scripted 429 had said to wait."""
-        if now_ms < self._told.get((client_id, bucket), now_ms):
+        """Counts a call as made while blocked if a scripted 429 said to wait."""
+        if now_ms < self._blocked_until.get((client_id, bucket), now_ms):
             self.while_blocked[client_id, bucket] += 1
 
     def take(self, app: AppSpec, bucket: Bucket, now_ms: int) -> Refusal | None:
-        """Counts a call, or says why not."""
+        """Counts a call, or returns why it is refused."""
         account = self._accounts.setdefault(app.developer or app.client_id, _Account())
         refusal = self._day_refusal(account, app, bucket, now_ms) or self._window_refusal(account, app, now_ms)
         if refusal is not None:
@@ -79,7 +79,7 @@ class QuotaBook:
 
     def reset(self) -> None:
         self._accounts.clear()
-        self._told.clear()
+        self._blocked_until.clear()
         self.while_blocked.clear()
 
 

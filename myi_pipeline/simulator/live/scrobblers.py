@@ -1,4 +1,4 @@
-"""What scrobblers report of a live listener's plays: by their start, if heard long enough, each in its own spelling.
+"""What scrobblers report of a live listener's plays: start times of those heard long enough, with varying spellings.
 
 A play is scrobbled when its track is longer than 30 s and half of it or 4 minutes were heard
 (https://www.last.fm/api/scrobbling). Equal specs and plays give equal scrobbles.
@@ -17,8 +17,8 @@ from myi_pipeline.simulator.live.world import World
 
 
 class Scrobble(NamedTuple):
-    """`at_s`: unix seconds, as the scrobbler says when the play began. `thing`: the world's number of the track.
-    `ms_played` is None unless the scrobbler tells the time heard."""
+    """`at_s`: when the play began, in unix seconds by the scrobbler's clock. `thing`: the track's number in the world.
+    `ms_played` is None unless the scrobbler reports the time heard."""
 
     at_s: int
     thing: int
@@ -27,11 +27,11 @@ class Scrobble(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ScrobblerSpec:
-    """One scrobbler of one listener. `name` chooses its spelling and its chance.
+    """One scrobbler of one listener. `name` seeds its spelling and randomness.
 
-    `clock_off_s`: what its clock adds for good; `jitter_s`: up to so much more. `cut_s`: its times are cut to so much.
-    `hears_private`: a private session stops a service's server, but no app on the phone. `devices`: those it hears, as
-    remainders of the listener's numbers of devices by 2 (None: all). `losses`: share of plays that it misses.
+    `clock_off_s`: constant error of its clock; `jitter_s`: maximum random addition; `cut_s`: precision of its times.
+    `hears_private`: as an app on the phone does; the server of a service does not see private sessions. `device`: it
+    only hears devices whose number modulo 2 is this (None: all). `losses`: share of plays that it misses.
     """
 
     name: str
@@ -47,8 +47,8 @@ class ScrobblerSpec:
 def scrobbles(
     spec: ScrobblerSpec, plays: Iterable[LivePlay], world: World, *, key: str
 ) -> Iterator[tuple[Scrobble, LivePlay]]:
-    """What the scrobbler reports of the listener `key`, each with its play. A play offline is reported late, but with
-    the time at which it began."""
+    """The scrobbles of the listener `key`, each with its play. An offline play is reported late, but with the time at
+    which it began."""
     rng = Random(f"scrobbler {spec.name} {key}")
     for play in plays:
         thing = world.thing(play.thing)
@@ -67,7 +67,7 @@ def scrobbles(
 
 
 def spelling(name: str, title: str, artist: str) -> tuple[str, str]:
-    """How the scrobbler of that name calls a song: two of three as it is."""
+    """How this scrobbler spells a song: two thirds are unchanged."""
     rng = Random(f"spelling {name} {title} {artist}")
     kind = rng.randrange(18)
     if kind == 0:

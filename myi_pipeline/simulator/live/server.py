@@ -1,11 +1,12 @@
 """A running simulator: uvicorn on loopback, in a thread or in a process of its own.
 
-It listens on 127.0.0.1 only, on a free port. A child process ends when whoever started it does, killed or not, because
-the pipe to it closes.
+It listens on a free port of 127.0.0.1. A child process can be told to listen on another address as well, which then is
+its URL. A child process ends with its parent, even if that is killed, because the pipe to it closes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO
@@ -41,9 +42,70 @@ class SimulatorFailed(Exception):
     """The simulator could not be started or stopped."""
 
 
+class PromptServer(uvicorn.Server):
+    """Stops as soon as it is told to, by any thread. uvicorn itself looks every tenth of a second whether it should
+    stop and then waits for another, which the tests would pay some four hundred times."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._has_started = threading.Event()
+        self._should_stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @contextmanager
+    def running(self, sockets: list[socket.socket] | None = None) -> Iterator[None]:
+        """Serves in a thread for the duration of the block. Raises SimulatorFailed."""
+        thread = threading.Thread(target=self.run, args=(sockets,), name="server", daemon=True)
+        thread.start()
+        deadline = time.monotonic() + _START_S
+        while not self._has_started.wait(0.1):
+            if not thread.is_alive() or time.monotonic() > deadline:
+                raise SimulatorFailed("the server did not start")
+        try:
+            yield
+        finally:
+            self.stop()
+            thread.join(_STOP_S)
+            if thread.is_alive():
+                self.force_exit = True
+                thread.join(_STOP_S)
+
+    def stop(self) -> None:
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # It is closed.
+                self._loop.call_soon_threadsafe(self._should_stop.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        if self.started:
+            self._has_started.set()
+
+    async def main_loop(self) -> None:
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._should_stop.wait(), 0.1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for each in (*self.servers, *(sockets or ())):
+            each.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        # Those that were idle are gone after that; for all others uvicorn waits.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+        else:
+            await self.lifespan.shutdown()
+
+
 @dataclass(frozen=True)
 class Simulator:
-    """A simulator that runs. `api_url` ends in /v1; neither address ends in a slash."""
+    """A running simulator. `api_url` ends in /v1; no address ends in a slash."""
 
     spec: SimulatorSpec
     accounts_url: str
@@ -55,12 +117,12 @@ class Simulator:
 
     @property
     def images_url(self) -> str:
-        """Where pictures are whose address says https://i.scdn.co."""
+        """The host of pictures, in place of https://i.scdn.co."""
         return self.accounts_url
 
     @property
     def musicbrainz_url(self) -> str:
-        """MusicBrainz' web service, which knows the same tracks."""
+        """The simulated MusicBrainz, which knows the same tracks."""
         return f"{self.accounts_url}{musicbrainz_app.PREFIX}"
 
     def sign_in(
@@ -71,9 +133,9 @@ class Simulator:
         scopes: Iterable[str] = SCOPES,
         denied: Iterable[str] = (),
     ) -> browser.SignedIn:
-        """Walks the whole way that a person and a program go. Default client: the first with the listener on its list.
+        """Signs in as a person and a program would. Default client id: the first with the listener on its list.
 
-        Raises browser.SignInRefused, ControlError for a client id that there is not.
+        Raises browser.SignInRefused, and ControlError for an unknown client id.
         """
         app = self.control.app_for(listener, client_id)
         return browser.sign_in(
@@ -94,7 +156,7 @@ class Simulator:
         cancel: bool = False,
         follow: bool = False,
     ) -> str:
-        """Opens an address that a program printed, as `listener` would; see `browser.visit`."""
+        """Opens an address that a program printed, as `listener`; see `browser.visit`."""
         return browser.visit(authorize_url, listener=listener, denied=denied, cancel=cancel, follow=follow)
 
 
@@ -116,7 +178,7 @@ def build_app(spec: SimulatorSpec, clock: MovableClock, *, url: str) -> Starlett
 
 
 def serve(spec: SimulatorSpec, clock: MovableClock, *, port: int, ready: Callable[[str], None]) -> None:
-    """Serves in this thread until it is stopped by a signal; `ready` gets the address."""
+    """Serves in this thread until stopped by a signal; `ready` is called with the address."""
     with listening_on(port) as listening:
         url = url_of(listening)
         server = _server(build_app(spec, clock, url=url))
@@ -132,10 +194,10 @@ def running_simulator(
     port: int = 0,
     own_process: bool = False,
 ) -> Iterator[Simulator]:
-    """A simulator for as long as the block lasts.
+    """Runs a simulator for the duration of the block.
 
-    In a thread it goes by the very `clock` that is given. In a process of its own it has a copy, which follows every
-    move of the given one, and the given one every move that is made through `control`.
+    In a thread, it uses the given `clock` itself. In a process of its own, it has a copy: each follows the other when
+    the given clock is moved directly or through `control`.
     """
     spec, clock = spec or SimulatorSpec(), clock or MovableClock()
     start = _in_a_process if own_process else _in_a_thread
@@ -157,23 +219,9 @@ def _in_a_thread(spec: SimulatorSpec, clock: MovableClock, port: int) -> Iterato
 
 @contextmanager
 def served_in_a_thread(app: Starlette, listening: socket.socket) -> Iterator[None]:
-    """The application answers at that socket for as long as the block lasts. Raises SimulatorFailed."""
-    server = _server(app)
-    thread = threading.Thread(target=server.run, args=([listening],), name="simulator", daemon=True)
-    thread.start()
-    deadline = time.monotonic() + _START_S
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise SimulatorFailed("the simulator did not start")
-        time.sleep(0.005)
-    try:
+    """Serves the application at this socket for the duration of the block. Raises SimulatorFailed."""
+    with _server(app).running([listening]):
         yield
-    finally:
-        server.should_exit = True
-        thread.join(_STOP_S)
-        if thread.is_alive():
-            server.force_exit = True
-            thread.join(_STOP_S)
 
 
 @contextmanager
@@ -208,24 +256,29 @@ def _in_a_process(spec: SimulatorSpec, clock: MovableClock, port: int) -> Iterat
 
 
 def run_as_child(order: IO[str], answer: IO[str]) -> None:
-    """The child's side: reads its orders from a line, serves until the pipe closes."""
+    """Runs in the child process: reads a line of orders, and serves until the pipe closes."""
     given = json.loads(order.readline())
     clock = MovableClock(datetime.fromisoformat(given["now"]), speed=given["speed"])
-    with listening_on(given["port"]) as listening:
-        url = url_of(listening)
+    host = given.get("host", HOST)
+    with ExitStack() as stack:
+        listening = [stack.enter_context(listening_on(given["port"], host=host))]
+        url = url_of(listening[0])
+        if host != HOST:
+            # The controls answer on loopback only.
+            listening.append(stack.enter_context(listening_on(listening[0].getsockname()[1])))
         server = _server(build_app(SimulatorSpec.model_validate(given["spec"]), clock, url=url))
 
         def stop_when_left() -> None:
             order.read()
-            server.should_exit = True
+            server.stop()
 
         threading.Thread(target=stop_when_left, daemon=True).start()
         answer.write(json.dumps({"url": url}) + "\n")
         answer.flush()
-        server.run(sockets=[listening])
+        server.run(sockets=listening)
 
 
-def _server(app: Starlette) -> uvicorn.Server:
+def _server(app: Starlette) -> PromptServer:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     config = uvicorn.Config(
         app,
@@ -240,18 +293,18 @@ def _server(app: Starlette) -> uvicorn.Server:
         timeout_graceful_shutdown=2,
         backlog=2048,
     )
-    return uvicorn.Server(config)
+    return PromptServer(config)
 
 
 @contextmanager
-def listening_on(port: int) -> Iterator[socket.socket]:
+def listening_on(port: int, *, host: str = HOST) -> Iterator[socket.socket]:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((HOST, port))
+            listening.bind((host, port))
         except OSError as error:
-            raise SimulatorFailed(f"port {port} of {HOST} cannot be used: {error.strerror}") from error
+            raise SimulatorFailed(f"port {port} of {host} cannot be used: {error.strerror}") from error
         listening.listen(2048)
         yield listening
     finally:
@@ -259,4 +312,5 @@ def listening_on(port: int) -> Iterator[socket.socket]:
 
 
 def url_of(listening: socket.socket) -> str:
-    return f"http://{HOST}:{listening.getsockname()[1]}"
+    host, port = listening.getsockname()
+    return f"http://{host}:{port}"

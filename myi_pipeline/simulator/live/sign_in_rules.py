@@ -20,11 +20,11 @@ _ALL_SCOPES = frozenset(SCOPES) | {
 
 
 class AuthorisePageError(Exception):
-    """What the authorisation page says instead of sending anybody anywhere."""
+    """What the authorisation page says instead of redirecting."""
 
 
 def is_secure_redirect(uri: str) -> bool:
-    """https, or http to a loopback address by number; never localhost."""
+    """https, or http to a numeric loopback address; never localhost."""
     try:
         parts = urlsplit(uri)
     except ValueError:
@@ -35,7 +35,7 @@ def is_secure_redirect(uri: str) -> bool:
 
 
 def is_registered(uri: str, registered: str) -> bool:
-    """Equal; or equal but for the port, where the registered one is a loopback address that names none."""
+    """Equal, or equal except for the port if the registered one is a loopback address without a port."""
     if uri == registered:
         return True
     given, known = urlsplit(uri), urlsplit(registered)

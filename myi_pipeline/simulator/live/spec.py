@@ -1,7 +1,7 @@
 """What a simulated Spotify is made of: its catalogue's seed, its apps (client ids) and its listeners.
 
-Equal specs give equal plays, names, identifiers and tokens. A spec goes through JSON unchanged, so that another process
-can know the same truth.
+Equal specs give equal plays, names, identifiers and tokens. A spec survives a round trip through JSON, so that another
+process can compute the same truth.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SCOPES = ("user-read-recently-played", "user-read-currently-playing", "user-top-
 
 
 def _default_per_day() -> dict[Bucket, int]:
-    """Seen in 2026: 500 calls of the catalogue, 2,300 to 2,600 of all others."""
+    """Observed in 2026: 500 calls to the catalogue, 2,300 to 2,600 to everything else."""
     return {"polls": 2_500, "personal": 2_500, "catalogue": 500}
 
 
@@ -27,7 +27,7 @@ class _Spec(BaseModel):
 class DeviceSpec(_Spec):
     """A device and its clock: `played_at` is the start or the end of a play, plus latency_ms to latency_ms + jitter_ms.
 
-    `platform` is a place in `simulator.plays.PLATFORMS`.
+    `platform` is an index into `simulator.plays.PLATFORMS`.
     """
 
     clock: Literal["start", "end"] = "end"
@@ -37,9 +37,9 @@ class DeviceSpec(_Spec):
 
 
 class ScriptedPlay(_Spec):
-    """One play exactly as a test wants it. `track` is a place among the world's things (`World.tracks`).
+    """One play exactly as specified by a test. `track` is a key of `World.tracks`.
 
-    What is None is derived as for any other play of its device.
+    Values that are None are derived as for any other play of its device.
     """
 
     started_at: AwareDatetime
@@ -55,7 +55,7 @@ class ScriptedPlay(_Spec):
 
 
 class ListenerSpec(_Spec):
-    """One person. A rate is a share of sessions unless its comment says of plays or of days."""
+    """One person. Rates are shares of sessions, or as their comments say."""
 
     key: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")
     first_day: date = date(2025, 1, 1)
@@ -73,20 +73,20 @@ class ListenerSpec(_Spec):
     private: float = 0.02
     early_skips: float = 0.08  # of plays: under 30 s
     late_skips: float = 0.07  # of plays: after 30 s, before the end
-    pauses: float = 0.03  # of plays: from 5 s to 40 min of silence inside
+    pauses: float = 0.03  # of plays: a pause of 5 s to 40 min
     silent_days: float = 0.12  # of days
     stale_days: float = 0.03  # of days: for 1 to 6 hours the API shows nothing new
     loop_days: float = 0.0  # of days: one short track from morning to morning
 
     offline_until_h: tuple[float, float] = (0.2, 48.0)  # how long after an offline session its plays surface
-    # Share of offline sessions whose ts in an archive is the moment of the sync. Found in public exports, rare.
+    # Share of offline sessions whose ts in archives is the time of the sync. Rare, but found in public exports.
     archived_at_sync: float = 0.1
-    # An older version of the official documentation: a play of less than 30 s is not in the history.
+    # From an older version of the official documentation: plays of less than 30 s are not listed.
     api_from_ms: int = 30_000
-    # Share of shorter plays, from 2 s on, that are in it all the same.
+    # Share of shorter plays, from 2 s on, that are listed nevertheless.
     short_listed: float = 0.0
-    # Share of plays whose track has another id in the list in every second hour, and which are a millisecond later.
-    told_again: float = 0.0
+    # Share of plays that are listed in every second hour with another track id and a millisecond later.
+    relisted: float = 0.0
     # How the API orders its list: by played_at, or by when a play became known.
     window_order: Literal["played_at", "surfaced"] = "played_at"
     scripted: tuple[ScriptedPlay, ...] = ()
@@ -95,8 +95,8 @@ class ListenerSpec(_Spec):
 class AppSpec(_Spec):
     """One client id as its developer registered it.
 
-    `allowed` are keys of listeners on the app's list; None puts those on it who sign in first, up to `max_users`.
-    Quotas are counted per `developer` when one is named (client ids of one developer share them), else per client id.
+    `allowed` are keys of listeners on the app's list; None adds those who sign in first, up to `max_users`. Quotas are
+    shared by the client ids of a `developer`, if one is named, or are per client id.
     """
 
     client_id: str = "myi-simulated-client"
@@ -106,30 +106,30 @@ class AppSpec(_Spec):
     allowed: tuple[str, ...] | None = None
     max_users: int = Field(default=5, ge=1)
     premium: bool = True
-    account_id: bool = True  # False: an answer of before May 2026, where /me has only `id`
+    account_id: bool = True  # False: as before May 2026, when /me had only `id`
     profile_id: bool = True  # False: /me leaves `id` out
     developer: str | None = None
 
     per_30_s: int | None = 150
     per_day: dict[Bucket, int] = Field(default_factory=_default_per_day)
-    # How a used-up day is said: with Retry-After in seconds (hours of them), or with a body alone.
+    # How a used-up daily quota is reported: by Retry-After in seconds (many hours), or only in the body.
     quota_answer: Literal["retry_after", "quota_exceeded"] = "retry_after"
 
-    # What a refresh answers with: a new refresh token, none at all, or the same again.
+    # What a refresh returns: a new refresh token, none, or the same one.
     refresh_tokens: Literal["rotate", "omit", "repeat"] = "rotate"
-    # When a rotated token dies: once anything of its successor is used, or in that instant.
+    # When a rotated token becomes invalid: once its successor or that one's access token is used, or at once.
     rotated_token_dies: Literal["when_successor_is_used", "at_once"] = "when_successor_is_used"
     access_token_s: int = 3600
     refresh_token_months: int = 6
 
 
 class SimulatorSpec(_Spec):
-    """A whole Spotify. `canary` is text that every code and token carries, for tests that look for leaks."""
+    """A simulated Spotify. `canary` is text in every code and token, for tests that look for leaks."""
 
     seed: int = 1
     artists: int = Field(default=120, ge=5)
     removed_tracks: float = 0.004  # gone from the catalogue: 404, and null in newer archives
-    relinked_tracks: float = 0.01  # the API knows them by another id than archives do
+    relinked_tracks: float = 0.01  # their id in the API differs from that in archives
     apps: tuple[AppSpec, ...] = (AppSpec(),)
     listeners: tuple[ListenerSpec, ...] = ()
     canary: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$")
@@ -158,7 +158,7 @@ def persona(kind: str, key: str, **changes: Any) -> ListenerSpec:
 
 
 def mixed_listeners(count: int, *, first_day: date = date(2025, 1, 1), **changes: Any) -> tuple[ListenerSpec, ...]:
-    """`count` persons, every persona in turn, with keys listener-1 and so on."""
+    """`count` people, every persona in turn, with keys listener-1 and so on."""
     return tuple(
         persona(PERSONAS[number % len(PERSONAS)], f"listener-{number + 1}", first_day=first_day, **changes)
         for number in range(count)

@@ -1,5 +1,5 @@
-"""Everything that one running simulator knows. Only the server's event loop touches it; everybody else asks over HTTP
-(see `control`).
+"""The state of a running simulator. Only the server's event loop accesses it; everything else goes through HTTP (see
+`control`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from myi_pipeline.simulator.live.clock import MovableClock
 from myi_pipeline.simulator.live.documents import Documents, account_identifier
 from myi_pipeline.simulator.live.faults import FaultBook
 from myi_pipeline.simulator.live.listener import DayShelf, LiveListener
+from myi_pipeline.simulator.live.playlists import PlaylistBook
 from myi_pipeline.simulator.live.quota import QuotaBook
 from myi_pipeline.simulator.live.spec import ListenerSpec, ScriptedPlay, SimulatorSpec
 from myi_pipeline.simulator.live.world import world_of
@@ -20,7 +21,7 @@ _RECENT_CALLS = 20_000
 
 
 class Call(NamedTuple):
-    """One request as it was answered. `route` names identifiers `{id}`; `status` 0: the connection was broken."""
+    """One answered request. `route` has `{id}` in place of identifiers; `status` 0: the connection was broken."""
 
     at_ms: int
     client_id: str
@@ -38,27 +39,29 @@ class SimulatorState:
         self.quota = QuotaBook()
         self.faults = FaultBook()
         self.documents = Documents(self.world, api_url)
+        self.playlists = PlaylistBook(self.world, self.documents)
         self._days = DayShelf()
         self.listeners: dict[str, LiveListener] = {}
         for listener in spec.listeners:
             self.put_listener(listener)
         self.calls: Counter[tuple[str, str, str, int]] = Counter()
+        self.writes = 0
         self.recent: deque[Call] = deque(maxlen=_RECENT_CALLS)
 
     def put_listener(self, spec: ListenerSpec) -> LiveListener:
-        """Adds a listener, or gives a known one other habits."""
+        """Adds a listener, or changes the habits of an existing one."""
         if spec.key in self.listeners:
             self._days.forget(spec.key)
         made = self.listeners[spec.key] = LiveListener(spec, self.world, self._days)
         return made
 
     def add_plays(self, key: str, plays: tuple[ScriptedPlay, ...]) -> LiveListener:
-        """Adds plays to what a listener does anyway. Raises KeyError for one who is not known."""
+        """Adds plays to the generated ones of a listener. Raises KeyError for an unknown listener."""
         known = self.listeners[key].spec
         return self.put_listener(known.model_copy(update={"scripted": (*known.scripted, *plays)}))
 
     def find_listener(self, name: str) -> LiveListener | None:
-        """By key or by account_id."""
+        """`name`: key or account_id."""
         found = self.listeners.get(name)
         return found or next((each for key, each in self.listeners.items() if account_identifier(key) == name), None)
 

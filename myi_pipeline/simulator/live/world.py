@@ -1,7 +1,7 @@
-"""The catalogue that all listeners share, as the Web API knows it: ids, who is whose, what is gone, what has moved.
+"""The catalogue that all listeners share, as the Web API knows it: ids and relations, what is gone and what has moved.
 
-Everything is a function of the seed. `api_id` of a relinked track differs from the id in its archive URI, and both ids
-answer with the same object.
+Everything is a function of the seed. `api_id` of a relinked track differs from the id in its archive URI; the API
+returns the same object for both.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class TrackEntry:
     is_gone: bool
     is_local: bool
     featured: str | None
-    # By which the list of recent plays calls it at times.
+    # Sometimes used in the list of recent plays.
     other_id: str
 
 
 @dataclass(frozen=True)
 class AlbumEntry:
-    """One album. `creator` is the album's artist, which is what archives name."""
+    """One album. `creator` is the album artist, whom archives name."""
 
     id: str
     name: str
@@ -58,7 +58,7 @@ class ArtistEntry:
 
 
 class World:
-    """Built once per spec (see `world_of`); holds a few MB."""
+    """Built once per spec (see `world_of`); takes a few MB."""
 
     def __init__(self, *, seed: int, artists: int, removed: float, relinked: float) -> None:
         self.seed = seed
@@ -74,10 +74,13 @@ class World:
             self.by_track_id[track.api_id] = self.by_track_id[track.other_id] = track
             if track.archive_id:
                 self.by_track_id[track.archive_id] = track
+        self.by_isrc: dict[str, list[TrackEntry]] = {}
+        for track in self.tracks.values():
+            self.by_isrc.setdefault(track.isrc, []).append(track)
         self.by_album_id = {album.id: number for number, album in enumerate(self.albums)}
         self.by_artist_id = {artist.id: artist for artist in self.artists.values()}
         self.wheel = popularity(len(self.shelf.albums), exponent=0.9)
-        # What can be in the API's history: tracks with an id of their own.
+        # What the API can list as played: tracks with an id.
         self.listable = frozenset(i for i, track in self.tracks.items() if not track.is_local)
         self.short_tracks = tuple(i for i in self.shelf.short_tracks if i in self.listable) or (min(self.listable),)
 
@@ -139,7 +142,7 @@ class World:
 
 
 def _catalogue_spec(*, seed: int, artists: int, removed: float) -> ArchiveSpec:
-    """The shelf's spec: what archives alone can hold (no URI, no names, never known) is not in this catalogue."""
+    """The spec of the shelf, without the defects that only occur in archives (no URI, no names, unknown)."""
     return ArchiveSpec(
         seed=seed,
         listener="everybody",
@@ -160,5 +163,5 @@ def _world(seed: int, artists: int, removed: float, relinked: float) -> World:
 
 
 def world_of(spec: SimulatorSpec) -> World:
-    """The catalogue of a spec; one object for equal catalogues in a process."""
+    """The catalogue of a spec; equal catalogues in a process share one object."""
     return _world(spec.seed, spec.artists, spec.removed_tracks, spec.relinked_tracks)

@@ -1,7 +1,7 @@
-"""A Last.fm and a ListenBrainz on loopback, over the same made-up accounts, with a clock, limits and faults.
+"""A simulated Last.fm and ListenBrainz on loopback, with a clock, limits and faults.
 
-Written from their published documentation (https://www.last.fm/api, https://listenbrainz.readthedocs.io), and nastier
-than either usually is. What somebody really listened to is known: `TrueListen`.
+Written from their published documentation (https://www.last.fm/api, https://listenbrainz.readthedocs.io), but less
+reliable than either usually is. `TrueListen` is what somebody really listened to.
 
     with running_services(clock=clock) as services:
         services.lastfm.account("ana").listen(TrueListen(...))

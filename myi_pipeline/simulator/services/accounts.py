@@ -1,6 +1,6 @@
-"""What the made-up services know: accounts, their listens, who may write, and what goes wrong next.
+"""The state of the simulated services: accounts, their listens, who may write, and which faults come next.
 
-All of it may be changed while requests are answered.
+All of it may be changed while requests are being answered.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from threading import RLock
 
 @dataclass(frozen=True, kw_only=True)
 class TrueListen:
-    """One listening: when it began, and what the player told. `duration_ms` None: the player did not tell."""
+    """One listen: when it began, and what the player reported. `duration_ms` is None if it was not reported."""
 
     started_at: datetime
     title: str
@@ -32,7 +32,7 @@ class TrueListen:
 
 @dataclass(frozen=True)
 class Kept:
-    """A listen as a service has it: from when it is shown, and whether a program sent it here."""
+    """A listen as stored by a service: when it becomes visible, and whether a program sent it."""
 
     listen: TrueListen
     shown_from: datetime
@@ -41,8 +41,9 @@ class Kept:
 
 @dataclass(frozen=True)
 class ServiceFault:
-    """What becomes of the next requests: `status` with `body`, or (`is_lost`) the request does its work and its answer
-    never arrives, or (`is_reset`) the connection breaks before anything is done. `on`: of this method or path alone.
+    """How the next requests fail: with `status` and `body`; or the request is carried out but its answer is lost
+    (`is_lost`); or the connection breaks before anything is done (`is_reset`). `on`: only requests whose method or path
+    contains this; `after`: how many of them succeed first.
     """
 
     times: int = 1
@@ -52,6 +53,7 @@ class ServiceFault:
     is_lost: bool = False
     is_reset: bool = False
     on: str = ""
+    after: int = 0
 
 
 class ServiceAccount:
@@ -70,22 +72,22 @@ class ServiceAccount:
         self._kept: list[Kept] = []
 
     def listen(self, *listens: TrueListen) -> None:
-        """A player reports these now, whenever they began."""
+        """A player reports these now, no matter when they began."""
         with self._guard:
             self._kept.extend(Kept(each, self._clock()) for each in listens)
 
     def take(self, *listens: TrueListen, shown_in: timedelta) -> None:
-        """A program sends these; they are shown after a while."""
+        """A program sends these; they become visible after `shown_in`."""
         with self._guard:
             self._kept.extend(Kept(each, self._clock() + shown_in, was_sent=True) for each in listens)
 
     def forget(self, second: int) -> None:
-        """The person deletes what began in that second."""
+        """The person deletes the listens that began in that second."""
         with self._guard:
             self._kept = [each for each in self._kept if each.listen.second != second]
 
     def rename(self, second: int, *, title: str | None = None, artist: str | None = None) -> None:
-        """The service puts names right."""
+        """The service corrects names."""
         with self._guard:
             self._kept = [_renamed(each, second, title, artist) for each in self._kept]
 
@@ -97,7 +99,7 @@ class ServiceAccount:
             )
 
     def shown(self) -> list[TrueListen]:
-        """What may be read now, newest first; of one second the last that came first."""
+        """The listens that are visible now, newest first; within a second, the last received first."""
         now = self._clock()
         with self._guard:
             listens = [each.listen for each in self._kept if each.shown_from <= now]
@@ -106,7 +108,7 @@ class ServiceAccount:
         return listens
 
     def sent(self) -> list[TrueListen]:
-        """What programs sent, in its order, shown or not."""
+        """The listens that programs sent, in the order received, visible or not."""
         with self._guard:
             return [each.listen for each in self._kept if each.was_sent]
 
@@ -128,11 +130,11 @@ def _renamed(kept: Kept, second: int, title: str | None, artist: str | None) -> 
 
 @dataclass
 class ServiceState:
-    """One service. Its habits may be changed at any time.
+    """One service. Its behaviour may be changed at any time.
 
-    `takes_twice`: what is sent again is a second listen, as if nobody looked. `shown_in`: so long after it was sent a
-    listen cannot be read yet. `corrections`: artists that are put right when they are sent. `on_request` is called
-    before each answer with the request's name.
+    `takes_twice`: a listen that is sent again is stored again. `shown_in`: how long a sent listen stays invisible.
+    `corrections`: names of artists that are corrected when they are sent. `on_request` is called with the name of each
+    request before it is answered.
     """
 
     name: str
@@ -155,7 +157,7 @@ class ServiceState:
     _guard: RLock = field(default_factory=RLock)
 
     def account(self, name: str) -> ServiceAccount:
-        """The account of this name, made when first asked for. Names differ in more than capitals."""
+        """The account with this name, created on first use. Names are case-insensitive."""
         with self._guard:
             return self.accounts.setdefault(name.casefold(), ServiceAccount(name, self.clock))
 
@@ -164,16 +166,16 @@ class ServiceState:
         return None if found is None or found.is_gone else found
 
     def holder(self, secret: str) -> ServiceAccount | None:
-        """Whose token or session key it is."""
+        """The account that a token or session key belongs to."""
         return next((each for each in self.accounts.values() if each.secret == secret and each.secret_is_good), None)
 
     def fail(self, fault: ServiceFault) -> None:
-        """After what was to fail before it."""
+        """Adds a fault, which takes effect after earlier ones."""
         with self._guard:
             self._faults.append(fault)
 
     def note(self, request: str) -> ServiceFault | None:
-        """A request came; how it fails, if it is to."""
+        """Records a request; returns how it must fail, if at all."""
         self.on_request(request)
         with self._guard:
             self.calls.append(request)
@@ -185,7 +187,7 @@ class ServiceState:
         return None
 
     def left_of_minute(self) -> int:
-        """How many requests are left, this one taken away; below 0: too many."""
+        """How many requests are left in this minute after this one; negative if it exceeds the limit."""
         now = self.clock()
         with self._guard:
             self._times = [each for each in self._times if now - each < timedelta(minutes=1)]

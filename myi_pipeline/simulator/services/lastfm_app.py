@@ -1,8 +1,8 @@
-"""The made-up Last.fm: its API 2.0 in JSON, and the page on which a person allows a program.
+"""The simulated Last.fm: its API 2.0 in JSON, and the page on which a person authorises a program.
 
-Nasty on purpose: a list of one is an object, numbers are texts, what is not known is an empty text, the track that
-plays now stands first on every page and beyond its limit, pages are numbered from the newest and so move while
-scrobbles arrive, and errors may come with status 200.
+It has these oddities of the real one: a list with one item is an object, numbers are strings, unknown values are empty
+strings, the track playing now is first on every page and not counted in its limit, pages are numbered from the newest
+scrobble and so shift when new ones arrive, and errors may have status 200.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LastfmError(Exception):
 
 
 def routes(state: ServiceState, prefix: str) -> list[Route]:
-    """The API below `prefix`, and the page of the site."""
+    """The API below `prefix`, and the authorisation page."""
 
     async def api(request: Request) -> Response:
         sent = (await request.body()).decode()
@@ -64,7 +64,7 @@ def routes(state: ServiceState, prefix: str) -> list[Route]:
 
 
 def answer(state: ServiceState, given: dict[str, str], *, is_post: bool) -> Response:
-    """What becomes of one request."""
+    """Answers one request."""
     method = given.get("method", "").lower()
     fault = state.note(method)
     if fault is not None and fault.is_reset:
@@ -113,7 +113,7 @@ def _recent(state: ServiceState, given: dict[str, str]) -> dict[str, Any]:
     pages = max(-(-len(listens) // limit), 1)
     shown = listens[(page - 1) * limit : page * limit]
     if state.short_pages and len(shown) == limit > 1 and page < pages:
-        # A page that lacks some is known of the real one; what it lacks comes with another window only.
+        # The real one sometimes omits items from a page; they are only returned for another time span.
         shown = shown[:-1]
     tracks = [_track(each) for each in shown]
     if account.playing is not None:
@@ -163,7 +163,7 @@ def _track(listen: TrueListen) -> dict[str, Any]:
 
 
 def _require_signature(given: dict[str, str]) -> None:
-    """As https://www.last.fm/api/authspec says: every parameter but format and callback, by name, then the secret."""
+    """See https://www.last.fm/api/authspec: all parameters but format and callback, sorted by name, then the secret."""
     named = {name: value for name, value in given.items() if name not in ("format", "callback", "api_sig")}
     text = "".join(name + named[name] for name in sorted(named)) + API_SECRET
     if hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() != given.get("api_sig"):
@@ -195,10 +195,10 @@ def _scrobble(state: ServiceState, given: dict[str, str]) -> dict[str, Any]:
     places = sorted(int(name[7:-1]) for name in given if name.startswith("artist[") and name[7:-1].isdigit())
     if not places or len(places) > 50:
         raise LastfmError(6, "Invalid parameters")
-    told = [_take(state, account, given, place) for place in places]
-    ignored = sum(each["ignoredMessage"]["code"] != "0" for each in told)
-    about = {"accepted": len(told) - ignored, "ignored": ignored}
-    return {"scrobbles": {"@attr": about, "scrobble": told[0] if len(told) == 1 else told}}
+    results = [_take(state, account, given, place) for place in places]
+    ignored = sum(each["ignoredMessage"]["code"] != "0" for each in results)
+    about = {"accepted": len(results) - ignored, "ignored": ignored}
+    return {"scrobbles": {"@attr": about, "scrobble": results[0] if len(results) == 1 else results}}
 
 
 def _take(state: ServiceState, account: ServiceAccount, given: dict[str, str], place: int) -> dict[str, Any]:

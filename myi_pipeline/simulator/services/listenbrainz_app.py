@@ -1,8 +1,8 @@
-"""The made-up ListenBrainz: listens, submissions and tokens.
+"""The simulated ListenBrainz: listens, submissions and tokens.
 
-Nasty on purpose: additional_info may be null, lengths are numbers or texts, in milliseconds or in seconds, what is not
-known is an empty text, bounds are exclusive, so that a page may end inside a second, and a submission may be a second
-listen when it comes twice.
+It has these oddities of the real one: additional_info may be null, durations are numbers or strings, in milliseconds or
+seconds, unknown values are empty strings, bounds are exclusive, so that a page may end within a second, and a
+submission that is repeated may create a second listen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from starlette.routing import Route
 from myi_pipeline.simulator.live.failing import Broken
 from myi_pipeline.simulator.services.accounts import ServiceAccount, ServiceState, TrueListen
 
-# https://listenbrainz.readthedocs.io/en/latest/users/api/core.html: constants.
+# Constants in https://listenbrainz.readthedocs.io/en/latest/users/api/core.html.
 MOST_A_PAGE, USUAL_PAGE, MOST_SENT = 1_000, 25, 1_000
 OLDEST = 1_033_430_400
 
@@ -89,7 +89,7 @@ def _listens(state: ServiceState, request: Request) -> dict[str, Any]:
         for each in every
         if (latest is None or each.second < latest) and (earliest is None or each.second > earliest)
     ]
-    # With a lower bound alone, those that come next after it.
+    # With only a lower bound, the oldest listens after it.
     shown = found[-count:] if earliest is not None and latest is None else found[:count]
     return {
         "payload": {
@@ -112,19 +112,19 @@ def _whole(request: Request, name: str) -> int | None:
 
 
 def _listen(account: ServiceAccount, listen: TrueListen) -> dict[str, Any]:
-    told: dict[str, Any] | None = {}
+    info: dict[str, Any] | None = {}
     if listen.duration_ms is not None:
         kinds: list[dict[str, Any]] = [
             {"duration_ms": listen.duration_ms},
             {"duration_ms": str(listen.duration_ms)},
             {"duration": listen.duration_ms // 1000},
         ]
-        told = dict(kinds[listen.second % 3])
-    assert told is not None
+        info = dict(kinds[listen.second % 3])
+    assert info is not None
     if listen.isrc:
-        told["isrc"] = listen.isrc
+        info["isrc"] = listen.isrc
     if listen.spotify_id:
-        told |= {"spotify_id": f"https://open.spotify.com/track/{listen.spotify_id}", "music_service": "spotify.com"}
+        info |= {"spotify_id": f"https://open.spotify.com/track/{listen.spotify_id}", "music_service": "spotify.com"}
     mapped = {"recording_mbid": listen.recording_mbid, "artist_mbids": []} if listen.recording_mbid else None
     return {
         "inserted_at": listen.second + 5,
@@ -135,7 +135,7 @@ def _listen(account: ServiceAccount, listen: TrueListen) -> dict[str, Any]:
             "artist_name": listen.artist,
             "track_name": listen.title,
             "release_name": listen.album or "",
-            "additional_info": told or None,
+            "additional_info": info or None,
             "mbid_mapping": mapped,
         },
     }
@@ -171,7 +171,7 @@ def _submit(state: ServiceState, request: Request, body: bytes) -> dict[str, Any
 
 
 def _read(state: ServiceState, given: Any) -> TrueListen:
-    told = given.get("track_metadata", {})
+    metadata = given.get("track_metadata", {})
     second = given.get("listened_at")
     if set(given) - {"listened_at", "track_metadata"}:
         raise Refused(400, "JSON document may only contain listened_at and track_metadata top level keys")
@@ -179,16 +179,16 @@ def _read(state: ServiceState, given: Any) -> TrueListen:
         raise Refused(400, "Value for key listened_at is too low.")
     if datetime.fromtimestamp(second, UTC) > state.clock() + timedelta(hours=1):
         raise Refused(400, "Value for key listened_at is too high.")
-    if not told.get("track_name") or not told.get("artist_name"):
+    if not metadata.get("track_name") or not metadata.get("artist_name"):
         raise Refused(400, "JSON document does not contain required track_metadata.")
-    if told["artist_name"] in state.ignored_artists:
+    if metadata["artist_name"] in state.ignored_artists:
         raise Refused(400, "artist_name is not acceptable.")
-    more = told.get("additional_info", {})
+    more = metadata.get("additional_info", {})
     return TrueListen(
         started_at=datetime.fromtimestamp(second, UTC),
-        title=told["track_name"],
-        artist=state.corrections.get(told["artist_name"], told["artist_name"]),
-        album=told.get("release_name"),
+        title=metadata["track_name"],
+        artist=state.corrections.get(metadata["artist_name"], metadata["artist_name"]),
+        album=metadata.get("release_name"),
         duration_ms=more.get("duration_ms"),
         recording_mbid=more.get("recording_mbid"),
     )

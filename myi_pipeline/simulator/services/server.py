@@ -1,4 +1,4 @@
-"""Both made-up services on one port of loopback, in a thread of this process."""
+"""Both simulated services on one loopback port, in a thread of this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from myi_pipeline.simulator.services.accounts import ServiceState
 
 @dataclass(frozen=True)
 class SimulatedServices:
-    """Both while they run. No address ends in a slash."""
+    """Both services while they run. No address ends in a slash."""
 
     url: str
     lastfm: ServiceState = field(repr=False)
@@ -33,7 +33,7 @@ class SimulatedServices:
         return f"{self.url}/listenbrainz"
 
     def allow(self, token: str, account: str) -> None:
-        """A person agrees on Last.fm's page that a program may scrobble."""
+        """A person allows a program to scrobble, on Last.fm's page."""
         self.lastfm.tokens[token] = account
 
 
@@ -41,7 +41,7 @@ class SimulatedServices:
 def running_services(
     *, clock: Callable[[], datetime] = lambda: datetime.now(UTC), port: int = 0
 ) -> Iterator[SimulatedServices]:
-    """Both services for as long as the block lasts. Raises SimulatorFailed."""
+    """Runs both services for the duration of the block. Raises SimulatorFailed."""
     lastfm, listenbrainz = ServiceState("lastfm", clock), ServiceState("listenbrainz", clock)
     app = Starlette(
         routes=[

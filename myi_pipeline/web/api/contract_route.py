@@ -1,10 +1,10 @@
-"""The routes of the contract, which refuse parameters that they do not have.
-
-Else a misspelt `limit` would be a list of another length, and nobody would notice.
+"""Routes that refuse unknown query parameters, and one that is given twice: a misspelt `limit`, or one of two, would
+otherwise go unnoticed and change the list.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -13,7 +13,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from myi_pipeline.web.problems import Problem, did_you_mean, shown
-from myi_pipeline.web.security.identity import current_user
+from myi_pipeline.web.security.identity import reader
 from myi_pipeline.web.site import site_of
 
 
@@ -26,11 +26,16 @@ class ContractRoute(APIRoute):
 
         async def handle_known(request: Request) -> Response:
             if request.scope["query_string"]:
-                unknown = [name for name in request.query_params if name not in known]
-                if unknown:
-                    # A stranger is told nothing but to sign in, and a flood of bad requests is a flood.
-                    await current_user(request, await site_of(request))
-                    raise _unknown(unknown, known)
+                wrong = {
+                    name: _message(name, known) if name not in known else f"'{name}' is given more than once"
+                    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items()
+                    if name not in known or times > 1
+                }
+                if wrong:
+                    # Somebody who is not signed in gets no hint about parameters, and bad requests count towards the
+                    # rate limit.
+                    await reader(request, await site_of(request))
+                    raise _refusal(wrong)
             return await handle(request)
 
         return handle_known
@@ -42,12 +47,13 @@ def _query_parameters(dependant: Dependant) -> Iterator[str]:
         yield from _query_parameters(each)
 
 
-def _unknown(names: list[str], known: frozenset[str]) -> Problem:
-    fields = [{"place": f"query.{shown(name)}", "message": _message(name, known)} for name in names[:20]]
+def _refusal(wrong: dict[str, str]) -> Problem:
+    """`wrong`: what is wrong with each parameter."""
+    fields = [{"place": f"query.{shown(name)}", "message": message} for name, message in list(wrong.items())[:20]]
     first = fields[0]["message"]
     return Problem(422, "invalid-request", first[0].upper() + first[1:], errors=fields)
 
 
 def _message(name: str, known: frozenset[str]) -> str:
-    there = f"there are {', '.join(sorted(known))}" if known else "there is none here"
+    there = f"known are {', '.join(sorted(known))}" if known else "this route takes none"
     return f"unknown parameter '{shown(name)}': {did_you_mean(name, known) or there}"

@@ -1,8 +1,6 @@
-"""What answers look like: the response models of the contract, with an example of each value.
+"""The response models of the contract, with an example of each value.
 
-Rows go from the database to the wire without passing through these models; tests validate every route's answers against
-them. A field that is listed here stays. Where one thing had several names, the one that every answer now has stands
-beside the older one, which `renamed` names.
+A field is never removed: where one was renamed, the old name is kept beside the new one (`renamed`).
 """
 
 from __future__ import annotations
@@ -11,15 +9,17 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-_AT = [datetime.fromisoformat("2024-03-09T21:14:07Z")]
+from myi_pipeline.web.shown.contract import Answer
+
+AT = [datetime.fromisoformat("2024-03-09T21:14:07Z")]
 _DAY = [date(2024, 3, 9)]
 
 PlayId = Annotated[
     str,
     Field(
-        description="64 bits in decimal; a text, because programs that count in doubles would round it.",
+        description="A 64-bit number as decimal text, because programs that use doubles would round it.",
         pattern=r"^-?[0-9]{1,19}$",
         examples=["-4611686018427387904"],
     ),
@@ -31,39 +31,30 @@ MsPlayed = Annotated[
 EntityId = Annotated[int, Field(ge=1, examples=[271])]
 Uri = Annotated[
     str | None,
-    Field(description="Spotify's URI; null if no source gave one.", examples=["spotify:track:4uLU6hMCjMI75M1A2tKUQC"]),
+    Field(description="Spotify's URI; null if no source has one.", examples=["spotify:track:4uLU6hMCjMI75M1A2tKUQC"]),
 ]
-
-
-class Answer(BaseModel):
-    """Fields are what the contract says, and no others."""
-
-    model_config = ConfigDict(extra="forbid")
-    # Fields that a row has under another name, and those that are the same in every row.
-    renamed: ClassVar[Mapping[str, str]] = {}
-    fixed: ClassVar[Mapping[str, object]] = {}
 
 
 class Document(Answer):
     version: int | None = Field(
-        description="The version of the marts that this was read from; null before the first refresh.", examples=[17]
+        description="The version of the marts that was read; null before the first refresh.", examples=[17]
     )
 
 
 class ListDocument(Document):
     next: str | None = Field(
-        description="The cursor of the next page; null on the last one. The Link header holds the whole address.",
+        description="Cursor of the next page; null on the last one. The Link header has the full address.",
         examples=["kX3v-0hJ2c1mB9aQe7Lw8VsiMjAyNC0wMy0xMCIsMTdd"],
     )
 
 
 class WholeDocument(Document):
-    next: None = Field(default=None, description="Null, as `data` is the whole list.", examples=[None])
+    next: None = Field(default=None, description="Always null: `data` is the whole list.", examples=[None])
 
 
 class Heard(Answer):
     plays: Count = Field(description="Plays of any length.")
-    counted_plays: Count = Field(description="Plays that count: heard for 30 s, or half of something shorter.")
+    counted_plays: Count = Field(description="Plays that count: heard for 30 s, or half the duration if that is less.")
     ms_played: MsPlayed
 
 
@@ -71,15 +62,15 @@ class Me(Document):
     user_key: str = Field(examples=["ada"])
     display_name: str | None = Field(examples=["Ada"])
     time_zone: str = Field(description="The IANA zone of local dates and hours.", examples=["Europe/Berlin"])
-    refreshed_at: datetime | None = Field(description="When the marts last changed for you.", examples=_AT)
+    refreshed_at: datetime | None = Field(description="When the marts last changed for you.", examples=AT)
 
 
 class Span(Heard):
     name: Literal["today", "week", "month", "year", "all"] = Field(examples=["month"])
     first_day: date = Field(description="Of `all` 1970-01-01.", examples=_DAY)
     last_day: date | None = Field(description="Null for `all`.", examples=_DAY)
-    days: Count = Field(description="Days with any play.")
-    unknown_plays: Count = Field(description="Plays of unknown length: they add nothing to ms_played.")
+    days: Count = Field(description="Days with at least one play.")
+    unknown_plays: Count = Field(description="Plays of unknown length; they add nothing to ms_played.")
     first_heard: date | None = Field(description="The first day with a play.", examples=_DAY)
     last_heard: date | None = Field(description="The last day with a play.", examples=_DAY)
 
@@ -90,17 +81,17 @@ class Summary(WholeDocument):
 
 
 class Bucket(Heard):
-    renamed = {"first_day": "starts_on"}
+    renamed: ClassVar[Mapping[str, str]] = {"first_day": "starts_on"}
 
     first_day: date = Field(description="The first day of the day, week, month or year.", examples=_DAY)
     starts_on: date = Field(description="The same as `first_day`.", examples=_DAY)
-    days: int = Field(ge=1, description="Days with any play.", examples=[5])
+    days: int = Field(ge=1, description="Days with at least one play.", examples=[5])
     unknown_plays: Count
 
 
 class Timeline(ListDocument):
     grain: Literal["day", "week", "month", "year"]
-    data: list[Bucket] = Field(description="The oldest first; a bucket without any play is not there.")
+    data: list[Bucket] = Field(description="Oldest first; buckets without plays are left out.")
 
 
 class ClockHour(Heard):
@@ -111,68 +102,79 @@ class ClockHour(Heard):
 class Clock(WholeDocument):
     first_day: date = Field(examples=_DAY)
     last_day: date | None = Field(description="Null for `all`.", examples=_DAY)
-    data: list[ClockHour] = Field(description="Hours of weekdays in which anything was heard.", max_length=168)
+    data: list[ClockHour] = Field(description="Hours of the week in which anything was heard.", max_length=168)
 
 
 Share = Annotated[float, Field(ge=0, le=1, examples=[0.18])]
-_LICENCE = Field(description="Under which genres may be passed on.", examples=["Genres: MusicBrainz, CC BY-NC-SA 3.0"])
+_LICENCE = Field(description="The licence of the genres.", examples=["Genres: MusicBrainz, CC BY-NC-SA 3.0"])
 
 
 class Genre(Heard):
-    genre_id: EntityId
+    renamed: ClassVar[Mapping[str, str]] = {"id": "genre_id"}
+
+    id: EntityId
+    genre_id: EntityId = Field(description="The same as `id`.")
     name: str = Field(examples=["ambient"])
     share: Share = Field(
-        description="Of the counted plays of which a genre is known, each divided among the genres of its track."
+        description="Share of the counted plays with a known genre, each divided among the genres of its track."
     )
 
 
 class Genres(WholeDocument):
     period: Literal["week", "month", "year", "all"] = Field(examples=["year"])
-    first_day: date = Field(description="In your time zone; of `all` 1970-01-01.", examples=_DAY)
+    first_day: date = Field(description="In your time zone; 1970-01-01 for `all`.", examples=_DAY)
     last_day: date | None = Field(description="Null for `all`.", examples=_DAY)
     counted_plays: Count = Field(description="Counted plays of tracks in the period.")
-    known_plays: Count = Field(description="Those of them of which a genre is known.")
+    known_plays: Count = Field(description="How many of them have a known genre.")
     licence: str = _LICENCE
-    data: list[Genre] = Field(description="The most heard first; a play counts for each genre of its track.")
+    data: list[Genre] = Field(description="Most heard first; a play counts for each genre of its track.")
 
 
 class GenreYear(Answer):
+    renamed: ClassVar[Mapping[str, str]] = {"id": "genre_id"}
+
     year: int = Field(ge=2005, le=9999, examples=[2024])
-    genre_id: EntityId
+    id: EntityId = Field(description="Of the genre.")
+    genre_id: EntityId = Field(description="The same as `id`.")
     name: str = Field(examples=["ambient"])
     counted_plays: Count
-    share: Share = Field(description="Of the year's counted plays of which a genre is known.")
+    share: Share = Field(description="Share of the year's counted plays with a known genre.")
 
 
 class GenreYears(WholeDocument):
     licence: str = _LICENCE
-    data: list[GenreYear] = Field(description="The oldest year first; the genres that were heard most of all.")
+    data: list[GenreYear] = Field(description="Oldest year first; only the genres heard most overall.")
 
 
 class Decade(Answer):
-    decade: int | None = Field(description="Its first year; null for tracks that nobody has dated.", examples=[1990])
+    decade: int | None = Field(
+        description="Its first year; null for tracks without a known release date.", examples=[1990]
+    )
     counted_plays: Count
     ms_played: MsPlayed
-    tracks: Count
+    tracks: Count = Field(description="Songs; tracks of one recording count once.")
 
 
 class Decades(WholeDocument):
     period: Literal["year", "all"] = Field(examples=["all"])
-    first_day: date = Field(description="In your time zone; of `all` 1970-01-01.", examples=_DAY)
+    first_day: date = Field(description="In your time zone; 1970-01-01 for `all`.", examples=_DAY)
     last_day: date | None = Field(description="Null for `all`.", examples=_DAY)
     licence: str = Field(
-        description="Under which first releases may be passed on.", examples=["First releases: MusicBrainz, CC0"]
+        description="The licence of the first release dates.", examples=["First releases: MusicBrainz, CC0"]
     )
-    data: list[Decade] = Field(description="The oldest first.")
+    data: list[Decade] = Field(description="Oldest first.")
 
 
 class Rank(Answer):
-    snapshot_date: date = Field(description="The UTC day on which Spotify said so.", examples=_DAY)
+    snapshot_date: date = Field(description="The UTC day on which Spotify gave this ranking.", examples=_DAY)
     rank: int = Field(ge=1, le=50, examples=[3])
     id: EntityId
     uri: Uri
     name: str | None = Field(examples=["Nina Simone"])
-    artist_name: str | None = Field(description="Of a track.", examples=[None])
+    artist_name: str | None = Field(description="Tracks only.", examples=[None])
+    recording_id: int | None = Field(
+        description="Tracks only: the recording it belongs to; see `/v1/me/top`.", examples=[None]
+    )
 
 
 class Ranks(WholeDocument):
@@ -182,26 +184,26 @@ class Ranks(WholeDocument):
 
 
 class Gap(Answer):
-    gap_start: datetime = Field(examples=_AT)
-    gap_end: datetime | None = Field(description="Null while nothing follows.", examples=_AT)
+    gap_start: datetime = Field(examples=AT)
+    gap_end: datetime | None = Field(description="Null if nothing follows yet.", examples=AT)
     reason: str = Field(description="Why plays may be missing.", examples=["between_archives"])
     is_evident: bool = Field(
-        description="False where polling alone covers the span: then only plays heard offline can be missing."
+        description="False if polling covers the span: then only plays heard offline can be missing."
     )
 
 
 class CoveredSpan(Answer):
     kind: str = Field(description="music, podcasts, audiobooks or video.", examples=["music"])
-    covered_from: datetime = Field(examples=_AT)
-    covered_to: datetime = Field(examples=_AT)
+    covered_from: datetime = Field(examples=AT)
+    covered_to: datetime = Field(examples=AT)
 
 
 class Login(Answer):
     status: Literal["active", "reauth_required", "paused"] = Field(examples=["active"])
-    authorised_at: datetime = Field(examples=_AT)
-    ends_at: datetime = Field(description="Spotify ends it then; sign in again before.", examples=_AT)
+    authorised_at: datetime = Field(examples=AT)
+    ends_at: datetime = Field(description="Spotify ends the login then; sign in again before that.", examples=AT)
     days_left: Count
-    refreshed_at: datetime = Field(examples=_AT)
+    refreshed_at: datetime = Field(examples=AT)
 
 
 class Coverage(WholeDocument):
@@ -209,28 +211,30 @@ class Coverage(WholeDocument):
     unknown_plays: Count = Field(description="Plays of unknown length.")
     first_heard: date | None = Field(examples=_DAY)
     last_heard: date | None = Field(examples=_DAY)
-    login: Login | None = Field(description="The login at Spotify by which plays are polled; null without one.")
-    data: list[Gap] = Field(description="Spans in which plays of music may be missing, the oldest first.")
+    login: Login | None = Field(description="The Spotify login used for polling; null if there is none.")
+    data: list[Gap] = Field(description="Spans in which plays of music may be missing, oldest first.")
     covered: list[CoveredSpan] = Field(
-        description="From when to when your archives hold everything of a kind; polling is not in it."
+        description="Spans in which your archives hold everything of a kind; polling is not included."
     )
 
 
 class Play(Answer):
-    renamed = {"name": "title", "artist_name": "creator", "album_name": "collection"}
+    renamed: ClassVar[Mapping[str, str]] = {"name": "title", "artist_name": "creator", "album_name": "collection"}
 
     play_id: PlayId
-    played_at: datetime = Field(description="When the source reports it: in archives its end.", examples=_AT)
-    started_at: datetime | None = Field(description="Its beginning; null if its length is unknown.", examples=_AT)
+    played_at: datetime = Field(
+        description="The time the source reports: the end of the play in Spotify's archives.", examples=AT
+    )
+    started_at: datetime | None = Field(description="When it began; null if its length is unknown.", examples=AT)
     local_date: date = Field(description="The date of played_at in your time zone.", examples=_DAY)
     kind: Literal["track", "episode", "chapter", "unknown"] = Field(examples=["track"])
     is_counted: bool = Field(
-        description="Whether it counts: heard for 30 s, or half of something shorter;"
-        " polled plays of unknown length count too."
+        description="Whether it counts: heard for 30 s or half the duration, whichever is less; polled and scrobbled"
+        " plays of unknown length count too."
     )
     ms_played: int | None = Field(ge=0, description="Milliseconds heard; null if unknown.", examples=[201_000])
-    content_id: EntityId | None = Field(description="Of a track, an episode or a chapter.")
-    track_id: EntityId | None = Field(description="Null if it is no track.")
+    content_id: EntityId | None = Field(description="The track, episode or chapter.")
+    track_id: EntityId | None = Field(description="Null if it is not a track.")
     uri: Uri
     name: str | None = Field(examples=["Feeling Good"])
     artist_name: str | None = Field(
@@ -242,14 +246,16 @@ class Play(Answer):
     collection: str | None = Field(description="The same as `album_name`.", examples=["I Put A Spell On You"])
     artist_id: EntityId | None
     album_id: EntityId | None
-    source: str = Field(description="Which source's row stands for the play.", examples=["extended_history"])
-    confirmed_by: str | None = Field(description="Other sources that report it, by commas.", examples=["spotify_api"])
+    source: str = Field(description="The source whose row represents the play.", examples=["extended_history"])
+    confirmed_by: str | None = Field(
+        description="Other sources that report it, separated by commas.", examples=["spotify_api"]
+    )
     shuffle: bool | None
     skipped: bool | None
     offline: bool | None
     incognito: bool | None
     reported_at: datetime = Field(
-        description="When its source reports it: played_at, unless a correction moved it.", examples=_AT
+        description="The time its source reports: equals played_at unless a correction moved it.", examples=AT
     )
 
 
@@ -259,36 +265,36 @@ class PlayList(ListDocument):
 
 class SearchItem(Heard):
     kind: Literal["artist", "album", "track", "show", "episode"] = Field(
-        description="`episode` also for chapters, `show` also for books.", examples=["track"]
+        description="`episode` includes chapters, `show` includes books.", examples=["track"]
     )
-    id: EntityId = Field(description="The artist_id, album_id or content_id; of a show that of one of its episodes.")
+    id: EntityId = Field(description="The artist_id, album_id or content_id; for a show, that of one of its episodes.")
     uri: Uri
     name: str | None = Field(examples=["Feeling Good"])
-    artist_id: EntityId | None = Field(description="Of a track or an album.")
-    artist_name: str | None = Field(description="Of a chapter or book its author.", examples=["Nina Simone"])
-    album_id: EntityId | None = Field(description="Of a track.")
-    album_name: str | None = Field(description="Of an episode its show.", examples=["I Put A Spell On You"])
-    is_similar: bool = Field(description="The name differs from what was asked for by a slip.", examples=[False])
+    artist_id: EntityId | None = Field(description="Tracks and albums only.")
+    artist_name: str | None = Field(description="For a chapter or book, its author.", examples=["Nina Simone"])
+    album_id: EntityId | None = Field(description="Tracks only.")
+    album_name: str | None = Field(description="For an episode, its show.", examples=["I Put A Spell On You"])
+    is_similar: bool = Field(description="Whether the name matches only with a typo.", examples=[False])
 
 
 class SearchResults(WholeDocument):
     data: list[SearchItem] = Field(
-        description="Artists, albums, tracks, shows, episodes, each by match, then by plays."
+        description="Artists, albums, tracks, shows, episodes; each sorted by match, then by plays."
     )
 
 
 class TopItem(Heard):
     id: EntityId
-    rank: int = Field(ge=1, description="Its place by counted plays, then time heard.", examples=[1])
+    rank: int = Field(ge=1, description="Rank by counted plays, then time heard.", examples=[1])
     uri: Uri
     name: str | None = Field(examples=["Feeling Good"])
-    first_played_at: datetime = Field(description="The first play in the period.", examples=_AT)
-    last_played_at: datetime = Field(description="The last play in the period.", examples=_AT)
+    first_played_at: datetime = Field(description="The first play in the period.", examples=AT)
+    last_played_at: datetime = Field(description="The last play in the period.", examples=AT)
 
 
 class TopTrack(TopItem):
-    renamed = {"id": "track_id"}
-    fixed = {"kind": "track"}
+    renamed: ClassVar[Mapping[str, str]] = {"id": "track_id"}
+    fixed: ClassVar[Mapping[str, object]] = {"kind": "track"}
 
     kind: Literal["track"]
     track_id: EntityId = Field(description="The same as `id`.")
@@ -300,16 +306,16 @@ class TopTrack(TopItem):
 
 
 class TopArtist(TopItem):
-    renamed = {"id": "artist_id"}
-    fixed = {"kind": "artist"}
+    renamed: ClassVar[Mapping[str, str]] = {"id": "artist_id"}
+    fixed: ClassVar[Mapping[str, object]] = {"kind": "artist"}
 
     kind: Literal["artist"]
     artist_id: EntityId = Field(description="The same as `id`.")
 
 
 class TopAlbum(TopItem):
-    renamed = {"id": "album_id"}
-    fixed = {"kind": "album"}
+    renamed: ClassVar[Mapping[str, str]] = {"id": "album_id"}
+    fixed: ClassVar[Mapping[str, object]] = {"kind": "album"}
 
     kind: Literal["album"]
     album_id: EntityId = Field(description="The same as `id`.")
@@ -317,9 +323,17 @@ class TopAlbum(TopItem):
     artist_name: str | None = Field(examples=["Nina Simone"])
 
 
+class TopShow(TopItem):
+    renamed: ClassVar[Mapping[str, str]] = {"id": "show_id"}
+
+    id: EntityId = Field(description="The content_id of one of its episodes or chapters that you played.")
+    kind: Literal["podcast", "audiobook"]
+    artist_name: str | None = Field(description="The author of an audiobook, if known.", examples=["Toni Morrison"])
+
+
 class TopList(ListDocument):
     period: Literal["week", "month", "year", "all", "range"] = Field(examples=["month"])
-    first_day: date = Field(description="In your time zone; of `all` 1970-01-01.", examples=_DAY)
+    first_day: date = Field(description="In your time zone; 1970-01-01 for `all`.", examples=_DAY)
     last_day: date | None = Field(description="Null for `all`.", examples=_DAY)
 
 
@@ -335,11 +349,18 @@ class TopAlbums(TopList):
     data: list[TopAlbum]
 
 
+class TopShows(TopList):
+    data: list[TopShow]
+
+
 class Session(Heard):
-    session_id: PlayId
-    started_at: datetime = Field(examples=_AT)
-    ended_at: datetime = Field(examples=_AT)
-    local_date: date = Field(description="The date of its first play in your time zone.", examples=_DAY)
+    renamed: ClassVar[Mapping[str, str]] = {"id": "session_id"}
+
+    id: PlayId
+    session_id: PlayId = Field(description="The same as `id`.")
+    started_at: datetime = Field(examples=AT)
+    ended_at: datetime = Field(examples=AT)
+    local_date: date = Field(description="Date of its first play in your time zone.", examples=_DAY)
 
 
 class SessionList(ListDocument):
@@ -351,8 +372,8 @@ class First(Answer):
     id: EntityId
     uri: Uri
     name: str | None = Field(examples=["Nina Simone"])
-    artist_name: str | None = Field(description="Of a track or an album.", examples=[None])
-    first_played_at: datetime = Field(examples=_AT)
+    artist_name: str | None = Field(description="Tracks and albums only.", examples=[None])
+    first_played_at: datetime = Field(examples=AT)
     first_local_date: date = Field(examples=_DAY)
     play_id: PlayId
 
@@ -362,7 +383,7 @@ class FirstList(ListDocument):
 
 
 class Streak(Answer):
-    renamed = {"first_day": "streak_start", "last_day": "streak_end"}
+    renamed: ClassVar[Mapping[str, str]] = {"first_day": "streak_start", "last_day": "streak_end"}
 
     first_day: date = Field(examples=_DAY)
     last_day: date = Field(examples=_DAY)
@@ -373,34 +394,54 @@ class Streak(Answer):
 
 
 class StreakList(ListDocument):
-    current: Streak | None = Field(description="The one that still goes on: its last day is today or yesterday.")
+    current: Streak | None = Field(description="The streak that is still running: its last day is today or yesterday.")
     longest: Streak | None
     data: list[Streak]
 
 
 class Month(Heard):
-    renamed = {"first_day": "period_start"}
+    renamed: ClassVar[Mapping[str, str]] = {"first_day": "period_start"}
 
     first_day: date = Field(description="The first day of the month.", examples=_DAY)
-    first_played_at: datetime = Field(examples=_AT)
-    last_played_at: datetime = Field(examples=_AT)
+    first_played_at: datetime = Field(examples=AT)
+    last_played_at: datetime = Field(examples=AT)
 
 
 class Entity(Document, Heard):
     id: EntityId
     uri: Uri
     name: str | None = Field(examples=["Nina Simone"])
-    rank: int | None = Field(
-        ge=1, description="Its place in your top list of all time; null beyond 1,000.", examples=[3]
-    )
-    first_played_at: datetime = Field(examples=_AT)
-    last_played_at: datetime = Field(examples=_AT)
-    months: list[Month] = Field(description="Months in which you played it, the oldest first.")
-    last_plays: list[Play] = Field(description="The newest first.", max_length=10)
+    rank: int | None = Field(ge=1, description="Its rank in your all-time top list; null beyond 1,000.", examples=[3])
+    first_played_at: datetime = Field(examples=AT)
+    last_played_at: datetime = Field(examples=AT)
+    months: list[Month] = Field(description="Months in which you played it, oldest first.")
+    last_plays: list[Play] = Field(description="Newest first.", max_length=10)
     cover: str | None = Field(
-        description="The address of its picture, a track's that of its album; null if none is kept.",
+        description="Address of its picture (for a track, its album's); null if none is stored.",
         examples=["/v1/me/artists/271/cover"],
     )
+
+
+class Episode(Heard):
+    renamed: ClassVar[Mapping[str, str]] = {"id": "content_id", "name": "title"}
+
+    id: EntityId
+    uri: Uri
+    name: str | None = Field(examples=["The Overstory, part 2"])
+    unknown_plays: Count
+    first_played_at: datetime = Field(examples=AT)
+    last_played_at: datetime = Field(examples=AT)
+
+
+class Show(Document, Heard):
+    id: EntityId = Field(description="The id that was asked for: that of one of its episodes or chapters.")
+    kind: Literal["podcast", "audiobook"]
+    name: str = Field(examples=["Science Friday"])
+    artist_name: str | None = Field(description="The author of an audiobook, if known.", examples=["Toni Morrison"])
+    unknown_plays: Count
+    first_played_at: datetime = Field(examples=AT)
+    last_played_at: datetime = Field(examples=AT)
+    episodes: list[Episode] = Field(description="Episodes or chapters that you played, the last one heard first.")
 
 
 class Track(Entity):
@@ -420,76 +461,3 @@ class Album(Entity):
     kind: Literal["album"]
     artist_id: EntityId | None
     artist_name: str | None = Field(examples=["Nina Simone"])
-
-
-class Import(Answer):
-    renamed = {"id": "import_id"}
-
-    id: int = Field(ge=1, examples=[12])
-    import_id: int = Field(ge=1, description="The same as `id`.", examples=[12])
-    archive_name: str = Field(examples=["my_spotify_data-3fa9c1d2.zip"])
-    kind: str = Field(
-        description=(
-            "The source of its plays, such as `extended_history` or `lastfm_export`; `mixed` for several, also until it"
-            " has been read, or if it cannot be read. New versions may know more sources."
-        ),
-        examples=["extended_history"],
-    )
-    status: Literal["pending", "running", "completed", "completed_with_errors", "failed"] = Field(
-        description="`pending` until its turn comes.", examples=["running"]
-    )
-    attempt: Count = Field(description="Counters are those of the latest attempt.")
-    error: str | None = Field(description="Why it failed, or what it waits for.", examples=[None])
-    needs_confirmation: bool = Field(
-        description="Another user here has this archive, or a part of it: it waits until its page confirms it.",
-        examples=[False],
-    )
-    next_try_at: datetime | None = Field(description="A try has failed; the next one is not before.", examples=[None])
-    warnings: list[str] = Field(examples=[[]])
-    covered_from: datetime | None = Field(description="The first play in it.", examples=_AT)
-    covered_to: datetime | None = Field(description="The last play in it.", examples=_AT)
-    bytes_total: Count
-    bytes_read: Count
-    rows_read: Count = Field(description="Always the sum of the four below, once it is done.")
-    rows_loaded: Count = Field(description="New plays.")
-    rows_present: Count = Field(description="Already there, from an earlier import.")
-    rows_identical: Count = Field(description="Several times in the archive itself.")
-    rows_quarantined: Count = Field(description="Rows that cannot be plays; see the reasons.")
-    created_at: datetime = Field(examples=_AT)
-    started_at: datetime | None = Field(examples=_AT)
-    heartbeat_at: datetime | None = Field(description="The last sign of life.", examples=_AT)
-    finished_at: datetime | None = Field(examples=_AT)
-
-
-class ImportFile(Answer):
-    file_no: Count
-    file_name: str = Field(examples=["Streaming_History_Audio_2023_4.json"])
-    kind: str = Field(examples=["extended_audio"])
-    status: Literal["running", "completed", "failed"]
-    error: str | None = Field(examples=[None])
-    error_offset: int | None = Field(
-        ge=0, description="The byte of the unpacked file at which it broke.", examples=[None]
-    )
-    rows_read: Count
-    rows_loaded: Count
-    rows_present: Count
-    rows_identical: Count
-    rows_quarantined: Count
-    covered_from: datetime | None = Field(examples=_AT)
-    covered_to: datetime | None = Field(examples=_AT)
-
-
-class QuarantineReason(Answer):
-    reason: str = Field(examples=["time_out_of_range"])
-    rows: int = Field(ge=1, examples=[3])
-    example: str = Field(description="What is wrong with one of them.", examples=["1969-12-31T00:00:00Z"])
-
-
-class ImportDetail(Import):
-    files: list[ImportFile]
-    quarantine: list[QuarantineReason]
-
-
-class ImportList(Answer):
-    data: list[Import] = Field(description="The newest first.")
-    next: str | None = Field(description="The cursor of the next page; null on the last one.", examples=[None])

@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's own, with what FastAPI does not know: who may call what, and how errors look."""
+"""The OpenAPI document: FastAPI's own, plus who may call what and how errors look."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from fastapi.openapi.utils import get_openapi
 from myi_pipeline.web.problems import ProblemDocument
 
 Document = dict[str, Any]
+# Marks a route that changes something but accepts tokens of some scope; removed from the document.
+FOR_TOKENS = "x-for-tokens"
 _METHODS = ("get", "put", "post", "delete", "patch")
-DESCRIPTION = """A listener's own history, read from the marts: lists, top lists and sums.
+DESCRIPTION = """Your own listening history: lists, top lists and totals.
 
-Every answer names its bytes (`ETag`); while your marts do not change, `If-None-Match` is answered 304. Lists come in
-pages (`Link`), as JSON or, by `Accept: text/csv`, as a table. Errors are problem documents (RFC 9457). Fields are
-added, never taken away."""
+Every response has an `ETag`; until your figures change, `If-None-Match` is answered with 304. Lists are paged (`Link`)
+and come as JSON or, with `Accept: text/csv`, as CSV. Errors are problem documents (RFC 9457). Fields may be added but
+are never removed."""
 SECURITY = {
     "accessToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A personal access token (`myi token new`, or the account page); it only reads.",
+        "description": "A personal access token (`myi token new` or the account page). It is read-only unless it has"
+        " the scope `playlists:write`, which also moves playlists.",
     },
     "session": {
         "type": "apiKey",
         "in": "cookie",
         "name": "myi_session",
-        "description": "A browser that is signed in; behind TLS the cookie's name begins with `__Host-`, below a"
-        " path with `__Secure-`.",
+        "description": "A signed-in browser; behind TLS the cookie's name begins with `__Host-`, or with `__Secure-`"
+        " below a path.",
     },
 }
 
@@ -44,8 +47,11 @@ def describe_app(app: FastAPI) -> Document:
             document["servers"] = [{"url": path}]
         document["components"]["securitySchemes"] = SECURITY
         for _, method, operation in operations(document):
-            # What changes anything is for browsers alone.
-            operation["security"] = [{"session": []}] + ([{"accessToken": []}] if method == "get" else [])
+            if "security" in operation:
+                continue  # callable without signing in
+            # Only browsers may change anything, unless a route says otherwise.
+            is_for_tokens = method == "get" or operation.pop(FOR_TOKENS, False)
+            operation["security"] = [{"session": []}] + ([{"accessToken": []}] if is_for_tokens else [])
         problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
         document["components"]["schemas"] |= {**problem.pop("$defs"), ProblemDocument.__name__: problem}
         app.openapi_schema = document

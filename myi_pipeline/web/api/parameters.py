@@ -1,7 +1,8 @@
 """Query parameters: their types, checks and schemas.
 
-Invariant: a value is accepted exactly when its schema allows it, except for what no schema can say (an unknown time
-zone, a cursor of another list, a span that ends before it begins). That is answered 422 with the parameter's name.
+Invariant: a value is accepted exactly when its schema allows it, except for rules that no schema can express (an
+unknown time zone, a cursor of another list, a span that ends before it begins). Those are answered with 422 and the
+parameter's name.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _TEXT = r"^[^\u0000-\u001f\u007f]+$"
 
 def _number(first: int, last: int) -> Callable[[object], object]:
     def check(value: object) -> object:
-        # The usual reading of a number also takes " 1", "1.0" and "1_0".
+        # int() would also accept " 1", "1.0" and "1_0".
         if isinstance(value, str):
             if not _NUMBER.match(value) or not first <= int(value) <= last:
                 raise ValueError(f"must be a whole number from {first} to {last}")
@@ -74,10 +75,23 @@ def _day(value: object) -> object:
     try:
         day = date.fromisoformat(value)
     except ValueError:
-        raise ValueError("is not a day of the calendar") from None
+        raise ValueError("is not a day in the calendar") from None
     if not FIRST_DAY <= day <= LAST_DAY:
         raise ValueError("is outside the supported calendar")
     return day
+
+
+def whole_number(value: object) -> object:
+    """Python counts true as 1 and takes "1" for a whole number; JSON Schema takes neither."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be a whole number")
+    return value
+
+
+def _day_or_null(value: object) -> object:
+    if value is None or isinstance(value, str):
+        return _day(value)
+    raise ValueError("must be a date such as 2024-03-09")
 
 
 def _day_or_moment(value: object) -> object:
@@ -88,7 +102,7 @@ def _day_or_moment(value: object) -> object:
     try:
         at = datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("is not a time of the calendar") from None
+        raise ValueError("is not a valid time") from None
     return min(max(at, BEGINNING), END)
 
 
@@ -111,13 +125,18 @@ DayOrMoment = Annotated[
         {"anyOf": [_DATE_SCHEMA, {"type": "string", "format": "date-time", "examples": ["2024-03-09T21:14:07Z"]}]}
     ),
 ]
-# A time in the body of a request.
+# Days and times in the body of a request.
+BodyDay = Annotated[
+    Any,
+    BeforeValidator(_day_or_null),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]}),
+]
 Moment = Annotated[
     datetime | None,
     BeforeValidator(_moment),
     WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
 ]
-# `Any`, so that what may be left out is not described as something that may be null.
+# `Any`, so that optional fields are not described as nullable.
 Id = Annotated[
     Any,
     BeforeValidator(_number(1, MOST_INT)),
@@ -163,28 +182,28 @@ _Zone = Annotated[
 
 
 COUNTED_BY = (
-    "`recording` counts one song as one, under whichever of its tracks it was heard; it has the number of one of them."
-    " `track` counts each track by itself."
+    "`recording` counts a song once, whichever of its tracks was heard, and uses the id of one of them."
+    " `track` counts each track separately."
 )
 
 
 def wrong(place: str, message: str) -> RequestValidationError:
-    """For what no schema can say."""
+    """The error for a rule that no schema can express."""
     return RequestValidationError([{"loc": ("query", place), "msg": message, "type": "value_error"}])
 
 
 @dataclass(frozen=True)
 class Page:
-    """Which page of a list a request asks for, and at most how many items."""
+    """The page of a list that a request asks for, and the maximum number of items."""
 
     limit: int
     cursor: str | None
 
 
 async def _page(
-    limit: Annotated[Limit, Query(description="Most items on the page.")] = 50,
+    limit: Annotated[Limit, Query(description="Maximum number of items on the page.")] = 50,
     cursor: Annotated[
-        _Cursor, Query(description="Where the page begins: `next` of the page before, with the same filters.")
+        _Cursor, Query(description="Where the page begins: `next` of the previous page, with the same filters.")
     ] = None,
 ) -> Page:
     return Page(limit, cursor)
@@ -192,7 +211,7 @@ async def _page(
 
 @dataclass(frozen=True)
 class Window:
-    """From the first instant to before the last; `zone` is that of the answer's times, None for UTC."""
+    """A span of time, its end excluded; times in the answer are shown in `zone`, or in UTC if it is None."""
 
     from_at: datetime
     to_at: datetime
@@ -203,8 +222,8 @@ class Window:
         return {"from_at": self.from_at, "to_at": self.to_at}
 
 
-_FROM = "From this day, or from this time on; a day begins in `time_zone`."
-_TO = "To the end of this day, or to before this time."
+_FROM = "From this day or time on; days begin in `time_zone`."
+_TO = "Up to the end of this day, or up to but not including this time."
 
 
 async def _window(
@@ -214,14 +233,14 @@ async def _window(
     time_zone: Annotated[
         _Zone,
         Query(
-            description="IANA zone of days and times; without it days begin in yours and times are UTC.",
+            description="IANA zone of days and times; by default, days begin in your own zone and times are UTC.",
         ),
     ] = None,
 ) -> Window:
     zone = time_zone or visitor.zones
     from_at = BEGINNING if first is None else moment(first, zone)
     to_at = END if last is None else moment(last, zone, is_end=True)
-    # A span of days that ends a day before it begins would have no length either.
+    # A span of days that ends one day before it begins would be empty, too.
     if from_at > to_at or (from_at == to_at and not isinstance(last, datetime)):
         raise wrong("from", "must not be after 'to'")
     return Window(from_at, to_at, time_zone)
@@ -229,7 +248,7 @@ async def _window(
 
 @dataclass(frozen=True)
 class Days:
-    """A span of local dates, both ends included; None where the request names no end."""
+    """A span of local dates, both ends included; None if the request leaves an end open."""
 
     first: date | None
     last: date | None
@@ -255,3 +274,10 @@ async def _days(
 PageOf = Annotated[Page, Depends(_page)]
 WindowOf = Annotated[Window, Depends(_window)]
 DaysOf = Annotated[Days, Depends(_days)]
+
+
+def no_truth(value: object) -> object:
+    """Python counts true as 1; JSON Schema does not."""
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")
+    return value

@@ -1,6 +1,6 @@
 """Writing docs/openapi.json: `scripts/write-openapi`. Needs no database and no settings.
 
-A change that would break a program is refused, and named, unless `--break` is given.
+Refuses changes that would break a client, and lists them, unless `--break` is given.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
 
 
 def current() -> Document:
-    """The contract as the code has it."""
+    """The contract according to the code."""
     nowhere = Warehouse(urls=dict.fromkeys(Role, _NOWHERE), dagster_url=_NOWHERE)
     with tempfile.TemporaryDirectory() as home:
         document = describe_app(create_app(Settings(home=Path(home)), nowhere))
-    # As the file holds it: a default that is an enumeration becomes its text.
+    # As in the file: an enumeration as a default becomes its text.
     return dict(orjson.loads(orjson.dumps(document)))
 
 
@@ -35,7 +35,7 @@ def as_text(document: Document) -> bytes:
 
 
 def breaking_changes(old: Document, new: Document) -> list[str]:
-    """What would break a program that goes by the old contract."""
+    """The changes that would break a client of the old contract."""
     found: list[str] = []
     for path, method, before in operations(old):
         name = f"{method.upper()} {path}"
@@ -84,14 +84,14 @@ def _parameters(old: Document, new: Document, before: Document, after: Document)
             continue
         was, now = parameter["schema"], given[place, name]["schema"]
         if not _types(old, was) <= _types(new, now):
-            yield f"parameter {name} takes other types"
+            yield f"parameter {name} accepts other types"
         if not _choices(old, was) <= _choices(new, now) and _choices(new, now):
-            yield f"parameter {name} takes fewer values"
+            yield f"parameter {name} accepts fewer values"
         if was.get("maximum", 0) > now.get("maximum", was.get("maximum", 0)):
-            yield f"parameter {name} takes less"
+            yield f"parameter {name} has stricter limits"
     for (place, name), parameter in given.items():
         if parameter.get("required") and not known.get((place, name), {}).get("required"):
-            yield f"parameter {name} has become necessary"
+            yield f"parameter {name} has become required"
 
 
 def _choices(document: Document, schema: Document) -> set[str]:
@@ -102,7 +102,7 @@ def _choices(document: Document, schema: Document) -> set[str]:
 def _answers(
     old: Document, new: Document, was: Document, now: Document, *, place: str, seen: frozenset[str]
 ) -> Iterator[str]:
-    """What an answer no longer promises."""
+    """What an answer no longer guarantees."""
     reference = was.get("$ref", "")
     if reference in seen:
         return
@@ -134,7 +134,7 @@ def main(arguments: list[str]) -> int:
     new = current()
     broken = breaking_changes(orjson.loads(FILE.read_bytes()), new) if FILE.exists() else []
     for text in broken:
-        sys.stderr.write(f"breaks programs: {text}\n")
+        sys.stderr.write(f"breaks clients: {text}\n")
     if broken and "--break" not in arguments:
         return 1
     FILE.write_bytes(as_text(new))

@@ -1,7 +1,7 @@
 """The guard before Dagster's application: host names, origins, sign-in, methods and headers.
 
 Invariants: whatever could change something is done for an operator alone, and never because another site's page asked;
-a GET and a WebSocket change nothing; without a sign-in no one learns more than Dagster's version.
+a GET and a WebSocket change nothing; without a sign-in nobody learns more than Dagster's version.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class Credential:
 
     secrets: tuple[str, ...]
     is_program: bool
+    # Where it came from; of a program alone, whose token's first use is noted.
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,8 @@ class Guard:
 
     async def _judge(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
         """Raises Refused; returns what the application receives."""
-        credential = self._credential(headers)
-        access = await self._access(scope, credential)
+        credential = self._credential(scope, headers)
+        access = await self._access(credential)
         is_safe = scope["method"] in _SAFE
         if not credential.is_program:
             self._check_page(headers, is_safe=is_safe, is_document=is_safe and scope["path"] != _GRAPHQL)
@@ -165,14 +167,13 @@ class Guard:
                 raise Refused(400, f"This was not done: {error}.") from None
         return _again(body, receive)
 
-    async def _access(self, scope: Scope, credential: Credential) -> DagsterAccess:
+    async def _access(self, credential: Credential) -> DagsterAccess:
         """Raises Refused."""
         access = await self._backend.find(credential)
         if access is None:
             # Browsers send old cookies unasked; a token that is not good was tried out.
             if credential.is_program:
-                address = client_address(HTTPConnection(scope), self._trusted)
-                await self._backend.note_wrong_token(credential.secrets[0], address)
+                await self._backend.note_wrong_token(credential.secrets[0], credential.address or "")
             raise Refused(401, "Sign in first.")
         return access
 
@@ -186,7 +187,7 @@ class Guard:
             if name in _STATIC:
                 return _own_file(name)
             if path == OWN:
-                await self._access(scope, self._credential(headers))
+                await self._access(self._credential(scope, headers))
                 return _own(account_page())
             return _wrong_method("POST") if path == SIGN_OUT else _told(404, "There is nothing here.")
         if method != "POST" or path not in (LINK_PATH, SIGN_OUT):
@@ -216,10 +217,10 @@ class Guard:
         headers = Headers(scope=scope)
         try:
             self._check_host(headers)
-            credential = self._credential(headers)
+            credential = self._credential(scope, headers)
             if not credential.is_program and headers.get("origin") not in self._origins:
                 raise Refused(403, "Another site's page asked for this.")
-            await self._access(scope, credential)
+            await self._access(credential)
             if scope["path"] != _GRAPHQL:
                 raise Refused(404, "There is nothing here.")
         except (Refused, MyiError):
@@ -290,11 +291,12 @@ class Guard:
                 except NotUnderstood as error:
                     raise Refused(400, f"This was not done: {error}.") from None
 
-    def _credential(self, headers: Headers) -> Credential:
+    def _credential(self, scope: Scope, headers: Headers) -> Credential:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         # A proxy in front may ask for a password of its own, and passes that on.
         if scheme.lower() == "bearer":
-            return Credential((token.strip(),), is_program=True)
+            address = client_address(HTTPConnection(scope), self._trusted)
+            return Credential((token.strip(),), is_program=True, address=address)
         cookies = _cookies(headers)
         shown = (cookies.get(self.cookie), cookies.get(self._site_cookie))
         return Credential(tuple(each for each in shown if each), is_program=False)

@@ -1,7 +1,8 @@
 """Serving Dagster's pages. Run as `python -m myi_pipeline.web.dagster_pages.server WORKSPACE_FILE LISTENING`.
 
 LISTENING is the number of an inherited socket that listens already: `myi up` starts this process when somebody
-connects, and it ends by itself when nobody has been connected for a while. A page that is open keeps a WebSocket.
+connects, and it ends by itself when nobody has been connected for a while; with `alone` behind the socket, as `myi
+webserver` has it, it does not end. A page that is open keeps a WebSocket.
 
 The one place where Dagster's webserver is taken from its package. `dagster-webserver`'s own command, which lets
 everybody in, is never run; a test starts this with the installed version.
@@ -10,6 +11,7 @@ everybody in, is never run; a test starts this with the installed version.
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import socket
 import sys
@@ -31,9 +33,11 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
+from myi_pipeline.error_reports import start_error_reports
 from myi_pipeline.errors import MyiError, Transient
 from myi_pipeline.logs import configure_logs, start_correlation
 from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.operations.parts import ALONE
 from myi_pipeline.people import dagster_access
 from myi_pipeline.people.dagster_access import DagsterAccess
 from myi_pipeline.people.manage_access import LinkUsed, hashed
@@ -90,7 +94,7 @@ class KnownOperators:
             if access is not None and time.monotonic() - at < _REMEMBERED_S:
                 return access
             began = time.monotonic()
-            access = await run_in_threadpool(self._find, key, credential.is_program)
+            access = await run_in_threadpool(self._find, key, credential)
             if access is not None:
                 if len(self._known) >= _MOST_REMEMBERED:
                     self._known.clear()
@@ -123,10 +127,10 @@ class KnownOperators:
         self._noted_at[what] = now
         return True
 
-    def _find(self, key: bytes, is_program: bool) -> DagsterAccess | None:
+    def _find(self, key: bytes, credential: Credential) -> DagsterAccess | None:
         with self._connection() as connection:
-            if is_program:
-                return dagster_access.find_program(connection, key=key)
+            if credential.is_program:
+                return dagster_access.find_program(connection, key=key, address=credential.address)
             return dagster_access.find_browser(connection, self._settings, key=key)
 
     def _use_link(self, secret: str, device: str, address: str) -> str:
@@ -160,9 +164,7 @@ def guarded_app(settings: Settings, warehouse: Warehouse, app: ASGIApp) -> Itera
         yield Guard(app, settings, KnownOperators(settings, pool).backend)
 
 
-def serve(
-    settings: Settings, workspace: Path, listening: socket.socket, *, ends_after_s: float = _ENDS_AFTER_S
-) -> None:
+def serve(settings: Settings, workspace: Path, listening: socket.socket, *, ends_after_s: float) -> None:
     """Until SIGINT or SIGTERM, or until nobody has been connected for `ends_after_s`."""
     proxies = ConnectionLimits(per_address=settings.api_client_connections, uncapped=settings.trusted_networks)
     with (
@@ -173,7 +175,7 @@ def serve(
     ):
         kept = keep_connections(proxies)
         config = server_config(
-            guarded, kept, host=LOOPBACK, port=settings.dagster_port, grace_s=_GRACE_S, has_websockets=True
+            guarded, kept, host=settings.dagster_host, port=settings.dagster_port, grace_s=_GRACE_S, has_websockets=True
         )
         runner.run(serve_until_left_alone(uvicorn.Server(config), kept, listening, ends_after_s))
 
@@ -203,9 +205,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _end)
     settings = load_settings()
     configure_logs(level=settings.log_level, layout=settings.log_format.value)
+    start_error_reports(settings, part="dagster-pages")
     start_correlation(settings.correlation_id)
     try:
-        serve(settings, Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])))
+        ends_after_s = math.inf if sys.argv[3:] == [ALONE] else _ENDS_AFTER_S
+        serve(settings, Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), ends_after_s=ends_after_s)
     except MyiError as error:
         # `myi up` starts it again, after a while.
         log.error("dagster_pages_not_served", reason=str(error))

@@ -1,8 +1,7 @@
-"""Who may come in, Spotify and other services, the time zone, light or dark: the page, what its forms do, and the audit
-log in words.
+"""The account page (sign-ins, tokens, services, time zone, light or dark) with its forms, and the audit log.
 
-Each form changes what belongs to the person who sends it, and nothing else. The page shows no secret: a new token is
-shown by the answer that makes it, and by nothing else.
+Each form changes only what belongs to the person who sends it. The page shows no secrets: only the answer that creates
+a token shows it.
 """
 
 from __future__ import annotations
@@ -20,18 +19,24 @@ from starlette.requests import Request
 from myi_pipeline.errors import BadInput
 from myi_pipeline.onward.journal import OnwardCounts, onward_of
 from myi_pipeline.people import manage_access
-from myi_pipeline.people.audit import AuditRow, Event, list_audit
+from myi_pipeline.people.account_links import unlink
+from myi_pipeline.people.audit import AuditRow, list_audit
 from myi_pipeline.people.links import LinkedService, services_of
-from myi_pipeline.people.logins import disconnect_user, pause_user, resume_user
+from myi_pipeline.people.logins import disconnect_user, pause_user, poll_account, resume_user
 from myi_pipeline.people.manage_access import LONGEST_NAME, LONGEST_TOKEN_DAYS, TOKEN_DAYS, NewToken, TokenScope
 from myi_pipeline.people.manage_users import set_user
 from myi_pipeline.people.user_time_zones import begin_time_zone, list_time_zones, remove_time_zone
+from myi_pipeline.playlists.gather_users import trouble_of
+from myi_pipeline.playlists.migration.reviewing import list_linked
 from myi_pipeline.polling.obstacles import ask_for_poll, polling_outlook
+from myi_pipeline.providers.accounts import Provider, ProviderAccount, list_accounts
 from myi_pipeline.providers.open_services import service_trouble
 from myi_pipeline.providers.scrobbles import Service
+from myi_pipeline.settings import Settings
+from myi_pipeline.web.audit_words import audit_text, device_name
 from myi_pipeline.web.dashboard.inputs import day_in_form, form_of, moment_in_form, number_in_path
-from myi_pipeline.web.dashboard.looks import scheme_of
 from myi_pipeline.web.dashboard.pages import local_address, show
+from myi_pipeline.web.dashboard.paging import place_of
 from myi_pipeline.web.dashboard.polling_news import obstacle_text, poll_news, spotify_trouble
 from myi_pipeline.web.dashboard.signed_in import AccountForm, Person
 from myi_pipeline.web.problems import Problem
@@ -39,36 +44,55 @@ from myi_pipeline.web.reads.coverage import find_login
 from myi_pipeline.web.security import cookies
 from myi_pipeline.web.security.client_address import client_address
 from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.shown.looks import scheme_of
 from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
-_AUDIT_ROWS, _REFUSED_ROWS = 30, 10
+_AUDIT_ROWS, _REFUSED_ROWS = 10, 10
+_ACTIVITY_ROWS = 100
 _SUBMISSIONS = b"select * from ops.submissions_of(%(user_id)s)"
 _WAITING = b"select ops.listens_waiting(%(user_id)s)"
 _REFUSED = b"select * from ops.refused_of(%(user_id)s, %(most)s)"
 
-# What a form did, by the word with which it leads back here.
+# The result of a form, by the word in the address it redirects to.
 DONE = {
-    "zone": "Your time zone is changed. Days and hours are worked out anew within a few minutes.",
-    "asked": "Spotify is being asked. What is new shows up within a minute.",
-    "paused": "Polling is paused. What you play meanwhile may be missing until an archive brings it.",
-    "resumed": "Polling goes on; the first poll comes within five minutes.",
+    "zone": "Your time zone has been changed. Days and hours are recalculated within a few minutes.",
+    "asked": "Spotify is being polled. New plays appear within a minute.",
+    "paused": "Polling is paused. Plays in the meantime may be missing until an archive adds them.",
+    "resumed": "Polling is resumed; the first poll runs within five minutes.",
     "disconnected": "Spotify is disconnected and its login deleted. Your plays stay.",
-    "linked": "The account is linked. Its history comes within minutes, the newest first.",
-    "unlinked": "The account is not linked any more. Your plays stay.",
-    "service-paused": "That service is not asked until you resume. Nothing is lost by it.",
-    "service-resumed": "That service is asked again.",
-    "sending": "Plays are sent on from now on, half an hour after they began at the earliest.",
-    "sending-stopped": "Nothing more is sent. What was sent stays there.",
+    "main": "That account is polled from now on. The former one stays linked for its playlists.",
+    "account-unlinked": "That Spotify account is no longer linked, and its login is deleted. What was read stays.",
+    "linked": "The account is linked. Its history arrives within minutes, newest first.",
+    "unlinked": "The account is no longer linked. Your plays stay.",
+    "service-paused": "That service is not polled until you resume. Nothing is lost.",
+    "service-resumed": "That service is polled again.",
+    "sending": "Plays are sent on from now on, at least half an hour after they began.",
+    "allowed": "MYI may send plays to Last.fm now. Press “Send my plays on” to begin.",
+    "sending-stopped": "No more plays are sent. Plays already sent stay there.",
+    "keeper-linked": "The account is linked. Its playlists are read within a few hours.",
+    "keeper-unlinked": "That account is no longer linked, and its login is deleted. What was read stays.",
     "signed-out": "That browser is signed out.",
     "revoked": "That token no longer works.",
-    "others-ended": "You are signed in only here now. Every other sign-in, token and link has ended.",
+    "not-erased": "Your account stays. Nothing was erased.",
+    "others-ended": "You are now signed in only here. Every other sign-in, token and link has ended.",
 }
 
 
 @dataclass(frozen=True)
+class Allowing:
+    """A pending permission that the person grants on a `page` of Last.fm;
+
+    `token` is the one that page was opened with.
+    """
+
+    page: str
+    token: str
+
+
+@dataclass(frozen=True)
 class Mistake:
-    """What is wrong in one form of the page, said there, and what was typed into it."""
+    """What is wrong in one form of the page, shown there, and what was typed into it."""
 
     form: str
     text: str
@@ -90,6 +114,7 @@ async def account_page(
     trouble: str | None = None,
     mistake: Mistake | None = None,
     new_token: NewToken | None = None,
+    allowing: Allowing | None = None,
 ) -> HTMLResponse:
     settings, now = site.settings, datetime.now(UTC)
     outlook = await site.pools.in_thread(polling_outlook, user_id=person.user_id)
@@ -105,13 +130,17 @@ async def account_page(
         "now": now,
         "news": poll_news(outlook, now, person.time_zone),
         "spotify_trouble": spotify_trouble(settings),
+        "further_accounts": [(each, trouble_of(each)) for each in await _further_accounts(site, person)],
         "services": await _services(site, person),
         "linkable": [each for each in Service if service_trouble(settings, each) is None],
+        "keepers": await site.pools.in_thread(list_linked, user_id=person.user_id),
+        "keepers_offered": _offered(settings),
         "sign_ins": [(each, device_name(each.device), each.session_id == person.session_id) for each in sign_ins],
         "tokens": await site.pools.in_thread(manage_access.list_tokens, user_id=person.user_id),
         "new_token": new_token,
         "site_url": settings.site_url,
         "submits": TokenScope.SUBMIT_LISTENS,
+        "moves": TokenScope.MOVE_PLAYLISTS,
         "scrobblers": await site.pools.ask_access_for_rows(_SUBMISSIONS, {"user_id": person.user_id}),
         "waiting": (await site.pools.ask_access(_WAITING, {"user_id": person.user_id}) or (0,))[0],
         "refused": await site.pools.ask_access_for_rows(_REFUSED, {"user_id": person.user_id, "most": _REFUSED_ROWS}),
@@ -124,18 +153,50 @@ async def account_page(
         "done": done,
         "trouble": trouble,
         "mistake": mistake,
+        "allowing": allowing,
+        "may_allow_lastfm": settings.lastfm_api_secret is not None,
     }
     answer = show(request, person, "account.html", values, path="/account")
     answer.status_code = 200 if trouble is None and mistake is None else 422
     return answer
 
 
+@router.get("/account/activity")
+async def activity(request: Request, person: Person, site: TheSite) -> HTMLResponse:
+    """The whole audit log of the person, newest first."""
+    place = place_of(request, site, person.user_id)
+    before = int(place.after.keys[0]) if place.after.keys is not None else None
+    found = await site.pools.in_thread(list_audit, user_id=person.user_id, limit=_ACTIVITY_ROWS + 1, before=before)
+    rows = found[:_ACTIVITY_ROWS]
+    values = {
+        "rows": [(row, audit_text(row)) for row in rows],
+        "first_page": place.first,
+        "next_page": place.next([rows[-1].audit_id]) if len(found) > _ACTIVITY_ROWS else None,
+    }
+    return show(request, person, "activity.html", values, path="/account")
+
+
 async def _services(site: Site, person: Visitor) -> list[tuple[LinkedService, OnwardCounts | None]]:
-    """Linked accounts, and how sending plays on to each stands."""
+    """Linked accounts, and the state of sending plays on to each."""
     linked = await site.pools.in_thread(services_of, user_id=person.user_id)
     counts = await site.pools.in_thread(onward_of, user_id=person.user_id) if linked else ()
     by_service = {each.service: each for each in counts}
     return [(each, by_service.get(each.service)) for each in linked]
+
+
+async def _further_accounts(site: Site, person: Visitor) -> list[ProviderAccount]:
+    """Spotify accounts other than the polled one."""
+    linked = await site.pools.in_thread(list_accounts, user_id=person.user_id)
+    return [each for each in linked if each.provider is Provider.SPOTIFY and not each.is_main]
+
+
+def _offered(settings: Settings) -> list[Provider]:
+    """Services with playlists, other than Spotify, that can be linked here."""
+    is_set_up = {
+        Provider.TIDAL: settings.tidal_client_id is not None,
+        Provider.YOUTUBE_MUSIC: settings.youtube_client_id is not None and settings.youtube_client_secret is not None,
+    }
+    return [provider for provider, is_there in is_set_up.items() if is_there]
 
 
 async def _audit(site: Site, person: Visitor) -> tuple[AuditRow, ...]:
@@ -144,7 +205,7 @@ async def _audit(site: Site, person: Visitor) -> tuple[AuditRow, ...]:
 
 @cache
 def _zones() -> list[str]:
-    """Places, and UTC; not the many old names and offsets."""
+    """Zones named after places, and UTC; not the many old names and offsets."""
     return sorted(name for name in available_timezones() if name == "UTC" or _is_place(name))
 
 
@@ -157,7 +218,7 @@ def _is_place(name: str) -> bool:
 
 @router.post("/account/time-zone")
 async def change_time_zone(request: Request, person: AccountForm, site: TheSite) -> Response:
-    """The plays of the time in which it holds move to their days in the new zone, with the next refresh."""
+    """Plays of the time in which it applies move to their days in the new zone with the next refresh."""
     form = await form_of(request)
     zone, since = form.get("time_zone", ""), form.get("since")
     try:
@@ -174,13 +235,13 @@ async def change_time_zone(request: Request, person: AccountForm, site: TheSite)
     except BadInput as error:
         return await account_page(request, person, site, mistake=Mistake("time_zone", str(error), form))
     site.visitors.forget_all()
-    # From a page that offered the browser's zone, back to that page.
+    # If a page offered the browser's zone, go back to that page.
     return RedirectResponse(local_address(form["return_to"]), 303) if "return_to" in form else _back("zone")
 
 
 @router.post("/account/time-zone/remove")
 async def remove_zone(request: Request, person: AccountForm, site: TheSite) -> Response:
-    """A move that was none: the zone before it holds on."""
+    """Removes a move: the previous zone stays in force."""
     form = await form_of(request)
     since = moment_in_form(form.get("since", ""), "since")
     found = await site.pools.in_thread(remove_time_zone, user_id=person.user_id, valid_from=since)
@@ -189,7 +250,7 @@ async def remove_zone(request: Request, person: AccountForm, site: TheSite) -> R
 
 @router.post("/account/look")
 async def change_look(request: Request, person: AccountForm, site: TheSite) -> Response:
-    """The switch below every page, which leads back there."""
+    """The switch at the bottom of every page, which leads back to it."""
     form = await form_of(request)
     answer = RedirectResponse(local_address(form.get("return_to")), 303)
     cookies.set_scheme(answer, site.settings, scheme_of(form.get("scheme")))
@@ -225,9 +286,36 @@ async def resume(request: Request, person: AccountForm, site: TheSite) -> Respon
 
 @router.post("/account/disconnect")
 async def disconnect(request: Request, person: AccountForm, site: TheSite) -> Response:
-    """The login is gone when this answers."""
+    """The login has been deleted when this answers."""
     await site.pools.in_thread(disconnect_user, user_key=person.user_key, address=_address(request, site))
     return _back("disconnected")
+
+
+@router.post("/account/spotify/{account_id}/main")
+async def poll_another(account_id: str, request: Request, person: AccountForm, site: TheSite) -> Response:
+    """Polls another of the person's Spotify accounts from now on."""
+    number = number_in_path(account_id)
+    try:
+        await site.pools.in_thread(
+            poll_account,
+            user_id=person.user_id,
+            account_id=number,
+            now=datetime.now(UTC),
+            address=_address(request, site),
+        )
+    except BadInput:
+        raise Problem(404, "not-found", "That account is no longer linked.") from None
+    return _back("main")
+
+
+@router.post("/account/spotify/{account_id}/unlink")
+async def unlink_spotify(account_id: str, request: Request, person: AccountForm, site: TheSite) -> Response:
+    """The login of one of the person's Spotify accounts has been deleted when this answers."""
+    number = number_in_path(account_id)
+    found = await site.pools.in_thread(
+        unlink, user_id=person.user_id, account_id=number, now=datetime.now(UTC), address=_address(request, site)
+    )
+    return _ended(site, found, "account-unlinked")
 
 
 @router.post("/account/sign-ins/{session_id}/end")
@@ -241,7 +329,7 @@ async def end_sign_in(session_id: str, request: Request, person: AccountForm, si
 
 @router.post("/account/sign-ins/end-others")
 async def end_others(request: Request, person: AccountForm, site: TheSite) -> Response:
-    """Every sign-in but this one, and every token and link."""
+    """Ends every sign-in except this one, and every token and link."""
     await site.pools.in_thread(
         manage_access.end_all,
         user_id=person.user_id,
@@ -254,12 +342,12 @@ async def end_others(request: Request, person: AccountForm, site: TheSite) -> Re
 
 @router.post("/account/tokens")
 async def make_token(request: Request, person: AccountForm, site: TheSite) -> Response:
-    """The answer itself shows the token, once: an address to go on to would have to keep it."""
+    """The answer itself shows the token, once: a redirect would need to keep it in its address."""
     form = await form_of(request)
     days = form.get("days")
     try:
         if days is not None and not (days.isascii() and days.isdigit() and len(days) <= len(str(LONGEST_TOKEN_DAYS))):
-            raise BadInput(f"a token lives 1 to {LONGEST_TOKEN_DAYS} days", place="days")
+            raise BadInput(f"a token is valid for 1 to {LONGEST_TOKEN_DAYS} days", place="days")
         made = await site.pools.in_thread(
             manage_access.make_token,
             user_id=person.user_id,
@@ -283,9 +371,9 @@ async def revoke_token(token_id: str, request: Request, person: AccountForm, sit
 
 
 def _scope(chosen: str | None) -> TokenScope:
-    if chosen in (None, TokenScope.READ, TokenScope.SUBMIT_LISTENS):
+    if chosen in (None, TokenScope.READ, TokenScope.SUBMIT_LISTENS, TokenScope.MOVE_PLAYLISTS):
         return TokenScope(chosen or TokenScope.READ)
-    raise BadInput("a token made here reads, or submits listens", place="scope")
+    raise BadInput("choose whether the token reads, submits listens or moves playlists", place="scope")
 
 
 def _address(request: Request, site: TheSite) -> str:
@@ -294,76 +382,10 @@ def _address(request: Request, site: TheSite) -> str:
 
 def _ended(site: TheSite, found: bool, done: str) -> Response:
     if not found:
-        raise Problem(404, "not-found", "That is not there any more.")
+        raise Problem(404, "not-found", "It no longer exists.")
     site.visitors.forget_all()
     return _back(done)
 
 
 def _back(done: str) -> Response:
     return RedirectResponse(f"/account?done={done}", 303)
-
-
-_PLAIN: dict[str, str] = {
-    Event.SIGN_IN_REFUSED: "A sign-in was refused",
-    Event.LINK_MADE: "A one-time link was made",
-    Event.SPOTIFY_CONNECTED: "Spotify was connected",
-    Event.SPOTIFY_DISCONNECTED: "Spotify was disconnected",
-    Event.SERVICE_LINKED: "An account of Last.fm or ListenBrainz was linked",
-    Event.SERVICE_UNLINKED: "An account of Last.fm or ListenBrainz was unlinked",
-    Event.USER_ADDED: "The user was added",
-    Event.CORRECTED: "Plays were hidden, deleted or corrected",
-    Event.CORRECTION_UNDONE: "A correction was undone",
-}
-
-
-def audit_text(row: AuditRow) -> str:
-    """A sentence without its full stop. Names in it are the person's own words: templates escape them."""
-    detail = row.detail
-    match row.event:
-        case Event.SIGNED_IN:
-            how = "by a link" if detail.get("method") == "link" else "with Spotify"
-            return f"{device_name(str(detail.get('device', '')))} signed in {how}"
-        case Event.SIGNED_OUT:
-            return f"{device_name(str(detail.get('device', '')))} was signed out"
-        case Event.SIGN_INS_ENDED:
-            kept = "every other sign-in" if detail.get("kept_one") else "every sign-in"
-            return f"{kept.capitalize()}, token and link was ended"
-        case Event.TOKEN_MADE:
-            return f"The token “{detail.get('name', '')}” was made"
-        case Event.TOKEN_REVOKED:
-            return f"The token “{detail.get('name', '')}” was revoked"
-        case Event.RECORDING_DECIDED if detail.get("decision") == "same":
-            return f"Tracks {detail.get('track')} and {detail.get('other')} were said to be one song"
-        case Event.RECORDING_DECIDED:
-            return f"Track {detail.get('track')} was said to stand by itself"
-        case Event.RECORDING_TAKEN_BACK:
-            return "A decision about a song was taken back"
-        case Event.WRONG_CREDENTIAL:
-            return "A token that has ended was shown"
-        case Event.COMMAND if "operator" in detail:
-            return f"Dagster's pages were {'opened' if detail['operator'] else 'closed'} to the user"
-        case Event.COMMAND:
-            return f"The operator did something to this account ({detail.get('command', '')})"
-        case _:
-            return _PLAIN.get(row.event, row.event.replace("_", " ").capitalize())
-
-
-# In the order in which they must be asked: Edge and Opera name Chrome too, Chrome names Safari.
-_BROWSERS = (
-    ("Edg/", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser/", "Samsung Internet"), ("Firefox/", "Firefox"),
-    ("FxiOS/", "Firefox"), ("CriOS/", "Chrome"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
-)  # fmt: skip
-_SYSTEMS = (
-    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
-    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
-)  # fmt: skip
-_LONGEST = 60
-
-
-def device_name(user_agent: str) -> str:
-    """`Firefox on Linux`, or the beginning of what was said."""
-    browser = next((name for sign, name in _BROWSERS if sign in user_agent), None)
-    system = next((name for sign, name in _SYSTEMS if sign in user_agent), None)
-    if browser is not None and system is not None:
-        return f"{browser} on {system}"
-    return browser or user_agent[:_LONGEST].strip() or "Unknown browser"

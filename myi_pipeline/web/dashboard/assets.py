@@ -1,6 +1,6 @@
 """Files that pages load: style, scripts and icons.
 
-An address changes with its file, so browsers may cache it for a year. No file comes from another machine.
+An address changes with its file, so browsers may cache it for a year. All files come from this site.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KEPT = {"cache-control": f"public, max-age={_A_YEAR_S}, immutable"}
 
 @cache
 def address(name: str) -> str:
-    """Where a file is, with what names its content."""
+    """The address of a file, with a digest of its content."""
     return f"/static/{name}?{hashlib.sha256((FOLDER / name).read_bytes()).hexdigest()[:12]}"
 
 

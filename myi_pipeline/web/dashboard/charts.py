@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from myi_pipeline.web.dashboard.formats import counted
-from myi_pipeline.web.dashboard.formats import heard as said
-from myi_pipeline.web.dashboard.formats import hour as clock_hour
 from myi_pipeline.web.reads.clock import HourRow
 from myi_pipeline.web.reads.music import DayRow
-from myi_pipeline.web.reads.spans import next_month
 from myi_pipeline.web.reads.timeline import BucketRow
+from myi_pipeline.web.shown.formats import counted
+from myi_pipeline.web.shown.formats import heard as said
+from myi_pipeline.web.shown.formats import hour as clock_hour
 
 LEVELS = 4
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -22,8 +21,7 @@ _HOURS = 24
 
 @dataclass(frozen=True)
 class Square:
-    """`column` and `row` from 0; `label` says what a pointer over it reads; `ms` was heard; `address` is where a click
-    leads."""
+    """`column` and `row` from 0; `label` is its tooltip, `ms` the time heard, `address` the target of a click."""
 
     column: int
     row: int
@@ -66,7 +64,7 @@ def calendar_of(
     by_day = {row.starts_on: row for row in days}
     all_days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     heard = [by_day.get(day) for day in all_days]
-    # A day whose plays are all of unknown length was heard all the same.
+    # A day on which all plays have unknown length still counts as heard.
     levels = levels_of([max(1, row.ms_played) if row else 0 for row in heard])
     monday = first - timedelta(days=first.weekday())
 
@@ -115,39 +113,8 @@ def _said(row: BucketRow | DayRow | HourRow | None) -> str:
 
 
 @dataclass(frozen=True)
-class MonthSum:
-    """What was heard in one month; zeros where nothing was."""
-
-    starts_on: date
-    plays: int = 0
-    counted_plays: int = 0
-    ms_played: int = 0
-
-
-def months_back(day: date, months: int) -> date:
-    """The first day of the month that lies so many months before that of `day`."""
-    number = day.year * 12 + day.month - 1 - months
-    return date(number // 12, number % 12 + 1, 1)
-
-
-def every_month(heard: Iterable[MonthSum], *, first: date, last: date) -> list[MonthSum]:
-    """One sum a month from that of `first` to that of `last`, without holes."""
-    by_start = {each.starts_on: each for each in heard}
-    found: list[MonthSum] = []
-    month = first.replace(day=1)
-    while month <= last:
-        found.append(by_start.get(month, MonthSum(month)))
-        month = next_month(month)
-    return found
-
-
-def month_sums(buckets: Iterable[BucketRow]) -> list[MonthSum]:
-    return [MonthSum(each.starts_on, each.plays, each.counted_plays, each.ms_played) for each in buckets]
-
-
-@dataclass(frozen=True)
 class Segment:
-    """A part of a stacked bar; `layer` numbers the name it is of, and is None for all others together."""
+    """A part of a stacked bar; `layer` is the index of its name, None for all others together."""
 
     layer: int | None
     name: str

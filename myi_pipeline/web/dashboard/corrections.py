@@ -1,7 +1,7 @@
-"""Hiding, deleting and correcting plays: what it would reach, doing it, the list of what holds, and undoing.
+"""Hiding, deleting and correcting plays: previewing, making, listing and undoing corrections.
 
-The page that is led to from a play, a session, an artist or the list shows what would move before anything is sent; the
-same form narrows it further. Nothing of it needs a script.
+The page is reached from a play, a session, an artist or the list and shows the effect before anything is sent; the same
+form narrows the selection. No script is needed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
 
+from myi_pipeline.catalogue.sources import label_of
 from myi_pipeline.errors import BadInput
 from myi_pipeline.people import corrections as rules
 from myi_pipeline.people.corrections import ACTIONS, KINDS, LONGEST_NOTE, Action, Correction, Described, Kind, Wish
-from myi_pipeline.web.dashboard.formats import moment as shown
 from myi_pipeline.web.dashboard.inputs import (
     LONGEST_TEXT,
     day_in_form,
@@ -32,41 +32,41 @@ from myi_pipeline.web.dashboard.inputs import (
 from myi_pipeline.web.dashboard.pages import show, show_marts
 from myi_pipeline.web.dashboard.paging import place_of
 from myi_pipeline.web.dashboard.signed_in import CorrectionsForm, Person
+from myi_pipeline.web.problems import Problem
 from myi_pipeline.web.reads.corrections import hidden_plays, reached_by
 from myi_pipeline.web.reads.cursors import MOST_BIGINT, MOST_INT
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.music import entity_names
 from myi_pipeline.web.reads.plays import PLAYS
 from myi_pipeline.web.reads.search import search
 from myi_pipeline.web.reads.spans import moment
 from myi_pipeline.web.security.client_address import client_address
 from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.shown.formats import moment as shown
 from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
 Names = Mapping[tuple[str, int], str | None]
-# What people call them.
-SOURCES = {
-    "extended_history": "extended streaming history",
-    "account_history": "account data",
-    "spotify_api": "polls",
-}
 
 _PLAY = re.compile(r"-?\d{1,19}\Z", re.ASCII)
 _NUMBER = re.compile(r"\d{1,10}\Z", re.ASCII)
+# Of the form: a deletion that removes the sources' reports as well.
+_FOR_GOOD = "for_good"
 _HIDDEN_A_PAGE = 60
 _TRACKS = 10
-# The fields that say which plays are meant, as addresses and forms have them.
+# The fields that select plays, as in addresses and forms.
 _FIELDS = ("play", "at", "from", "to", "from_at", "until_at", "artist", "source", "kind")
 DONE = {
-    "made": "That is done. The figures follow within a minute or two.",
-    "undone": "That is undone. The plays are back within a minute or two.",
+    "made": "Done. The figures follow within a minute or two.",
+    "undone": "Undone. The plays are back within a minute or two.",
+    "no-rule": "That rule no longer applies. What it deleted comes back only if you upload an archive that contains it"
+    " again.",
 }
 
 
 @router.get("/corrections")
 async def corrections(request: Request, person: Person, site: TheSite) -> HTMLResponse:
-    """What holds and what was undone, and where others are begun."""
+    """Corrections in force and undone, and links to make new ones."""
     done = DONE.get(request.query_params.get("done", ""))
     return await _list_page(request, person, site, done=done)
 
@@ -86,8 +86,10 @@ async def hidden(request: Request, person: Person, site: TheSite) -> HTMLRespons
 
 @router.get("/corrections/new")
 async def new_correction(request: Request, person: Person, site: TheSite) -> Response:
-    """What it would reach. Fields: a play (`play`, `at`), days (`from`, `to`), moments (`from_at`, `until_at`),
-    `artist`, `source`, `kind`; `q` looks for the track that was really played."""
+    """The preview.
+
+    Fields: a play (`play`, `at`), days (`from`, `to`), moments (`from_at`, `until_at`), `artist`, `source`, `kind`; `q`
+    looks for the track that was really played."""
     typed = {name: request.query_params.get(name, "").strip() for name in _FIELDS}
     if not any(typed.values()):
         return RedirectResponse("/corrections", 303)
@@ -95,8 +97,8 @@ async def new_correction(request: Request, person: Person, site: TheSite) -> Res
         described = _described(typed, person)
         rules.check_described(described)
         await site.pools.in_thread(rules.check_source, described.source)
-    except BadInput as error:
-        raise wrong(f"{str(error).capitalize()}.") from None
+    except (BadInput, Problem) as error:
+        return await _list_page(request, person, site, mistake=_said(error), typed=typed)
     return await _new_page(request, person, site, described, {**typed, "q": text_of(request, "q")})
 
 
@@ -107,8 +109,8 @@ async def make_correction(request: Request, person: CorrectionsForm, site: TheSi
     try:
         described = _described(typed, person)
         rules.check_described(described)
-    except BadInput as error:
-        raise wrong(f"{str(error).capitalize()}.") from None
+    except (BadInput, Problem) as error:
+        return await _list_page(request, person, site, mistake=_said(error), typed=typed)
     try:
         wish = _wish(form, described)
         address = client_address(request, site.settings.trusted_networks)
@@ -122,15 +124,30 @@ async def make_correction(request: Request, person: CorrectionsForm, site: TheSi
 async def undo(correction_id: str, request: Request, person: CorrectionsForm, site: TheSite) -> Response:
     address = client_address(request, site.settings.trusted_networks)
     number = number_in_path(correction_id)
+    known = await site.pools.in_thread(rules.list_corrections, user_id=person.user_id, correction_id=number)
     found = await site.pools.in_thread(
         rules.undo_correction, user_id=person.user_id, correction_id=number, address=address
     )
     if not found:
-        raise missing("There is no such correction any more.")
-    return RedirectResponse("/corrections?done=undone", 303)
+        raise missing("This correction no longer exists.")
+    is_for_good = any(each.for_good_at is not None for each in known)
+    return RedirectResponse(f"/corrections?done={'no-rule' if is_for_good else 'undone'}", 303)
 
 
-async def _list_page(request: Request, person: Visitor, site: Site, *, done: str | None) -> HTMLResponse:
+def _said(error: BadInput | Problem) -> str:
+    return error.detail if isinstance(error, Problem) else str(error)
+
+
+async def _list_page(
+    request: Request,
+    person: Visitor,
+    site: Site,
+    *,
+    done: str | None = None,
+    mistake: str | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """`mistake` stands in the form for new ones, which keeps what was typed."""
     found = await site.pools.in_thread(rules.list_corrections, user_id=person.user_id)
 
     async def read(marts: Marts) -> Mapping[tuple[str, int], str | None]:
@@ -144,8 +161,13 @@ async def _list_page(request: Request, person: Visitor, site: Site, *, done: str
         "sources": await site.pools.in_thread(rules.list_sources),
         "kinds": KINDS,
         "done": done,
+        "mistake": mistake,
+        "typed": typed or {},
     }
-    return show(request, person, "corrections.html", values, path="/corrections")
+    answer = show(request, person, "corrections.html", values, path="/corrections")
+    if mistake is not None:
+        answer.status_code = 422
+    return answer
 
 
 async def _new_page(
@@ -162,7 +184,7 @@ async def _new_page(
 
     async def build(marts: Marts) -> Mapping[str, object]:
         reached = await reached_by(marts, described)
-        # What this user never played has no name here.
+        # Names are shown only for what this user has played.
         names = await _names(marts, [described]) if reached.plays else {}
         words = typed.get("q", "")
         tracks = await search(marts, words, kinds=("track",), limit=_TRACKS) if words else []
@@ -180,7 +202,7 @@ async def _new_page(
 
 
 async def _names(marts: Marts, found: Iterable[Described]) -> Names:
-    """What the artists and tracks are called that corrections speak of."""
+    """Names of the artists and tracks that corrections refer to."""
     artists = {each.artist_id for each in found if each.artist_id is not None}
     tracks = {each.to_content_id for each in found if isinstance(each, Correction) and each.to_content_id is not None}
     return {
@@ -190,7 +212,7 @@ async def _names(marts: Marts, found: Iterable[Described]) -> Names:
 
 
 def words_of(correction: Described, zone: tzinfo, names: Names) -> str:
-    """Which plays are meant, in words for people; days and times are those of the person's zone."""
+    """A description of the selected plays; days and times are in the person's zone."""
     parts = []
     if correction.event_at is not None:
         parts.append(f"the play of {shown(correction.event_at, zone)}")
@@ -201,7 +223,7 @@ def words_of(correction: Described, zone: tzinfo, names: Names) -> str:
     if correction.artist_id is not None:
         parts.append(f"by {names.get(('artist', correction.artist_id)) or 'an unknown artist'}")
     if correction.source is not None:
-        parts.append(f"from {SOURCES.get(correction.source, correction.source)}")
+        parts.append(f"from “{label_of(correction.source)}”")
     if correction.from_at is not None:
         parts.append(f"from {shown(correction.from_at, zone)} on")
     if correction.until_at is not None:
@@ -210,7 +232,9 @@ def words_of(correction: Described, zone: tzinfo, names: Names) -> str:
 
 
 def deed_of(correction: Correction, names: Names) -> str:
-    """What becomes of the plays, in words."""
+    """A description of what is done with the plays."""
+    if correction.for_good_at is not None:
+        return "Deleted for good"
     if correction.action != "correct":
         return {"hide": "Hidden", "delete": "Deleted"}[correction.action]
     parts = []
@@ -232,11 +256,14 @@ def shift_text(shift_s: int) -> str:
 def _wish(form: Mapping[str, str], described: Described) -> Wish:
     """Raises BadInput."""
     action = form.get("action", "")
+    for_good = action == _FOR_GOOD
+    if for_good:
+        action = "delete"
     if action not in ACTIONS:
         raise BadInput("choose whether to hide, delete or correct")
     note, shift, content = form.get("note"), form.get("shift"), form.get("to_content")
     if content is not None and (not _NUMBER.match(content) or not 0 < int(content) <= MOST_INT):
-        raise BadInput("the other track is chosen from the list")
+        raise BadInput("choose the other track from the list")
     if action != "correct":
         shift = content = None
     return Wish(
@@ -245,11 +272,12 @@ def _wish(form: Mapping[str, str], described: Described) -> Wish:
         shift_s=rules.shift_of(shift) if shift is not None else None,
         to_content_id=int(content) if content is not None else None,
         note=note,
+        for_good=for_good,
     )
 
 
 def _described(typed: Mapping[str, str], person: Visitor) -> Described:
-    """Raises Problem 422 for what no form of this site sends."""
+    """Raises Problem 422 for anything that no form of this site sends."""
     zone = person.zones
     first, last = (day_in_form(typed[name], name) if typed.get(name) else None for name in ("from", "to"))
     from_at, until_at, event_at = (

@@ -1,6 +1,6 @@
 """What is known, what may be missing, and why: the page, its bars of years, and a text for each reason of a gap.
 
-A reason without a text is shown by its name: whatever the marts say may be missing is on this page.
+A reason without a text is shown by its name: everything that the marts report as possibly missing is on this page.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from myi_pipeline.polling.obstacles import polling_outlook
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.polling_news import poll_news
 from myi_pipeline.web.dashboard.signed_in import Person
-from myi_pipeline.web.reads.coverage import GapRow, coverage_gaps, covered_spans, find_login
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.coverage import GapRow, coverage_gaps, covered_spans, days_known, find_login
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import moment
 from myi_pipeline.web.reads.summary import EVERYTHING, sums_of
 from myi_pipeline.web.site import TheSite
@@ -39,15 +39,15 @@ async def coverage(request: Request, person: Person, site: TheSite) -> HTMLRespo
         (whole,) = await sums_of(marts, EVERYTHING)
         gaps = await coverage_gaps(marts)
         zone = person.zones
-        first = moment(whole.first_heard, zone) if whole.first_heard else None
+        first = whole.first_heard
         groups = groups_of(gaps)
         return {
             "whole": whole,
             "groups": groups,
             "covered": {kind: list(spans) for kind, spans in groupby(await covered_spans(marts), attrgetter("kind"))},
             "evident": sum(len(group.spans) for group in groups if group.is_evident),
-            "years": years_of([gap.in_zone(zone) for gap in gaps], first=first, now=now)
-            if first is not None and first < now
+            "years": years_of(gaps, first=first, now=now, zone=zone)
+            if first is not None and moment(first, zone) < now
             else [],
         }
 
@@ -55,7 +55,7 @@ async def coverage(request: Request, person: Person, site: TheSite) -> HTMLRespo
     return await show_marts(request, person, site, "coverage.html", build, **values)
 
 
-_ARCHIVE = "An extended archive that reaches over this time closes it."
+_ARCHIVE = "An extended archive that covers this time closes it."
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,26 @@ WORDS = {
     ),
     "missing_files": GapWords(
         "Files of an archive are missing",
-        "The files of a Spotify archive are numbered, and those between its numbers here were not handed in.",
-        "Hand in the missing files, or the whole ZIP as Spotify sent it.",
+        "The files of a Spotify archive are numbered, and some numbers in between were not uploaded.",
+        "Upload the missing files, or the whole ZIP as Spotify sent it.",
     ),
     "other_kinds_only": GapWords(
         "Archives without music",
-        "Only files of videos, podcasts or audiobooks reach over this time; they say nothing of music.",
+        "Only files of videos, podcasts or audiobooks cover this time; they contain no music.",
         _ARCHIVE,
     ),
     "after_last_archive": GapWords(
         "Since the last archive",
-        "Nothing has come in since the newest archive.",
-        "Hand in a newer archive, and connect Spotify so that new plays come by themselves.",
+        "Nothing has arrived since the newest archive.",
+        "Upload a newer archive, and connect Spotify so that new plays arrive automatically.",
     ),
     "not_polled": GapWords(
         "Before or between polling", "No archive covers this time, and polling had not begun or had stopped.", _ARCHIVE
     ),
     "after_polling": GapWords(
         "Since Spotify was disconnected",
-        "The login was disconnected, and no archive has come since.",
-        "Connect Spotify again; an extended archive fills in what happened meanwhile.",
+        "The login was disconnected, and no archive has been added since.",
+        "Connect Spotify again; an extended archive fills the gap.",
     ),
     "window_overflow": GapWords(
         "More than Spotify shows",
@@ -104,7 +104,7 @@ WORDS = {
     ),
     "login_ended": GapWords(
         "The login had ended",
-        "Spotify ends every login after six months, or when it is taken back.",
+        "Spotify ends every login after six months, or when it is revoked.",
         "Connect Spotify again; " + _ARCHIVE[0].lower() + _ARCHIVE[1:],
     ),
     "paused": GapWords(
@@ -112,16 +112,16 @@ WORDS = {
     ),
     "late_plays": GapWords(
         "Plays that came late",
-        "What was heard offline came to light hours later; others of that time may have left Spotify’s list unseen.",
+        "Offline plays appeared hours later; others of that time may have left Spotify’s list unnoticed.",
         _ARCHIVE,
     ),
     "refused_items": GapWords(
-        "An entry that could not be read", "Spotify’s list held something here that could not be read as a play.",
+        "An entry that could not be read", "Spotify’s list contained an entry that could not be read as a play.",
         _ARCHIVE,
     ),
     "polled_only": GapWords(
-        "Known from polling alone",
-        "Every poll went well. What was heard offline and came to light late may still be missing.",
+        "Known only from polling",
+        "Every poll succeeded. Offline plays that appeared late may still be missing.",
         "Nothing needs to be done; the next extended archive confirms this time.",
     ),
 }  # fmt: skip
@@ -129,7 +129,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class GapGroup:
-    """All spans of one reason. `is_evident`: something is known to be missing there or not covered."""
+    """All spans with one reason. `is_evident`: something is known to be missing or is not covered."""
 
     reason: str
     words: GapWords
@@ -138,7 +138,7 @@ class GapGroup:
 
 
 def groups_of(gaps: Sequence[GapRow]) -> list[GapGroup]:
-    """By reason, those that are evident first, the one with the latest span before the others."""
+    """Grouped by reason: evident ones first, then by latest span, newest first."""
     found: dict[tuple[bool, str], list[GapRow]] = {}
     for gap in gaps:
         found.setdefault((gap.is_evident, gap.reason), []).append(gap)
@@ -153,7 +153,7 @@ def _words(reason: str) -> GapWords:
     return WORDS.get(reason) or GapWords(reason.replace("_", " ").capitalize(), "Plays may be missing here.", _ARCHIVE)
 
 
-# A bar is as wide as its year has days, at least this much of it for a gap of minutes.
+# A bar is as wide as its year has days; this is the minimum width of a short gap.
 _LEAST_DAYS = 1.5
 _DAY = timedelta(days=1)
 
@@ -170,7 +170,7 @@ class Part:
 
 @dataclass(frozen=True)
 class YearBar:
-    """`days` is how wide the bar is; `known_days` of the `asked_days` that lie in it are known."""
+    """`days` is the width of the bar; `known_days` of its `asked_days` are known."""
 
     year: int
     days: int
@@ -179,14 +179,15 @@ class YearBar:
     asked_days: int
 
 
-def years_of(gaps: Sequence[GapRow], *, first: datetime, now: datetime) -> list[YearBar]:
-    """The years from the first play to now, the newest first; `gaps` as the mart has them."""
-    return [_bar(year, gaps, first, now) for year in range(now.year, first.year - 1, -1)]
+def years_of(gaps: Sequence[GapRow], *, first: date, now: datetime, zone: tzinfo) -> list[YearBar]:
+    """The years of the zone from the day of the first play to now, newest first; `gaps` are those of the mart."""
+    there = [gap.in_zone(zone) for gap in gaps]
+    return [_bar(year, there, first, now, zone) for year in range(now.astimezone(zone).year, first.year - 1, -1)]
 
 
-def _bar(year: int, gaps: Sequence[GapRow], first: datetime, now: datetime) -> YearBar:
-    begins, ends = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
-    begins_known, ends_known = max(begins, first), min(ends, now)
+def _bar(year: int, gaps: Sequence[GapRow], first: date, now: datetime, zone: tzinfo) -> YearBar:
+    begins, ends = moment(date(year, 1, 1), zone), moment(date(year, 12, 31), zone, is_end=True)
+    begins_known, ends_known = max(begins, moment(first, zone)), min(ends, now)
     days = 366 if isleap(year) else 365
 
     def part(start: datetime, end: datetime, kind: str, label: str) -> Part:
@@ -201,37 +202,8 @@ def _bar(year: int, gaps: Sequence[GapRow], first: datetime, now: datetime) -> Y
         words = WORDS.get(gap.reason)
         said = f"{words.title if words else gap.reason}: {_date(gap.gap_start)} to {_date(gap.gap_end)}"
         parts.append(part(start, end, "gap" if gap.is_evident else "polled", said))
-    known, asked = _days_known(gaps, begins_known, ends_known)
+    known, asked = days_known(gaps, begins_known, ends_known)
     return YearBar(year, days, parts, known, asked)
-
-
-def _days_known(gaps: Sequence[GapRow], begins: datetime, ends: datetime) -> tuple[int, int]:
-    """How many days of a span are known, and how many there are."""
-    asked, missing = ends - begins, timedelta()
-    for gap in gaps:
-        if gap.is_evident:
-            missing += max(timedelta(), min(gap.gap_end or ends, ends) - max(gap.gap_start, begins))
-    return max(0, round((asked - missing) / _DAY)), round(asked / _DAY)
-
-
-@dataclass(frozen=True)
-class KnownPart:
-    """How much of a year or a month is known: `known_days` of the `asked_days` since it began or, if the history began
-    later, on `since`."""
-
-    known_days: int
-    asked_days: int
-    since: date | None
-
-    @property
-    def is_whole(self) -> bool:
-        return self.since is None and self.known_days == self.asked_days
-
-
-def known_part(gaps: Sequence[GapRow], *, first: date, last: date, since: date | None, zone: tzinfo) -> KnownPart:
-    """What is known of the days from `first` to `last`; of a history that begins among them, from `since` on."""
-    begins, ends = moment(since or first, zone), moment(last, zone, is_end=True)
-    return KnownPart(*_days_known(gaps, begins, ends), since)
 
 
 def _date(value: datetime | None) -> str:

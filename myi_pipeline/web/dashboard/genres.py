@@ -1,7 +1,4 @@
-"""Genres: of a year or of all time, over the years, and the decades from which the music comes.
-
-It says of how many plays a genre is known, and whose word that is.
-"""
+"""Genres of a year, of all time and over the years, decades of the music, and the share of plays with a known genre."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from myi_pipeline.web.dashboard.inputs import missing, year_in_path
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads import genres as reads
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import START_OF_ALL, Period
 from myi_pipeline.web.reads.timeline import timeline
 from myi_pipeline.web.site import TheSite
@@ -49,11 +46,15 @@ async def genres(request: Request, person: Person, site: TheSite) -> HTMLRespons
             "decades": await reads.decades(marts, start=start),
         }
 
-    return await show_marts(request, person, site, "genres.html", build)
+    are_on = site.settings.musicbrainz_contact is not None
+    return await show_marts(request, person, site, "genres.html", build, are_on=are_on)
 
 
 def _stacks(rows: Sequence[reads.GenreYearRow]) -> Stacks | None:
-    """From the first year with a known genre to the last, the most heard genre at the foot; None of one year."""
+    """From the first year with a known genre to the last, the most heard genre at the bottom;
+
+    None for a single year.
+    """
     shares: dict[int, dict[str, float]] = {}
     weights: dict[str, int] = {}
     for row in rows:

@@ -15,7 +15,7 @@ from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.paging import place_of
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.problems import Problem
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.plays import PLAYS, FoundPlays, find_plays
 from myi_pipeline.web.reads.spans import BEGINNING, END, moment
 from myi_pipeline.web.reads.timeline import BucketRow, timeline
@@ -29,7 +29,7 @@ _PLAYS_A_PAGE = 60
 
 @router.get("/history")
 async def history(request: Request, person: Person, site: TheSite) -> HTMLResponse:
-    """All of it, what is searched for, or one day; a mistake is said in the form, which keeps what was typed."""
+    """All of it, the matches of a search, or one day; a mistake is shown in the form, which keeps what was typed."""
     try:
         words = text_of(request, "q")
         day = day_of(request, "day")
@@ -45,7 +45,7 @@ async def history(request: Request, person: Person, site: TheSite) -> HTMLRespon
             marts, words, from_at=from_at, to_at=to_at, after=place.after, limit=_PLAYS_A_PAGE
         )  # fmt: skip
         days = [(day, list(rows)) for day, rows in groupby(plays.rows, key=lambda row: row.local_date)]
-        # A search shows only part of a day, beside which the day's sum would mislead.
+        # A search shows only part of a day, so the day's total would mislead.
         sums = {} if words else await _sums(marts, [day for day, _ in days])
         following = place.next(PLAYS.keys_of(plays.last)) if plays.last is not None else None
         return {"plays": plays, "days": days, "sums": sums, "first_page": place.first, "next_page": following}

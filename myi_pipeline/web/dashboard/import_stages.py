@@ -1,14 +1,11 @@
-"""How far an import is, to the end: received, waiting (and for what), reading, counting, done.
+"""Progress of an import: received, waiting (and for what), reading, counting, done.
 
-An import is done when its plays are in the figures. The page shows the stage as it is, and a stream sends it again, as
-the same markup, whenever it changes.
+An import is done when its plays are in the figures. The page shows the current stage, and a stream sends the same
+markup again whenever it changes.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -19,18 +16,19 @@ from fastapi.responses import Response
 from starlette.requests import Request
 
 from myi_pipeline.archives.list_imports import ImportSummary, find_import
-from myi_pipeline.web.dashboard.formats import moment
 from myi_pipeline.web.dashboard.inputs import missing, number_in_path
 from myi_pipeline.web.dashboard.pages import page
 from myi_pipeline.web.dashboard.signed_in import Person
-from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.following import follow
 from myi_pipeline.web.reads.cursors import MOST_INT
-from myi_pipeline.web.reads.database import DatabaseGone, Marts, MartsMissing, MartsOutdated, load_sql
+from myi_pipeline.web.reads.marts import Marts, MartsMissing, MartsOutdated
+from myi_pipeline.web.reads.replica import read_the_primary
+from myi_pipeline.web.reads.sql_files import load_sql
 from myi_pipeline.web.reads.summary import EVERYTHING, SpanRow, sums_of
-from myi_pipeline.web.security.identity import is_still_known
 from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.shown.formats import moment
 from myi_pipeline.web.site import Site, TheSite
-from myi_pipeline.web.streams import STREAM_HEADERS, EventStream, event
+from myi_pipeline.web.streams import STREAM_HEADERS, EventStream
 
 router = APIRouter()
 
@@ -38,15 +36,12 @@ Name = Literal["asking", "waiting", "reading", "counting", "done", "failed"]
 STEPS: tuple[tuple[Name | None, str], ...] = (
     (None, "Received"), ("waiting", "Waiting"), ("reading", "Reading"), ("counting", "Counting"), ("done", "Done"),
 )  # fmt: skip
-_LOOK_EVERY_S = 1.0
-# Proxies close what is silent for a minute; a browser opens a stream that ended again by itself.
-_SIGN_OF_LIFE_S, _LONGEST_S = 15.0, 600.0
-_NOT_SERVED = "The part of MYI that works in the background is not running; this goes on once the operator starts it."
+_NOT_SERVED = "MYI's background process is not running; this continues once the operator starts it."
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`why` says what it waits for. `ms_heard` and `since` are all that is counted of the person so far."""
+    """`why` is what it is waiting for. `ms_heard` and `since` cover everything counted for the person so far."""
 
     name: Name
     summary: ImportSummary
@@ -56,7 +51,7 @@ class Stage:
 
     @property
     def step(self) -> int:
-        """Where it is among STEPS; what failed or asks is where it waited."""
+        """Index in STEPS; an import that failed or needs confirmation stays where it waited."""
         names = [name for name, _ in STEPS]
         return names.index(self.name) if self.name in names else 1
 
@@ -93,6 +88,8 @@ async def find_stage(site: Site, person: Visitor, import_id: int) -> Stage:
     queue = _Queue(*row)
     if summary.status == "pending":
         return Stage("waiting", summary, _why_it_waits(summary, queue, person.time_zone))
+    # That it is counted is known of the primary; these are the last figures that the page is sent.
+    read_the_primary()
     heard = await _heard(site, person)
     is_counting = queue.is_counting and summary.rows_loaded > 0
     why = _NOT_SERVED if is_counting and not queue.is_served else ""
@@ -107,14 +104,14 @@ async def find_stage(site: Site, person: Visitor, import_id: int) -> Stage:
 
 def _why_it_waits(summary: ImportSummary, queue: _Queue, zone: str) -> str:
     if summary.next_try_at is not None:
-        return f"The last try did not go well. It is tried again {moment(summary.next_try_at, zone)}."
+        return f"The last attempt failed. The next one is {moment(summary.next_try_at, zone)}."
     if not queue.is_served:
         return f"{_NOT_SERVED} Your archive is safe until then."
     if queue.own_before is not None:
         return f"It comes after {queue.own_before}."
     if queue.is_busy:
-        return "MYI is busy with other work. It begins by itself after that."
-    return "It begins by itself, within a minute or two."
+        return "MYI is busy with other work. It starts automatically after that."
+    return "It starts automatically within a minute or two."
 
 
 async def _heard(site: Site, person: Visitor) -> SpanRow | None:
@@ -132,33 +129,13 @@ async def _heard(site: Site, person: Visitor) -> SpanRow | None:
 
 @router.get("/imports/{import_id}/stages")
 async def stages(request: Request, person: Person, site: TheSite, import_id: str) -> Response:
-    """Server-sent events: `stage` with its name and markup whenever it has changed; `over` is the last."""
+    """Server-sent events: `stage` with its name and markup whenever it changes; `over` is the last."""
     first = await find_stage(site, person, number_in_path(import_id))
-    events = _events(request, site, person, first)
+    events = follow(
+        request, site, person, first, look=partial(find_stage, site, person, first.summary.import_id),
+        tell=lambda each: (_told(each), each.is_over), names=("stage", "over"),
+    )  # fmt: skip
     return EventStream(events, streams=site.streams, user_id=person.user_id, headers=STREAM_HEADERS)
-
-
-async def _events(request: Request, site: Site, person: Visitor, first: Stage) -> AsyncIterator[bytes]:
-    began = heard = time.monotonic()
-    stage, sent, number = first, None, 0
-    while time.monotonic() - began < _LONGEST_S:
-        if stage != sent or stage.is_over:
-            number, sent, heard = number + 1, stage, time.monotonic()
-            yield event("over" if stage.is_over else "stage", _told(stage), number=number)
-        elif time.monotonic() - heard > _SIGN_OF_LIFE_S:
-            heard = time.monotonic()
-            yield b": still here\n\n"
-        if stage.is_over:
-            return
-        await asyncio.sleep(_LOOK_EVERY_S)
-        try:
-            # After a sign-out no more events are sent.
-            if not await is_still_known(request, site, person):
-                return
-            stage = await find_stage(site, person, first.summary.import_id)
-        except (DatabaseGone, Problem):
-            # The browser comes back and then learns why.
-            return
 
 
 def _told(stage: Stage) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Handing archives in, and what became of them: the pages, and the form for browsers without JavaScript."""
+"""Uploading archives and following their imports: the pages, and the form for browsers without JavaScript."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def imports(request: Request, person: Person, site: TheSite) -> HTMLRespon
 
 @router.post("/imports", dependencies=[Depends(limited(Tier.SENSITIVE, "uploads"))])
 async def hand_in(request: Request, person: ImportsForm, site: TheSite) -> Response:
-    """The form, as a browser sends it by itself."""
+    """The form, as a browser without JavaScript sends it."""
     try:
         taken = await receive_upload(request, site, person, partial(form_file, field="archive"))
     except (Problem, BadInput) as error:
@@ -54,7 +54,7 @@ async def hand_in(request: Request, person: ImportsForm, site: TheSite) -> Respo
 
 @router.get("/imports/{import_id}")
 async def one_import(request: Request, person: Person, site: TheSite, import_id: str) -> HTMLResponse:
-    """Live while it is open; its accounting, file by file."""
+    """Updated live while it is open; with the accounting of each file."""
     detail = await _detail(site, person, import_id)
     stage = await find_stage(site, person, detail.summary.import_id)
     summary = stage.summary
@@ -78,13 +78,13 @@ async def one_import(request: Request, person: Person, site: TheSite, import_id:
 
 @router.post("/imports/{import_id}/retry")
 async def retry(person: ImportsForm, site: TheSite, import_id: str) -> Response:
-    """What failed waits for its turn again."""
+    """Queues a failed import again."""
     return await _again(site, person, import_id, is_confirmed=False)
 
 
 @router.post("/imports/{import_id}/confirm")
 async def confirm(person: ImportsForm, site: TheSite, import_id: str) -> Response:
-    """The archive belongs to this person, although another user has it."""
+    """Confirms that the archive belongs to this person, although another user has it."""
     return await _again(site, person, import_id, is_confirmed=True)
 
 
@@ -101,13 +101,13 @@ async def _again(site: Site, person: Visitor, import_id: str, *, is_confirmed: b
 
 @router.post("/imports/{import_id}/delete-file")
 async def delete_file(person: ImportsForm, site: TheSite, import_id: str) -> Response:
-    """The archive leaves this machine, with every copy of it; its plays stay."""
+    """Deletes the archive and every copy of it from this machine; its plays stay."""
     summary = (await _detail(site, person, import_id)).summary
     if summary.status in _OPEN and not summary.needs_confirmation:
         raise Problem(409, "refused", "This archive is still needed: it is being imported.")
     members = await site.pools.in_thread(members_of, import_id=summary.import_id)
     forget = partial(forget_upload, site.settings, user_key=person.user_key, sha256=summary.sha256, members=members)
-    # Copies are found by their content: the same threads that look into uploads.
+    # Copies are found by their content, in the threads that check uploads.
     with site.uploads.held(person.user_id):
         await site.uploads.work(person.user_id, forget)
     if summary.needs_confirmation and await site.pools.in_thread(forget_unbegun, import_id=summary.import_id):

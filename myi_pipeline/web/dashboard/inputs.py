@@ -1,6 +1,6 @@
-"""What comes to a page in its address and its forms, as people send it: an empty field is no value.
+"""Values in the address and forms of a page, where an empty field counts as missing.
 
-Whatever comes is either a valid value or answered 404 or 422 with a sentence that says what is wrong with it.
+Each is either valid or answered with 404 or 422 and a sentence that says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Choice = TypeVar("Choice", bound=str)
 
 
 def text_of(request: Request, name: str) -> str:
-    """What was typed, with single spaces and without what cannot be seen."""
+    """The typed text, with single spaces and without invisible characters."""
     given = request.query_params.get(name, "")
     seen = "".join(character if character.isprintable() else " " for character in given)
     text = " ".join(seen.split())
@@ -68,14 +68,14 @@ def cursor_of(request: Request) -> str | None:
 
 
 def number_in_path(text: str) -> int:
-    """A number of something that may be there. Raises Problem 404 for what cannot be one."""
+    """An id that may exist. Raises Problem 404 for anything that cannot be one."""
     if not _NUMBER.match(text):
         raise Problem(404, "not-found", "There is nothing here.")
     return int(text)
 
 
 def choice_of(request: Request, name: str, choices: Sequence[Choice]) -> Choice | None:
-    """One of `choices`, or None when nothing is chosen. Raises Problem 422."""
+    """One of `choices`, or None if nothing is chosen. Raises Problem 422."""
     given = request.query_params.get(name, "").strip()
     for each in choices:
         if given == each:
@@ -86,27 +86,27 @@ def choice_of(request: Request, name: str, choices: Sequence[Choice]) -> Choice 
 
 
 def id_in_path(text: str, *, what: str) -> int:
-    """The number of a track, artist or album. Raises Problem 404."""
+    """The id of a track, artist or album. Raises Problem 404."""
     if not _ID.match(text) or int(text) > MOST_INT:
         raise missing(f"There is no such {what}.")
     return int(text)
 
 
 def year_in_path(text: str) -> int:
-    """A year of the calendar. Raises Problem 404."""
+    """A year in the calendar. Raises Problem 404."""
     if not _YEAR.match(text) or int(text) >= LAST_DAY.year:
         raise missing("There is no such year.")
     return int(text)
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a small form, each once; an empty one is not there."""
+    """The fields of a small form, each once, without empty ones."""
     body = (await request.body()).decode("utf-8", "replace")
     try:
         fields = parse_qs(body, max_num_fields=_MOST_FIELDS)
     except ValueError:
         raise wrong("This form is not from this site.") from None
-    # Postgres keeps no NUL.
+    # Postgres cannot store NUL.
     return {name: values[0].replace("\0", "").strip() for name, values in fields.items()}
 
 

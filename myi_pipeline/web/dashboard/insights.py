@@ -1,7 +1,9 @@
-"""What stands out: eras, obsessions and forgotten favourites of all time; and of one year what was on repeat, artists
-of the night and of each hour, how many artists there were, the longest sessions and the discoveries that stayed.
+"""Highlights of all time and of one year.
 
-What reads plays reads those of one year, so that the page is as quick with a million plays as with a thousand.
+Eras, obsessions and forgotten favourites of all time; and for one year, what was on repeat, artists of the night and of
+each hour, the number of artists, the longest sessions, and discoveries that stayed.
+
+Queries over plays read only one year, so that the page is as quick with a million plays as with a thousand.
 """
 
 from __future__ import annotations
@@ -16,13 +18,10 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
-from myi_pipeline.web.dashboard.charts import months_back
-from myi_pipeline.web.dashboard.formats import month
-from myi_pipeline.web.dashboard.inputs import missing, year_in_path
+from myi_pipeline.web.dashboard.inputs import choice_of, missing, year_in_path
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.clock import clock
-from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.genres import decades
 from myi_pipeline.web.reads.insights import (
     STAYED,
@@ -39,10 +38,13 @@ from myi_pipeline.web.reads.insights import (
     longest_repeats,
     most_in_a_span,
 )
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.sessions import longest_sessions
-from myi_pipeline.web.reads.spans import moment, next_month
+from myi_pipeline.web.reads.spans import moment, months_back, next_month
 from myi_pipeline.web.reads.summary import heard_span
 from myi_pipeline.web.reads.timeline import timeline
+from myi_pipeline.web.reads.top import Listed
+from myi_pipeline.web.shown.formats import month
 from myi_pipeline.web.site import TheSite
 
 router = APIRouter()
@@ -50,7 +52,7 @@ router = APIRouter()
 _TOP = 5
 _SESSIONS, _TRACKS_OF_A_SESSION = 3, 4
 _ERAS = 10
-# From here on a month is too narrow to be seen.
+# Beyond this, a month is too narrow to be seen.
 _MOST_MONTHS = 36
 _LAST_LATE_HOUR = 4
 _COUNTRIES = 8
@@ -61,6 +63,7 @@ _A_YEAR = timedelta(days=365)
 async def insights(request: Request, person: Person, site: TheSite) -> HTMLResponse:
     given = request.query_params.get("year", "").strip()
     asked = year_in_path(given) if given else None
+    by = choice_of(request, "by", tuple(Listed)) or Listed.RECORDING
     zone = person.zones
 
     async def build(marts: Marts) -> Mapping[str, object]:
@@ -73,7 +76,7 @@ async def insights(request: Request, person: Person, site: TheSite) -> HTMLRespo
             raise missing(f"Nothing was heard in {year}.")
         first, last = date(year, 1, 1), date(year, 12, 31)
         within = {"from_at": moment(first, zone), "to_at": moment(last, zone, is_end=True)}
-        # What was not heard in the last year that is known.
+        # Not heard within the last known year.
         before = moment(heard[1], zone) - _A_YEAR
         bounds = _bounds(*heard)
         rows = await eras(marts, bounds=[moment(day, zone) for day in bounds], limit=_ERAS)
@@ -83,17 +86,17 @@ async def insights(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "year": year,
             "before": before,
             "stream": stream_of(rows, bounds),
-            "ever": await longest_repeats(marts, limit=_TOP),
-            "forgotten": await forgotten_tracks(marts, before=before, limit=_TOP),
-            "in_a_row": await longest_repeats(marts, **within, limit=_TOP),
-            "in_a_day": await most_in_a_span(marts, "day", **within, limit=_TOP),
-            "in_a_week": await most_in_a_span(marts, "week", **within, limit=_TOP),
+            "ever": await longest_repeats(marts, by=by, limit=_TOP),
+            "forgotten": await forgotten_tracks(marts, by=by, before=before, limit=_TOP),
+            "in_a_row": await longest_repeats(marts, by=by, **within, limit=_TOP),
+            "in_a_day": await most_in_a_span(marts, "day", by=by, **within, limit=_TOP),
+            "in_a_week": await most_in_a_span(marts, "week", by=by, **within, limit=_TOP),
             "of_hours": await artists_of_hours(marts, **within),
             "variety": _variety(await artists_by_month(marts, **within), year, heard[1]),
             "late": await late_artists(marts, year, zone, limit=_TOP),
             "late_ms": sum(row.ms_played for row in hours if row.hour <= _LAST_LATE_HOUR),
             "all_ms": sum(row.ms_played for row in hours),
-            "sessions": await longest_sessions(marts, **within, limit=_SESSIONS, tracks=_TRACKS_OF_A_SESSION),
+            "sessions": await longest_sessions(marts, by=by, **within, limit=_SESSIONS, tracks=_TRACKS_OF_A_SESSION),
             "stayed": await lasting_discoveries(marts, **within, limit=_TOP),
             "days_to_stay": STAYED.days,
             "six_days": timedelta(days=6),
@@ -102,13 +105,15 @@ async def insights(request: Request, person: Person, site: TheSite) -> HTMLRespo
             "is_first": year == years[0],
         }
 
-    return await show_marts(request, person, site, "insights.html", build)
+    return await show_marts(request, person, site, "insights.html", build, by_track=by is Listed.TRACK)
 
 
 @dataclass(frozen=True)
 class Habits:
-    """Of a year: milliseconds by kind of device and by country, most first, where a source names them; and shares of
-    tracks that were skipped and shuffled, None where no source says."""
+    """Habits of a year.
+
+    Milliseconds by kind of device and by country, most first, as far as a source names them; and shares of skipped and
+    shuffled tracks, None if no source has them."""
 
     devices: Sequence[tuple[str, int]]
     countries: Sequence[tuple[str, int]]
@@ -129,21 +134,21 @@ def habits_of(rows: Sequence[CircumstanceRow]) -> Habits:
     return Habits(
         devices.most_common(),
         countries.most_common(_COUNTRIES),
-        # Older exports say of every play that it was not skipped.
+        # Older exports mark every play as not skipped.
         (skipped, skips_known) if skipped else None,
         (shuffled, shuffles_known) if shuffles_known else None,
     )
 
 
 def _variety(rows: Sequence[VarietyRow], year: int, last_heard: date) -> list[tuple[date, int]]:
-    """How many artists each month had, up to the last month with a play."""
+    """Number of artists in each month, up to the last month with a play."""
     found = {row.starts_on: row.artists for row in rows}
     months = [date(year, number, 1) for number in range(1, 13)]
     return [(each, found.get(each, 0)) for each in months if each <= last_heard]
 
 
 def _bounds(first: date, last: date) -> list[date]:
-    """The first days of the months of a history, or of its quarters where months are many, and of the one after it."""
+    """The first days of the months of a history (quarters if there are many months) and of the one after it."""
     step = 1 if (last.year - first.year) * 12 + last.month - first.month < _MOST_MONTHS else 3
     day = months_back(first, (first.month - 1) % step)
     found = [day]
@@ -154,13 +159,13 @@ def _bounds(first: date, last: date) -> list[date]:
     return found
 
 
-# A stream of layers on a silent middle line, as wide as what was played.
+# A stream graph around a centre line; layers are as wide as the number of plays.
 _WIDTH, _HEIGHT, _BELOW = 960, 300, 24
 
 
 @dataclass(frozen=True)
 class Layer:
-    """`path` is what an SVG path is drawn by; `plays` by span; `best` says which span has the most."""
+    """`path` is SVG path data; `plays` are per span; `best` is the index of the span with the most."""
 
     artist_id: int
     name: str | None
@@ -171,7 +176,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Stream:
-    """`spans` are the first days of its columns; `years` the places of the years on its axis."""
+    """`spans` are the first days of its columns, `years` the positions of the years on its axis."""
 
     layers: Sequence[Layer]
     spans: Sequence[date]
@@ -182,7 +187,7 @@ class Stream:
 
 
 def stream_of(rows: Sequence[EraRow], bounds: Sequence[date]) -> Stream | None:
-    """The layers in the order in which their artists had their best time; None of fewer than three spans."""
+    """Layers ordered by when their artists were heard most; None for fewer than three spans."""
     spans = bounds[:-1]
     found = [(list(group)) for _, group in groupby(rows, lambda row: row.artist_id)]
     if len(spans) < 3 or not found:
@@ -191,7 +196,7 @@ def stream_of(rows: Sequence[EraRow], bounds: Sequence[date]) -> Stream | None:
     named.sort(key=lambda each: (each[1].index(max(each[1])), each[0].artist_id))
     most = max(1, *(sum(column) for column in zip(*(plays for _, plays in named), strict=True)))
     step = _WIDTH / (len(spans) - 1)
-    # Where the next layer begins, by column.
+    # Where the next layer begins in each column.
     reached = [_HEIGHT / 2 * (1 - sum(column) / most) for column in zip(*(plays for _, plays in named), strict=True)]
     layers = []
     for first, plays in named:
@@ -210,7 +215,7 @@ def _span_name(bounds: Sequence[date], number: int) -> str:
 
 
 def _between(tops: Sequence[float], bottoms: Sequence[float], step: float) -> str:
-    """The outline of a layer: along its upper edge, and back along its lower one."""
+    """The outline of a layer: along its upper edge and back along its lower one."""
     forth = [(number * step, y) for number, y in enumerate(tops)]
     back = [(number * step, y) for number, y in reversed(list(enumerate(bottoms)))]
     return f"M{_point(*forth[0])}{_curve(forth)}L{_point(*back[0])}{_curve(back)}Z"

@@ -1,7 +1,7 @@
-"""What changes on the overview while it is looked at: what is playing, and the last plays, as server-sent events.
+"""Live updates of the overview: what is playing and the latest plays, as server-sent events.
 
-A stream asks Spotify for nothing by itself: what is playing is wished for, as the API does, and plays come with the
-marts' next version.
+A stream does not call Spotify: it leaves a wish for what is playing, like the API, and plays arrive with the marts'
+next version.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from starlette.requests import Request
 
-from myi_pipeline.web.api.routes.live import as_document, read_now_playing
 from myi_pipeline.web.dashboard.pages import page
 from myi_pipeline.web.dashboard.signed_in import Person
 from myi_pipeline.web.reads.cursors import FIRST_PAGE
-from myi_pipeline.web.reads.database import DatabaseGone, Marts, MartsMissing, MartsOutdated
+from myi_pipeline.web.reads.marts import Marts, MartsMissing, MartsOutdated
 from myi_pipeline.web.reads.plays import PlayRow, plays
+from myi_pipeline.web.reads.replica import need_version
+from myi_pipeline.web.reads.servers import DatabaseGone
 from myi_pipeline.web.security.identity import is_still_known
 from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.shown.now_playing import ask_now_playing
 from myi_pipeline.web.site import Site, TheSite
 from myi_pipeline.web.streams import STREAM_HEADERS, EventStream, event
 
@@ -30,18 +31,18 @@ router = APIRouter()
 
 LAST_PLAYS = 5
 _LOOK_EVERY_S, _LOOK_AT_PLAYERS_EVERY_S = 3.0, 9.0
-# Proxies close what is silent for a minute; a browser opens a stream that ended again by itself.
+# Proxies close a connection that is silent for a minute; browsers reopen a stream that ended.
 _SIGN_OF_LIFE_S, _LONGEST_S = 15.0, 600.0
 
 
 async def last_plays(marts: Marts) -> Sequence[PlayRow]:
-    """The newest plays of the person."""
+    """The person's newest plays."""
     return await plays(marts, after=FIRST_PAGE, limit=LAST_PLAYS)
 
 
 @router.get("/live")
 async def live(request: Request, person: Person, site: TheSite) -> Response:
-    """`now`, as `/v1/me/now-playing` has it, and `plays` with their markup, each whenever it has changed."""
+    """Sends `now`, as in `/v1/me/now-playing`, and `plays` as markup, each whenever it changes."""
     events = _events(request, site, person)
     return EventStream(events, streams=site.streams, user_id=person.user_id, headers=STREAM_HEADERS)
 
@@ -56,8 +57,8 @@ async def _events(request: Request, site: Site, person: Visitor) -> AsyncIterato
             if not await is_still_known(request, site, person):
                 return
             if time.monotonic() >= ask_at:
-                playing = as_document(await read_now_playing(site, person.user_id), datetime.now(UTC))
-                # A scrobbler may tell something before Spotify is worth asking again.
+                playing = await ask_now_playing(site.pools, person.user_id)
+                # A scrobbler may report something before asking Spotify again is worthwhile.
                 ask_at = time.monotonic() + min(playing.ask_again_s, _LOOK_AT_PLAYERS_EVERY_S)
                 if (playing.read_at, playing.state, playing.reason) != told:
                     told = (playing.read_at, playing.state, playing.reason)
@@ -69,7 +70,7 @@ async def _events(request: Request, site: Site, person: Visitor) -> AsyncIterato
                 markup = page("parts/last_plays.html", plays=rows, zone=person.zones).body
                 yield event("plays", {"markup": bytes(markup).decode()}, number=number)
         except DatabaseGone:
-            # The browser comes back.
+            # The browser reconnects.
             return
         if time.monotonic() - heard > _SIGN_OF_LIFE_S:
             heard = time.monotonic()
@@ -84,6 +85,9 @@ async def _newer_plays(site: Site, person: Visitor, known: int | None) -> tuple[
         number = (await marts.version()).number
         return number, await last_plays(marts) if number is not None and number != known else ()
 
+    if known is not None:
+        # What was shown is not taken back by whoever serves this look.
+        need_version(person.user_id, known)
     try:
         return await site.pools.read(person.user_id, read)
     except (MartsMissing, MartsOutdated):

@@ -1,6 +1,6 @@
-"""One track, artist or album: how much of it was heard, when, and what of it most.
+"""One track, artist or album: how much of it was heard, when, and what most.
 
-What this user never played is answered 404, whether the catalogue knows it or not.
+Anything this user never played is answered with 404, whether or not it is in the catalogue.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
-from myi_pipeline.web.dashboard.charts import MonthSum, calendar_of, clock_of, every_month, months_back
+from myi_pipeline.web.dashboard.charts import calendar_of, clock_of
 from myi_pipeline.web.dashboard.inputs import choice_of, id_in_path, missing
 from myi_pipeline.web.dashboard.pages import show_marts
-from myi_pipeline.web.dashboard.periods import Span, asked_span, kept_query
+from myi_pipeline.web.dashboard.periods import asked_span, kept_query
 from myi_pipeline.web.dashboard.recordings import REASONS, decisions_of, read_song
 from myi_pipeline.web.dashboard.signed_in import Person
-from myi_pipeline.web.reads.coverage import evident_gaps
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.coverage import completeness, coverage_gaps
 from myi_pipeline.web.reads.genres import genres_of_artist
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.music import (
     DayRow,
     PeriodRow,
@@ -33,20 +33,21 @@ from myi_pipeline.web.reads.music import (
     most_heard_of,
 )
 from myi_pipeline.web.reads.ranks import TERMS, RankRow, Term, ranks_of_entity
-from myi_pipeline.web.reads.spans import LAST_DAY, Period, period_start, today_in
+from myi_pipeline.web.reads.spans import LAST_DAY, Period, months_back, period_start, today_in
 from myi_pipeline.web.reads.summary import EVERYTHING, sums_of
-from myi_pipeline.web.reads.timeline import BucketRow, timeline
+from myi_pipeline.web.reads.timeline import BucketRow, MonthSum, every_month, timeline
 from myi_pipeline.web.reads.top import Entity, Listed
 from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.shown.spans import Span
 from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
 
 _TOP = 10
-# Of an artist; samplers apart, nobody has more.
+# Limit for an artist; except on compilations, nobody has more.
 _MOST_ALBUMS = 200
 _LAST_PLAYS = 10
-# A chart of one bar says nothing: at least a year of months.
+# A chart with a single bar is useless, so at least a year of months is shown.
 _FEWEST_MONTHS = 12
 
 
@@ -117,9 +118,9 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
             "clock": clock_of(heard.hours),
             "tracks": tracks,
             "albums": albums,
-            "ranks": await _spotify_ranks(marts, entity, asked_id),
+            "ranks": await _spotify_ranks(marts, read_as, id),
             "plays": await last_plays_of(marts, read_as, id, limit=_LAST_PLAYS),
-            "gaps": await evident_gaps(marts),
+            "known": completeness(await coverage_gaps(marts), last_heard=None, zone=person.zones),
             "song": song,
         }
 
@@ -130,7 +131,7 @@ async def _show(request: Request, person: Visitor, site: Site, entity: Entity, t
 
 
 def _chosen(request: Request, today: date) -> Span | None:
-    """The days that the overview was about, where somebody came from; a mistake in the address is no days."""
+    """The days shown on the overview that the person came from; an invalid address means none."""
     if not kept_query(request):
         return None
     span = asked_span(request, today)
@@ -139,7 +140,7 @@ def _chosen(request: Request, today: date) -> Span | None:
 
 @dataclass(frozen=True)
 class YearOf:
-    """One year of it, beside all that was heard in that year."""
+    """One year of it, next to the total of that year."""
 
     year: int
     is_heard: bool
@@ -148,7 +149,7 @@ class YearOf:
 
 
 def _years(rows: Sequence[PeriodRow], all_years: Sequence[BucketRow]) -> list[YearOf]:
-    """From the first year in which it was heard to the last, those between without it as well."""
+    """From the first year in which it was heard to the last, including years without it."""
     own = {row.period_start.year: row for row in rows if row.period == Period.YEAR}
     heard = {row.starts_on.year: row.ms_played for row in all_years}
     found = []
@@ -159,10 +160,10 @@ def _years(rows: Sequence[PeriodRow], all_years: Sequence[BucketRow]) -> list[Ye
 
 
 async def _spotify_ranks(marts: Marts, entity: Entity, id: int) -> dict[Term, list[RankRow]]:
-    """Where Spotify's own lists had it, by term, the oldest first; a term without it is left out."""
-    if entity == "album" or entity == "recording":
+    """Its ranks in Spotify's own lists by term, oldest first; terms without it are left out."""
+    if entity == "album":
         return {}
-    found = {term: await ranks_of_entity(marts, kind=entity, id=id, term=term) for term in TERMS}
+    found = {term: await ranks_of_entity(marts, entity=entity, id=id, term=term) for term in TERMS}
     return {term: rows[::-1] for term, rows in found.items() if rows}
 
 
@@ -172,7 +173,7 @@ def _row(rows: Sequence[PeriodRow], period: Period, today: date) -> PeriodRow | 
 
 
 def _months(heard: Sequence[DayRow], today: date) -> list[MonthSum]:
-    """From the first month with a play to this one."""
+    """From the first month with a play to the current one."""
     sums = [MonthSum(row.starts_on, row.plays, row.counted_plays, row.ms_played) for row in heard]
     first = min([row.starts_on for row in sums] + [months_back(today, _FEWEST_MONTHS - 1)])
     return every_month(sums, first=first, last=max([today] + [row.starts_on for row in sums]))

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from myi_pipeline.web.dashboard.inputs import missing
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.signed_in import Person
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.on_this_day import DayRow, heard_on, same_day_of
 from myi_pipeline.web.reads.spans import today_in
 from myi_pipeline.web.reads.summary import heard_span
@@ -22,7 +22,7 @@ from myi_pipeline.web.site import TheSite
 router = APIRouter()
 
 _DAY = re.compile(r"(\d{2})-(\d{2})\Z", re.ASCII)
-# A year that has every day of the calendar.
+# A leap year, which has every day.
 _LEAP = 2024
 
 
@@ -38,7 +38,7 @@ async def on_this_day(request: Request, person: Person, site: TheSite, day: str)
 
 
 async def years_ago(marts: Marts, today: date) -> list[DayRow]:
-    """What was heard on this day in the years before, the newest first."""
+    """What was heard on this day in earlier years, newest first."""
     heard = await heard_span(marts)
     if heard is None:
         return []

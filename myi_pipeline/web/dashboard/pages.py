@@ -1,4 +1,4 @@
-"""Pages for people: rendering them, and telling whether a person asks.
+"""Pages for people: rendering them, and recognising requests for a page.
 
 Invariants: every value on a page is escaped; no address in a request sends a browser to another site.
 """
@@ -16,20 +16,24 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
 
+from myi_pipeline.archives.files.formats import READ_SUFFIXES
+from myi_pipeline.catalogue.sources import EXPORTERS
 from myi_pipeline.logs import mask
 from myi_pipeline.web.dashboard import assets
-from myi_pipeline.web.dashboard.cards import Card
-from myi_pipeline.web.dashboard.formats import FILTERS
-from myi_pipeline.web.dashboard.looks import current
 from myi_pipeline.web.dashboard.periods import kept_query
 from myi_pipeline.web.dashboard.plots import plot
 from myi_pipeline.web.dashboard.polling_news import spotify_trouble
-from myi_pipeline.web.problems import Problem, speaks_listenbrainz
-from myi_pipeline.web.reads.database import DatabaseGone, Marts, MartsMissing
+from myi_pipeline.web.problems import Problem, is_of_the_contract, speaks_listenbrainz
+from myi_pipeline.web.reads import replica
+from myi_pipeline.web.reads.marts import Marts, MartsMissing
+from myi_pipeline.web.reads.servers import DatabaseGone
 from myi_pipeline.web.reads.standing import find_standing
 from myi_pipeline.web.reads.summary import heard_span
 from myi_pipeline.web.security.identity import find_visitor
 from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.shown.cards import Card
+from myi_pipeline.web.shown.formats import FILTERS
+from myi_pipeline.web.shown.looks import current
 from myi_pipeline.web.site import Site
 from myi_pipeline.web.site_path import below_site_path
 
@@ -37,13 +41,13 @@ FOLDER = Path(__file__).parent
 # Browsers read a backslash as a slash, and //host as another site.
 _LOCAL = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*\Z")
 _LONGEST_ADDRESS = 500
-# Mistakes in an address or a form, for which it is worth looking up who made them.
+# Mistakes in an address or a form: worth looking up the person, to show them within the frame.
 _FRAMED = frozenset({404, 405, 409, 410, 422})
-# What HTTP calls these is for programs.
+# HTTP's names for these statuses are for programs.
 _TITLES = {
     403: "That is not allowed",
     404: "Not found",
-    409: "That does not work now",
+    409: "That is not possible now",
     410: "This link has ended",
     413: "That is too large",
     422: "That does not work",
@@ -53,14 +57,14 @@ _TITLES = {
     504: "That took too long",
     507: "The disk is full",
 }
-# Kinds of problem that are no trouble, but a wait: the page says so, and loads itself again.
+# Kinds of problem that only need waiting: the page says so and reloads automatically.
 _WAITS = {"being-rebuilt": "Your figures are being rebuilt"}
-# Reads what a page shows.
+# Reads the data of a page.
 Build = Callable[[Marts], Awaitable[Mapping[str, object]]]
 
 
 class SendTo(Exception):
-    """The page is for somebody else, or elsewhere: the browser is sent to a path of this site."""
+    """Sends the browser to another path of this site."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -77,14 +81,18 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters.update(FILTERS)
-    made.globals.update(asset=assets.address, plot=plot)
+    made.globals.update(asset=assets.address, plot=plot, exporters=EXPORTERS, upload_suffixes=[".zip", *READ_SUFFIXES])
     return made
 
 
 def page(
     template: str, values: Mapping[str, object] | None = None, *, status: int = 200, **more: object
 ) -> HTMLResponse:
-    made = _environment().get_template(template).render(values or {}, scheme=current.get().scheme, **more)
+    seen = replica.current.get()
+    frame = {"scheme": current.get().scheme, "as_of": seen.as_of if seen is not None else None, **more}
+    # Jinja would let the frame's value win, and the page's own would not appear.
+    assert not frame.keys() & (values or {}).keys(), f"{template} and its frame have values with the same name"
+    made = _environment().get_template(template).render(values or {}, **frame)
     return HTMLResponse(below_site_path(made), status_code=status)
 
 
@@ -96,7 +104,7 @@ def show(
     *,
     path: str | None = None,
 ) -> HTMLResponse:
-    """A page of the dashboard, with its frame; `path` where it stands, if it answers another address."""
+    """A page of the dashboard with its frame; `path` is its own address if it answers another one."""
     here = path or request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return page(template, values, person=person, path=path or request.url.path, here=here, kept=kept_query(request))
 
@@ -104,7 +112,7 @@ def show(
 async def show_marts(
     request: Request, person: Visitor, site: Site, template: str, build: Build, **values: object
 ) -> HTMLResponse:
-    """A page of what `build` reads, all in one snapshot; before anything was heard: how to begin."""
+    """A page with what `build` reads in one snapshot, or the welcome page if nothing was heard yet."""
 
     async def read(marts: Marts) -> Mapping[str, object] | None:
         if (await marts.version()).number is None or await heard_span(marts) is None:
@@ -121,7 +129,7 @@ async def show_marts(
 
 
 async def show_welcome(request: Request, person: Visitor, site: Site) -> HTMLResponse:
-    """Where history comes from, with the upload, in place of a page that would have nothing to show."""
+    """The welcome page with the upload, instead of an empty page."""
     values = {
         "standing": await find_standing(site.pools, person.user_id),
         "spotify_trouble": spotify_trouble(site.settings),
@@ -131,14 +139,14 @@ async def show_welcome(request: Request, person: Visitor, site: Site) -> HTMLRes
 
 
 def picture(card: Card, name: str) -> Response:
-    """A card of a story as a file to keep."""
+    """A card of a story as a file to download."""
     text = _environment().get_template("card.svg").render(card=card)
     headers = {"content-disposition": f'attachment; filename="{name}.svg"'}
     return Response(text, media_type="image/svg+xml", headers=headers)
 
 
 def problem_page(request: Request, problem: Problem, person: Visitor | None = None) -> HTMLResponse:
-    """A problem as a person reads it; with the frame of the dashboard for one who is signed in."""
+    """A problem as a page, within the dashboard's frame if somebody is signed in."""
     wait = _WAITS.get(problem.kind)
     values = {
         "title": wait or _TITLES.get(problem.status_code) or HTTPStatus(problem.status_code).phrase,
@@ -155,7 +163,7 @@ def problem_page(request: Request, problem: Problem, person: Visitor | None = No
 
 
 def install(app: FastAPI) -> None:
-    """Makes SendTo a redirect."""
+    """Registers SendTo as a redirect."""
 
     async def redirect(_: Request, error: Exception) -> Response:
         assert isinstance(error, SendTo)
@@ -165,16 +173,17 @@ def install(app: FastAPI) -> None:
 
 
 async def as_page(request: Request, problem: Problem) -> HTMLResponse | None:
-    """A page when a browser asks for one, except below `/v1`, which always answers in one way."""
+    """Answers a browser with a page, except on routes for programs, which always get the same form of answer."""
     path = request.scope["path"]
-    if not wants_page(request) or path.startswith("/v1/") or speaks_listenbrainz(path):
+    if not wants_page(request) or is_of_the_contract(path) or speaks_listenbrainz(path):
         return None
     return problem_page(request, problem, await _signed_in(request, problem))
 
 
 async def _signed_in(request: Request, problem: Problem) -> Visitor | None:
-    """Who is signed in, for the frame of a page that says what went wrong. Looked up only where that cannot go wrong
-    itself: not when the database is the trouble, or too many requests."""
+    """Who is signed in, for the frame of an error page.
+
+    Looked up only if that cannot fail itself: not when the database is the problem, or too many requests."""
     if not hasattr(request.state, "visitor"):
         if problem.status_code not in _FRAMED:
             return None
@@ -187,11 +196,11 @@ async def _signed_in(request: Request, problem: Problem) -> Visitor | None:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks for something to look at."""
+    """Whether a browser asks for a page."""
     return "text/html" in request.headers.get("accept", "")
 
 
 def local_address(address: str | None) -> str:
-    """A path on this site, or `/` when it is anything else."""
+    """A path on this site, or `/` if it is anything else."""
     is_local = address is not None and len(address) <= _LONGEST_ADDRESS and _LOCAL.match(address) is not None
     return address if is_local and address is not None else "/"

@@ -1,6 +1,6 @@
-"""Where in a list a page stands, for people: the same sealed cursors as the API's lists.
+"""Positions in the lists on pages: the same sealed cursors as in the API.
 
-A cursor opens only for the person, page and filters that it was made for.
+A cursor opens only for the person, page and filters it was made for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from myi_pipeline.web.site import Site
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a list a request stands: `filters` are the values of its query that narrow the list."""
+    """A request's position in a list: `filters` are the query values that narrow the list."""
 
     site: Site
     user_id: int
@@ -28,12 +28,13 @@ class Place:
 
     @property
     def first(self) -> str | None:
-        """The address of the first page, None on that page."""
+        """Address of the first page; None on that page."""
         return self.address() if self.after.keys is not None else None
 
     def next(self, keys: list[Key]) -> str:
-        """The address of the page that begins after these keys."""
-        return self.address(cursor=self.site.cursors.seal(_purpose(self.user_id, self.path, self.filters), keys))
+        """Address of the page that begins after these keys."""
+        purpose = _purpose(self.user_id, self.path, self.filters)
+        return self.address(cursor=self.site.cursors.seal(purpose, keys, user_id=self.user_id))
 
     def address(self, **more: str) -> str:
         query = urlencode({**{name: value for name, value in self.filters.items() if value}, **more})
@@ -41,12 +42,13 @@ class Place:
 
 
 def place_of(request: Request, site: Site, user_id: int, **filters: str) -> Place:
-    """Raises Problem 422 when the cursor is not this list's."""
+    """Raises Problem 422 if the cursor does not belong to this list."""
     cursor, path = cursor_of(request), request.url.path
+    purpose = _purpose(user_id, path, filters)
     try:
-        keys = site.cursors.open(_purpose(user_id, path, filters), cursor) if cursor is not None else None
-    except BadCursor as error:
-        raise wrong(f"This page cannot be shown: {error}.") from None
+        keys = site.cursors.open(purpose, cursor, user_id=user_id) if cursor is not None else None
+    except BadCursor:
+        raise wrong("This link is too old.") from None
     return Place(site, user_id, path, filters, After(keys))
 
 

@@ -1,7 +1,7 @@
-"""Where the bars, lines and labels of a chart stand (templates/parts/charts.html draws them).
+"""Positions of the bars, lines and labels of a chart, which templates/parts/charts.html draws.
 
-Across, places are per cent of the width and down they are pixels, so that a chart is as wide as its column while its
-letters keep their size.
+Horizontal positions are per cent of the width and vertical ones pixels, so that a chart is as wide as its column while
+its text keeps its size.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Kind = Literal["bars", "line", "ranks"]
 # (date or text, number or None, (what it is called, what it reads as))
 Point = tuple[date | str, float | str | None, tuple[str, str]]
 
-# Room above the highest value, the values themselves, and labels below.
+# Heights: above the highest value, of the values, and of the labels below.
 TOP, DEEP, BELOW = 18, 180, 26
 _MOST_STEPS = 5
 _PX_OF_DIGIT, _PX_BESIDE = 7, 10
 _SHARE_OF_BAR = 0.78
 _LEAST_BAR_PX = 2.0
-# More dots than these are a line only.
+# With more points than this, only the line is drawn.
 _MOST_DOTS = 60
 _YEAR_LABELS = 12
 _LONGEST_SPAN_OF_DAYS = 70
@@ -30,7 +30,7 @@ _LONGEST_SPAN_OF_DAYS = 70
 
 @dataclass(frozen=True)
 class Tick:
-    """A label of an axis. `is_minor`: a narrow screen has no room for it."""
+    """A label of an axis. `is_minor`: left out on narrow screens."""
 
     at: float
     text: str
@@ -40,7 +40,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Mark:
-    """One value: the part of the width that belongs to it, and where it stands. `y` is None where nothing is known."""
+    """One value: its share of the width, and its position. `y` is None if the value is unknown."""
 
     x: float
     width: float
@@ -54,7 +54,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Plot:
-    """`lines` are points of polylines, in per cent and pixels; `desc` says in a sentence what is seen."""
+    """`lines` are points of polylines, in per cent and pixels; `desc` describes the chart in a sentence."""
 
     marks: Sequence[Mark]
     lines: Sequence[str]
@@ -69,15 +69,18 @@ class Plot:
 
 
 def step_of(most: float, *, is_whole: bool) -> float:
-    """The distance of lines: 1, 2 or 5 times a power of ten, so that at most five reach to `most`."""
+    """The distance between grid lines: 1, 2 or 5 times a power of ten, so that at most five reach `most`."""
     least = most / _MOST_STEPS
     power = 10.0 ** floor(log10(least)) if least > 0 else 1.0
     step = next(power * each for each in (1, 2, 5, 10) if power * each >= least * (1 - 1e-9))
     return max(step, 1.0) if is_whole else step
 
 
-def plot(kind: Kind, points: Sequence[Point], unit: str, *, most: float | None = None) -> Plot:
-    """`most` is the highest value (for ranks: the last) of charts that stand side by side on one scale."""
+def plot(
+    kind: Kind, points: Sequence[Point], unit: str, *, most: float | None = None, is_by_month: bool = False
+) -> Plot:
+    """`most` is the highest value (for ranks: the last) of charts that share a scale. `is_by_month`: a first of a month
+    is a month even if it stands alone; of several it is seen."""
     values = [None if value is None or value == "" else float(value) for _, value, _ in points]
     known = [value for value in values if value is not None]
     highest = max([*known, most or 0.0])
@@ -109,7 +112,7 @@ def plot(kind: Kind, points: Sequence[Point], unit: str, *, most: float | None =
         marks=marks,
         lines=[] if kind == "bars" else _lines(marks),
         values=ticks,
-        places=_places([at for at, _, _ in points], middles),
+        places=_places([at for at, _, _ in points], middles, is_by_month=is_by_month),
         axis_px=longest * _PX_OF_DIGIT + _PX_BESIDE,
         has_dots=len(points) <= _MOST_DOTS,
         desc=_desc(points, marks, unit, kind),
@@ -122,7 +125,7 @@ def _down(kind: Kind, value: float, end: float) -> float:
 
 
 def _value_ticks(highest: float, *, is_whole: bool) -> tuple[list[Tick], float]:
-    """From zero on, and the value of the highest line."""
+    """Ticks from zero up, and the value of the highest line."""
     if highest <= 0:
         return [Tick(TOP + DEEP, "0")], 1.0
     step = step_of(highest, is_whole=is_whole)
@@ -134,7 +137,7 @@ def _value_ticks(highest: float, *, is_whole: bool) -> tuple[list[Tick], float]:
 
 
 def _rank_ticks(last: float) -> tuple[list[Tick], float]:
-    """The first place on top."""
+    """Ticks with the first place on top."""
     end = max(5.0, last)
     step = step_of(end, is_whole=True)
     ranks = [1, *(int(number * step) for number in range(1, int(end // step) + 1) if number * step > 1)]
@@ -142,7 +145,7 @@ def _rank_ticks(last: float) -> tuple[list[Tick], float]:
 
 
 def _middles(kind: Kind, ats: Sequence[date | str]) -> list[float]:
-    """In per cent: bars side by side, points of a line where their days are."""
+    """Centres in per cent: bars side by side, points of a line at their days."""
     days = [at for at in ats if isinstance(at, date)]
     if kind == "bars" or len(days) < len(ats):
         return [100 * (number + 0.5) / len(ats) for number in range(len(ats))]
@@ -161,14 +164,14 @@ def _lines(marks: Sequence[Mark]) -> list[str]:
     return [" ".join(run) for run in runs if len(run) > 1]
 
 
-def _places(ats: Sequence[date | str], middles: Sequence[float]) -> list[Tick]:
-    """Labels below: months, or years where there are many, or some of the days."""
+def _places(ats: Sequence[date | str], middles: Sequence[float], *, is_by_month: bool) -> list[Tick]:
+    """Labels below: months, or years if there are many, or some of the days."""
     days = [at for at in ats if isinstance(at, date)]
     if len(days) < len(ats):
         return [Tick(middle, str(at)) for at, middle in zip(ats, middles, strict=True)]
     if not days:
         return []
-    if all(day.day == 1 for day in days) and len(days) > 1:
+    if all(day.day == 1 for day in days) and (is_by_month or len(days) > 1):
         return _months(days, middles)
     if (days[-1] - days[0]).days <= _LONGEST_SPAN_OF_DAYS:
         wanted = sorted({0, len(days) // 2, len(days) - 1} if len(days) > 2 else set(range(len(days))))
@@ -203,7 +206,7 @@ def _months(days: Sequence[date], middles: Sequence[float]) -> list[Tick]:
 
 
 def _anchor(middle: float) -> str:
-    """Labels stay inside."""
+    """Keeps labels inside the chart."""
     return "start" if middle < 5 else "end" if middle > 95 else "middle"
 
 
@@ -211,7 +214,7 @@ def _with_unit(said: str, unit: str, kind: Kind) -> str:
     if kind == "ranks":
         return said
     name = unit.lower()
-    return f"{said} {name.removesuffix('s') if said == '1' else name}"
+    return f"{said} {name.removesuffix('s') if said in ('1', 'under 1') else name}"
 
 
 def _desc(points: Sequence[Point], marks: Sequence[Mark], unit: str, kind: Kind) -> str:

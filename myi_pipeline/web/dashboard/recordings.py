@@ -1,6 +1,6 @@
-"""Which tracks are counted as one song, on the page of a track; and a person's own word about it.
+"""Tracks that count as one song, on the page of a track, and the person's own decisions about them.
 
-What a form says concerns the figures of the person who sends it, and takes effect with the next refresh.
+A decision affects only the figures of the person who makes it, and takes effect with the next refresh.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from myi_pipeline.errors import BadInput
 from myi_pipeline.people.recording_decisions import MadeDecision, decide, list_decisions, take_back
 from myi_pipeline.web.dashboard.inputs import form_of, id_in_path, missing, number_in_path, text_of, wrong
 from myi_pipeline.web.dashboard.signed_in import sender_of_form
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.recordings import (
     RecordingTrackRow,
     TrackNameRow,
@@ -36,8 +36,8 @@ TrackForm = Annotated[Visitor, Depends(sender_of_form("/top"))]
 _OFFERED = 10
 _DONE = {
     "same": "They are one song now. Figures follow with the next refresh, within a minute or two.",
-    "apart": "It is counted by itself now. Figures follow with the next refresh, within a minute or two.",
-    "taken-back": "That is taken back. Figures follow with the next refresh, within a minute or two.",
+    "apart": "It is counted separately now. Figures follow with the next refresh, within a minute or two.",
+    "taken-back": "Your decision is undone. Figures follow with the next refresh, within a minute or two.",
 }
 
 
@@ -52,7 +52,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Song:
-    """The tracks that are counted here, what was decided about them, and tracks found by name that may be the same."""
+    """The tracks counted as this song, the decisions about them, and tracks found by name that may be the same."""
 
     recording_id: int
     tracks: Sequence[RecordingTrackRow]
@@ -62,12 +62,12 @@ class Song:
     done: str | None
 
     def own_track(self, asked_id: int) -> int:
-        """The track that was asked for, else the one that this person has heard most."""
+        """The requested track, or the one that this person has heard most."""
         heard = [row.track_id for row in self.tracks]
         return asked_id if asked_id in heard or not heard else heard[0]
 
 
-# What a rule goes by, in words; the codes are stored.
+# The criteria of each rule in words; the codes are stored.
 REASONS: Mapping[str, str] = {
     "same_isrc": "same recording code",
     "same_mbid": "same recording at MusicBrainz",
@@ -76,9 +76,9 @@ REASONS: Mapping[str, str] = {
     "names": "same names",
     "another_label": "same names and length, labelled otherwise",
     "subtitle": "same length, with a subtitle",
-    "typo": "spelt nearly the same",
-    "sampler": "same title and length, on a sampler",
-    "decided": "you said so",
+    "typo": "nearly the same spelling",
+    "sampler": "same title and length, on a compilation",
+    "decided": "you decided so",
     "alone": "by its names",
 }
 
@@ -106,7 +106,7 @@ async def decisions_of(site: Site, person: Visitor) -> tuple[MadeDecision, ...]:
 
 @router.post("/tracks/{track_id}/same")
 async def say_same(request: Request, person: TrackForm, site: TheSite, track_id: str) -> Response:
-    """Another track is the same song."""
+    """Declares another track to be the same song."""
     form = await form_of(request)
     other = id_in_path(form.get("other", ""), what="track")
     return await _decide(request, person, site, id_in_path(track_id, what="track"), other)
@@ -114,7 +114,7 @@ async def say_same(request: Request, person: TrackForm, site: TheSite, track_id:
 
 @router.post("/tracks/{track_id}/apart")
 async def say_apart(request: Request, person: TrackForm, site: TheSite, track_id: str) -> Response:
-    """A track is not this song; `track` names it, and the page is that of the song."""
+    """Declares that `track` is not the song of this page."""
     form = await form_of(request)
     track = id_in_path(form.get("track", ""), what="track")
     return await _decide(request, person, site, track, None, page=id_in_path(track_id, what="track"))
@@ -127,7 +127,7 @@ async def say_nothing(request: Request, person: TrackForm, site: TheSite, track_
     address = client_address(request, site.settings.trusted_networks)
     found = await site.pools.in_thread(take_back, user_id=person.user_id, decision_id=number, address=address)
     if not found:
-        raise missing("There is no such decision any more.")
+        raise missing("This decision no longer exists.")
     return _back(page, "taken-back")
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from myi_pipeline.web.dashboard.inputs import choice_of, text_of
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.signed_in import Person
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.search import KINDS, SearchRow
 from myi_pipeline.web.reads.search import search as read_search
 from myi_pipeline.web.reads.top import Listed
@@ -19,7 +19,7 @@ from myi_pipeline.web.site import TheSite
 
 router = APIRouter()
 
-# Of each kind, and of one kind alone.
+# Results per kind, and if only one kind is shown.
 _OF_EACH, _OF_ONE = 8, 50
 
 
@@ -30,7 +30,7 @@ async def search(request: Request, person: Person, site: TheSite) -> HTMLRespons
     kinds, limit = ((kind,), _OF_ONE) if kind else (KINDS, _OF_EACH)
 
     async def build(marts: Marts) -> Mapping[str, object]:
-        # One more says that there are more.
+        # One more, to know whether there are more.
         rows = await read_search(marts, typed, kinds=kinds, by=Listed.RECORDING, limit=limit + 1) if typed else []
         groups: dict[str, list[SearchRow]] = {each: [] for each in kinds}
         for row in rows:

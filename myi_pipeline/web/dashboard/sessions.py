@@ -12,7 +12,7 @@ from starlette.requests import Request
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.paging import place_of
 from myi_pipeline.web.dashboard.signed_in import Person
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.sessions import SESSIONS, SessionLengthRow, session_lengths
 from myi_pipeline.web.reads.sessions import sessions as read_sessions
 from myi_pipeline.web.reads.spans import BEGINNING, today_in
@@ -24,7 +24,7 @@ router = APIRouter()
 _SESSIONS_A_PAGE = 25
 _STREAKS = 8
 _YEAR = timedelta(days=365)
-# The distribution of fewer sessions says nothing.
+# A distribution of fewer sessions says nothing.
 _WORTH_A_CHART = 20
 
 
@@ -51,7 +51,7 @@ async def sessions(request: Request, person: Person, site: TheSite) -> HTMLRespo
 
 
 async def _lengths(marts: Marts, newest: datetime | None) -> list[SessionLengthRow]:
-    """Lengths of sessions in the year up to the newest one on the page; none when there are few."""
+    """Lengths of sessions in the year up to the newest one on the page; none if there are few."""
     if newest is None:
         return []
     from_at = max(newest, BEGINNING + _YEAR) - _YEAR

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from myi_pipeline.web.dashboard.inputs import id_in_path, missing
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.signed_in import Person
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.shows import episodes_of, show_of
 from myi_pipeline.web.reads.summary import EVERYTHING, sums_of
 from myi_pipeline.web.site import TheSite
@@ -25,9 +25,9 @@ async def show(request: Request, person: Person, site: TheSite, episode_id: str)
 
     async def build(marts: Marts) -> Mapping[str, object]:
         found = await show_of(marts, id)
-        if found is None:
+        episodes = await episodes_of(marts, found) if found is not None else []
+        if found is None or not episodes:
             raise missing("You have not heard this show.")
-        episodes = await episodes_of(marts, found)
         (in_all,) = await sums_of(marts, EVERYTHING)
         return {
             "show": found,

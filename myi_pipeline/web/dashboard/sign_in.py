@@ -1,15 +1,16 @@
-"""Signing in and out: with Spotify, by a one-time link, and the address to which Spotify sends browsers back.
+"""Signing in and out: with Spotify, by a one-time link, and Spotify's redirect address.
 
-A session begins only by a request of this site's own page or by an answer bound to this browser, and always gets a new
-reference. No address of these routes is logged or sent to another site. Spotify is opened in a thread, as the role
-`app`, which can store a login and never read one.
+A session begins only by a request from this site's own page or by an answer bound to this browser, and always gets a
+new reference. No address of these routes is logged or sent to another site. Spotify is used in a thread, as the role
+`app`, which can store a login but never read one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from fastapi import APIRouter, Depends
@@ -28,10 +29,10 @@ from myi_pipeline.people.sign_in import (
     OtherAccount,
     require_awaited,
 )
-from myi_pipeline.postgres.connections import Role
+from myi_pipeline.postgres.connections import Connection, Role
 from myi_pipeline.providers.encryption_keys import require_keys
-from myi_pipeline.providers.spotify.open_spotify import open_spotify
-from myi_pipeline.providers.token_vault import AccountTaken, AccountUnclear
+from myi_pipeline.providers.login_owners import AccountTaken, AccountUnclear
+from myi_pipeline.providers.spotify.open_spotify import Spotify, open_spotify
 from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.settings import Settings
 from myi_pipeline.web.dashboard import pages
@@ -45,11 +46,14 @@ from myi_pipeline.web.security.rate_limits import Tier, limited, limited_when_wr
 from myi_pipeline.web.security.visitors import Visitor, is_secret
 from myi_pipeline.web.site import Site, TheSite
 
+T = TypeVar("T")
+
 SIGN_IN, LINK = "/sign-in", "/link"
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
+_ATTEMPT = re.compile(r"[A-Za-z0-9_-]{22}\Z")
 _NO_REFERRER = {"Referrer-Policy": "no-referrer"}
 _BEGINS, _OLDER_LINKS = ([Depends(limited(Tier.SENSITIVE, what))] for what in ("sign-in", "links"))
-# Guessing links and answers keeps no one at the same address from signing in.
+# Somebody who guesses links and answers does not keep others at the same address from signing in.
 _SECRETS = [Depends(limited_when_wrong(Tier.SENSITIVE))]
 _NORMAL = [Depends(limited(Tier.NORMAL, "pages"))]
 
@@ -79,7 +83,7 @@ async def show_sign_in(request: Request, site: TheSite) -> Response:
     trouble = spotify_trouble(site.settings)
     answer = pages.page("sign_in.html", return_to=return_to, spotify_trouble=trouble, is_open=site.settings.open_signup)
     if cookies.read_session(request, site.settings):
-        # A cookie that is good no more would count as a guess with every request.
+        # A cookie that is no longer valid would count as a guess with every request.
         cookies.clear_session(answer, site.settings)
     return answer
 
@@ -88,7 +92,16 @@ async def begin_with_spotify(request: Request, site: TheSite) -> Response:
     """Send a visitor who is not signed in to Spotify."""
     fields = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=20)
     return_to = pages.local_address(fields.get("return_to", ["/"])[0])
-    return await _to_spotify(request, site, return_to=return_to, user_id=None)
+    # The attempt of the app that the person wants to let in afterwards.
+    attempt_id = fields.get("attempt", [""])[0]
+    return await _to_spotify(
+        request,
+        site,
+        return_to=return_to,
+        user_id=None,
+        with_playlists="playlists" in fields,
+        attempt_id=attempt_id if _ATTEMPT.match(attempt_id) else None,
+    )
 
 
 async def _person(request: Request, site: TheSite) -> Visitor:
@@ -99,16 +112,25 @@ async def _person(request: Request, site: TheSite) -> Visitor:
 
 
 async def connect_spotify(request: Request, site: TheSite, person: Annotated[Visitor, Depends(_person)]) -> Response:
-    """To Spotify, as the user who is signed in: the account becomes theirs."""
+    """Redirects a signed-in user to Spotify: the account becomes theirs."""
     fields = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=20)
-    # The account that the page asked about, in place of the one that is connected.
+    # The account that the page asked about, instead of the connected one.
     agreed = fields.get("switch_to", [""])[0]
     switch_to = bytes.fromhex(agreed) if _HASH.match(agreed) else None
-    return await _to_spotify(request, site, return_to="/account", user_id=person.user_id, switch_to=switch_to)
+    return await _to_spotify(
+        request,
+        site,
+        return_to="/account",
+        user_id=person.user_id,
+        switch_to=switch_to,
+        with_playlists="playlists" in fields,
+        with_writes="playlist_writes" in fields,
+        is_further="further" in fields,
+    )
 
 
 async def receive_from_spotify(request: Request, site: TheSite) -> Response:
-    """Back from Spotify: to the browser that asked, or to the command that waits."""
+    """Spotify's answer, for the browser that started the sign-in or for a waiting command."""
     query = request.url.query
     address = client_address(request, site.settings.trusted_networks)
     try:
@@ -116,7 +138,7 @@ async def receive_from_spotify(request: Request, site: TheSite) -> Response:
     except NotExpected:
         await note_guess(site, address, "answer", event=Event.SIGN_IN_REFUSED)
         raise
-    # Each look costs more than a guess does. Only the browser or command that began has a state.
+    # Each check costs more than a guess does. Only the browser or command that began has a state.
     site.limits.take(Tier.SENSITIVE, "answers", query)
     if await _keep_for_command(site, query=query):
         return _quiet(pages.page("answer_kept.html"))
@@ -146,21 +168,21 @@ async def receive_from_spotify(request: Request, site: TheSite) -> Response:
         instead_of=cookies.read_session(request, site.settings),
         address=address,
     )
-    # The cookie stays: other tabs may have begun sign-ins of their own, and a secret is worth nothing without its row.
+    # The cookie stays: other tabs may have begun sign-ins of their own, and a secret is useless without its row.
     return _quiet(_signed_in(site, reference, finished.return_to))
 
 
 async def show_link() -> HTMLResponse:
-    """Where links lead; the secret behind the number sign comes by this page's form, filled by a script or by hand."""
+    """The page that links lead to; the secret after the # is sent by its form, filled by a script or by hand."""
     return pages.page("link.html")
 
 
 async def use_link(request: Request, site: TheSite) -> Response:
-    """Says whom the link signs in, and does it when that was confirmed."""
+    """Shows whom the link signs in, and does so once confirmed."""
     fields = await form_of(request)
     address = client_address(request, site.settings.trusted_networks)
     try:
-        # What people paste is the whole link as often as its end.
+        # People paste the whole link as often as its end.
         secret = _link_secret(fields.get("secret", "").rpartition("#")[2])
         if fields.get("confirm") != "yes":
             key = await site.pools.in_thread(manage_access.link_owner, secret=secret)
@@ -179,7 +201,7 @@ async def use_link(request: Request, site: TheSite) -> Response:
 
 
 async def refuse_older_link() -> Response:
-    """Links once had their secret in the path, which proxies write into their logs."""
+    """Older links had the secret in the path, which proxies write into their logs."""
     raise LinkUsed("links of this form are no longer valid: ask for a new one")
 
 
@@ -197,12 +219,30 @@ async def sign_out(request: Request, site: TheSite) -> Response:
 
 
 async def _to_spotify(
-    request: Request, site: Site, *, return_to: str, user_id: int | None, switch_to: bytes | None = None
+    request: Request,
+    site: Site,
+    *,
+    return_to: str,
+    user_id: int | None,
+    switch_to: bytes | None = None,
+    with_playlists: bool = False,
+    with_writes: bool = False,
+    is_further: bool = False,
+    attempt_id: str | None = None,
 ) -> Response:
     trouble = spotify_trouble(site.settings)
     if trouble is not None:
         raise Problem(409, "no-spotify-sign-in", trouble)
-    begun = await _begin(site, return_to=return_to, user_id=user_id, switch_to=switch_to)
+    begun = await _begin(
+        site,
+        return_to=return_to,
+        user_id=user_id,
+        switch_to=switch_to,
+        with_playlists=with_playlists,
+        with_writes=with_writes,
+        is_further=is_further,
+        attempt_id=attempt_id,
+    )
     answer = RedirectResponse(begun.url, 303)
     cookies.set_sign_in(answer, site.settings, [*cookies.read_sign_in(request, site.settings), begun.browser_secret])
     return _quiet(answer)
@@ -226,43 +266,43 @@ def _link_secret(text: str) -> str:
     return text
 
 
-async def _begin(site: Site, *, return_to: str, user_id: int | None, switch_to: bytes | None = None) -> BegunSignIn:
+async def _begin(
+    site: Site,
+    *,
+    return_to: str,
+    user_id: int | None,
+    switch_to: bytes | None,
+    with_playlists: bool,
+    with_writes: bool,
+    is_further: bool,
+    attempt_id: str | None,
+) -> BegunSignIn:
     """Raises MyiError."""
-
-    def work() -> BegunSignIn:
-        with (
-            open_spotify(site.settings, site.warehouse, role=Role.APP) as spotify,
-            site.warehouse.connect(Role.APP, autocommit=True) as connection,
-        ):
-            return sign_in.begin_sign_in(
-                connection, spotify, site.settings, return_to=return_to, user_id=user_id, switch_to=switch_to
-            )
-
-    return await run_in_threadpool(work)
+    begin = partial(
+        sign_in.begin_sign_in, return_to=return_to, user_id=user_id, switch_to=switch_to,
+        with_playlists=with_playlists, with_writes=with_writes, is_further=is_further, attempt_id=attempt_id,
+    )  # fmt: skip
+    return await run_in_threadpool(_at_spotify, site, begin)
 
 
 async def _finish(
     site: Site, *, query: str, browser_secrets: Sequence[str], session_user: int | None, address: str
 ) -> FinishedSignIn:
-    """Raises MyiError; what each means for a person stands in its message."""
+    """Raises MyiError with a message for the person."""
+    finish = partial(
+        sign_in.finish_sign_in, query=query, browser_secrets=browser_secrets, session_user=session_user, now=utc_now(),
+        address=address,
+    )  # fmt: skip
+    return await run_in_threadpool(_at_spotify, site, finish)
 
-    def work() -> FinishedSignIn:
-        with (
-            open_spotify(site.settings, site.warehouse, role=Role.APP) as spotify,
-            site.warehouse.connect(Role.APP, autocommit=True) as connection,
-        ):
-            return sign_in.finish_sign_in(
-                connection,
-                spotify,
-                site.settings,
-                query=query,
-                browser_secrets=browser_secrets,
-                session_user=session_user,
-                now=utc_now(),
-                address=address,
-            )
 
-    return await run_in_threadpool(work)
+def _at_spotify(site: Site, work: Callable[[Connection, Spotify, Settings], T]) -> T:
+    """Runs `work` as the role that serves people."""
+    with (
+        open_spotify(site.settings, site.warehouse, role=Role.APP) as spotify,
+        site.warehouse.connect(Role.APP, autocommit=True) as connection,
+    ):
+        return work(connection, spotify, site.settings)
 
 
 async def _keep_for_command(site: Site, *, query: str) -> bool:

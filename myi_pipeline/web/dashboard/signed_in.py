@@ -1,7 +1,7 @@
-"""Who looks at a page or sends its form: a person in a signed-in browser, never an access token.
+"""The person who views a page or sends its form: in a signed-in browser, never an access token.
 
-A visitor who is not signed in is sent to sign in, and then back: to the page that was asked for, or from a form to the
-page that holds it.
+A visitor who is not signed in is redirected to sign in and then back to the requested page, or to the page with the
+form.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from myi_pipeline.web.site import TheSite
 
 
 def person_within(tier: Tier, what: str) -> Callable[[Request, TheSite], Awaitable[Visitor]]:
-    """The dependency of whatever a person looks at; requests are counted by `what`."""
+    """The dependency of every page; requests are rate-limited by `what`."""
 
     async def find(request: Request, site: TheSite) -> Visitor:
         visitor = await find_visitor(request, site)
@@ -57,4 +57,10 @@ def sender_of_form(page: str) -> Callable[[Request, TheSite], Awaitable[Visitor]
 
 ImportsForm = Annotated[Visitor, Depends(sender_of_form("/imports"))]
 CorrectionsForm = Annotated[Visitor, Depends(sender_of_form("/corrections"))]
+PlaylistsForm = Annotated[Visitor, Depends(sender_of_form("/playlists"))]
 AccountForm = Annotated[Visitor, Depends(sender_of_form("/account"))]
+ExportsForm = Annotated[Visitor, Depends(sender_of_form("/exports"))]
+MigrationsForm = Annotated[Visitor, Depends(sender_of_form("/migrations"))]
+SharesForm = Annotated[Visitor, Depends(sender_of_form("/shares"))]
+HouseholdForm = Annotated[Visitor, Depends(sender_of_form("/household"))]
+NoticesForm = Annotated[Visitor, Depends(sender_of_form("/notices"))]

@@ -1,7 +1,7 @@
 """Limits the size of request bodies.
 
-A body that is too long is never held in memory: it is refused by its Content-Length or, without one, at the first byte
-too many.
+A body that is too large is never held in memory: it is refused by its Content-Length or, without one, at the first
+excess byte.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from myi_pipeline.web.problems import AsPage, Problem, answer, never_as_page
 
-# A form or a JSON document of this API has some hundred bytes.
+# A form or a JSON document of this API has a few hundred bytes.
 USUAL_BYTES = 64 * 1024
 
 
 class BodyLimitMiddleware:
-    """`larger` names the routes that take more: (method, path) -> bytes; `as_page` is for people."""
+    """`larger` lists routes that accept more: (method, path) -> bytes; `as_page` is for people."""
 
     def __init__(self, app: ASGIApp, larger: Mapping[tuple[str, str], int], as_page: AsPage = never_as_page) -> None:
         self._app = app
@@ -32,7 +32,7 @@ class BodyLimitMiddleware:
             return
         most = self._larger.get((scope["method"], scope["path"]), USUAL_BYTES)
         declared = Headers(scope=scope).get("content-length", "0")
-        # A superscript two is a digit too, and a thousand digits are no number that Python reads.
+        # A superscript two is a digit, too, and Python refuses to parse thousands of digits.
         if not (declared.isascii() and declared.isdigit()) or len(declared) > 18 or int(declared) > most:
             problem = _too_large(most)
             shown = await self._as_page(Request(scope), problem) or answer(problem, path=scope["path"])
@@ -52,7 +52,7 @@ class BodyLimitMiddleware:
 
 
 def _too_large(most: int) -> Problem:
-    # The rest of the body is still on its way: the connection cannot be used again.
+    # The rest of the body is still arriving, so the connection cannot be reused.
     return Problem(
         413, "too-large", f"The request body may have at most {most} bytes.", headers={"Connection": "close"}
     )

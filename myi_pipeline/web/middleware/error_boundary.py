@@ -26,7 +26,7 @@ class ErrorBoundaryMiddleware:
         try:
             await self._app(scope, receive, watched)
         except ClientDisconnect:
-            # The client is gone, and nothing is wrong here.
+            # The client has disconnected; nothing is wrong here.
             log.debug("client_left")
         except Exception as error:
             if scope["type"] != "http" or has_begun:

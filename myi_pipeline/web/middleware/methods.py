@@ -1,6 +1,6 @@
-"""The methods of an address: HEAD wherever GET is, and all of them in the refusal of any other.
+"""The methods of an address: HEAD wherever there is GET, and all of them in the refusal of any other.
 
-HEAD is served as a GET whose body is not sent, so its headers are those of the GET.
+HEAD is served as a GET without sending the body, so its headers are those of the GET.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class MethodsMiddleware:
-    """Stands outside of what compresses answers, and outside of what hides a client that has left."""
+    """Must be outside the middleware that compresses answers and the one that hides a disconnected client."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,18 +41,18 @@ class MethodsMiddleware:
                 await send(message)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             elif message.get("more_body"):
-                # A stream would go on for as long as nobody leaves.
+                # A stream would continue until the client disconnects.
                 raise ClientDisconnect
 
         try:
             await self._app(asked, receive, send_head)
         finally:
-            # The log and the figures name the route.
+            # The log and the metrics need the route.
             if "route" in asked:
                 scope["route"] = asked["route"]
 
     def _naming_all_methods(self, scope: Scope, send: Send) -> Send:
-        """A router knows the methods of the first of its routes alone that has the address."""
+        """A router knows only the methods of its first route with this address."""
 
         async def send_with_methods(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 405:

@@ -1,7 +1,7 @@
-"""Around every request: its id, its log line and its metrics.
+"""Id, log line and metrics of every request.
 
-An id that comes in goes out again and is in every log line. An address is logged as its route's template, because a
-real one may hold a code or a link.
+An incoming id is returned and appears in every log line. An address is logged as its route's template, because a real
+one may contain a code or a link.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from myi_pipeline.logs import start_correlation
 
 log = structlog.get_logger(__name__)
-# Asked before a line is made: structlog's own way costs 20 µs for a line that is not wanted.
+# Checked before a line is made: structlog's own way takes 20 µs for a line that is not wanted.
 _plain_log = logging.getLogger(__name__)
 
 REQUEST_ID = "x-request-id"
@@ -55,7 +55,7 @@ class RequestLogMiddleware:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", None) or "unknown"
             self._observe(scope["method"], route, status, seconds)
-            # A line for each request would cost more than the request; level debug logs all of them.
+            # A line for every request would cost more than the request; level debug logs all of them.
             is_worth_it = status >= 400 or status == 0 or seconds > _SLOW_S or scope["method"] not in ("GET", "HEAD")
             if _plain_log.isEnabledFor(logging.INFO if is_worth_it else logging.DEBUG):
                 tell = log.info if is_worth_it else log.debug

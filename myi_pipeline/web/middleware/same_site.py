@@ -1,7 +1,7 @@
 """Refuses requests made by another site's page (CSRF), and foreign host names (DNS rebinding).
 
-A method that changes something is served only when the browser says that this site's own page asked or, for a browser
-too old to say, when the origin is this site's. A request under a foreign host name reaches no route but health.
+A method that changes something is served only if the browser reports that this site's own page made the request or, for
+an old browser, if the origin is this site's. A request with a foreign host name reaches only the health routes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from myi_pipeline.settings import Settings
 from myi_pipeline.web.problems import Problem, answer, speaks_listenbrainz
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+ATTEMPTS = "/auth/attempts"
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 class SameSiteMiddleware:
-    """`free_paths` are served under every name, `local_paths` also under this machine's: programs ask by address."""
+    """`free_paths`: any host name; `local_paths`: also loopback names, which programs use."""
 
     def __init__(
         self, app: ASGIApp, settings: Settings, free_paths: Collection[str] = (), local_paths: Collection[str] = ()
@@ -61,10 +62,13 @@ class SameSiteMiddleware:
 
 
 def _is_program(path: str, headers: Headers) -> bool:
-    """Whether a program shows a token. Without a cookie a foreign page has nothing to abuse, and the route says what is
-    wrong: that the token only reads."""
-    # There no cookie is ever looked at; extensions of browsers submit what is heard on other sites.
-    if speaks_listenbrainz(path):
-        return "authorization" in headers
+    """Whether a program asks, which no page can make do something.
+
+    Then the route says what is wrong: that there is no token, or that it is read-only.
+    """
     is_browser = any(name in headers for name in ("cookie", "origin", "sec-fetch-site"))
-    return path.startswith("/v1/") and "authorization" in headers and not is_browser
+    if speaks_listenbrainz(path):
+        # These routes ignore cookies; browser extensions submit plays from other sites' pages.
+        return "authorization" in headers or not is_browser
+    # An app that is being signed in has no token yet.
+    return (path == ATTEMPTS or path.startswith("/v1/")) and not is_browser

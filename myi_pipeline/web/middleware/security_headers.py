@@ -15,8 +15,11 @@ _TWO_YEARS_S = 63_072_000
 
 
 def content_security_policy(settings: Settings) -> str:
-    # Chrome holds the redirect after a form against form-action, so Spotify's sign-in page is named.
-    parts = urlsplit(settings.spotify_accounts_url)
+    # Chrome applies form-action to the redirect after a form, so the services' sign-in pages are listed.
+    pages = [settings.spotify_accounts_url]
+    pages += [settings.tidal_login_url] if settings.tidal_client_id is not None else []
+    pages += [settings.youtube_login_url] if settings.youtube_client_id is not None else []
+    origins = " ".join(f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, pages))
     return "; ".join(
         (
             "default-src 'none'",
@@ -26,7 +29,7 @@ def content_security_policy(settings: Settings) -> str:
             "font-src 'self'",
             "connect-src 'self'",
             "manifest-src 'self'",
-            f"form-action 'self' {parts.scheme}://{parts.netloc}",
+            f"form-action 'self' {origins}",
             "base-uri 'none'",
             "frame-ancestors 'none'",
         )
@@ -34,7 +37,7 @@ def content_security_policy(settings: Settings) -> str:
 
 
 class SecurityHeadersMiddleware:
-    """Adds what a route did not set itself."""
+    """Adds headers that a route did not set itself."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -42,7 +45,7 @@ class SecurityHeadersMiddleware:
             "content-security-policy": content_security_policy(settings),
             "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
-            # A page with a form must send its origin to this site itself.
+            # A page with a form must send its origin to this site.
             "referrer-policy": "same-origin",
             "cross-origin-opener-policy": "same-origin",
             "cross-origin-resource-policy": "same-origin",

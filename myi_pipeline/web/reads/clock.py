@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
+from myi_pipeline.web.reads.sql_files import load_sql
 
 
 @dataclass(frozen=True)

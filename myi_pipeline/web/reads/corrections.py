@@ -8,8 +8,9 @@ from datetime import date
 
 from myi_pipeline.people.corrections import Described
 from myi_pipeline.web.reads.cursors import After
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.plays import PLAYS, PlayRow
+from myi_pipeline.web.reads.sql_files import load_sql
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def reached_statement(described: Described) -> tuple[bytes, dict[str, object]]:
 
 
 async def hidden_plays(marts: Marts, *, after: After, limit: int) -> Sequence[PlayRow]:
-    """The newest first."""
+    """Newest first."""
     return await marts.fetch(PlayRow, load_sql("hidden_plays"), limit=limit, **PLAYS.values(after))
 
 

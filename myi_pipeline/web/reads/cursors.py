@@ -1,7 +1,8 @@
 """Where the next page of a list begins: the keys of the last row seen, sealed into an opaque text.
 
 A cursor holds no offset, so plays that arrive between two pages neither repeat nor hide a row. One that opens was made
-by this installation, for this list and this user.
+by this installation, for this list and this user. It names the version of the user's marts that its page showed: the
+next page is read where they are as new, or a replica that is behind would repeat or leave out what has moved since.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from hashlib import blake2b
 from typing import Any
 
 import orjson
+
+from myi_pipeline.web.reads.replica import need_version, version_seen
 
 Key = int | str
 
@@ -69,13 +72,15 @@ class Cursors:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def seal(self, purpose: str, keys: Sequence[Key]) -> str:
-        """`purpose` names the user, the list and its filters."""
-        payload = orjson.dumps(list(keys))
+    def seal(self, purpose: str, keys: Sequence[Key], *, user_id: int | None = None) -> str:
+        """`purpose` names the user, the list and its filters; `user_id` for a list of that user's marts."""
+        version = version_seen(user_id) if user_id is not None else 0
+        payload = orjson.dumps({"keys": list(keys), "version": version} if version else list(keys))
         return base64.urlsafe_b64encode(self._mac(purpose, payload) + payload).rstrip(b"=").decode()
 
-    def open(self, purpose: str, text: str) -> tuple[Key, ...]:
-        """The keys that were sealed for the same purpose. Raises BadCursor."""
+    def open(self, purpose: str, text: str, *, user_id: int | None = None) -> tuple[Key, ...]:
+        """The keys that were sealed for the same purpose. What this request then reads of the user's marts is at least
+        as new as what the cursor's page showed. Raises BadCursor."""
         if len(text) > LONGEST or not text.isascii():
             raise BadCursor("the cursor is invalid")
         try:
@@ -84,8 +89,13 @@ class Cursors:
             raise BadCursor("the cursor is invalid") from None
         mac, payload = whole[:_MAC_BYTES], whole[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(purpose, payload)):
-            raise BadCursor("the cursor belongs to another list")
-        return tuple(orjson.loads(payload))
+            raise BadCursor("the cursor is invalid, or belongs to another list")
+        found = orjson.loads(payload)
+        if isinstance(found, dict):
+            if user_id is not None:
+                need_version(user_id, found["version"])
+            found = found["keys"]
+        return tuple(found)
 
     def _mac(self, purpose: str, payload: bytes) -> bytes:
         return blake2b(purpose.encode() + b"\0" + payload, key=self._key, digest_size=_MAC_BYTES).digest()

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 
 from myi_pipeline.web.reads.cursors import MOST_INT, After, Order
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import BEGINNING, END, moment
+from myi_pipeline.web.reads.sql_files import load_sql
 from myi_pipeline.web.reads.top import Entity
 
 FIRSTS = Order({"first_played_at": END, "id": MOST_INT})
@@ -38,9 +39,9 @@ class NewArtistRow:
 
 @dataclass(frozen=True)
 class VarietyRow:
-    """How many tracks and artists a year has, and how many of the artists were new."""
+    """How many songs and artists a year has, and how many of the artists were new."""
 
-    tracks: int
+    songs: int
     artists: int
     new_artists: int
 
@@ -48,9 +49,9 @@ class VarietyRow:
 async def firsts(
     marts: Marts, *, kind: Entity, from_at: datetime = BEGINNING, to_at: datetime = END, after: After, limit: int
 ) -> list[FirstRow]:
-    """The first plays of tracks, artists or albums, the newest first."""
+    """The first plays of tracks, recordings, artists or albums, newest first."""
     return await marts.fetch(
-        FirstRow, load_sql("firsts"), kind=kind, from_at=from_at, to_at=to_at, limit=limit, **FIRSTS.values(after)
+        FirstRow, load_sql("firsts", kind=kind), from_at=from_at, to_at=to_at, limit=limit, **FIRSTS.values(after)
     )
 
 

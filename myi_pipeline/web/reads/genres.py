@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import START_OF_ALL, Period
+from myi_pipeline.web.reads.sql_files import load_sql
 
 # Core data and genres have different licences; whoever shows genres shows this.
 LICENCE = "Genres: MusicBrainz, CC BY-NC-SA 3.0"
@@ -76,12 +77,12 @@ async def known_genres(marts: Marts, *, period: Period, start: date) -> KnownRow
 
 
 async def genre_years(marts: Marts, *, limit: int) -> Sequence[GenreYearRow]:
-    """The `limit` genres that were heard most of all, in each year in which they were, the oldest first."""
+    """The `limit` genres that were heard most of all, in each year in which they were, oldest first."""
     return await marts.fetch(GenreYearRow, load_sql("genre_years"), limit=limit)
 
 
 async def decades(marts: Marts, *, start: date = START_OF_ALL) -> list[DecadeRow]:
-    """What was heard in the year that begins at `start`, or in all, by when it first came out, the oldest first."""
+    """What was heard in the year that begins at `start`, or in all, by when it first came out, oldest first."""
     return await marts.fetch(DecadeRow, load_sql("decades"), period_start=start)
 
 

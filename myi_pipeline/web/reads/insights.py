@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal
 
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import BEGINNING, END, moment
+from myi_pipeline.web.reads.sql_files import load_sql
+from myi_pipeline.web.reads.top import Listed
 
 # Twice in a row is no obsession.
 _REPEATED = 3
@@ -24,7 +26,7 @@ STAYED = timedelta(days=90)
 
 @dataclass(frozen=True)
 class _TrackRow:
-    """`picture` is that of the album."""
+    """A track, or a song by that of its tracks which this user has heard most. `picture` is that of the album."""
 
     track_id: int
     name: str | None
@@ -104,7 +106,7 @@ class DiscoveryRow:
 
 @dataclass(frozen=True)
 class CircumstanceRow:
-    """What was heard on one kind of device in one country (ISO 3166); None where no source says. `skipped` and
+    """What was heard on one kind of device in one country (ISO 3166); None if no source says. `skipped` and
     `shuffled` are plays of tracks, of those of which it is known."""
 
     device: str | None
@@ -129,20 +131,30 @@ class NewArtistRow:
 
 
 async def longest_repeats(
-    marts: Marts, *, from_at: datetime = BEGINNING, to_at: datetime = END, limit: int
+    marts: Marts,
+    *,
+    by: Listed = Listed.RECORDING,
+    from_at: datetime = BEGINNING,
+    to_at: datetime = END,
+    limit: int,
 ) -> list[RepeatRow]:
-    """The tracks that counted most often in a row in one session, each once."""
-    return await marts.fetch(
-        RepeatRow, load_sql("longest_repeats"), from_at=from_at, to_at=to_at, at_least=_REPEATED, limit=limit
-    )
+    """The songs, or tracks, that counted most often in a row in one session, each once."""
+    sql = load_sql("longest_repeats", entity=by.value)
+    return await marts.fetch(RepeatRow, sql, from_at=from_at, to_at=to_at, at_least=_REPEATED, limit=limit)
 
 
 async def most_in_a_span(
-    marts: Marts, grain: Literal["day", "week"], *, from_at: datetime, to_at: datetime, limit: int
+    marts: Marts,
+    grain: Literal["day", "week"],
+    *,
+    by: Listed = Listed.RECORDING,
+    from_at: datetime,
+    to_at: datetime,
+    limit: int,
 ) -> list[RepeatRow]:
-    """The tracks that counted most often on one day, or in one week from Monday on, each once. The plays are those of a
-    span that begins and ends with a day."""
-    sql = load_sql("most_in_a_span", grain=grain)
+    """The songs, or tracks, that counted most often on one day, or in one week from Monday on, each once. The plays are
+    those of a span that begins and ends with a day."""
+    sql = load_sql("most_in_a_span", entity=by.value, grain=grain)
     return await marts.fetch(RepeatRow, sql, from_at=from_at, to_at=to_at, at_least=_REPEATED, limit=limit)
 
 
@@ -156,11 +168,12 @@ async def artists_by_month(marts: Marts, *, from_at: datetime, to_at: datetime) 
     return await marts.fetch(VarietyRow, load_sql("artists_by_month"), from_at=from_at, to_at=to_at)
 
 
-async def forgotten_tracks(marts: Marts, *, before: datetime, limit: int) -> list[ForgottenRow]:
-    """The most heard tracks of which every play was before a moment."""
-    return await marts.fetch(
-        ForgottenRow, load_sql("forgotten_tracks"), before=before, at_least=_FAVOURITE, limit=limit
-    )  # fmt: skip
+async def forgotten_tracks(
+    marts: Marts, *, by: Listed = Listed.RECORDING, before: datetime, limit: int
+) -> list[ForgottenRow]:
+    """The most heard songs, or tracks, of which every play was before a moment."""
+    sql = load_sql("forgotten_tracks", entity=by.value)
+    return await marts.fetch(ForgottenRow, sql, before=before, at_least=_FAVOURITE, limit=limit)
 
 
 async def late_artists(marts: Marts, year: int, zone: tzinfo, *, limit: int) -> list[LateArtistRow]:

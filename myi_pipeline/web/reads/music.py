@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from myi_pipeline.web.reads.clock import HourRow
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
+from myi_pipeline.web.reads.sql_files import load_sql
 from myi_pipeline.web.reads.top import Entity, Listed
 
 # A rank beyond this says nothing, and counting further would take longer than reading the page.
@@ -69,8 +70,8 @@ class Absence:
 @dataclass(frozen=True)
 class Days:
     """When something was heard: every month and the days of one year, in no order; the hours of the week in which plays
-    ended; the longest absence, None where it was heard on one day, or on days in a row; `within` a span that was asked
-    for, None where it was not heard in it."""
+    ended; the longest absence, None if it was heard on one day, or on days in a row; `within` a span that was asked
+    for, None if it was not heard in it."""
 
     months: Sequence[DayRow]
     days: Sequence[DayRow]
@@ -132,7 +133,7 @@ class _Picture:
 
 
 async def entity_names(marts: Marts, entity: Entity, id: int) -> NamesRow:
-    found = await marts.fetch(NamesRow, load_sql("entity_names"), entity=entity, id=id)
+    found = await marts.fetch(NamesRow, load_sql("entity_names", entity=entity), id=id)
     return found[0] if found else NamesRow()
 
 
@@ -170,8 +171,7 @@ async def entity_days(
 async def entity_rank(marts: Marts, entity: Entity, id: int, row: PeriodRow) -> int | None:
     """Its place in the top list of one of its periods; None beyond LAST_RANK."""
     (found,) = await marts.fetch(
-        _Rank, load_sql("entity_rank"),
-        entity=entity, id=id, most=LAST_RANK,
+        _Rank, load_sql("entity_rank", entity=entity), id=id, most=LAST_RANK,
         period=row.period, period_start=row.period_start, counted_plays=row.counted_plays, ms_played=row.ms_played,
     )  # fmt: skip
     return found.rank if found.rank <= LAST_RANK else None
@@ -190,10 +190,10 @@ async def most_heard_of(
 
 
 async def last_plays_of(marts: Marts, entity: Entity, id: int, *, limit: int) -> list[LastPlayRow]:
-    return await marts.fetch(LastPlayRow, load_sql("last_plays"), entity=entity, id=id, limit=limit)
+    return await marts.fetch(LastPlayRow, load_sql("last_plays", entity=entity), id=id, limit=limit)
 
 
 async def picture_of(marts: Marts, entity: Entity, id: int) -> str | None:
     """The SHA-256 in hex of the picture of an album or artist that this user has played."""
-    found = await marts.fetch(_Picture, load_sql("cover"), entity=entity, id=id)
+    found = await marts.fetch(_Picture, load_sql("cover", entity=entity), id=id)
     return found[0].picture if found else None

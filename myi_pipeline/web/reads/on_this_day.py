@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
+from myi_pipeline.web.reads.sql_files import load_sql
 
 
 @dataclass(frozen=True)
 class DayRow:
-    """A day with plays, and the track and the artist that it had most counted plays of: None where none counted.
-    `picture` is that of the track's album."""
+    """A day with plays, and the song and the artist that it had most counted plays of: None if none counted. The
+    song is named as that of its tracks which was heard most on the day; `picture` is that of the track's album."""
 
     local_date: date
     plays: int
@@ -30,7 +31,7 @@ class DayRow:
 
 
 async def heard_on(marts: Marts, days: Sequence[date]) -> list[DayRow]:
-    """Those of the days on which anything was heard, the newest first."""
+    """Those of the days on which anything was heard, newest first."""
     return await marts.fetch(DayRow, load_sql("on_this_day"), days=list(days))
 
 

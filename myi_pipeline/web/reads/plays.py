@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from myi_pipeline.web.reads.cursors import FIRST_PAGE, MOST_BIGINT, After, Order
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.search import find_contents, words_of
 from myi_pipeline.web.reads.spans import BEGINNING, END
 from myi_pipeline.web.reads.spelling import Words
+from myi_pipeline.web.reads.sql_files import load_sql
 
 PLAYS = Order({"played_at": END, "play_id": MOST_BIGINT})
-# Words found in more contents than this are found in so many plays that a page is full before many were looked at.
+# Words found in more contents than this are found in this many plays that a page is full before many were looked at.
 MOST_CONTENTS = 500
 MOST_WALKED = 20_000
 
@@ -162,3 +163,24 @@ async def _walk(
     if not rows or rows[-1].place < MOST_WALKED:
         return FoundPlays(found, None)
     return FoundPlays(found, rows[-1], rows[-1].played_at)
+
+
+# How far back is looked for what was submitted where the question names no beginning.
+USUAL_SPAN = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class SubmittedRow:
+    """`played_at` is when it began; a play whose names are unknown has none."""
+
+    played_at: datetime
+    title: str | None
+    creator: str | None
+    collection: str | None
+    uri: str | None
+
+
+async def submitted(marts: Marts, *, after_at: datetime, before_at: datetime, limit: int) -> list[SubmittedRow]:
+    """What scrobblers submitted between the two moments, newest first, for one that asks what it has sent already; not
+    what a better source reports too: it is that one's."""
+    return await marts.fetch(SubmittedRow, load_sql("submitted"), after_at=after_at, before_at=before_at, limit=limit)

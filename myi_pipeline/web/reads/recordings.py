@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
+from myi_pipeline.web.reads.sql_files import load_sql
 
 
 @dataclass(frozen=True)
 class RecordingTrackRow:
     """One track of a recording. `reason` is the code of the rule that put it there, or `decided`; `confidence` from 0
-    to 1, None where a person decided."""
+    to 1, None if a person decided."""
 
     recording_id: int
     track_id: int

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spelling import Words
+from myi_pipeline.web.reads.sql_files import load_sql
 from myi_pipeline.web.reads.top import Listed
 
 Kind = Literal["artist", "album", "track", "show", "episode"]

@@ -8,8 +8,10 @@ from datetime import date, datetime
 from itertools import groupby
 
 from myi_pipeline.web.reads.cursors import MOST_BIGINT, After, Order
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import BEGINNING, END
+from myi_pipeline.web.reads.sql_files import load_sql
+from myi_pipeline.web.reads.top import Listed
 
 SESSIONS = Order({"ended_at": END, "session_id": MOST_BIGINT})
 
@@ -29,7 +31,7 @@ class SessionRow:
 
 @dataclass(frozen=True)
 class _SessionTrackRow(SessionRow):
-    """One of the tracks that a session had most of; None where no track counted."""
+    """One of the songs, or tracks, that a session had most of; None if none counted."""
 
     track_id: int | None
     name: str | None
@@ -57,7 +59,7 @@ class SessionLengthRow:
 async def sessions(
     marts: Marts, *, from_at: datetime = BEGINNING, to_at: datetime = END, after: After, limit: int
 ) -> list[SessionRow]:
-    """The newest first; a session belongs to the span in which it ended."""
+    """Newest first; a session belongs to the span in which it ended."""
     return await marts.fetch(
         SessionRow, load_sql("sessions"), from_at=from_at, to_at=to_at, limit=limit, **SESSIONS.values(after)
     )
@@ -68,11 +70,10 @@ async def session_lengths(marts: Marts, *, from_at: datetime, to_at: datetime) -
 
 
 async def longest_sessions(
-    marts: Marts, *, from_at: datetime, to_at: datetime, limit: int, tracks: int
+    marts: Marts, *, by: Listed = Listed.RECORDING, from_at: datetime, to_at: datetime, limit: int, tracks: int
 ) -> list[SessionWithTracks]:
     """The longest sessions that ended in a span, from the first play to the last, with what they had most of."""
-    rows = await marts.fetch(
-        _SessionTrackRow, load_sql("longest_sessions"), from_at=from_at, to_at=to_at, limit=limit, tracks=tracks
-    )
+    sql = load_sql("longest_sessions", entity=by.value)
+    rows = await marts.fetch(_SessionTrackRow, sql, from_at=from_at, to_at=to_at, limit=limit, tracks=tracks)
     found = [list(group) for _, group in groupby(rows, lambda row: row.session_id)]
     return [SessionWithTracks(group[0], [row for row in group if row.track_id is not None]) for group in found]

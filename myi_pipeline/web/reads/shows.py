@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spelling import Words
+from myi_pipeline.web.reads.sql_files import load_sql
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class ShowRow:
     kind: str
     name: str
     creator: str | None
+    show_id: UUID | None
     folded: str
 
 
@@ -44,4 +47,4 @@ async def show_of(marts: Marts, content_id: int) -> ShowRow | None:
 async def episodes_of(marts: Marts, show: ShowRow) -> list[EpisodeRow]:
     """Every episode or chapter that this user played, the last one heard first."""
     grams = Words(show.folded).values()["grams"]
-    return await marts.fetch(EpisodeRow, load_sql("show_episodes"), grams=grams, folded=show.folded)
+    return await marts.fetch(EpisodeRow, load_sql("show_episodes"), grams=grams, show_id=show.show_id)

@@ -158,3 +158,9 @@ def moment(value: date | datetime, zone: tzinfo, *, is_end: bool = False) -> dat
     # A day that a journey brought twice begins with the first of the two and ends with the last.
     fold = 1 if is_end and isinstance(zone, Zones) else 0
     return datetime.combine(day, time(fold=fold), tzinfo=zone).astimezone(UTC)
+
+
+def months_back(day: date, months: int) -> date:
+    """The first day of the month that lies so many months before that of `day`."""
+    number = day.year * 12 + day.month - 1 - months
+    return date(number // 12, number % 12 + 1, 1)

@@ -18,6 +18,8 @@ _ESCAPED = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 # A word of so many letters may have one slip, and a long one two: a letter too many, too few, another one, or two
 # letters in the wrong order.
 _ONE_SLIP_FROM, _TWO_SLIPS_FROM = 4, 8
+# Of so many letters, the end alone says little.
+_LONGEST_SHORT = 5
 _MOST_PAIRS = 9
 
 
@@ -53,10 +55,12 @@ class Words:
 
     def parts(self) -> dict[str, list[str]]:
         """Parameters of search_similar.sql: each part of the longest word with each of the next."""
-        longest = sorted(self.each, key=len, reverse=True)
+        longest = sorted(self.each, key=len, reverse=True)[:2]
         pairs = parts_of(longest[0])
         if len(longest) > 1:
             pairs = [sorted({*one, *other}) for one in pairs for other in parts_of(longest[1])]
+        pairs += [grams for word in longest for grams in swapped_grams(word)]
+        assert len(pairs) <= _MOST_PAIRS
         return {f"parts_{number}": pairs[number % len(pairs)] for number in range(_MOST_PAIRS)}
 
     def slips_in(self, names: str) -> int | None:
@@ -108,6 +112,16 @@ def parts_of(word: str) -> list[list[str]]:
     if len(word) >= _TWO_SLIPS_FROM:
         parts.append(_windows(word[size : len(word) - size + 1][:4], 3))
     return parts
+
+
+def swapped_grams(word: str) -> list[list[str]]:
+    """Trigrams of a short word with two letters swapped back, where the swap leaves none of its parts whole."""
+    if slips_allowed(word) == 0 or len(word) > _LONGEST_SHORT:
+        return []
+    # The first two letters, and of four letters the middle two; the last two leave the beginning whole.
+    places = (0, 1) if len(word) == _ONE_SLIP_FROM else (0,)
+    swapped = {word[:place] + word[place + 1] + word[place] + word[place + 2 :] for place in places}
+    return [_windows(f"  {each}", 3) for each in sorted(swapped - {word})]
 
 
 # Names have many words in common.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from myi_pipeline.web.reads.database import Pools, load_sql
+from myi_pipeline.web.reads.pools import Pools
+from myi_pipeline.web.reads.sql_files import load_sql
 
 # A day or two is what a poll brings, all the time; more is an archive.
 _MANY_DAYS = 8

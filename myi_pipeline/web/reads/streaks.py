@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from myi_pipeline.web.reads.cursors import FIRST_PAGE, MOST_INT, After, Order
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import FIRST_DAY, LAST_DAY
+from myi_pipeline.web.reads.sql_files import load_sql
 
 STREAKS = Order({"streak_start": LAST_DAY})
 
@@ -41,7 +42,7 @@ async def streaks(
     after: After = FIRST_PAGE,
     limit: int = MOST_INT,
 ) -> list[StreakRow]:
-    """Those that touch the span, the newest first."""
+    """Those that touch the span, newest first."""
     return await marts.fetch(
         StreakRow, load_sql("streaks"), first_day=first_day, last_day=last_day, limit=limit, **STREAKS.values(after)
     )

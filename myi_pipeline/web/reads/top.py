@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from myi_pipeline.catalogue.sources import EARLIEST
 from myi_pipeline.web.reads.cursors import FIRST_PAGE, MOST_BIGINT, MOST_INT, After, Order
-from myi_pipeline.web.reads.database import Marts, load_sql
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import Period, last_day_of, parts_of
+from myi_pipeline.web.reads.sql_files import load_sql
 
 Entity = Literal["track", "artist", "album", "recording"]
 By = Literal["plays", "time"]
@@ -23,6 +24,13 @@ BYS: tuple[By, ...] = ("plays", "time")
 
 # Imports refuse plays before the earliest of any source, and those more than a day ahead.
 OLDEST = EARLIEST.date()
+
+
+class ShowKind(StrEnum):
+    """What goes by shows; the values are what their parts are in marts."""
+
+    PODCAST = "episode"
+    AUDIOBOOK = "chapter"
 
 
 class Listed(StrEnum):
@@ -69,14 +77,24 @@ class TopAlbumRow(_TopRow):
     artist_name: str | None
 
 
-TopRow = TopTrackRow | TopArtistRow | TopAlbumRow
+@dataclass(frozen=True)
+class TopShowRow(_TopRow):
+    """A podcast or an audiobook; `show_id` is the content_id of one of its episodes, `artist_name` a book's author."""
+
+    kind: str
+    show_id: int
+    artist_name: str | None
+
+
+TopRow = TopTrackRow | TopArtistRow | TopAlbumRow | TopShowRow
+Row = TypeVar("Row", TopRow, TopShowRow)
 # A recording has the number of one of its tracks, and is listed as that one.
 _ROWS: Mapping[Entity, type[TopRow]] = {
     "track": TopTrackRow, "recording": TopTrackRow, "artist": TopArtistRow, "album": TopAlbumRow,
 }  # fmt: skip
 
 
-def top_order(entity: Entity, by: By = "plays") -> Order:
+def top_order(entity: Entity | Literal["show"], by: By = "plays") -> Order:
     shown = "track" if entity == "recording" else entity
     plays, time = ("counted_plays", MOST_INT), ("ms_played", MOST_BIGINT)
     first, second = (time, plays) if by == "time" else (plays, time)
@@ -113,6 +131,29 @@ async def top_by_time(
     return await marts.fetch(
         _ROWS[entity], load_sql("top_of_range", entity=entity, by="time"),
         **range_values(first_day, last_day), seen=after.seen, limit=limit, **top_order(entity, "time").values(after),
+    )  # fmt: skip
+
+
+def on_top(rows: Sequence[Row], by: By = "plays") -> list[Row]:
+    """The rows of a short list: what was only skipped is at the end of a long one, with 0 plays."""
+    return [row for row in rows if (row.ms_played if by == "time" else row.counted_plays)]
+
+
+async def top_shows(
+    marts: Marts,
+    kind: ShowKind,
+    *,
+    first_day: date,
+    last_day: date,
+    by: By = "plays",
+    after: After = FIRST_PAGE,
+    limit: int,
+) -> Sequence[TopShowRow]:
+    """The podcasts or the audiobooks of any days, by counted plays or by time heard."""
+    return await marts.fetch(
+        TopShowRow, load_sql("top_shows", by=by),
+        kind=kind.value, first_day=max(first_day, OLDEST), last_day=last_day, seen=after.seen, limit=limit,
+        **top_order("show", by).values(after),
     )  # fmt: skip
 
 

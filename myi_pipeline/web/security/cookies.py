@@ -1,4 +1,5 @@
-"""The cookies: the session's, the one that binds sign-ins to a browser, and whether pages are light or dark.
+"""The cookies: the session's, the one that binds sign-ins to a browser, whether pages are light or dark, and, beside a
+replica, where in the database's log the browser's last change ended.
 
 Always HttpOnly, SameSite=Lax and for the site's path alone; Secure and the `__Host-` prefix wherever the site's origin
 is https, as browsers accept them only there. Below a path the prefix is `__Secure-`: `__Host-` is for whole hosts.
@@ -15,6 +16,8 @@ from myi_pipeline.settings import Settings
 
 _SESSION, _SIGN_IN = "myi_session", "myi_sign_in"
 _SCHEME, _A_YEAR_S = "myi_scheme", 31_536_000
+# A position has 63 bits.
+_POSITION, _LONGEST_POSITION = "myi_position", 19
 SIGN_IN_SECONDS = 600
 MOST_SIGN_INS = 5
 # Not in the alphabet of secrets, and needs no quotes in a cookie.
@@ -34,7 +37,9 @@ def set_session(response: Response, settings: Settings, reference: str) -> None:
 
 
 def clear_session(response: Response, settings: Settings) -> None:
+    """And what this person has changed, which is nothing to whoever signs in next."""
     _set(response, settings, _SESSION, "", 0)
+    _set(response, settings, _POSITION, "", 0)
 
 
 def read_sign_in(connection: HTTPConnection, settings: Settings) -> tuple[str, ...]:
@@ -55,6 +60,16 @@ def read_scheme(connection: HTTPConnection, settings: Settings) -> str | None:
 def set_scheme(response: Response, settings: Settings, scheme: str | None) -> None:
     """None forgets it."""
     _set(response, settings, _SCHEME, scheme or "", _A_YEAR_S if scheme else 0)
+
+
+def read_position(connection: HTTPConnection, settings: Settings) -> int:
+    """0 without one, or with something else in it: a browser that makes one up reads the primary, and nothing more."""
+    given = connection.cookies.get(_name(settings, _POSITION), "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) <= _LONGEST_POSITION else 0
+
+
+def set_position(response: Response, settings: Settings, position: int, *, seconds: int) -> None:
+    _set(response, settings, _POSITION, str(position), seconds)
 
 
 def _name(settings: Settings, name: str) -> str:

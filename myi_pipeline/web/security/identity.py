@@ -1,7 +1,8 @@
 """Who asks: recognising a session cookie or an access token, as dependencies of routes.
 
-Invariants: an access token reads, or submits listens, and does nothing else. A wrong credential is counted against
-guessing, and learns nothing about why it is wrong; a valid one is served, whatever else came from the same address.
+Invariants: an access token reads, or submits listens, and does nothing else, save one whose scope lets it move
+playlists as well. A wrong credential is counted against guessing, and learns nothing about why it is wrong; a valid one
+is served, whatever else came from the same address.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from starlette.requests import Request
 
 from myi_pipeline.people.manage_access import TokenScope, hashed
 from myi_pipeline.web.problems import Problem
-from myi_pipeline.web.reads.database import load_sql
+from myi_pipeline.web.reads.sql_files import load_sql
 from myi_pipeline.web.security import cookies
 from myi_pipeline.web.security.client_address import client_address
 from myi_pipeline.web.security.rate_limits import Tier, note_guess
@@ -54,13 +55,13 @@ async def _recognise(request: Request, site: Site, shown: str, *, is_program: bo
     # What is good is served whatever else came from the same address: 256 random bits are not guessed, and a limit that
     # is looked at first would let anybody behind the same router lock everybody out.
     begun = site.visitors.begin()
-    visitor = await _look_up(site, shown, key, is_program=is_program)
+    address = client_address(request, site.settings.trusted_networks)
+    visitor = await _look_up(site, shown, key, is_program=is_program, address=address)
     if visitor is not None:
         site.visitors.remember(key, visitor, begun)
         return visitor
     ended = await site.pools.ask_access(load_sql("access/find_ended"), {"hash": key})
     if ended is None or ended[1] == "token":
-        address = client_address(request, site.settings.trusted_networks)
         what = "token" if is_program else "session"
         await note_guess(site, address, what, user_id=ended[0] if ended is not None else None)
     return None
@@ -76,14 +77,15 @@ async def is_still_known(request: Request, site: Site, visitor: Visitor) -> bool
     found = site.visitors.find(key)
     if found is None:
         begun = site.visitors.begin()
-        found = await _look_up(site, shown, key, is_program=token is not None)
+        address = client_address(request, site.settings.trusted_networks)
+        found = await _look_up(site, shown, key, is_program=token is not None, address=address)
         if found is not None:
             site.visitors.remember(key, found, begun)
     return found == visitor
 
 
-async def current_user(request: Request, site: TheSite) -> Visitor:
-    """The signed-in user. Raises Problem 401, 403 (a token that would write) and 429."""
+async def reader(request: Request, site: TheSite) -> Visitor:
+    """The signed-in user, who at least may read. Raises Problem 401, 403 and 429."""
     visitor = await find_visitor(request, site)
     if visitor is None:
         raise Problem(401, "not-signed-in", _stranger(request), headers=_CHALLENGE)
@@ -94,6 +96,13 @@ async def current_user(request: Request, site: TheSite) -> Visitor:
             f"This access token has the scope '{visitor.scope}', which only submits listens: to read, make one with the"
             f" scope '{TokenScope.READ}'.",
         )
+    site.limits.take(Tier.NORMAL, "users", str(visitor.user_id))
+    return visitor
+
+
+async def current_user(request: Request, site: TheSite) -> Visitor:
+    """The signed-in user. Raises Problem 401, 403 (a token that would write) and 429."""
+    visitor = await reader(request, site)
     if visitor.token_id is not None and request.method not in _SAFE_METHODS:
         raise Problem(
             403,
@@ -101,12 +110,28 @@ async def current_user(request: Request, site: TheSite) -> Visitor:
             f"This access token has the scope '{visitor.scope}', which only reads here: to upload, change or delete"
             " something, sign in with a browser.",
         )
-    site.limits.take(Tier.NORMAL, "users", str(visitor.user_id))
     return visitor
 
 
 current_user.tier = Tier.NORMAL  # type: ignore[attr-defined]
 CurrentUser = Annotated[Visitor, Depends(current_user)]
+
+
+async def playlist_mover(request: Request, site: TheSite) -> Visitor:
+    """The signed-in user, in a browser or by a token that may move playlists. Raises Problem 401, 403 and 429."""
+    visitor = await reader(request, site)
+    if visitor.token_id is not None and visitor.scope != TokenScope.MOVE_PLAYLISTS:
+        raise Problem(
+            403,
+            "read-only-token",
+            f"This access token has the scope '{visitor.scope}': to move playlists, make one with the scope"
+            f" '{TokenScope.MOVE_PLAYLISTS}'.",
+        )
+    return visitor
+
+
+playlist_mover.tier = Tier.NORMAL  # type: ignore[attr-defined]
+PlaylistMover = Annotated[Visitor, Depends(playlist_mover)]
 
 
 async def current_person(visitor: CurrentUser) -> Visitor:
@@ -135,11 +160,13 @@ def _bearer(request: Request) -> str | None:
     return shown.strip() if scheme.lower() == "bearer" else ""
 
 
-async def _look_up(site: Site, shown: str, key: bytes, *, is_program: bool) -> Visitor | None:
+async def _look_up(site: Site, shown: str, key: bytes, *, is_program: bool, address: str) -> Visitor | None:
     if not (is_token(shown) if is_program else is_secret(shown)):
         return None
     parameters: dict[str, object] = {"hash": key}
-    if not is_program:
+    if is_program:
+        parameters["address"] = address
+    else:
         parameters |= {"idle_days": site.settings.session_idle_days, "longest_days": site.settings.session_days}
     row = await site.pools.ask_access(
         load_sql("access/find_token" if is_program else "access/find_session"), parameters

@@ -1,7 +1,7 @@
 """How often anybody may ask, in three tiers per minute, and how often a credential may be wrong.
 
 Every route has a tier (a test checks), and a refusal says when to come again. Counts live in this process's memory, as
-there is only one. A valid credential is never refused for wrong ones, so no one's guesses lock anyone out.
+there is only one. A valid credential is never refused for wrong ones, so nobody's guesses lock anyone out.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def limited_when_wrong(tier: Tier) -> Callable[[], Awaitable[None]]:
 def limited(tier: Tier, what: str | None = None) -> Callable[[Request], Awaitable[None]]:
     """A dependency that counts a request by the user of a good credential, otherwise by address.
 
-    Each `what` is counted apart. So no one behind the same router uses up what is for those who are signed in.
+    Each `what` is counted apart. So nobody behind the same router uses up what is for those who are signed in.
     """
 
     async def count(request: Request) -> None:
@@ -130,6 +130,17 @@ def limited(tier: Tier, what: str | None = None) -> Callable[[Request], Awaitabl
     return count
 
 
+def limited_by_address(tier: Tier, what: str) -> Callable[[Request], Awaitable[None]]:
+    """The same for what strangers alone ask, whose headers are no credential."""
+
+    async def count(request: Request) -> None:
+        site: Site = request.app.state.site
+        site.limits.take(tier, what, client_address(request, site.settings.trusted_networks))
+
+    count.tier = tier  # type: ignore[attr-defined]
+    return count
+
+
 class Guesses:
     """Wrong credentials of the present hour by address, in this process's memory.
 
@@ -141,7 +152,7 @@ class Guesses:
         self._counts: dict[str, int] = {}
 
     def count(self, address: str) -> int | None:
-        """One more of this address: how many there are now, or None when the log need not know."""
+        """One more of this address: how many there are now, or None if the log need not know."""
         if self._clock() - self._began >= _HOUR_S:
             self._began, self._counts = self._clock(), {}
         if address not in self._counts and len(self._counts) >= _MOST_ADDRESSES:

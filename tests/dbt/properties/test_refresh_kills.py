@@ -27,7 +27,8 @@ pytestmark = pytest.mark.property
 # Where a crash has something of its own to leave behind; `started` and `success` are dbt's words for a model.
 NAMED = (
     "open_run 3", "open_run done", "opened", "started int_plays__matched", "success fct_plays_stored",
-    "success agg_day_user", "success fct_first_plays", "built", "close_run 1", "close_run done", "closed", "testing",
+    "success agg_day_user", "success fct_first_plays_stored", "built", "close_run 1", "close_run done", "closed",
+    "testing",
 )  # fmt: skip
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi.routing import APIRoute
 
 from myi_pipeline.people import manage_access, manage_users
@@ -20,6 +17,7 @@ from myi_pipeline.people.manage_access import TokenScope
 from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.settings import ROLES_WITH_A_URL, Settings
 from myi_pipeline.simulator.live import AppSpec, Simulator, SimulatorSpec, mixed_listeners, running_simulator
+from myi_pipeline.simulator.live.server import PromptServer
 from myi_pipeline.web.app import create_app
 from myi_pipeline.web.connection_limits import ConnectionLimits, Connections, server_config
 from tests.conftest import TestServer, free_port
@@ -30,19 +28,9 @@ from tests.integration.api.sign_ins import Place
 def serving(app: Any, port: int, *, limits: ConnectionLimits | None = None) -> Iterator[None]:
     """The app under uvicorn, in a thread."""
     kept = Connections(limits or ConnectionLimits())
-    server = uvicorn.Server(server_config(app, kept, host="127.0.0.1", port=port, grace_s=5, has_websockets=True))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started:
-        assert thread.is_alive(), "the site does not start"
-        assert time.monotonic() < deadline, "the site does not start"
-        time.sleep(0.01)
-    try:
+    config = server_config(app, kept, host="127.0.0.1", port=port, grace_s=5, has_websockets=True)
+    with PromptServer(config).running():
         yield
-    finally:
-        server.should_exit = True
-        thread.join(20)
 
 
 @dataclass
@@ -158,7 +146,8 @@ def empty(warehouse: Warehouse) -> None:
     """Users go with their sessions, tokens, links and logins; numbers begin again."""
     with warehouse.connect(Role.OWNER, autocommit=True) as connection:
         connection.execute(
-            "truncate app.sign_ins, app.sessions, app.access_tokens, app.sign_in_links, app.audit restart identity"
+            "truncate app.sign_ins, app.sign_in_attempts, app.provider_sign_ins, app.sessions, app.access_tokens,"
+            " app.sign_in_links, app.audit restart identity"
         )
         connection.execute("delete from app.users")
         connection.execute("truncate ops.removals, ops.orphans restart identity")

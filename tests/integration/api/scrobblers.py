@@ -95,8 +95,7 @@ def multi_scrobbler(title: str = "So What", *, at: int | None = None, kind: str 
             },
         },
     }
-    if kind == "playing_now":
-        del listen["listened_at"]
+    # Of what plays now it tells a time too.
     return {"listen_type": kind, "payload": [listen]}
 
 

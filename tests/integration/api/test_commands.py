@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,9 +37,7 @@ Myi = Callable[..., Ran]
 
 
 @pytest.fixture
-def myi(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Myi]:
-    root = logging.getLogger()
-    level = root.level
+def myi(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Myi:
 
     def call(site: RunningSite, *arguments: str) -> Ran:
         for name, value in site.settings.environment().items():
@@ -50,10 +47,7 @@ def myi(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         captured = capsys.readouterr()
         return Ran(code, captured.out, captured.err)
 
-    yield call
-    for handler in [handler for handler in root.handlers if getattr(handler, "_of_myi", False)]:
-        root.removeHandler(handler)
-    root.setLevel(level)
+    return call
 
 
 def test_a_token_from_the_command_line_opens_the_api_until_it_is_revoked(site: RunningSite, myi: Myi) -> None:
@@ -100,16 +94,20 @@ def test_an_operator_ends_all_sign_ins_and_tokens_of_a_user_and_finds_it_in_the_
     assert ben.get(TOKENS).status_code == 200
     assert myi(site, "user", "sign-out", "nobody").code == 2
 
-    myi(site, "user", "remove", "ana", "--yes")
     rows = myi(site, "audit", "--json").document["audit"]
     commands = [row for row in reversed(rows) if row["event"] == "command"]
-    assert [row["detail"]["command"] for row in commands] == ["user link", "user sign-out", "user remove"]
-    assert [row["user_key"] for row in commands] == ["ana", "ana", None]
+    assert [row["detail"]["command"] for row in commands] == ["user link", "user sign-out"]
+    assert [row["user_key"] for row in commands] == ["ana", "ana"]
     assert {row["detail"]["user"] for row in commands} == {"ana"}
     assert {row["address"] for row in commands} == {None}
-    assert "user_removed" in myi(site, "audit", "--limit", "2").out
     assert {row["user_key"] for row in myi(site, "audit", "--user", "ben", "--json").document["audit"]} == {"ben"}
     assert link not in myi(site, "audit", "--json").out
+
+    # Of somebody who is erased, the log says that this was done, and no more.
+    assert myi(site, "user", "remove", "ana", "--yes").code == 0
+    assert "user_erased" in (said := myi(site, "audit", "--limit", "2").out)
+    assert "user remove" in said
+    assert "ana" not in myi(site, "audit", "--json").out
 
 
 def test_operators_their_tokens_and_links_into_dagsters_pages_are_made_on_the_command_line(
@@ -141,7 +139,17 @@ def test_a_token_for_a_scrobbler_is_made_on_the_command_line_with_its_address(si
     assert (valid["valid"], valid["user_name"]) == (True, "ana")
     assert [each["scope"] for each in myi(site, "token", "list", "--json").document["tokens"]] == ["listens:write"]
     both = myi(site, "token", "new", "ana", "--submit-listens", "--operate")
-    assert (both.code, "--submit-listens" in both.err) == (1, True)
+    assert (both.code, "--submit-listens" in both.err) == (2, True)
+
+
+def test_a_token_that_moves_playlists_is_made_on_the_command_line(site: RunningSite, myi: Myi) -> None:
+    site.user("ana")
+    made = myi(site, "token", "new", "ana", "--move-playlists", "--json").document
+    assert made["about"]["scope"] == "playlists:write"
+    program = site.visitor(authorization=f"Bearer {made['token']}")
+    assert program.post("/v1/me/migrations/1/cancel").status_code == 404
+    assert program.post("/v1/me/polls").status_code == 403
+    assert myi(site, "token", "new", "ana", "--move-playlists", "--operate").code == 2
 
 
 def test_a_login_from_the_command_line_shares_the_redirect_address_with_the_site(
@@ -169,6 +177,6 @@ def test_a_login_from_the_command_line_shares_the_redirect_address_with_the_site
         done = myi(site, "user", "login", "ana", "--create", "--json")
     assert done.code == 0, done.err
     assert done.document["user_key"] == "ana"
-    assert "The command that you started goes on" in pages[0].text
+    assert "The command that you started continues" in pages[0].text
     assert site.sql("select count(*) from app.credentials") == [(1,)]
     assert site.sql("select count(*) from app.sessions, app.sign_ins") == [(0,)]

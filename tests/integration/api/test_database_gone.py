@@ -26,7 +26,9 @@ from myi_pipeline.postgres.connections import Role, Warehouse, compose_url, pars
 from myi_pipeline.postgres.embedded import places
 from myi_pipeline.postgres.embedded.processes import survivors
 from myi_pipeline.settings import Settings
-from myi_pipeline.web.reads.database import DatabaseGone, Marts, Pools
+from myi_pipeline.web.reads.marts import Marts
+from myi_pipeline.web.reads.pools import Pools
+from myi_pipeline.web.reads.servers import DatabaseGone
 from tests.conftest import TestServer, free_port, remove_outside
 from tests.integration.api.conftest import RunningSite
 
@@ -43,14 +45,17 @@ class Asking:
     def is_served(self) -> bool:
         return all(self.client.get(path).status_code == 200 for path in ("/v1/me/sign-ins", "/readyz"))
 
+    def asks_and_is_refused_in_time(self, path: str) -> None:
+        began = time.monotonic()
+        answer = self.client.get(path)
+        took = time.monotonic() - began
+        assert (answer.status_code, took < AT_MOST_S) == (503, True), (path, answer.text, took)
+        assert int(answer.headers["retry-after"]) >= 1
+        assert answer.json()["type"] == "urn:myi:problem:unavailable"
+
     def is_refused_in_time(self) -> None:
         for path in ("/v1/me/sign-ins", "/readyz", "/v1/me/sign-ins"):
-            began = time.monotonic()
-            answer = self.client.get(path)
-            took = time.monotonic() - began
-            assert (answer.status_code, took < AT_MOST_S) == (503, True), (path, answer.text, took)
-            assert int(answer.headers["retry-after"]) >= 1
-            assert answer.json()["type"] == "urn:myi:problem:unavailable"
+            self.asks_and_is_refused_in_time(path)
         assert self.client.get("/healthz").status_code == 200
         assert "myi_database_up 0.0" in self.client.get("/metrics").text
 
@@ -94,6 +99,7 @@ def signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:
             process.send_signal(number)
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_is_not_waited_for(site: RunningSite) -> None:
     asking = Asking(site.browser())
     assert asking.is_served()
@@ -102,6 +108,7 @@ def test_a_server_that_hangs_is_not_waited_for(site: RunningSite) -> None:
     asking.comes_back()
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_is_told_in_time(site: RunningSite, server_for: Callable[[str], TestServer]) -> None:
     asking = Asking(site.browser())
     assert asking.is_served()
@@ -150,10 +157,13 @@ def test_connections_that_were_cut_off_cost_no_request_and_a_crowd_is_refused_in
                 refusals = await asyncio.gather(*(read(pools) for _ in range(20)), return_exceptions=True)
                 assert {type(each) for each in refusals} == {DatabaseGone}
                 assert time.monotonic() - began < AT_MOST_S
+            assert pools.outage.is_known
             deadline = time.monotonic() + BACK_WITHIN_S
             while isinstance((await asyncio.gather(read(pools), return_exceptions=True))[0], DatabaseGone):
                 assert time.monotonic() < deadline
             assert await read(pools) == 7
+            # A request that finds all connections in use is waited for as before.
+            assert not pools.outage.is_known
         finally:
             await pools.close()
             site.sql("drop table marts.user_versions", role=Role.DBT)
@@ -166,6 +176,7 @@ async def slow(marts: Marts) -> str:
     return str(row.done)
 
 
+@pytest.mark.slow
 def test_a_long_statement_is_waited_for_while_the_server_lives_and_no_longer(site: RunningSite) -> None:
     user_id = site.user("ana")
     reader = site.warehouse.role_name(Role.API)
@@ -183,7 +194,7 @@ def test_a_long_statement_is_waited_for_while_the_server_lives_and_no_longer(sit
                 began = time.monotonic()
                 assert {type(each) for each in await running} == {DatabaseGone}
                 assert time.monotonic() - began < AT_MOST_S
-            assert pools.is_gone
+            assert pools.outage.is_known
         finally:
             await pools.close()
             site.sql("drop table marts.user_versions", role=Role.DBT)
@@ -259,6 +270,7 @@ def versions(site: RunningSite) -> Iterator[int]:
         site.sql("drop table marts.user_versions", role=Role.DBT)
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_newcomers_and_has_gone_silent_is_not_waited_for(site: RunningSite) -> None:
     async def story(user_id: int) -> None:
         relay = Relay(site.warehouse)
@@ -280,6 +292,7 @@ def test_a_server_that_refuses_newcomers_and_has_gone_silent_is_not_waited_for(s
         asyncio.run(story(user_id))
 
 
+@pytest.mark.slow
 def test_asking_whether_the_server_lives_takes_none_of_its_connections(site: RunningSite) -> None:
     async def story(user_id: int) -> None:
         relay = Relay(site.warehouse)
@@ -307,6 +320,7 @@ async def sleep_thrice(marts: Marts) -> int:
     return len(found)
 
 
+@pytest.mark.slow
 def test_the_limit_counts_from_one_result_to_the_next(site: RunningSite) -> None:
     async def story(user_id: int) -> None:
         pools = Pools(site.settings, site.warehouse, longest_silence_s=1.6)
@@ -320,6 +334,22 @@ def test_the_limit_counts_from_one_result_to_the_next(site: RunningSite) -> None
         asyncio.run(story(user_id))
 
 
+@pytest.mark.slow
+def test_who_finds_all_connections_in_use_waits_while_the_server_answers(site: RunningSite) -> None:
+    async def story(user_id: int) -> None:
+        pools = Pools(site.settings.model_copy(update={"api_connections": 1}), site.warehouse)
+        await pools.open()
+        try:
+            assert await asyncio.gather(*(pools.read(user_id, sleep_thrice) for _ in range(2))) == [3, 3]
+            assert not pools.outage.is_known
+        finally:
+            await pools.close()
+
+    with versions(site) as user_id:
+        asyncio.run(story(user_id))
+
+
+@pytest.mark.slow
 def test_a_statement_that_is_stuck_on_a_living_server_took_too_long(site: RunningSite) -> None:
     """504, not 503: the database is there for all others."""
 
@@ -331,7 +361,7 @@ def test_a_statement_that_is_stuck_on_a_living_server_took_too_long(site: Runnin
             with pytest.raises(psycopg.errors.QueryCanceled):
                 await pools.read(user_id, slow)
             assert time.monotonic() - began < AT_MOST_S
-            assert not pools.is_gone
+            assert not pools.outage.is_known
         finally:
             await pools.close()
 
@@ -371,6 +401,7 @@ def test_a_read_that_is_left_open_is_ended_by_the_server(site: RunningSite) -> N
         asyncio.run(story(user_id))
 
 
+@pytest.mark.slow
 def test_a_server_that_takes_connections_and_says_nothing_is_not_waited_for(site: RunningSite) -> None:
     """As a frozen server does, but from the first connection on."""
 
@@ -410,7 +441,8 @@ def test_an_embedded_server_that_died_under_myi_api_is_started_again(tmp_path_fa
                         killed = survivors(places.prepare(home))
                         for process in killed:
                             process.kill()
-                        asking.is_refused_in_time()
+                        # The next one may find it started again.
+                        asking.asks_and_is_refused_in_time("/v1/me/sign-ins")
                         asking.comes_back()
                     started = survivors(places.prepare(home))
                     assert not {each.pid for each in killed} & {each.pid for each in started}

@@ -46,7 +46,8 @@ def figures_of(page: str) -> dict[str, float]:
     }
 
 
-def test_the_figures_say_how_the_whole_setup_is(site: RunningSite) -> None:
+def test_the_figures_say_how_the_whole_setup_is(make_site: SiteMaker) -> None:
+    site = make_site(youtube_client_id="123-abc.apps.googleusercontent.com")
     ana, ben = site.user("ana"), site.user("ben")
     site.browser("ana")
     add_login = (
@@ -63,9 +64,20 @@ def test_the_figures_say_how_the_whole_setup_is(site: RunningSite) -> None:
     site.sql("insert into ops.changed_days (user_id, utc_day, changed_at)"
              " values (1, '2024-01-01', now() - interval '90 s')")  # fmt: skip
     site.sql("update ops.mart_state set completed_at = now() - interval '1 hour'")
+    (of_ana, of_ben) = (number for (number,) in site.sql("select account_id from app.provider_accounts order by 1"))
+    site.sql(
+        "insert into ops.account_circuits (account_id, state, opened_at, open_until, reason)"
+        " values (%s, 'open', now(), now() + interval '1 hour', 'of ana')", of_ana,
+    )  # fmt: skip
+    site.sql(
+        "insert into ops.service_units values"
+        " ('youtube.com/abc', (now() at time zone 'America/Los_Angeles')::date, 'units', 2500),"
+        " ('youtube.com/abc', (now() at time zone 'America/Los_Angeles')::date - 1, 'searches', 90)"
+    )
     try:
         page = site.visitor().get("/metrics").text
     finally:
+        site.sql("truncate ops.service_units")
         site.sql("update ops.mart_state set completed_at = null")
         site.sql("truncate ops.changed_days, ops.quota_calls, ops.quota_blocks")
 
@@ -81,6 +93,13 @@ def test_the_figures_say_how_the_whole_setup_is(site: RunningSite) -> None:
     assert found['myi_spotify_calls_left_24h{of="catalogue"}'] == 400 - 150
     assert found['myi_spotify_blocked{bucket="polls"}'] == 1
     assert found['myi_circuits{state="closed"}'] == 1
+    circuits = [found[f'myi_account_circuit{{account="{each}",provider="spotify"}}'] for each in (of_ana, of_ben)]
+    assert circuits == [2, 0]
+    units = {
+        kind: tuple(found[f'myi_youtube_units_{name}{{kind="{kind}"}}'] for name in ("used", "left"))
+        for kind in ("units", "searches")
+    }
+    assert units == {"units": (2_500, 7_500), "searches": (0, 100)}
     assert found['myi_logins{state="active"}'] == 2
     ending = [found[f'myi_logins_ending{{days="{days}"}}'] for days in (0, 1, 7, 30)]
     assert ending == [1, 1, 2, 2]

@@ -7,6 +7,8 @@ import threading
 import time
 from datetime import UTC, datetime
 
+import pytest
+
 from myi_pipeline.postgres.connections import Role
 from tests.integration.api.conftest import RunningSite
 
@@ -22,6 +24,7 @@ values (%s, now(), now() + interval '20 seconds', '{"state": "playing", "kind": 
 """
 
 
+@pytest.mark.slow
 def test_what_is_playing_is_what_was_read_a_moment_ago(site: RunningSite) -> None:
     user_id = site.user()
     site.sql(KEPT, user_id)
@@ -38,6 +41,7 @@ def test_what_is_playing_is_what_was_read_a_moment_ago(site: RunningSite) -> Non
     assert site.browser("ben").get(NOW_PLAYING).json()["title"] is None
 
 
+@pytest.mark.slow
 def test_where_nobody_asks_spotify_the_page_is_told_so_and_waits_no_second_time(site: RunningSite) -> None:
     user_id = site.user()
     browser = site.browser()
@@ -94,6 +98,7 @@ def test_a_poll_is_asked_for_by_a_person_and_held_up_by_what_stands_in_its_way(s
     assert 1 <= int(held_up.headers["retry-after"]) <= 301
 
 
+@pytest.mark.slow
 def test_the_overview_is_told_what_plays_for_as_long_as_its_reader_is_signed_in(site: RunningSite) -> None:
     user_id = site.user()
     site.sql(KEPT, user_id)

@@ -56,6 +56,20 @@ def test_every_route_that_changes_something_is_behind_that(site: RunningSite) ->
     assert {answer.json()["type"] for answer in tried} == {"urn:myi:problem:cross-site"}
 
 
+def test_a_program_without_a_token_is_told_that_it_lacks_one(site: RunningSite) -> None:
+    """It was called another site's page, although no browser leaves out all of what it says about a request."""
+    program = site.visitor()
+    tried = [
+        program.request(method, path.replace("{", "").replace("}", ""))
+        for route in api_routes(create_app(site.settings, site.warehouse).routes)
+        for path in [route.path]
+        for method in route.methods - {"GET", "HEAD"}
+        if path.startswith(("/v1/", "/1/", "/apis/"))
+    ]
+    assert len(tried) >= 30
+    assert {(answer.status_code, answer.json()["type"]) for answer in tried} == {(401, "urn:myi:problem:not-signed-in")}
+
+
 def test_a_foreign_name_for_this_address_reaches_nothing_but_health(site: RunningSite) -> None:
     """DNS rebinding: evil.example resolves to 127.0.0.1 once its page is loaded."""
     browser = site.browser()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -18,7 +17,7 @@ from myi_pipeline.providers.spotify.open_spotify import open_spotify
 from myi_pipeline.providers.transport import utc_now
 from myi_pipeline.simulator.live import Simulator
 from myi_pipeline.web.security.cookies import MOST_SIGN_INS
-from tests.conftest import free_port, plain_logs
+from tests.conftest import free_port
 from tests.integration.api.conftest import RunningSite, SiteMaker
 from tests.integration.api.sign_ins import SIGN_INS, Place, look_at_link, make_link, use_link, who
 
@@ -45,11 +44,60 @@ def test_whoever_connected_spotify_signs_in_with_it_and_out_again(place: Place) 
     assert who(browser) == 401
 
 
+def test_the_box_asks_for_playlists_and_a_sign_in_without_it_takes_nothing_away(place: Place) -> None:
+    place.connect("ana", "listener-1")
+    allowed = "select 'playlist-read-private' = any(scopes), authorised_at from app.credentials"
+    browser = place.site.browser(None)
+    browser.get(place.agreed(browser, "listener-1", playlists="1"))
+    (with_box,) = place.site.sql(allowed)
+    assert with_box[0]
+
+    again = place.site.browser(None)
+    assert again.get(place.agreed(again, "listener-1")).status_code == 303
+    assert place.site.sql(allowed) == [with_box]
+
+    # Who connects the account again is asked for the same, box or not.
+    connected = again.get(place.simulator.visit(place.begin(again, "/connect/spotify"), "listener-1"))
+    assert connected.status_code == 303
+    ((is_allowed, authorised_at),) = place.site.sql(allowed)
+    assert is_allowed
+    assert authorised_at > with_box[1]
+
+    # A login that has ended is replaced by whatever there is.
+    place.site.sql("update app.credentials set status = 'reauth_required'")
+    fresh = place.site.browser(None)
+    fresh.get(place.agreed(fresh, "listener-1"))
+    assert place.site.sql("select status, 'playlist-read-private' = any(scopes) from app.credentials") == [
+        ("active", False)
+    ]
+
+
+def test_changes_of_playlists_are_asked_for_by_their_box_alone_and_from_then_on_again(place: Place) -> None:
+    place.connect("ana", "listener-1")
+    browser = place.site.browser(None)
+    browser.get(place.agreed(browser, "listener-1"))
+
+    def asked(**form: str) -> set[str]:
+        address = place.begin(browser, "/connect/spotify", **form)
+        assert browser.get(place.simulator.visit(address, "listener-1")).status_code == 303
+        return {each for each in dict(parse_qsl(urlsplit(address).query))["scope"].split() if "playlist" in each}
+
+    writes = {"playlist-modify-private", "playlist-modify-public"}
+    assert asked() == set()
+    assert not asked(playlists="1") & writes
+    assert asked(playlist_writes="1") == writes | {"playlist-read-private", "playlist-read-collaborative"}
+    assert asked() >= writes
+    # A sign-in without any box keeps the login that allows more.
+    again = place.site.browser(None)
+    again.get(place.agreed(again, "listener-1"))
+    assert place.site.sql("select 'playlist-modify-private' = any(scopes) from app.credentials") == [(True,)]
+
+
 def test_a_stranger_is_not_let_in_and_leaves_nothing(place: Place) -> None:
     browser = place.site.browser(None)
     answer = browser.get(place.agreed(browser, "listener-2"), headers={"accept": "text/html"})
     assert answer.status_code == 403
-    assert "belongs to no user here" in answer.text
+    assert "o user here has connected this Spotify account" in answer.text
     assert place.site.sql("select count(*) from app.users") == [(0,)]
     assert place.site.sql("select count(*) from app.sessions") == [(0,)]
     assert place.site.sql("select count(*) from app.credentials") == [(0,)]
@@ -148,6 +196,45 @@ def test_connecting_another_account_asks_first(place: Place) -> None:
     answer = refused.get(place.simulator.visit(place.begin(refused, "/connect/spotify"), "listener-2"))
     assert answer.status_code == 422
     assert "ana" not in answer.json()["detail"].split()
+
+
+def test_a_further_account_is_linked_beside_the_one_that_is_polled_and_signs_the_person_in(place: Place) -> None:
+    ana = place.connect("ana", "listener-1")
+    query = "select account_id, is_main from app.credentials where user_id = %s order by is_main desc"
+    first, second = (place.simulator.control.account_id(f"listener-{number}") for number in (1, 2))
+    browser = place.site.browser("ana")
+    asked = browser.get(place.simulator.visit(place.begin(browser, "/connect/spotify"), "listener-2"))
+    assert 'name="further"' in asked.text
+    answer = browser.get(place.simulator.visit(place.begin(browser, "/connect/spotify", further="1"), "listener-2"))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    assert place.site.sql(query, ana) == [(first, True), (second, False)]
+    ((allowed,),) = place.site.sql(
+        "select 'playlist-read-private' = any(scopes) from app.credentials where not is_main"
+    )
+    assert allowed
+
+    # It is Ana's, so it signs her in, in a browser that nobody knew; and its login is renewed, not the other.
+    before = place.site.sql("select is_main, authorised_at from app.credentials order by 1")
+    other = place.site.browser(None)
+    assert other.get(place.agreed(other, "listener-2", playlists="1")).status_code == 303
+    assert who(other) == 200
+    assert place.site.sql("select distinct user_id from app.sessions") == [(ana,)]
+    after = place.site.sql("select is_main, authorised_at from app.credentials order by 1")
+    assert (after[0] > before[0], after[1]) == (True, before[1])
+
+    # The page shows it, polls it instead, and unlinks it; nobody else can.
+    ((number,),) = place.site.sql("select provider_account_id from app.credentials where not is_main")
+    page = browser.get("/account", headers={"accept": "text/html"}).text
+    assert f'action="/account/spotify/{number}/main"' in page
+    assert "playlists are read" in page
+    stranger = place.site.browser("ben")
+    for doing in ("main", "unlink"):
+        assert stranger.post(f"/account/spotify/{number}/{doing}").status_code == 404
+    assert browser.post(f"/account/spotify/{number}/main").status_code == 303
+    assert place.site.sql(query, ana) == [(second, True), (first, False)]
+    assert browser.post(f"/account/spotify/{number}/unlink").status_code == 303
+    assert place.site.sql(query, ana) == [(first, False)]
+    assert browser.post(f"/account/spotify/{number}/unlink").status_code == 404
 
 
 def test_an_account_whose_two_names_lead_to_two_users_signs_nobody_in(place: Place) -> None:
@@ -312,18 +399,11 @@ def test_without_a_redirect_to_this_site_the_page_offers_no_sign_in_with_spotify
 
 
 @pytest.fixture
-def everything_said() -> Iterator[io.StringIO]:
+def everything_said() -> io.StringIO:
     """Every log line as it is written, as loud as can be."""
     said = io.StringIO()
-    root = logging.getLogger()
-    level = root.level
     logs.configure_logs(level="debug", layout="json", stream=said)
-    yield said
-    for handler in [handler for handler in root.handlers if getattr(handler, "_of_myi", False)]:
-        root.removeHandler(handler)
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    plain_logs()
+    return said
 
 
 def test_neither_code_nor_state_nor_link_is_in_a_log_line(place: Place, everything_said: io.StringIO) -> None:

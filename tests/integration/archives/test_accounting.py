@@ -126,11 +126,11 @@ def test_an_import_that_loses_a_row_fails(
 ) -> None:
     with monkeypatch.context() as broken:
         loss(broken)
-        with pytest.raises(Permanent, match="does not close"):
+        with pytest.raises(Permanent, match="does not add up"):
             shared_setup.bring(archives.whole.path)
     status, error = shared_setup.sql("select status, error from app.imports")[0]
     assert status == "failed"
-    assert "does not close" in error
+    assert "does not add up" in error
     assert shared_setup.sql(STAGING) == []
     assert shared_setup.sql("select count(*) from raw.covered_spans") == [(0,)]
     # Mended and run again, it closes, and what was loaded before counts as present.

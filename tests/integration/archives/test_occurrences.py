@@ -136,7 +136,7 @@ def test_broken_numbering_by_chunk_is_noticed(
 
     monkeypatch.setattr(StagingTables, "statements", by_chunk)
     # Two chunks then number two rows alike: the second is neither loaded nor found to be present before.
-    with pytest.raises(Permanent, match="does not close"):
+    with pytest.raises(Permanent, match="does not add up"):
         events_however_spread(shared_setup, tmp_path, monkeypatch)
 
 

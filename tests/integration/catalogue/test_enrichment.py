@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import pytest
 
-from myi_pipeline.catalogue import catalogue_store, enrichment_queue
-from myi_pipeline.catalogue.enrichment import EnrichmentResult, catalogue_status, enrich_catalogue
-from myi_pipeline.catalogue.enrichment_queue import Connection, Entry
+from myi_pipeline.catalogue import catalogue_store, spotify_queue
 from myi_pipeline.catalogue.most_played import Kind, Played
 from myi_pipeline.catalogue.plays import ContentKind, make_content
 from myi_pipeline.catalogue.records import PolledTrack
+from myi_pipeline.catalogue.spotify_enrichment import EnrichmentResult, catalogue_status, enrich_catalogue
+from myi_pipeline.catalogue.spotify_queue import Connection, Entry
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator.live import AppSpec, Fault
 from myi_pipeline.simulator.live.world import TrackEntry
@@ -68,7 +68,7 @@ class Shop:
     def queue(self, *wanted: tuple[Kind, int, int]) -> None:
         rows = [Played(*each) for each in wanted]
         with self.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-            enrichment_queue.fill(connection, rows, now=self.setup.clock.now())
+            spotify_queue.fill(connection, rows, now=self.setup.clock.now())
 
     def enrich(self, **options: Any) -> EnrichmentResult:
         setup = self.setup
@@ -138,7 +138,7 @@ def test_the_most_played_comes_first_tracks_and_artists_alike(shop: Shop) -> Non
     tracks = shop.tracks(plain, 4)
     first, second, third, fourth = shop.archive(*tracks)
     shop.queue(("track", third, 5_000))
-    assert shop.enrich(most_calls=1).reason == "as many ids as wanted were asked for"
+    assert shop.enrich(most_calls=1).reason == "the requested number of ids was asked for"
     ((artist,),) = shop.setup.sql("select distinct artist_id from raw.artists where uri is not null limit 1")
     # Behind all tracks, artists of a large archive had no picture for weeks.
     shop.queue(("artist", artist, 1_000))
@@ -187,8 +187,8 @@ def test_broken_without_leases_two_workers_ask_for_the_same(shop: Shop, monkeypa
         connection.execute("update ops.catalogue_queue set state = 'answered' where entity_id = %s", (entry.entity_id,))
         return True
 
-    monkeypatch.setattr(enrichment_queue, "lease", no_lease)
-    monkeypatch.setattr(enrichment_queue, "finish", finish)
+    monkeypatch.setattr(spotify_queue, "lease", no_lease)
+    monkeypatch.setattr(spotify_queue, "finish", finish)
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(lambda _: shop.enrich(), range(3)))
     assert shop.calls() > 40
@@ -197,13 +197,13 @@ def test_broken_without_leases_two_workers_ask_for_the_same(shop: Shop, monkeypa
 def test_whoever_dies_lets_go_after_five_minutes_and_comes_too_late_to_change_anything(shop: Shop) -> None:
     shop.archive(*shop.tracks(plain, 2))
     with shop.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-        dead = enrichment_queue.lease(connection, now=shop.setup.clock.now())
+        dead = spotify_queue.lease(connection, now=shop.setup.clock.now())
         assert dead is not None
         assert shop.enrich().answered == 1
         shop.setup.clock.advance(timedelta(minutes=5))
         assert shop.enrich().answered == 1
-        state = enrichment_queue.EntryState.GONE
-        assert not enrichment_queue.finish(connection, dead, state, now=shop.setup.clock.now())
+        state = spotify_queue.EntryState.GONE
+        assert not spotify_queue.finish(connection, dead, state, now=shop.setup.clock.now())
     assert shop.states() == {"answered": 2}
 
 

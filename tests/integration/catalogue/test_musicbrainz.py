@@ -25,8 +25,8 @@ from myi_pipeline.catalogue.musicbrainz_enrichment import (
 )
 from myi_pipeline.catalogue.plays import ContentKind, make_content
 from myi_pipeline.catalogue.records import PolledTrack
-from myi_pipeline.operations import doctor
-from myi_pipeline.operations.doctor import Status
+from myi_pipeline.operations.doctor.check import Status
+from myi_pipeline.operations.doctor.run import run_checks
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator.live import Fault, MovableClock, running_simulator
 from myi_pipeline.simulator.live.musicbrainz import MadeRecording, MusicBrainz, musicbrainz_of
@@ -270,7 +270,7 @@ def test_a_503_silences_everybody_until_it_is_over(library: Library) -> None:
     assert not genres_have_work(library.settings, library.setup.warehouse, now=now)
     status = genres_status(library.settings, library.setup.warehouse, now=now)
     assert status.idle.until == result.retry_at
-    assert "asked too often" in (status.idle.reason or "")
+    assert "reports too many requests" in (status.idle.reason or "")
     before = library.calls().total()
     assert "asked to wait" in library.enrich().reason
     assert library.calls().total() == before
@@ -328,6 +328,7 @@ def test_whoever_dies_lets_go_after_its_lease_and_comes_too_late_to_change_anyth
     assert library.states() == {"found": 1}
 
 
+@pytest.mark.slow
 def test_two_processes_together_keep_to_one_request_a_second(library: Library, tmp_path: Path) -> None:
     """On real clocks: the made-up server refuses whoever is faster."""
     library.setup.clock.set(datetime.now(UTC))
@@ -355,7 +356,7 @@ def test_the_queue_is_looked_at_and_worked_off_by_hand(
 ) -> None:
     assert "MYI_MUSICBRAINZ_CONTACT" in myi("genres", "status").out
     assert myi("genres", "run", "--json").document["asked"] == 0
-    checks = {check.name: check for check in doctor.run_checks(now_setup.settings)}
+    checks = {check.name: check for check in run_checks(now_setup.settings)}
     assert "no MYI_MUSICBRAINZ_CONTACT" in checks["MusicBrainz"].found
     library = Library(now_setup)
     library.add(*library.things(coded, 2))
@@ -369,10 +370,10 @@ def test_the_queue_is_looked_at_and_worked_off_by_hand(
     assert "nothing is due" in myi("genres", "run").out
     now_setup.simulator.control.fail("status", status=503, retry_after=600, path="/ws/2/*")
     now_setup.sql("update ops.musicbrainz_queue set state = 'waiting', due_at = now()")
-    assert "asked too often" in myi("genres", "run").out
-    assert "asked too often" in myi("genres", "status").out
+    assert "reports too many requests" in myi("genres", "run").out
+    assert "reports too many requests" in myi("genres", "status").out
     settings = library.settings
-    checks = {check.name: check for check in doctor.run_checks(settings)}
+    checks = {check.name: check for check in run_checks(settings)}
     assert checks["MusicBrainz"].status is Status.WARN
     figures = dict(now_setup.sql("select name || label, value from ops.genre_figures"))
     assert figures["musicbrainz_held_up"] == 1

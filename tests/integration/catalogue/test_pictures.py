@@ -332,7 +332,7 @@ def test_a_worker_whose_lease_has_passed_on_stores_nothing(wall: Wall) -> None:
 def test_a_warehouse_that_breaks_ends_the_run_and_raises_nothing(wall: Wall) -> None:
     wall.hang("album", 1, 10)
     wall.setup.sql("alter table ops.picture_fetches rename to elsewhere")
-    assert wall.keep().reason.startswith("it broke off: ")
+    assert wall.keep().reason.startswith("it failed: ")
 
 
 def test_the_role_that_fetches_cannot_read_nor_change_what_is_kept(wall: Wall) -> None:

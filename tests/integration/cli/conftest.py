@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from myi_pipeline import logs
 from myi_pipeline.cli import import_archives
 from myi_pipeline.cli.app import run
 from myi_pipeline.cli.dagster_processes import Report
-from tests.conftest import plain_logs
 
 
 @dataclass(frozen=True)
@@ -31,25 +28,10 @@ class Ran:
 
 
 @pytest.fixture
-def quiet_logs() -> Iterator[None]:
-    """Takes away what a command's configure_logs put into this process."""
-    root = logging.getLogger()
-    level = root.level
-    yield
-    for handler in [handler for handler in root.handlers if getattr(handler, "_of_myi", False)]:
-        root.removeHandler(handler)
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    plain_logs()
-    logs._correlation_id.set(None)
-
-
-@pytest.fixture
 def myi(
     environment_for_tests: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    quiet_logs: None,
 ) -> Callable[..., Ran]:
     """Runs `myi ARGUMENTS` in this process on this test's own database."""
     for name in [name for name in os.environ if name.startswith("MYI_")]:

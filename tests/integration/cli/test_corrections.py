@@ -32,14 +32,16 @@ def test_a_correction_is_added_listed_and_undone(myi: Callable, warehouse: Wareh
 def test_a_wrong_option_is_told_with_what_is_right(myi: Callable) -> None:
     assert myi("user", "add", "ana").code == 0
     for options, said in {
-        ("hide",): "say which plays",
-        ("shrink", "--kind", "track"): "hides, deletes or corrects",
+        ("hide",): "select plays",
+        ("shrink", "--kind", "track"): "hide, delete or correct",
         ("hide", "--kind", "song"): "track, episode, chapter",
         ("hide", "--source", "gramophone"): "extended_history",
-        ("correct", "--kind", "track"): "by how much",
+        ("correct", "--kind", "track"): "give a shift",
         ("correct", "--kind", "track", "--shift", "soon"): "+1:00",
+        ("hide", "--from", "2020-02-30"): "YYYY-MM-DD",
+        ("hide", "--from", "2020-03-02", "--to", "2020-03-01"): "ends before it begins",
     }.items():
         refused = myi("corrections", "add", "ana", "--action", *options)
-        assert refused.code == 1, options
+        assert refused.code == 2, options
         assert said in " ".join(refused.err.split()), options
     assert myi("corrections", "list", "bob").code == 2

@@ -169,6 +169,7 @@ def test_it_ends_with_a_way_in_which_only_a_terminal_is_shown(
     assert "/link#" not in on_a_terminal()
 
 
+@pytest.mark.slow
 def test_neither_dagster_nor_dbt_is_imported_in_the_process_of_an_import(
     environment_for_tests: dict[str, str], archives: tuple[ArchiveTruth, ArchiveTruth]
 ) -> None:
@@ -215,7 +216,7 @@ def test_an_archive_that_another_user_has_waits_until_yes_says_that_it_belongs_h
         assert "ana" not in refused.out + refused.err.replace(str(tmp_path), "")
     waiting = myi("imports", "list", "--user", "ben", "--json").document["imports"]
     assert [(each["status"], each["needs_confirmation"]) for each in waiting] == [("pending", True)] * 2
-    assert "waits for confirmation" in " ".join(myi("imports", "list", "--user", "ben").out.split())
+    assert "waiting for confirmation" in " ".join(myi("imports", "list", "--user", "ben").out.split())
     number = waiting[-1]["import_id"]
     assert myi("imports", "retry", number).code == 1
     assert myi("imports", "retry", number, "--yes").code == 0
@@ -223,6 +224,19 @@ def test_an_archive_that_another_user_has_waits_until_yes_says_that_it_belongs_h
     assert myi("import", tmp_path / "History.json", *bens, "--yes").code == 0
     # What is in is not repeated.
     assert "nothing to retry" in myi("imports", "retry", number).err
+
+
+def test_a_refusal_is_told_once(myi: Callable, tmp_path: Path) -> None:
+    """It was told when it came and again with the results; and of a single file its name was told twice in it."""
+    (tmp_path / "notes.csv").write_text("a,b\n")
+    refused = myi("import", tmp_path / "notes.csv", "--user", "ana", "--create", "--no-refresh")
+    assert refused.code == 1
+    assert refused.out.strip() == ""
+    (line,) = [each for each in refused.err.splitlines() if "refused" in each]
+    assert line.startswith(
+        "notes.csv was refused: This is not a listening history: the file does not contain a list of rows. MYI reads"
+    )
+    assert (line.count("notes.csv"), refused.err.count("not a listening history")) == (1, 1)
 
 
 def test_below_the_floor_of_free_disk_nothing_is_begun(
@@ -234,3 +248,32 @@ def test_below_the_floor_of_free_disk_nothing_is_begun(
     assert "MYI_DISK_FLOOR_MB" in ran.document["refused"][0]["message"]
     monkeypatch.setenv("MYI_DISK_FLOOR_MB", "0")
     assert _import(myi, archives[0].path).code == 0
+
+
+def test_playlists_beside_the_plays_are_kept_and_playlists_alone_name_their_command(
+    myi: Callable, tmp_path: Path
+) -> None:
+    plays = [{"endTime": "2024-05-01 10:00", "artistName": "Band", "trackName": "Song", "msPlayed": 200_000}]
+    lists = {"playlists": [{"name": "Road trip", "items": [{"track": {"trackName": "Song", "artistName": "Band"}}]}]}
+    path = tmp_path / "my_spotify_data.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Spotify Account Data/StreamingHistory_music_0.json", json.dumps(plays))
+        archive.writestr("Spotify Account Data/Playlist1.json", json.dumps(lists))
+        archive.writestr("Spotify Account Data/Follow.json", "{}")
+    dry = myi("import", path, "--user", "ana", "--create", "--dry-run", "--json")
+    assert dry.document["imports"][0]["playlists"] == []
+    (imported,) = _import(myi, path, "--create").document["imports"]
+    assert [(each["name"], each["entries"], each["is_new"]) for each in imported["playlists"]] == [
+        ("Road trip", 1, True)
+    ]
+    shown = myi("import", path, "--user", "ana", "--no-refresh").out
+    assert "1 playlist kept, 0 of them new or changed" in shown
+    assert re.search(r"files not read +Spotify Account Data/Follow.json\s", shown)
+
+    alone = tmp_path / "Playlist1.json"
+    alone.write_text(json.dumps(lists))
+    refused = myi("import", alone, "--user", "ana")
+    assert refused.code == 1
+    assert "myi playlists import" in refused.err
+    (tmp_path / "notes.json").write_text("{}")
+    assert "myi playlists import" not in myi("import", tmp_path / "notes.json", "--user", "ana").err

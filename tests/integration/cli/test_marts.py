@@ -37,6 +37,7 @@ def open_to_others(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_import_ends_with_figures_that_are_the_truth(
     myi: Callable, tmp_path: Path, environment_for_tests: dict[str, str]

@@ -22,7 +22,6 @@ from myi_pipeline.postgres.connections import Role
 from myi_pipeline.providers import transport
 from myi_pipeline.providers.spotify.open_spotify import Spotify
 from myi_pipeline.simulator.live import Simulator
-from tests.conftest import plain_logs
 from tests.integration.credentials.conftest import CANARY, Setup
 
 FAULTS = ("status", "html", "truncated", "empty", "wrong_shape", "cut", "reset", "lost", "bad_item")
@@ -32,22 +31,17 @@ FAULTS = ("status", "html", "truncated", "empty", "wrong_shape", "cut", "reset",
 def everything_said() -> Iterator[io.StringIO]:
     """Every log line of every library, as loud as can be, with and without our masking."""
     said = io.StringIO()
-    root = logging.getLogger()
-    level = root.level
     logs.configure_logs(level="debug", layout="json", stream=said)
     plain = logging.StreamHandler(said)
+    root = logging.getLogger()
     root.addHandler(plain)
-    for name in ("httpx", "httpcore", "psycopg"):
+    levels = {name: logging.getLogger(name).level for name in ("httpx", "httpcore", "psycopg")}
+    for name in levels:
         logging.getLogger(name).setLevel(logging.DEBUG)
     yield said
     root.removeHandler(plain)
-    for handler in [handler for handler in root.handlers if getattr(handler, "_of_myi", False)]:
-        root.removeHandler(handler)
-    for name in ("httpx", "httpcore", "psycopg"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    plain_logs()
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
 
 
 def outcome(spotify: Spotify, setup: Setup, said: io.StringIO) -> None:

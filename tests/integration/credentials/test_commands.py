@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import os
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,14 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from myi_pipeline import logs
 from myi_pipeline.cli.app import run
-from myi_pipeline.operations import doctor
 from myi_pipeline.operations.checks import logins_are_good
-from myi_pipeline.operations.doctor import Check, Status
+from myi_pipeline.operations.doctor.check import Check, Status
+from myi_pipeline.operations.doctor.run import run_checks
 from myi_pipeline.people import logins
 from myi_pipeline.people.logins import PendingLogin
-from tests.conftest import plain_logs
 from tests.integration.credentials.conftest import CANARY, Setup, SetupMaker
 
 
@@ -48,15 +45,11 @@ def now_setup(make_setup: SetupMaker) -> Setup:
 
 
 @pytest.fixture
-def myi(
-    now_setup: Setup, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Ran]]:
+def myi(now_setup: Setup, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     for name in [name for name in os.environ if name.startswith("MYI_")]:
         monkeypatch.delenv(name)
     for name, value in now_setup.settings.environment().items():
         monkeypatch.setenv(name, value)
-    root = logging.getLogger()
-    level = root.level
 
     def call(*arguments: str) -> Ran:
         capsys.readouterr()
@@ -65,13 +58,7 @@ def myi(
         assert CANARY not in captured.out + captured.err
         return Ran(code, captured.out, captured.err)
 
-    yield call
-    for handler in [handler for handler in root.handlers if getattr(handler, "_of_myi", False)]:
-        root.removeHandler(handler)
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    plain_logs()
-    logs._correlation_id.set(None)
+    return call
 
 
 @pytest.fixture
@@ -149,7 +136,7 @@ def test_without_a_browser_the_address_is_pasted(
     assert ran.code == 0, ran.err
     assert no_browser[0].url in ran.err.splitlines()
     assert "\\n" not in ran.err
-    assert "Permission not granted: user-top-read; therefore Spotify's top lists are not kept." in ran.out
+    assert "Permission not granted: user-top-read; therefore Spotify's top lists are not recorded." in ran.out
 
 
 def test_another_account_is_taken_only_when_that_is_meant(
@@ -184,7 +171,7 @@ def test_a_login_is_paused_resumed_and_disconnected(myi: Callable[..., Ran], no_
     assert "is deleted" in myi("user", "disconnect", "ana").out
     assert "was not signed in" in myi("user", "disconnect", "ana").out
     assert myi("user", "pause", "ana").code == 1
-    assert "No one is signed in" in myi("user", "logins").out
+    assert "Nobody is signed in" in myi("user", "logins").out
 
 
 def test_keys_are_made_listed_and_rotated(myi: Callable[..., Ran], no_browser: None) -> None:
@@ -203,7 +190,7 @@ def test_keys_are_made_listed_and_rotated(myi: Callable[..., Ran], no_browser: N
 
 
 def test_quota_and_circuits_are_shown(myi: Callable[..., Ran], no_browser: None, now_setup: Setup) -> None:
-    assert "No service has been asked for anything yet" in myi("quota").out
+    assert "No service has been called yet" in myi("quota").out
     assert "Every circuit is closed" in myi("circuit", "list").out
     myi("user", "login", "ana", "--create")
     assert "1 of 120" in myi("quota").out
@@ -222,11 +209,83 @@ def test_quota_and_circuits_are_shown(myi: Callable[..., Ran], no_browser: None,
     assert myi("circuit", "list", "--user", "ana", "--json").document["history"][0]["reason"] == "reset by hand"
 
 
+def test_circuits_of_accounts_are_shown_and_reset(myi: Callable[..., Ran], no_browser: None, now_setup: Setup) -> None:
+    myi("user", "login", "ana", "--create")
+    now_setup.user("ben")
+    now_setup.sql(
+        "insert into app.provider_accounts (user_id, provider, provider_account, linked_at)"
+        " values ((select user_id from app.users where user_key = 'ana'), 'tidal', 't1', now())"
+    )
+    ((number,),) = now_setup.sql("select account_id from app.provider_accounts where provider = 'tidal'")
+    now_setup.sql(
+        "insert into ops.account_circuits"
+        " (account_id, state, authorisation_failures, opened_at, open_until, kind, reason)"
+        " values (%s, 'open', 3, now(), now() + interval '1 day', 'authorisation', 'refused')", number,
+    )  # fmt: skip
+    shown = myi("circuit", "list").out
+    assert (f"TIDAL account {number}" in shown, "3 authorisation" in shown) == (True, True)
+    (circuit,) = myi("circuit", "list", "--json").document["circuits"]
+    assert (circuit["provider"], circuit["account_id"], circuit["state"]) == ("tidal", number, "open")
+    # The circuit of polls is another one, and the account is not Ben's.
+    assert "nothing to reset" in myi("circuit", "reset", "ana").out
+    assert myi("circuit", "reset", "ben", "--account", str(number)).code == 1
+    assert "is closed" in myi("circuit", "reset", "ana", "--account", str(number)).out
+    assert "Every circuit is closed" in myi("circuit", "list").out
+
+
+def test_youtubes_units_are_shown(myi: Callable[..., Ran], now_setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "YouTube" not in myi("quota").out
+    client = "123-abc.apps.googleusercontent.com"
+    monkeypatch.setenv("MYI_YOUTUBE_CLIENT_ID", client)
+    now_setup.sql(
+        "insert into ops.service_units values"
+        " (%s, (now() at time zone 'America/Los_Angeles')::date, 'units', 2500)", f"youtube.com/{client}",
+    )  # fmt: skip
+    assert "2,500 of 10,000" in myi("quota").out
+    units = {each["kind"]: (each["used"], each["limit"]) for each in myi("quota", "--json").document["youtube"]}
+    assert units == {"units": (2_500, 10_000), "searches": (0, 100)}
+    now_setup.settings = now_setup.settings.model_copy(update={"youtube_client_id": client})
+    check = found(now_setup, "YouTube's units")
+    assert (check.status, "2,500 of 10,000 units used" in check.found) == (Status.OK, True)
+    now_setup.sql("update ops.service_units set used = 10000")
+    check = found(now_setup, "YouTube's units")
+    assert (check.status, "new ones at" in check.found) == (Status.WARN, True)
+
+
+def test_a_further_account_is_linked_shown_made_the_main_one_and_unlinked(
+    myi: Callable[..., Ran], now_setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listeners = iter(("listener-1", "listener-2"))
+
+    def open_it(url: str) -> bool:
+        agree = threading.Thread(target=now_setup.simulator.visit, args=(url, next(listeners)), kwargs={"follow": True})
+        agree.start()
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", open_it)
+    assert myi("user", "login", "ana", "--create").code == 0
+    ran = myi("providers", "link", "ana", "spotify", "--further")
+    assert (ran.code, "myi providers main" in ran.out) == (0, True), ran.err
+    first, second = (row[0] for row in now_setup.sql("select account_id from app.provider_accounts order by 1"))
+    listed = [each["account"] for each in myi("providers", "list", "--json").document["accounts"]]
+    assert [(each["account_id"], each["is_main"], each["name"]) for each in listed] == [
+        (first, True, "listener-1"), (second, False, "listener-2"),
+    ]  # fmt: skip
+    uses = [(each["account_id"], each["is_main"]) for each in myi("user", "logins", "--json").document["logins"]]
+    assert uses == [(first, True), (second, False)]
+    assert myi("providers", "main", str(second)).code == 0
+    assert myi("providers", "main", "999").code == 1
+    assert now_setup.sql("select provider_account_id from app.credentials where is_main") == [(second,)]
+    assert myi("providers", "unlink", str(first)).code == 0
+    assert now_setup.sql("select provider_account_id from app.credentials") == [(second,)]
+    assert myi("providers", "link", "ana", "tidal", "--further").code == 2
+
+
 # What doctor and the asset check find
 
 
 def found(setup: Setup, name: str) -> Check:
-    (check,) = [check for check in doctor.run_checks(setup.settings, {}) if check.name == name]
+    (check,) = [check for check in run_checks(setup.settings, {}) if check.name == name]
     return check
 
 

@@ -78,6 +78,7 @@ def test_a_bad_item_does_not_cost_the_good_ones(two: Setup) -> None:
     assert (len(page.entries), len(page.bad)) == (whole - 1, 1)
 
 
+@pytest.mark.slow
 def test_slow_bytes_are_waited_for_up_to_a_limit(two: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     two.simulator.control.fail("slow", path=RECENT, chunk=4_000, pause_s=0.01)
     assert recent(two, two.open())

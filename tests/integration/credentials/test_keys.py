@@ -12,8 +12,7 @@ from pydantic import SecretStr
 
 from myi_pipeline.errors import BadInput, Permanent
 from myi_pipeline.postgres.connections import Role
-from myi_pipeline.providers import encryption_keys as module
-from myi_pipeline.providers import token_vault
+from myi_pipeline.providers import login_owners, sealed_logins, token_vault
 from myi_pipeline.providers.encryption_keys import (
     FILE_NAME,
     KeyMissing,
@@ -43,7 +42,7 @@ def store(setup: Setup, keys: KeyRing, count: int) -> None:
     """`count` logins that never met Spotify, with access tokens."""
     with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         for number in range(count):
-            token_vault.store_login(
+            login_owners.store_login(
                 connection,
                 keys,
                 user_id=setup.user(f"user{number}"),
@@ -80,11 +79,11 @@ def test_without_a_key_one_is_made_once_for_its_owner_alone(setup: Setup, capsys
     path = setup.settings.secrets_folder / FILE_NAME
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert str(path) in said
     assert path.read_text().strip() not in said
     assert require_keys(setup.settings, setup.warehouse).ids == first.ids
-    assert "encryption_key_made" not in capsys.readouterr().out
+    assert "encryption_key_made" not in "".join(capsys.readouterr())
 
 
 def test_a_stored_login_whose_key_is_missing_stops_the_start(setup: Setup) -> None:
@@ -159,13 +158,13 @@ def test_a_key_that_seals_an_access_token_alone_is_in_use_but_not_missed(setup: 
     old, new = new_key_text(), new_key_text()
     store(setup, ring(old), 2)
     with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-        kept = dict(setup.sql("select user_id, sealed from app.spotify_tokens"))
+        kept = dict(setup.sql("select user_id, access_token from app.credentials"))
         assert rotate_keys(connection, ring(new, old)).remaining == {
             ring(new).sealing_id.hex(): 2,
             ring(old).sealing_id.hex(): 0,
         }
         # A process that had read the old keys alone refreshed just then.
-        setup.sql("update app.spotify_tokens set sealed = %s where user_id = 1", kept[1])
+        setup.sql("update app.credentials set access_token = %s where user_id = 1", kept[1])
         with_keys(setup, new, old)
         assert [use.logins for use in key_uses(setup.settings, setup.warehouse)] == [2, 1]
         with_keys(setup, new)
@@ -173,7 +172,7 @@ def test_a_key_that_seals_an_access_token_alone_is_in_use_but_not_missed(setup: 
         check_keys(setup.settings, setup.warehouse)
         # What cannot be opened is granted again.
         assert rotate_keys(connection, ring(new, new_key_text())).sealed == 1
-    assert setup.sql("select user_id from app.spotify_tokens") == [(2,)]
+    assert setup.sql("select user_id from app.credentials where access_token is not null") == [(2,)]
 
 
 def test_a_login_that_is_moved_to_another_user_does_not_open(setup: Setup) -> None:
@@ -204,8 +203,8 @@ def _kill_rotations(setup: Setup, tmp_path: Path, *, kills: int) -> None:
                 is_done = outcome.code == 0
                 assert is_done or outcome.was_killed, (tmp_path / "worker.log").read_text()
                 assert tokens(setup, ring(*keys)) == expected
-        for table in ("app.credentials", "app.spotify_tokens"):
-            counts = dict(setup.sql(f"select encode(key_id, 'hex'), count(*) from {table} group by 1"))
+        for column in ("key_id", "access_key_id"):
+            counts = dict(setup.sql(f"select encode({column}, 'hex'), count(*) from app.credentials group by 1"))
             assert counts == {ring(keys[0]).sealing_id.hex(): 6}
 
 
@@ -230,14 +229,14 @@ def test_a_refresh_during_a_rotation_loses_nothing(setup: Setup, monkeypatch: py
     spotify = setup.open()
     setup.sign_in(spotify)
     user = setup.user("ana")
-    seal = token_vault.seal_again
+    seal = sealed_logins.seal_again
 
-    def refresh_first(connection: object, keys: KeyRing, *, user_id: int) -> bool:
+    def refresh_first(connection: object, keys: KeyRing, *, account: int) -> bool:
         setup.clock.advance(timedelta(hours=1))
         spotify.call(user, lambda client, token: client.recently_played(token))
-        return seal(connection, keys, user_id=user_id)  # type: ignore[arg-type]
+        return seal(connection, keys, account=account)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module.token_vault, "seal_again", refresh_first)
+    monkeypatch.setattr(sealed_logins, "seal_again", refresh_first)
     with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         assert rotate_keys(connection, ring(text, old)).sealed == 1
     monkeypatch.undo()

@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from myi_pipeline.errors import AuthRevoked, BadInput, Forbidden
+from myi_pipeline.errors import AuthRevoked, BadInput, Forbidden, Paused
 from myi_pipeline.people import logins
 from myi_pipeline.postgres.connections import Role
-from myi_pipeline.providers import token_vault
+from myi_pipeline.providers import login_owners
+from myi_pipeline.providers.login_owners import AccountTaken, AccountUnclear, AnotherAccount
 from myi_pipeline.providers.login_terms import Feature
 from myi_pipeline.providers.pkce import LoginDenied
-from myi_pipeline.providers.spotify.refresh_credentials import NotSignedIn, Paused
-from myi_pipeline.providers.token_vault import AccountTaken, AccountUnclear, AnotherAccount
+from myi_pipeline.providers.spotify.refresh_credentials import NotSignedIn
 from myi_pipeline.simulator.live import AppSpec
 from tests.integration.credentials.conftest import CANARY, Setup, SetupMaker
 
@@ -21,7 +21,7 @@ from tests.integration.credentials.conftest import CANARY, Setup, SetupMaker
 def test_a_login_allows_to_poll_to_read_top_lists_and_what_is_playing(setup: Setup) -> None:
     spotify = setup.open()
     made = setup.sign_in(spotify)
-    assert set(made.allowed) == set(Feature)
+    assert set(made.allowed) == {Feature.POLLS, Feature.TOP_LISTS, Feature.NOW_PLAYING}
     assert made.denied == ()
     page = spotify.call(setup.user("ana"), lambda client, token: client.recently_played(token))
     assert page.count > 0
@@ -182,7 +182,7 @@ def test_an_account_of_which_one_name_was_stored_is_asked_for_the_other_before_a
         "update app.credentials set profile_id = null, names_asked_at = null where user_id = %s", setup.user("ana")
     )
     setup.simulator.control.revoke("listener-1")
-    with pytest.raises(AccountUnclear, match="nothing was changed"):
+    with pytest.raises(AccountUnclear, match="Nothing was changed"):
         setup.sign_in(spotify, "eve", listener="listener-1")
     setup.sign_in(spotify, "ana", listener="listener-1")
     assert setup.credential().profile_id == "user-listener-1"
@@ -206,7 +206,7 @@ def test_names_that_lead_to_somebody_else_are_refused(
 
     def store(user: str, account_key: str, other_key: str | None) -> None:
         with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
-            token_vault.store_login(
+            login_owners.store_login(
                 connection, keys, user_id=setup.user(user), client_id="c", account_key=account_key,
                 other_key=other_key, refresh_token="secret", scopes=(), now=now,
             )  # fmt: skip

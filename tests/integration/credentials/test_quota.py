@@ -77,8 +77,7 @@ def test_nobody_gets_more_than_the_limit_in_any_minute_and_nobody_sleeps_over_30
 
 def test_processes_never_take_the_same_last_request(warehouse: Warehouse) -> None:
     def take(_: int) -> bool:
-        connection = warehouse.connect(Role.INGEST, autocommit=True)
-        with connection:
+        with warehouse.connect(Role.INGEST, autocommit=True) as connection:
             taken = quota_ledger.take(
                 connection, "a", Bucket.POLLS, limits=QuotaLimits(requests_per_minute=20), now=NOW
             )
@@ -283,6 +282,7 @@ def test_another_client_id_goes_on(make_setup: SetupMaker) -> None:
     assert recent(setup, spotify, "ben")
 
 
+@pytest.mark.slow
 def test_the_simulators_own_limit_is_never_met(make_setup: SetupMaker) -> None:
     setup = make_setup(per_30_s=75)
     setup.sign_in(setup.open())

@@ -12,16 +12,18 @@ import psycopg
 import pytest
 
 from myi_pipeline.errors import AuthRevoked, CircuitOpen, Forbidden, LoginDoubted, RateLimited, Transient
-from myi_pipeline.people import logins, manage_users
+from myi_pipeline.people import logins
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.providers import token_vault
+from myi_pipeline.providers.sign_in_rules import AccessToken
 from myi_pipeline.providers.spotify.client import SpotifyClient
 from myi_pipeline.providers.spotify.models import RecentlyPlayedPage
-from myi_pipeline.providers.spotify.oauth import AccessToken
 from myi_pipeline.providers.spotify.open_spotify import Spotify
 from myi_pipeline.providers.spotify.refresh_credentials import NotSignedIn
 from tests.integration.credentials.conftest import CANARY, Setup, SetupMaker
 from tests.integration.credentials.worker_process import Order, running_worker
+
+NO_ACCESS_TOKENS = "update app.credentials set access_token = null, access_expires_at = null, access_granted_at = null"
 
 
 def recent(client: SpotifyClient, token: AccessToken) -> RecentlyPlayedPage:
@@ -78,7 +80,7 @@ def test_an_access_token_serves_all_processes_until_it_ends_and_is_kept_sealed(s
         assert poll(setup, setup.open()).count
     assert setup.token_calls() == 1
     assert setup.simulator.control.calls() == 4
-    ((sealed,),) = setup.sql("select sealed from app.spotify_tokens")
+    ((sealed,),) = setup.sql("select access_token from app.credentials")
     assert CANARY.encode() not in bytes(sealed)
     setup.clock.advance(timedelta(minutes=31))
     assert poll(setup, setup.open()).count
@@ -90,10 +92,10 @@ def test_an_access_token_that_cannot_be_opened_costs_one_refresh_and_no_login(tw
     for key in ("ana", "ben"):
         poll(setup, setup.open(), key)
     damages = (
-        "update app.spotify_tokens as a set sealed = b.sealed from app.spotify_tokens as b"
+        "update app.credentials as a set access_token = b.access_token from app.credentials as b"
         " where a.user_id <> b.user_id",
-        "update app.spotify_tokens set sealed = sealed || '\\x00'::bytea",
-        "update app.spotify_tokens set sealed = set_byte(sealed, 2, get_byte(sealed, 2) # 1)",
+        "update app.credentials set access_token = access_token || '\\x00'::bytea",
+        "update app.credentials set access_token = set_byte(access_token, 2, get_byte(access_token, 2) # 1)",
     )
     for damage in damages:
         setup.sql(damage)
@@ -120,7 +122,7 @@ def test_a_rejected_token_is_used_by_nobody_again(signed_in: Setup) -> None:
     signed_in.simulator.control.fail("status", status=503, path="/api/token", times=3)
     with pytest.raises(Transient):
         poll(signed_in, signed_in.open())
-    assert signed_in.sql("select user_id from app.spotify_tokens") == []
+    assert signed_in.sql("select user_id from app.credentials where access_token is not null") == []
 
 
 @pytest.mark.parametrize("end", ["disconnected", "signed in again", "marked", "removed"])
@@ -128,7 +130,7 @@ def test_an_access_token_goes_with_its_login(signed_in: Setup, end: str) -> None
     setup = signed_in
     spotify = setup.open()
     poll(setup, spotify)
-    assert len(setup.sql("select user_id from app.spotify_tokens")) == 1
+    assert len(setup.sql("select user_id from app.credentials where access_token is not null")) == 1
     with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
         if end == "disconnected":
             logins.disconnect_user(connection, user_key="ana")
@@ -137,26 +139,26 @@ def test_an_access_token_goes_with_its_login(signed_in: Setup, end: str) -> None
                 connection, setup.credential(), reason="no", is_final=True, most_refusals=3, now=setup.clock.now()
             )
         elif end == "removed":
-            manage_users.remove_user(connection, user_key="ana")
+            connection.execute("delete from app.users where user_key = 'ana'")
     if end == "signed in again":
         old = setup.credential()
         setup.clock.advance(60)
         setup.sign_in(setup.open())
-        assert setup.sql("select user_id from app.spotify_tokens") == []
+        assert setup.sql("select user_id from app.credentials where access_token is not null") == []
         # The answer to a refresh of the old login comes late.
         with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
             access = ("of the old login", setup.clock.now() + timedelta(hours=1))
             token_vault.note_refreshed(
                 connection, spotify.keys, old, refresh_token=None, scopes=None, access=access, now=setup.clock.now()
             )
-    assert setup.sql("select user_id from app.spotify_tokens") == []
+    assert setup.sql("select user_id from app.credentials where access_token is not null") == []
     if end == "signed in again":
         assert poll(setup, spotify).count
 
 
 def test_whoever_serves_people_can_neither_read_nor_write_access_tokens(signed_in: Setup) -> None:
     with signed_in.warehouse.connect(Role.APP, autocommit=True) as connection:
-        for statement in ("select user_id from app.spotify_tokens", "delete from app.spotify_tokens"):
+        for statement in ("select access_token from app.credentials", "update app.credentials set access_token = null"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
 
@@ -293,6 +295,7 @@ def test_an_answer_that_got_lost_costs_no_login(signed_in: Setup) -> None:
     assert signed_in.credential().status == "active"
 
 
+@pytest.mark.slow
 def test_a_login_of_six_months_ends_and_was_warned_of(signed_in: Setup, caplog: pytest.LogCaptureFixture) -> None:
     spotify = signed_in.open()
     caplog.set_level(logging.WARNING)
@@ -337,7 +340,7 @@ def _kill_refreshes(setup: Setup, tmp_path: Path, *, kills: int, is_broken: bool
             setup.clock.advance(timedelta(minutes=1))
             # A process that finds no access token, and one that finds a token which Spotify rejects.
             if is_broken or random.random() < 0.5:
-                setup.sql("delete from app.spotify_tokens")
+                setup.sql(NO_ACCESS_TOKENS)
             else:
                 setup.simulator.control.expire_access_tokens()
             step = killed + 1 if is_broken else random.randint(1, 80)

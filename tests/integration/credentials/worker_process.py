@@ -23,9 +23,16 @@ from typing import Any, TextIO
 import psycopg
 
 from myi_pipeline.catalogue import catalogue_store
+from myi_pipeline.errors import Transient
+from myi_pipeline.playlists import gather_users, store
+from myi_pipeline.playlists.migration import applying, moving
+from myi_pipeline.playlists.migration import store as migration_store
+from myi_pipeline.playlists.migration.steps import Outcome as Written
+from myi_pipeline.playlists.migration.targets import open_target
 from myi_pipeline.polling import poll_one_user, poll_store, poll_users
 from myi_pipeline.postgres.connections import Role, Warehouse
-from myi_pipeline.providers import encryption_keys, token_vault
+from myi_pipeline.providers import accounts, asking, encryption_keys, oauth_tokens, token_vault
+from myi_pipeline.providers.sign_in_rules import TokenGrant
 from myi_pipeline.providers.spotify import client, oauth, refresh_credentials
 from myi_pipeline.providers.spotify.open_spotify import open_spotify
 from myi_pipeline.settings import Settings, load_settings
@@ -34,8 +41,11 @@ STEPS = (
     (psycopg.Connection, "execute"),
     (psycopg.Transaction, "__exit__"),
     (client, "send"),
-    (oauth, "send"),
+    (oauth_tokens, "send"),
+    (asking, "send"),
 )
+# The exit code of a child that could not go on now, and can later.
+LATER = 75
 
 
 # The named points of a poll: before and after each of these.
@@ -57,7 +67,8 @@ POINTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """`task` is `poll` (refresh and one request), `poll_users` (all of it) or `rotate`.
+    """`task` is `poll` (refresh and one request), `poll_users` (all of it), `gather_playlists`, `move_playlist` (of
+    `migration_id`) or `rotate`.
 
     Killed at a step (from 1), or (None) not at all.
     """
@@ -65,6 +76,7 @@ class Order:
     task: str
     now: str
     user_ids: tuple[int, ...] = ()
+    migration_id: int = 0
     kill_at_step: int | None = None
     kill_at_point: str | None = None
     kill_after_s: float | None = None
@@ -120,10 +132,10 @@ def kill_at_point(point: str) -> None:
 def use_before_commit(accounts: oauth.AccountsClient, url: str) -> None:
     """The broken variant: the new access token is used before the new refresh token is committed."""
     committed = token_vault.note_refreshed
-    granted: list[oauth.TokenGrant] = []
+    granted: list[TokenGrant] = []
     refresh = oauth.AccountsClient.refresh
 
-    def remember(self: oauth.AccountsClient, token: str) -> oauth.TokenGrant:
+    def remember(self: oauth.AccountsClient, token: str) -> TokenGrant:
         granted.append(refresh(self, token))
         return granted[-1]
 
@@ -153,6 +165,59 @@ def commit_in_pieces() -> None:
     poll_one_user.retry_conflicts = run  # type: ignore[assignment]
 
 
+def store_in_pieces() -> None:
+    """The broken variant of gathering: a playlist's row, entries and version each commit by themselves."""
+
+    def no_transaction(_: psycopg.Connection[Any], *__: Any, **___: Any) -> nullcontext[None]:
+        return nullcontext()
+
+    def run(transaction: Callable[[], Any]) -> Any:
+        whole = psycopg.Connection.transaction
+        psycopg.Connection.transaction = no_transaction  # type: ignore[assignment]
+        try:
+            return transaction()
+        finally:
+            psycopg.Connection.transaction = whole  # type: ignore[method-assign]
+
+    store.retry_conflicts = run  # type: ignore[assignment]
+
+
+def repeat_blindly() -> None:
+    """The broken variant of moving a playlist: a write without an answer is taken for one that was not done."""
+    write = applying.Applier._write
+    seen: list[Any] = []
+
+    def remember(self: applying.Applier, step: Any, entries: Any, numbers: Any) -> Any:
+        seen[:] = [entries]
+        return write(self, step, entries, numbers)
+
+    def repeat(self: applying.Applier) -> Any:
+        sent = self.journal.unsettled()
+        if sent is not None:
+            self.journal.settle(sent, Written.NOT_DONE)
+        return seen[0]
+
+    applying.Applier._write = remember  # type: ignore[method-assign]
+    applying.Applier._after_lost_answer = repeat  # type: ignore[method-assign]
+
+
+def move_playlist(settings: Settings, warehouse: Warehouse, order: Order) -> None:
+    """What `myi migrate-playlist apply` does. A clock that stands still, and no waits."""
+    now = datetime.fromisoformat(order.now)
+    with warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        (user_id,) = order.user_ids
+        migration = migration_store.get_migration(connection, user_id=user_id, migration_id=order.migration_id)
+        account = accounts.find_account(connection, account_id=migration.target_account_id)
+        assert account is not None
+        with open_target(settings, warehouse, account, clock=lambda: now, sleep=lambda _: None) as target:
+            if order.kill_at_step is not None:
+                kill_at(order.kill_at_step)
+            try:
+                moving.run(connection, target, migration, clock=lambda: now, sleep=lambda _: None)
+            except Transient:
+                os._exit(LATER)
+
+
 def carry_out(settings: Settings, warehouse: Warehouse, order: Order) -> None:
     now = datetime.fromisoformat(order.now)
     if order.task == "rotate":
@@ -161,6 +226,18 @@ def carry_out(settings: Settings, warehouse: Warehouse, order: Order) -> None:
         keys = encryption_keys.require_keys(settings, warehouse)
         with warehouse.connect(Role.INGEST, autocommit=True) as connection:
             encryption_keys.rotate_keys(connection, keys)
+        return
+    if order.task == "move_playlist":
+        if order.is_broken:
+            repeat_blindly()
+        move_playlist(settings, warehouse, order)
+        return
+    if order.task == "gather_playlists":
+        if order.is_broken:
+            store_in_pieces()
+        if order.kill_at_step is not None:
+            kill_at(order.kill_at_step)
+        gather_users.gather_users(settings, warehouse, force=True, clock=lambda: now, sleep=lambda _: None, workers=1)
         return
     if order.task == "poll_users":
         if order.is_broken:

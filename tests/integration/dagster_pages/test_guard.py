@@ -303,6 +303,7 @@ def test_the_sites_own_role_makes_no_operator_and_deletes_nobody(pages: Pages, s
         site.execute("update app.users set display_name = 'Ana', time_zone = 'UTC' where user_key = 'ana'")
 
 
+@pytest.mark.slow
 def test_a_token_that_was_tried_out_here_is_in_the_audit_log(pages: Pages) -> None:
     """Guesses at the site were noted, guesses at these pages were not."""
     ben = pages.user("ben", is_operator=False)

@@ -8,6 +8,7 @@ import socket
 import time
 from typing import Any
 
+import pytest
 import uvicorn
 
 from myi_pipeline.web.connection_limits import ConnectionLimits, Connections, server_config
@@ -41,6 +42,7 @@ async def _visit(listening: socket.socket) -> tuple[float, float]:
     return stayed, time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_the_pages_end_a_while_after_the_last_connection_and_their_address_goes_on_listening() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         stayed, ended = asyncio.run(_visit(listening.dup()))

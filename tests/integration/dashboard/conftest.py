@@ -24,7 +24,7 @@ from tests.searching import empty
 # Where a link may lead away.
 SPOTIFY = "https://open.spotify.com/"
 # Where pages may lead elsewhere: to what was heard, and to the licences of what is shown.
-WAYS_OUT = (SPOTIFY, "https://creativecommons.org/", "https://musicbrainz.org/")
+WAYS_OUT = (SPOTIFY, "https://creativecommons.org/", "https://musicbrainz.org/", "https://tidal.com/")
 _VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 

@@ -35,7 +35,7 @@ OLDER_MARTS = (
 BEING_REBUILT = "urn:myi:problem:being-rebuilt"
 READS = (
     "/v1/me/summary", "/v1/me/timeline", "/v1/me/clock", "/v1/me/plays", "/v1/me/top/tracks", "/v1/me/top/artists",
-    "/v1/me/streaks", "/v1/me/sessions", "/v1/me/coverage", "/v1/me/search?q=lumen",
+    "/v1/me/top/shows", "/v1/me/streaks", "/v1/me/sessions", "/v1/me/coverage", "/v1/me/search?q=lumen",
 )  # fmt: skip
 
 
@@ -47,7 +47,8 @@ def pages(filled: Filled) -> list[str]:
         filled.users["ada"],
     )
     return [
-        "/", "/?period=month&date=2023-05-01", "/top", "/history", "/sessions", "/insights", "/on-this-day",
+        "/", "/?period=month&date=2023-05-01", "/?period=week", "/top",
+        "/top?what=podcasts", "/history", "/sessions", "/insights", "/on-this-day",
         "/coverage", "/year/2023", f"/tracks/{track}", f"/artists/{artist}", f"/albums/{album}", "/search?q=lumen",
     ]  # fmt: skip
 
@@ -67,6 +68,7 @@ def lacking(filled: Filled, mart: str, column: str | None = None) -> Iterator[No
         filled.sql(f"alter table marts.{back}")
 
 
+@pytest.mark.slow
 def test_whichever_mart_an_older_version_lacks_an_answer_shows_figures_or_says_that_they_are_being_rebuilt(
     browser: Browser, api: Api, filled: Filled
 ) -> None:
@@ -130,6 +132,7 @@ def older(server_for: Callable[[str], Any]) -> Iterator[Warehouse]:
         server.drop(name)
 
 
+@pytest.mark.slow
 def test_after_an_upgrade_a_person_waits_for_a_refresh_and_then_sees_everything(
     older: Warehouse, tmp_path: Path
 ) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from myi_pipeline.web.dashboard.formats import days as spelt
+from myi_pipeline.web.shown.formats import days as spelt
 from tests.integration.dashboard.conftest import Browser
 from tests.integration.reads.conftest import Api, Filled
 
@@ -76,3 +77,26 @@ def test_hours_and_plays_are_the_same_on_every_page(browser: Browser, filled: Fi
         (days,) = re.findall(r"on ([\d,]+) days", figures)
         assert f"on {days} days" in same.text
         assert f"Plays on {days} of 365 days" in page.text
+
+
+def test_what_is_missing_since_the_last_play_is_told_in_one_way_on_every_page(browser: Browser, api: Api) -> None:
+    """The year had a warning of a gap and "at least", the top list a gap, and the overview neither."""
+    (gap,) = api.read("/v1/me/coverage")["data"]
+    assert (gap["reason"], gap["gap_end"]) == ("after_last_archive", None)
+    day = datetime.fromisoformat(gap["gap_start"].replace("Z", "+00:00")).astimezone(ZoneInfo("Europe/Berlin")).date()
+    said = f"Complete up to {spelt(day, day)}"
+    artist = browser.page("/top?what=artists").links("/artists/")[0]
+    for path in ("/", "/top", artist, "/?period=year", "/top?period=month"):
+        page = browser.page(path)
+        assert said in page.text, path
+        assert " gap" not in page.text.lower(), path
+    years = api.read("/v1/me/timeline", grain="year")["data"]
+    (unknown,) = [row["unknown_plays"] for row in years if row["starts_on"] == "2024-01-01"]
+    for path in ("/year/2024", "/?period=year&date=2024-01-01", "/top?period=year&date=2024-01-01"):
+        page = browser.page(path)
+        assert page.main.all("p", class_="notice") == [], path
+        assert " gap" not in page.text.lower(), path
+        # The last day with a play is whole; what of the year follows it is not.
+        assert (said in page.text) is (day < date(2024, 12, 31)), path
+        # Plays of unknown length make a year's hours a lower bound, too.
+        assert ("at least" in page.text) is (path == "/year/2024" and (day < date(2024, 12, 31) or unknown > 0)), path

@@ -72,12 +72,12 @@ def test_a_play_is_counted_as_another_track_that_was_played_too(browser: Browser
     check_form(page)
     (form,) = [form for form in page.main.all("form") if form.all("input", name_="to_content")]
     assert str(track) in [each.attributes["value"] for each in form.all("input", name_="to_content")]
-    assert "is called that" in browser.page(f"{link}&q=xyzzyxyzzy").text
+    assert "have not played a track with that name" in browser.page(f"{link}&q=xyzzyxyzzy").text
     sent = {**hidden_fields(page), "action": "correct", "to_content": str(track)}
     assert send(browser, "/corrections", **sent).status_code == 303
     assert f"Counted as “{name}”" in browser.page("/corrections").text
     unknown = {**sent, "play": "", "at": "", "from": "2022-01-01", "to_content": "2000000000"}
-    assert "only what you have played" in send(browser, "/corrections", as_="bob", **unknown).text.lower()
+    assert "only something that you have played" in send(browser, "/corrections", as_="bob", **unknown).text.lower()
 
 
 def test_a_session_and_an_artist_lead_to_a_preview_of_all_of_their_plays(browser: Browser, filled: Filled) -> None:
@@ -109,15 +109,37 @@ def test_a_session_and_an_artist_lead_to_a_preview_of_all_of_their_plays(browser
     assert (first, last) == (datetime(2021, 12, 31, 23, tzinfo=UTC), datetime(2022, 12, 31, 23, tzinfo=UTC))
 
 
+def test_deleting_for_good_is_told_apart_and_its_rule_can_be_taken_back(browser: Browser, filled: Filled) -> None:
+    days = {"from": "2006-01-01", "to": "2006-01-02"}
+    page = browser.page("/corrections/new", **days)
+    check_form(page)
+    assert "This cannot be undone" in page.text
+    assert send(browser, "/corrections", **days, action="for_good").status_code == 303
+    assert filled.sql("select action, for_good_at is not null from app.corrections") == [("delete", True)]
+    listed = browser.page("/corrections")
+    assert listed.rows()[0][0] == "Deleted for good"
+    (undo,) = [form.attributes["action"] for form in listed.main.all("form") if "undo" in form.attributes["action"]]
+    assert send(browser, undo).headers["location"] == "/corrections?done=no-rule"
+    # Of one kind or one play it is not offered.
+    assert "for_good" not in [
+        each.attributes.get("value") for each in browser.page("/corrections/new", kind="track").main.all("input")
+    ]
+    answer = browser.clients["ada"].post(PATH, json={"source": "spotify_api", "action": "hide", "for_good": True})
+    assert answer.status_code == 422
+    assert "Only a deletion can be for good" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ({"action": "correct"}, "by how much"),
+        ({"action": "correct"}, "give a shift"),
+        ({"action": "for_good", "note": "mine"}, "cannot have a note"),
+        ({"action": "for_good", "kind": "track"}, "not a single play or a kind"),
         ({"action": "correct", "shift": "an hour"}, "hours and minutes"),
-        ({"action": "correct", "shift": "9999:00"}, "at most 366 days"),
+        ({"action": "correct", "shift": "9999:00"}, "between one second and 366 days"),
         ({"action": "forget"}, "hide, delete or correct"),
         ({"action": "hide", "note": "x" * 201}, "at most 200"),
-        ({"action": "hide", "source": "gramophone"}, "a source is one of"),
+        ({"action": "hide", "source": "gramophone"}, "the source must be one of"),
     ],
 )
 def test_a_mistake_is_said_in_the_form_and_what_was_typed_is_kept(
@@ -182,7 +204,7 @@ def test_the_api_previews_makes_lists_and_undoes_for_a_browser_and_a_token_only_
     token = {"authorization": f"Bearer {api.tokens['ada']}"}
     assert api.client.post(PATH, headers=token, json={**meant, "action": "hide"}).status_code == 403
     assert api.client.delete(f"{PATH}/{listed['id']}", headers=token).status_code == 403
-    assert ada.post(PATH, json={"action": "hide"}).json()["detail"].startswith("Say which plays")
+    assert ada.post(PATH, json={"action": "hide"}).json()["detail"].startswith("Select plays")
     assert ada.post(PATH, json={**meant, "action": "hide", "shift_s": 1}).status_code == 422
     assert browser.clients["bob"].delete(f"{PATH}/{listed['id']}").status_code == 404
     assert ada.delete(f"{PATH}/{listed['id']}").status_code == 204
@@ -200,3 +222,15 @@ def test_what_holds_is_limited_and_undoing_makes_room(browser: Browser, filled: 
     assert "undo some first" in read_page(answer, 422).text
     filled.sql("update app.corrections set undone_at = now() where from_at = '2100-01-02Z'")
     assert send(browser, "/corrections", **{"from": "2022-01-01"}, action="hide").status_code == 303
+
+
+def test_a_day_that_does_not_exist_is_said_in_the_form_which_keeps_what_was_typed(browser: Browser) -> None:
+    page = browser.page("/corrections/new?from=2024-02-30&kind=track", status=422)
+    check_form(page)
+    assert page.heading == "Corrections"
+    (form,) = [each for each in page.main.all("form") if each.attributes["action"] == "/corrections/new"]
+    assert form.one("p", role="alert").text
+    assert form.one("input", name_="from").attributes["value"] == "2024-02-30"
+    assert [each.text for each in form.all("option") if "selected" in each.attributes] == ["track"]
+    sources = {each.text for each in form.one("select", name_="source").all("option")}
+    assert "extended_history" not in sources

@@ -204,3 +204,52 @@ def test_a_list_shows_covers_of_what_its_user_heard_alone(hung: Hung, browser: B
     heard = "select album_id from marts.agg_period_albums where user_id = %s and period = 'all'"
     assert shown
     assert shown <= {row[0] for row in hung.filled.read(heard, hung.filled.users["bob"])}
+
+
+def test_a_playlist_shows_its_services_own_picture_to_its_owner_alone_until_it_is_gone(
+    filled: Filled, browser: Browser
+) -> None:
+    name, elsewhere = "ab67616d00000300" + "5" * 24, "https://mosaic.scdn.co/300/" + "a" * 40
+    url = f"https://i.scdn.co/image/{name}"
+    ((number,),) = filled.read(
+        "select max(playlist_id) from marts.dim_playlists where user_id = %s and name = 'List one'",
+        filled.users["ada"],
+    )
+    latest = "version_id = (select max(version_id) from raw.playlist_versions where playlist_id = %s)"
+    with empty_again(filled), running_simulator(SimulatorSpec()) as simulator:
+        settings = filled.settings.model_copy(update={"spotify_images_url": simulator.images_url})
+        filled.sql(f"update raw.playlist_versions set image_url = %s where {latest}", elsewhere, number)
+        assert keep_pictures(settings, filled.warehouse).kept == 0
+        assert browser.clients["ada"].get(f"/playlists/{number}/cover").status_code == 404
+        filled.sql(f"update raw.playlist_versions set image_url = %s where {latest}", url, number)
+        assert keep_pictures(settings, filled.warehouse).kept == 1
+        assert keep_pictures(settings, filled.warehouse).kept == 0
+
+        content = draw(name, 300)
+        shown = f"/playlists/{number}/cover?{sha256(content).hexdigest()[:12]}"
+        for path in ("/playlists", f"/playlists/{number}"):
+            page = browser.page(path)
+            check_form(page)
+            assert shown in [each.attributes["src"] for each in page.document.all("img")]
+        answer = browser.clients["ada"].get(shown)
+        assert (answer.status_code, answer.content) == (200, content)
+        assert browser.clients["bob"].get(shown).status_code == 404
+
+        # With the last version that names it, the picture goes.
+        copied = "insert into raw.playlist_versions (playlist_id, version_no, seen_at, state, name, image_url) values"
+        filled.sql(f"{copied} (%s, 9999, now(), 'readable', 'x', %s)", number, url)
+        filled.sql("delete from raw.playlist_versions where version_no = 9999")
+        kept = "select count(*)::int from raw.kept_pictures where url = %s"
+        assert filled.sql(kept, url) == [(1,)]
+        filled.sql(f"update raw.playlist_versions set image_url = null where {latest}", number)
+        filled.sql(f"{copied} (%s, 9999, now(), 'readable', 'x', %s)", number, url)
+        filled.sql("delete from raw.playlist_versions where version_no = 9999")
+        left = [
+            filled.sql(f"select count(*)::int from {table} where {column} = %s", value)
+            for table, column, value in (
+                ("raw.kept_pictures", "url", url),
+                ("raw.picture_files", "digest", sha256(content).digest()),
+                ("ops.picture_fetches", "url", url),
+            )
+        ]
+        assert left == [[(0,)]] * 3

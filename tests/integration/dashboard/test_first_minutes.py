@@ -91,13 +91,13 @@ def test_an_upload_is_followed_from_the_queue_to_figures_that_it_changed(dora: D
     waiting = dora.page(place)
     check_form(waiting)
     assert stage_of(waiting) == "Waiting"
-    assert "in the background is not running; this goes on" in waiting.text
+    assert "background process is not running; this continues" in waiting.text
     assert "Every row accounted for" not in waiting.text
-    assert "waits for its turn" in dora.page("/").text
+    assert "is waiting for its turn" in dora.page("/").text
     with dora.filled.warehouse.connect(Role.OWNER, autocommit=True) as up:
         # What `myi up` holds while it runs.
         up.execute("select pg_advisory_lock(%s)", (LOCK,))
-        assert "begins by itself, within a minute or two" in dora.page(place).text
+        assert "starts automatically within a minute or two" in dora.page(place).text
         second = upload(dora, "StreamingHistory_music_1.json", rows=3)
         assert "It comes after StreamingHistory_music_0" in dora.page(second).text
         dora.sql("update app.imports set status = 'running', heartbeat_at = now() where user_id = %s and true")
@@ -108,7 +108,7 @@ def test_an_upload_is_followed_from_the_queue_to_figures_that_it_changed(dora: D
         counting = dora.page(place)
         assert stage_of(counting) == "Counting"
         assert "Imported, counting." in counting.text
-        assert "20 new plays are on the way into your figures" in counting.text
+        assert "20 new plays are being added to your figures" in counting.text
         assert list(counting.tiles().values())[:2] == ["20", "20"]
         try:
             for statement in COUNTED:
@@ -194,7 +194,17 @@ def test_what_goes_wrong_keeps_the_frame_for_whoever_is_signed_in(dora: Dora, br
 
 def test_what_is_said_to_be_stored_is_stored(dora: Dora, filled: Filled) -> None:
     text = dora.page("/imports").text
-    assert "the name that Spotify gives your device or app" in text
-    assert "a keyed hash is kept" in text
+    assert "name for your device or app" in text
+    assert "a keyed hash is stored" in text
     assert "none of them reaches the database" not in text
     assert filled.sql("select count(*) > 0 from raw.contexts where platform is not null") == [(True,)]
+
+
+def test_the_welcome_and_the_imports_say_that_the_file_stays(dora: Dora) -> None:
+    """The welcome said that addresses are stored nowhere, while the file with all of them lay in a folder."""
+    for path in ("/", "/imports"):
+        text = dora.page(path).text
+        assert "stays in the uploads folder of this machine until you delete it" in text
+        assert "not kept in the database" in text
+        assert "stored nowhere" not in text
+        assert "never stored" not in text

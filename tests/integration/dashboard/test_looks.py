@@ -16,7 +16,8 @@ from tests.integration.reads.conftest import Filled
 MOST_BYTES = 60_000
 PATHS = (
     "/", "/top", "/history", "/sessions", "/coverage", "/imports", "/account", "/year/2023", "/artists/1", "/tracks/1",
-    "/albums/1", "/genres",
+    "/albums/1", "/genres", "/playlists",
+    "/migrations", "/migrations/new",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,10 +10,10 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from myi_pipeline.web.dashboard.formats import days as spelt
-from myi_pipeline.web.dashboard.formats import heard, hours
 from myi_pipeline.web.reads.coverage import GapRow, completeness
-from tests.integration.dashboard.conftest import Browser, Element, check_form
+from myi_pipeline.web.shown.formats import days as spelt
+from myi_pipeline.web.shown.formats import heard, hours
+from tests.integration.dashboard.conftest import Browser, Element, Page, check_form
 from tests.integration.reads.conftest import Api, Filled
 
 # What is asked for; its first and last day, and those of the span before it.
@@ -30,7 +31,9 @@ where user_id = %s and local_date between %s and %s
 """
 # Places by hand: of each id in some days, and the day on which it was first heard.
 PLACES = """
-select {id}, row_number() over (order by {order}, {id})::int, min(min(first)) over (partition by {id})
+select
+    {id}, row_number() over (order by {order}, {id})::int, min(min(first)) over (partition by {id}),
+    sum({figure})::bigint > 0
 from (
     select *, min(local_date) over (partition by {id}) as first
     from (
@@ -49,9 +52,11 @@ ORDERS = {
 }
 
 
-def places(filled: Filled, entity: str, by: str, first: str, last: str) -> dict[int, tuple[int, date]]:
-    query = PLACES.format(id=f"{entity}_id", order=ORDERS[by])
-    return {id: (rank, new) for id, rank, new in filled.read(query, filled.users["ada"], first, last)}
+def places(filled: Filled, entity: str, by: str, first: str, last: str) -> dict[int, tuple[int, date, bool]]:
+    """By id its place, when it was first heard, and whether it has any of what ranks it."""
+    figure = "ms_played" if by == "time" else "is_counted::int"
+    query = PLACES.format(id=f"{entity}_id", order=ORDERS[by], figure=figure)
+    return {id: tuple(found) for id, *found in filled.read(query, filled.users["ada"], first, last)}
 
 
 def shown(section: Element) -> list[tuple[int, str]]:
@@ -63,6 +68,12 @@ def shown(section: Element) -> list[tuple[int, str]]:
         (move, *_) = [*much.all("span", class_="move"), *much.all("span", class_="badge")]
         found.append((int(httpx.URL(address).path.split("/")[2]), move.text))
     return found
+
+
+def whole_of(page: Page, caption: str) -> int:
+    """What the numbers of a chart, which are a table below it, come to."""
+    (table,) = [each.one("table") for each in page.main.all("details") if each.one("summary").text.startswith(caption)]
+    return sum(int(cell.text.replace(",", "")) for cell in table.all("td"))
 
 
 def expected_move(rank: int, before: int | None, *, is_new: bool) -> str:
@@ -83,17 +94,19 @@ def test_a_periods_figures_lists_and_moves_are_those_of_its_plays(
         check_form(page)
         ((plays, ms),) = filled.read(SUMS, ada, first, last)
         ((_, ms_before),) = filled.read(SUMS, ada, from_before, to_before)
-        assert page.heading.startswith(f"{hours(ms)} hour")
+        is_short = ms < 59.5 * 60_000
+        assert page.heading.startswith(f"{round(ms / 60_000)} minutes" if is_short else f"{hours(ms)} hour")
         assert f"{plays:,} plays on" in page.text
         change = round(100 * (ms - ms_before) / ms_before)
         assert f"{abs(change):,} % {'more' if change > 0 else 'less'} than in" in page.text
+        assert whole_of(page, "Plays by ") == plays
         for entity in ("artist", "track", "album"):
             now = places(filled, entity, by, first, last)
             before = places(filled, entity, by, from_before, to_before)
             (section,) = [
                 each for each in page.main.all("section") if each.attributes["aria-labelledby"] == f"top-{entity}s"
             ]
-            ranked = sorted(now, key=lambda id: now[id][0])[:10]
+            ranked = sorted((id for id in now if now[id][2]), key=lambda id: now[id][0])[:10]
             assert shown(section) == [
                 (
                     id,
@@ -146,7 +159,10 @@ def test_the_chosen_period_goes_along(browser: Browser) -> None:
     kept = "?period=month&date=2023-05-03&ranked=time"
     addresses = [link.attributes["href"] for link in main.all("a")]
     assert addresses[:3] == [f"/{kept}", f"/top{kept}", "/history"]
-    assert page.links("/top") == [
+    lists = page.links("/top")
+    assert all(link.endswith("&ranked=time") for link in lists)
+    # Those of podcasts and audiobooks stand beside their hours too.
+    assert [link for link in lists if "what=podcasts" not in link and "what=audiobooks" not in link] == [
         f"/top?period=month&date=2023-05-01&what={what}&ranked=time" for what in ("artists", "tracks", "albums")
     ]
     assert "/history?from=2023-05-01&to=2023-05-31" in page.links()
@@ -255,7 +271,9 @@ where user_id = %s and local_date between %s and %s
 def test_music_podcasts_and_audiobooks_are_told_apart(
     browser: Browser, filled: Filled, query: dict[str, str], first: str, last: str
 ) -> None:
-    names = {"Music": ["track"], "Podcasts": ["episode"], "Audiobooks": ["chapter"]}
+    names = {
+        "Music": ["track"], "Podcasts": ["episode"], "Audiobooks": ["chapter"], "Without a name": ["unknown"],
+    }  # fmt: skip
     heard_of = {
         name: filled.read(KINDS, kinds, filled.users["ada"], first, last)[0][0] for name, kinds in names.items()
     }
@@ -265,3 +283,57 @@ def test_music_podcasts_and_audiobooks_are_told_apart(
     has_more = heard_of["Podcasts"] or heard_of["Audiobooks"]
     assert shown == ({name: heard(ms) for name, ms in heard_of.items() if ms} if has_more else {})
     assert has_more or query.get("period") != "year"
+
+
+def test_one_day_is_compared_with_the_day_before_it_and_a_short_one_has_minutes(
+    browser: Browser, filled: Filled
+) -> None:
+    ((day, ms),) = filled.read(
+        "select local_date, ms_played from marts.agg_day_user as day where user_id = %s and ms_played between 600000"
+        " and 3500000 and exists (select from marts.agg_day_user as before where before.user_id = day.user_id"
+        " and before.local_date = day.local_date - 1 and before.ms_played > 0) order by 1 limit 1",
+        filled.users["ada"],
+    )
+    page = browser.page("/", **{"from": day.isoformat(), "to": day.isoformat()})
+    assert page.heading.startswith(f"{round(ms / 60_000)} minutes of listening, ")
+    assert f" on {spelt(day - timedelta(days=1), day - timedelta(days=1))}." in page.text
+    assert " than in " not in page.text
+
+
+def test_the_last_plays_are_on_top_of_each_overview_that_holds_today(browser: Browser) -> None:
+    for path in ("/", "/?period=week", "/?period=month", "/?period=year"):
+        page = browser.page(path)
+        check_form(page)
+        assert page.main.all("section")[0].attributes["aria-labelledby"] == "last-plays", path
+        # What is wrong with a play is said in the history.
+        assert page.links("/corrections/new?play=") == []
+    assert "Last plays" not in browser.page("/?period=year&date=2023-01-01").text
+
+
+def test_a_whole_top_list_has_the_arrows_of_the_overview(browser: Browser) -> None:
+    query = {"period": "year", "date": "2023-05-03"}
+    overview, page = browser.page("/", **query), browser.page("/top", what="artists", **query)
+    check_form(page)
+    (section,) = [each for each in overview.main.all("section") if each.attributes["aria-labelledby"] == "top-artists"]
+    whole = shown(page.main)
+    assert len(whole) == 50
+    assert whole[:10] == shown(section)
+    assert {move for _, move in whole} >= {"new"}
+    assert browser.page("/top", what="artists").main.all("span", class_="move") == []
+
+
+def test_what_was_only_skipped_stands_on_no_short_list(browser: Browser, filled: Filled) -> None:
+    """Lists of a few days, and what was shared of them, ended with artists of 0 plays in 0 s."""
+    (day,), *_ = filled.read(
+        "select local_date from marts.fct_plays as play"
+        " where user_id = %s and kind = 'track' and artist_id is not null group by local_date, artist_id"
+        " having not bool_or(is_counted) and (select count(distinct other.artist_id) from marts.fct_plays as other"
+        " where other.user_id = %s and other.local_date = play.local_date) between 2 and 10 order by 1",
+        filled.users["ada"], filled.users["ada"],
+    )  # fmt: skip
+    days = {"from": f"{day}", "to": f"{day}"}
+    for page in (browser.page("/", **days), browser.page("/shares/new", kind="range", **days)):
+        lists = page.main.all("ol", class_="ranking")
+        assert lists
+        for each in lists:
+            assert [item.text for item in each.all("li") if re.search(r"\b0\s+plays", item.text)] == []

@@ -26,7 +26,9 @@ from tests.integration.dashboard.conftest import LOGIN, Browser, Dora, check_for
 from tests.integration.reads.conftest import Api, Filled
 from tests.searching import files_below
 
-PATHS = ("/history", "/sessions", "/corrections", "/coverage", "/imports", "/account")
+PATHS = (
+    "/history", "/sessions", "/corrections", "/coverage", "/imports", "/account", "/shares", "/household", "/notices",
+)  # fmt: skip
 PLAYS = """
 select to_char(p.played_at at time zone 'Europe/Berlin', 'HH24:MI'), p.content_id
 from marts.fct_plays as p
@@ -298,7 +300,7 @@ def test_an_upload_form_that_is_none_leaves_nothing(dora: Dora, archive: bytes) 
     for content, content_type in tried:
         answer = dora.client.post("/imports", content=content, headers={"content-type": content_type})
         assert answer.status_code == 422, (content_type, answer.text)
-        assert "That was not taken." in answer.text
+        assert "The file was not accepted." in answer.text
     assert hand_in(dora, archive, field="other").status_code == 422
     assert hand_in(dora, b"no archive <b>").status_code == 422
     assert uploads(dora) == []
@@ -332,7 +334,10 @@ def test_a_file_name_in_the_form_is_no_path_and_no_markup(dora: Dora) -> None:
 POSTS = (
     "/imports", "/imports/1/delete-file", "/account/time-zone", "/account/time-zone/remove", "/account/look",
     "/account/poll", "/account/pause", "/account/resume", "/account/disconnect", "/account/sign-ins/1/end",
-    "/account/tokens", "/account/tokens/1/revoke", "/corrections", "/corrections/1/undo",
+    "/account/tokens", "/account/tokens/1/revoke", "/corrections", "/corrections/1/undo", "/shares",
+    "/shares/AAAAAAAAAAAA/change", "/shares/AAAAAAAAAAAA/revoke", "/household", "/household/1/accept",
+    "/household/1/choose", "/household/1/end", "/notices/targets", "/notices/targets/1/test",
+    "/notices/targets/1/remove", "/notices/wishes",
 )  # fmt: skip
 
 
@@ -359,7 +364,7 @@ def test_a_new_time_zone_moves_every_play_with_the_next_refresh(dora: Dora) -> N
     assert dora.sql("select time_zone from app.users where user_id = %s") == [("Asia/Kathmandu",)]
     assert ("everything",) in dora.sql("select scope from ops.changed_users where user_id = %s")
     page = dora.page(answer.headers["location"])
-    assert "Your time zone is changed." in page.text
+    assert "Your time zone has been changed." in page.text
     assert page.main.one("input", list="zones").attributes["value"] == "Asia/Kathmandu"
     for zone in ("Nowhere/Land", "", "../../etc/passwd", "<b>", "x" * 500):
         refused = read_page(dora.post("/account/time-zone", time_zone=zone), 422)
@@ -445,7 +450,7 @@ def test_asking_for_a_poll_brings_the_turn_forward_and_passes_nothing_that_stand
     assert (answer.status_code, answer.headers["location"]) == (303, "/account?done=asked")
     assert dora.sql(is_due) == [(True,)]
     assert dora.sql("select wish from ops.live_wishes where user_id = %s") == [("poll",)]
-    assert "Spotify is being asked" in dora.page("/account?done=asked").text
+    assert "Spotify is being polled" in dora.page("/account?done=asked").text
 
 
 def test_the_role_of_the_site_may_bring_a_turn_forward_and_do_nothing_else_to_it(filled: Filled) -> None:

@@ -165,3 +165,79 @@ def test_plays_are_found_by_the_same_words(api: Api, filled: Filled) -> None:
     assert first["play_id"] in [row["play_id"] for row in both]
     assert {row["artist_id"] for row in both} == {first["artist_id"]}
     assert {row["play_id"] for row in both} < set(expected)
+
+
+def test_two_letters_in_the_wrong_order_are_forgiven_in_words_of_four_letters(api: Api, filled: Filled) -> None:
+    rows = filled.read(
+        "select distinct artist.name from marts.agg_period_artists as heard inner join marts.dim_artists as artist"
+        " using (artist_id) where heard.user_id = %s and artist.name ~ '^[A-Z][a-z]{3} ' order by 1 limit 10",
+        filled.users["ada"],
+    )
+    assert rows
+    for (name,) in rows:
+        for place in range(3):
+            typed = name[:place] + name[place + 1] + name[place] + name[place + 2 :]
+            assert name in names(found(api, typed, kind="artist", limit=50), "artist"), typed
+
+
+SHOWS = """
+select name.collection, count(*)::int, sum(play.is_counted::int)::int, coalesce(sum(play.ms_played), 0)::bigint
+from marts.fct_plays as play inner join marts.dim_contents as name using (content_id)
+where play.user_id = %s and play.kind = %s and name.collection is not null and play.local_date between %s and %s
+group by 1 order by {order}
+"""
+
+
+@pytest.mark.parametrize(("what", "part"), [("podcast", "episode"), ("audiobook", "chapter")])
+def test_podcasts_and_audiobooks_have_lists_of_their_own(
+    browser: Browser, api: Api, filled: Filled, what: str, part: str
+) -> None:
+    ada = filled.users["ada"]
+    expected = filled.read(SHOWS.format(order="3 desc, 4 desc"), ada, part, "1970-01-01", "2999-12-31")
+    rows = [row for page in api.pages("/v1/me/top/shows", kind=what, limit=2) for row in page]
+    assert [(row["name"], row["plays"], row["counted_plays"], row["ms_played"]) for row in rows] == expected
+    assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    assert {row["kind"] for row in rows} <= {what}
+    page = browser.page("/top", what=f"{what}s")
+    check_form(page)
+    # What stands above the list is of the same kind; it was everything that was heard.
+    ((counted,),) = filled.read(
+        "select coalesce(sum(is_counted::int), 0)::int from marts.fct_plays where user_id = %s and kind = %s", ada, part
+    )
+    assert (f" of {what}s in {counted:,} play" in page.main.one("p", class_="lead").text) is (counted > 0)
+    listed = page.main.one("ol", class_="ranking").all("li") if expected else []
+    assert [row.one("span", class_="what").all("a")[0].text for row in listed] == [name for name, *_ in expected[:50]]
+    for row in rows[:3]:
+        told = api.read(f"/v1/me/shows/{row['id']}")
+        assert {name: told[name] for name in ("name", "plays", "counted_plays", "ms_played", "kind")} == {
+            name: row[name] for name in ("name", "plays", "counted_plays", "ms_played", "kind")
+        }
+        assert sum(each["plays"] for each in told["episodes"]) == row["plays"]
+        assert browser.page(f"/shows/{row['id']}").heading == row["name"]
+        assert api.get(f"/v1/me/shows/{row['id']}", as_="bob").status_code in (200, 404)
+    year = {"from": "2023-01-01", "to": "2023-12-31"}
+    in_2023 = filled.read(SHOWS.format(order="4 desc, 3 desc"), ada, part, *year.values())
+    assert {row["name"] for row in api.read("/v1/me/top/shows", kind=what, **year)["data"]} == {
+        name for name, *_ in in_2023
+    }
+    overview = browser.page("/", period="year", date="2023-01-01", ranked="time")
+    assert (f"Top {what}s" in overview.text) is bool(in_2023)
+    if in_2023:
+        (section,) = [
+            each for each in overview.main.all("section") if each.attributes["aria-labelledby"] == f"top-{what}s"
+        ]
+        assert [row.all("a")[0].text for row in section.all("li")] == [name for name, *_ in in_2023[:10]]
+        assert browser.page("/").links(f"/top?period=all&what={what}s")
+
+
+def test_a_list_without_a_row_does_not_lead_to_plays_of_another_kind(browser: Browser, filled: Filled) -> None:
+    ((day,),) = filled.read(
+        "select min(local_date) from marts.fct_plays as play where user_id = %s and not exists (select from"
+        " marts.fct_plays as other where other.user_id = play.user_id and other.local_date = play.local_date"
+        " and other.kind = 'chapter')", filled.users["ada"],
+    )  # fmt: skip
+    page = browser.page("/top", **{"what": "audiobooks", "from": f"{day}", "to": f"{day}"})
+    assert page.main.one("p", class_="lead").text.startswith("Everything together: ")
+    assert "No audiobooks on these days." in page.text
+    week = browser.page("/top", what="audiobooks", period="week", date=f"{day}")
+    assert "The latest plays are from" not in week.text

@@ -77,6 +77,7 @@ def _kill(
     return [*trouble, *(f"lost: {moment}" for moment in missing)]
 
 
+@pytest.mark.slow
 def test_killed_anywhere_in_a_poll_nothing_is_lost_and_nothing_doubled(
     polls: Polls, tmp_path: Path, poll_kills: int
 ) -> None:

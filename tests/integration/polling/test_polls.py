@@ -12,9 +12,11 @@ from myi_pipeline.people import logins
 from myi_pipeline.polling import poll_store
 from myi_pipeline.polling.poll_users import due_now
 from myi_pipeline.postgres.connections import Role
+from myi_pipeline.providers.accounts import pause_account
+from myi_pipeline.providers.login_owners import LoginUse
+from myi_pipeline.providers.sign_in_rules import AccessToken
 from myi_pipeline.providers.spotify.client import SpotifyClient
 from myi_pipeline.providers.spotify.models import RecentlyPlayedPage
-from myi_pipeline.providers.spotify.oauth import AccessToken
 from myi_pipeline.simulator.live import ListenerSpec
 from tests.integration.credentials.conftest import SetupMaker
 from tests.integration.polling.conftest import DAY, HOUR, MINUTE, Polls
@@ -231,6 +233,76 @@ def test_a_page_that_was_asked_for_before_the_account_changed_is_not_stored(
         page = ask(client, token)
         polls.wait(MINUTE)
         polls.setup.sign_in(polls.setup.open(), listener="listener-2", may_switch=lambda: True)
+        return page
+
+    monkeypatch.setattr(SpotifyClient, "recently_played", ask_and_switch)
+    result = polls.poll()
+    assert (result.outcome, "login changed" in result.reason) == ("skipped", True)
+    assert polls.kept() == []
+    assert polls.spans() == []
+
+
+def further(polls: Polls) -> int:
+    """Links listener-2 beside Ana's main account; the number of it."""
+    setup = polls.setup
+    spotify = setup.open()
+    pending = logins.begin_login(spotify, setup.settings, user_id=polls.user_id, user_key="ana", use=LoginUse.FURTHER)
+    redirected = setup.simulator.visit(pending.url, "listener-2")
+    with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        made = logins.finish_login(spotify, connection, pending, redirected=redirected, now=polls.now)
+    assert not made.is_main
+    return made.account_id
+
+
+def poll_instead(polls: Polls, account_id: int) -> None:
+    with polls.setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        logins.poll_account(connection, user_id=polls.user_id, account_id=account_id, now=polls.now)
+
+
+def test_a_further_account_is_not_polled_before_it_is_the_main_one_and_each_has_its_spans(polls: Polls) -> None:
+    setup = polls.setup
+    setup.simulator.control.put_listener(ListenerSpec(key="listener-2", plays_per_day=200))
+    number = further(polls)
+    times = polls.play(3)
+    polls.poll()
+    assert polls.kept() == times
+    assert setup.sql("select count(*) from ops.poll_obstacles where obstacle = 'not_signed_in'") == [(0,)]
+    # Pausing or losing the further login neither opens a gap nor stops a poll.
+    with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        pause_account(connection, user_id=polls.user_id, account_id=number, now=polls.now)
+        pause_account(connection, user_id=polls.user_id, account_id=number, now=None)
+    assert polls.gaps() == []
+    last = polls.now
+    poll_instead(polls, number)
+    ((began, ended),) = polls.spans()
+    assert (began is not None, ended) == (True, last)
+    polls.wait(HOUR)
+    result = polls.poll()
+    assert result.outcome != "skipped"
+    # The one account's span ended with it, and that of the other began with what its own first page told.
+    assert {to for _, to in polls.spans()} == {last, None}
+    of_two = setup.sql("select account_key, new_plays from ops.polls order by poll_id desc limit 1")
+    assert of_two[0][0] == f"account:{setup.simulator.control.account_id('listener-2')}"
+    # Asked twice, and back at the first account: nothing is counted twice.
+    kept = polls.kept()
+    polls.wait(5 * MINUTE)
+    polls.setup.simulator.control.put_listener(ListenerSpec(key="listener-2", plays_per_day=0))
+    poll_instead(polls, setup.sql("select min(account_id) from app.provider_accounts")[0][0])
+    polls.poll()
+    assert [each for each in polls.kept() if each in times] == times
+    assert len(polls.kept()) == len(set(polls.kept())) == len(kept)
+
+
+def test_a_page_of_the_account_that_was_polled_is_not_stored_once_another_is(
+    polls: Polls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = further(polls)
+    polls.play(3)
+    ask = SpotifyClient.recently_played
+
+    def ask_and_switch(client: SpotifyClient, token: AccessToken) -> RecentlyPlayedPage:
+        page = ask(client, token)
+        poll_instead(polls, number)
         return page
 
     monkeypatch.setattr(SpotifyClient, "recently_played", ask_and_switch)

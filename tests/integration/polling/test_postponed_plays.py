@@ -8,6 +8,7 @@ import pytest
 
 from myi_pipeline.operations.checks import polls_succeed
 from myi_pipeline.operations.maintenance import maintain
+from myi_pipeline.polling.due_plays import is_play_item
 from tests.integration.polling.conftest import DAY, MINUTE, Polls
 
 
@@ -19,7 +20,7 @@ def test_a_play_that_spotify_dates_far_ahead_comes_in_when_its_time_has_come(pol
     # The listener's clock is right and this machine's is far behind, or the other way round.
     result = polls.poll(clock=lambda: early)
     assert (result.outcome, result.new_plays, result.refused_items) == ("new", 2, 1)
-    assert result.reason == "1 dated far ahead of now, kept until that time"
+    assert result.reason == "1 dated far in the future, kept until then"
     assert polls.poll(clock=lambda: early + 6 * MINUTE).outcome == "known"
     assert polls.gaps() == []  # nothing is missing
     assert polls.kept() == known
@@ -55,7 +56,7 @@ def test_a_page_that_is_dated_ahead_from_first_to_last_is_understood_and_makes_n
         is_kept = ahead < 7 * DAY and number == 1
         assert (result.outcome, result.items, result.gap_start) == ("new" if is_kept else "ahead", 50, None)
         assert result.polled
-        assert "ahead of now" in result.reason or is_kept
+        assert "in the future" in result.reason or is_kept
     assert polls.gaps() == []
     assert polls.setup.sql("select failures, last_error from ops.poll_states") == [(0, None)]
     assert polls.setup.sql("select coalesce(sum(unknown_failures), 0) from ops.circuits") == [(0,)]
@@ -64,3 +65,16 @@ def test_a_page_that_is_dated_ahead_from_first_to_last_is_understood_and_makes_n
     # What cannot be understood is a failure still.
     control.fail("bad_items", times=None)
     assert polls.poll(clock=lambda: early + 24 * MINUTE).outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    ("row", "is_one"),
+    [
+        (b'{"item":{"track":{"name":"Song"},"played_at":"2026-01-01T00:00:00Z"}}', True),
+        (b'{"item":{"track":1,"played_at":"2026-01-01T00:00:00Z"}}', False),
+        (b'{"item":null}', False),
+        (b"[]", False),
+    ],
+)
+def test_an_export_brings_only_items_that_can_be_read_when_their_time_has_come(row: bytes, is_one: bool) -> None:
+    assert is_play_item(row) == is_one

@@ -6,16 +6,16 @@ from datetime import timedelta
 
 import pytest
 
+from myi_pipeline.providers.sign_in_rules import AccessToken
 from myi_pipeline.providers.spotify.client import SpotifyClient
 from myi_pipeline.providers.spotify.models import Entry, LinkedFrom, RecentlyPlayedPage, Track
-from myi_pipeline.providers.spotify.oauth import AccessToken
 from myi_pipeline.simulator.live import ListenerSpec, ScriptedPlay, world_of
 from tests.integration.polling.conftest import HOUR, MINUTE, Polls
 
 
 def test_another_id_and_a_moved_time_bring_no_new_play(polls: Polls) -> None:
     """In every second hour the list names each track by another id, and each play a millisecond later."""
-    polls.setup.simulator.control.put_listener(ListenerSpec(key="listener-1", plays_per_day=0, told_again=1.0))
+    polls.setup.simulator.control.put_listener(ListenerSpec(key="listener-1", plays_per_day=0, relisted=1.0))
     polls.setup.clock.set(polls.now.replace(minute=0) + (2 - polls.now.hour % 2) * HOUR)
     times = polls.play(5)
     assert polls.poll().new_plays == 5

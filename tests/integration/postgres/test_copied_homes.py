@@ -95,6 +95,7 @@ def test_a_copy_of_a_running_home_and_its_original_never_touch_each_other(
     assert processes.survivors(original.places) == []
 
 
+@pytest.mark.slow
 def test_a_copy_leaves_the_logins_at_spotify_to_the_original(
     home: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,6 +138,7 @@ def test_a_home_that_is_moved_while_it_runs_goes_on(home: Path, folder: Path) ->
     assert processes.survivors(server.places) == []
 
 
+@pytest.mark.slow
 @only_root
 def test_a_copy_whose_database_lies_elsewhere_is_refused_and_told_three_ways_out(folder: Path) -> None:
     home, copy = folder / "home", folder / "copy"

@@ -20,10 +20,21 @@ import psycopg
 import pytest
 
 from myi_pipeline.errors import Permanent
+from myi_pipeline.postgres import role_passwords
 from myi_pipeline.postgres.connections import parse_url, with_parameters
-from myi_pipeline.postgres.embedded import EmbeddedServer, binaries, cluster, embedded_server, leases, places, processes
+from myi_pipeline.postgres.embedded import (
+    EmbeddedServer,
+    binaries,
+    cluster,
+    embedded_server,
+    leases,
+    ownership,
+    places,
+    processes,
+)
 from myi_pipeline.postgres.embedded.accounts import CLEAN_ENVIRONMENT, Account
 from myi_pipeline.postgres.embedded.binaries import Binaries, find_binaries
+from tests.conftest import end_outside
 
 IS_ROOT = os.geteuid() == 0
 
@@ -103,45 +114,79 @@ def modes_above(path: Path) -> dict[Path, tuple[int, int, int]]:
     return found
 
 
-def test_the_last_one_out_stops_it(embedded_home: Path) -> None:
-    with embedded_server(embedded_home) as first:
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[places.Places]:
+    """A database that initdb has made, of a home that never starts."""
+    home = tmp_path_factory.mktemp("made") / "home"
+    places.make_own(home)
+    with leases.home_lock(home / "postgres"):
+        found = places.prepare(home)
+        cluster.make_if_missing(found, find_reachable(found))
+    yield found
+    end_outside(home)
+
+
+@pytest.fixture
+def made_home(embedded_home: Path, made_once: places.Places) -> Path:
+    """A home whose database is a copy of it, as initdb would have left one, which takes longer than most tests."""
+    own = places.make_own(embedded_home)
+    with leases.home_lock(own):
+        found = places.prepare(embedded_home)
+        subprocess.run(["cp", "-a", str(made_once.data), str(found.data)], check=True)
+        ownership.claim(found.data, ownership.HomeIdentity.of(embedded_home), found.account)
+        role_passwords.write_private(
+            cluster.password_file(found), cluster.password_file(made_once).read_text(encoding="ascii")
+        )
+    return embedded_home
+
+
+def find_reachable(found: places.Places) -> Binaries:
+    programs = find_binaries()
+    if found.account.is_me:
+        return programs
+    return binaries.reachable(programs, found.account, system_folder=places.system_folder())
+
+
+@pytest.mark.slow
+def test_the_last_one_out_stops_it(made_home: Path) -> None:
+    with embedded_server(made_home) as first:
         began = value(first, "select pg_postmaster_start_time()")
-        with embedded_server(embedded_home) as second:
+        with embedded_server(made_home) as second:
             assert value(second, "select pg_postmaster_start_time()") == began
-        other = hold(embedded_home)
+        other = hold(made_home)
         assert value(first, "select pg_postmaster_start_time()") == began
-    assert processes.postmaster(where(embedded_home)) is not None
+    assert processes.postmaster(where(made_home)) is not None
     let_go(other)
-    assert processes.survivors(where(embedded_home)) == []
-    assert list((embedded_home / "postgres" / "leases").iterdir()) == []
+    assert processes.survivors(where(made_home)) == []
+    assert list((made_home / "postgres" / "leases").iterdir()) == []
 
 
-def test_it_tells_how_much_memory_a_step_of_a_refresh_may_take(embedded_home: Path) -> None:
+def test_it_tells_how_much_memory_a_step_of_a_refresh_may_take(made_home: Path) -> None:
     """dbt's check_fence asks for it by this name, and takes a server that does not answer for a larger one."""
-    with embedded_server(embedded_home) as server:
+    with embedded_server(made_home) as server:
         found = value(server, "select pg_size_bytes(current_setting('myi.refresh_work_mem')) / 1024 / 1024")
     assert 16 <= int(str(found)) <= 128
 
 
-def test_a_killed_holder_leaves_no_claim(embedded_home: Path) -> None:
-    holder = hold(embedded_home)
-    with embedded_server(embedded_home), holder:
+def test_a_killed_holder_leaves_no_claim(made_home: Path) -> None:
+    holder = hold(made_home)
+    with embedded_server(made_home), holder:
         holder.kill()
-    assert processes.survivors(where(embedded_home)) == []
+    assert processes.survivors(where(made_home)) == []
 
 
-def test_a_server_whose_only_holder_was_killed_is_taken_over(embedded_home: Path) -> None:
-    with hold(embedded_home) as holder:
+def test_a_server_whose_only_holder_was_killed_is_taken_over(made_home: Path) -> None:
+    with hold(made_home) as holder:
         holder.kill()
-    running = processes.postmaster(where(embedded_home))
+    running = processes.postmaster(where(made_home))
     assert running is not None
-    with embedded_server(embedded_home) as server:
+    with embedded_server(made_home) as server:
         assert processes.postmaster(server.places) == running
-    assert processes.survivors(where(embedded_home)) == []
+    assert processes.survivors(where(made_home)) == []
 
 
-def test_closing_in_a_fork_leaves_the_parents_lease(embedded_home: Path) -> None:
-    with embedded_server(embedded_home) as server:
+def test_closing_in_a_fork_leaves_the_parents_lease(made_home: Path) -> None:
+    with embedded_server(made_home) as server:
         child = os.fork()
         if child == 0:
             server.close()
@@ -150,6 +195,7 @@ def test_closing_in_a_fork_leaves_the_parents_lease(embedded_home: Path) -> None
         assert value(server, "select 1") == 1
 
 
+@pytest.mark.slow
 def test_six_processes_that_start_at_once_share_one_server_and_one_set_of_roles(embedded_home: Path) -> None:
     children = [
         subprocess.Popen([sys.executable, "-c", OPEN_ALL, str(embedded_home)], stdout=subprocess.PIPE, text=True)
@@ -161,23 +207,25 @@ def test_six_processes_that_start_at_once_share_one_server_and_one_set_of_roles(
     assert processes.survivors(where(embedded_home)) == []
 
 
-def test_what_was_committed_survives_a_killed_postmaster(embedded_home: Path) -> None:
-    with embedded_server(embedded_home) as server:
+@pytest.mark.slow
+def test_what_was_committed_survives_a_killed_postmaster(made_home: Path) -> None:
+    with embedded_server(made_home) as server:
         run(server, "create table kept (n int)", "insert into kept values (1)")
         busy = psycopg.connect(server.url("postgres"), autocommit=True)
         running = processes.postmaster(server.places)
         assert running is not None
         running.kill()
-        with embedded_server(embedded_home) as again:
+        with embedded_server(made_home) as again:
             assert value(again, "select n from kept") == 1
             assert processes.postmaster(again.places) != running
         busy.close()
-    assert processes.survivors(where(embedded_home)) == []
+    assert processes.survivors(where(made_home)) == []
 
 
-def test_a_backend_that_computes_on_after_its_postmaster_died_is_ended(embedded_home: Path) -> None:
+@pytest.mark.slow
+def test_a_backend_that_computes_on_after_its_postmaster_died_is_ended(made_home: Path) -> None:
     """Two servers on one data folder would destroy it: nothing may start beside a surviving backend."""
-    with embedded_server(embedded_home) as server:
+    with embedded_server(made_home) as server:
         loop = "do $$ begin loop perform 1; end loop; end $$"
         with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
             backend = psutil.Process(connection.info.backend_pid)
@@ -185,36 +233,39 @@ def test_a_backend_that_computes_on_after_its_postmaster_died_is_ended(embedded_
             running = processes.postmaster(server.places)
             assert running is not None
             running.kill()
-            with embedded_server(embedded_home) as again:
+            with embedded_server(made_home) as again:
                 assert value(again, "select 1") == 1
                 assert not backend.is_running() or backend.status() == psutil.STATUS_ZOMBIE
             connection.close()
 
 
-def test_what_was_committed_survives_a_power_cut(embedded_home: Path) -> None:
-    with embedded_server(embedded_home) as server:
+@pytest.mark.slow
+def test_what_was_committed_survives_a_power_cut(made_home: Path) -> None:
+    with embedded_server(made_home) as server:
         run(server, "create table kept (n int)", "insert into kept select generate_series(1, 10000)")
-        kill_everything(embedded_home)
+        kill_everything(made_home)
         assert (server.places.data / "postmaster.pid").exists()
-    with embedded_server(embedded_home) as server:
+    with embedded_server(made_home) as server:
         assert value(server, "select count(*) from kept") == 10000
 
 
-def test_a_stale_pid_file_whose_number_now_belongs_to_another_process_is_no_server(embedded_home: Path) -> None:
+@pytest.mark.slow
+def test_a_stale_pid_file_whose_number_now_belongs_to_another_process_is_no_server(made_home: Path) -> None:
     """Postgres itself refuses to start when the number in its pid file is in use by the same account."""
-    with embedded_server(embedded_home) as server:
+    with embedded_server(made_home) as server:
         account = server.places.account
-        kill_everything(embedded_home)
+        kill_everything(made_home)
     with subprocess.Popen(["sleep", "60"], **account.spawn()) as stranger:
         pid_file = server.places.data / "postmaster.pid"
         lines = pid_file.read_text().splitlines()
         pid_file.write_text("\n".join([str(stranger.pid), *lines[1:], ""]))
-        with embedded_server(embedded_home) as again:
+        with embedded_server(made_home) as again:
             assert value(again, "select 1") == 1
         assert stranger.poll() is None
         stranger.kill()
 
 
+@pytest.mark.slow
 def test_a_half_made_data_folder_is_made_again(embedded_home: Path) -> None:
     with embedded_server(embedded_home) as server:
         unfinished = server.places.area / "data.0badcafe.part"
@@ -225,33 +276,35 @@ def test_a_half_made_data_folder_is_made_again(embedded_home: Path) -> None:
     assert not unfinished.exists()
 
 
-def test_starting_is_safe_while_it_is_shutting_down(embedded_home: Path) -> None:
-    with embedded_server(embedded_home) as server:
+@pytest.mark.slow
+def test_starting_is_safe_while_it_is_shutting_down(made_home: Path) -> None:
+    with embedded_server(made_home) as server:
         running = processes.postmaster(server.places)
         assert running is not None
         running.send_signal(signal.SIGINT)
-        with embedded_server(embedded_home) as again:
+        with embedded_server(made_home) as again:
             assert value(again, "select 1") == 1
             assert processes.postmaster(again.places) != running
 
 
-def test_data_of_another_major_version_are_refused_in_one_sentence(embedded_home: Path) -> None:
-    with embedded_server(embedded_home) as server:
+def test_data_of_another_major_version_are_refused_in_one_sentence(made_home: Path) -> None:
+    with embedded_server(made_home) as server:
         version = server.places.data / "PG_VERSION"
-    version.write_text("16\n")
-    with pytest.raises(Permanent, match=r"are Postgres 16's, but this MYI brings Postgres 18"):
-        EmbeddedServer(embedded_home)
-    assert processes.survivors(where(embedded_home)) == []
+    version.write_text("15\n")
+    with pytest.raises(Permanent, match=r"are of Postgres 15, which this version of MYI does not include"):
+        EmbeddedServer(made_home)
+    assert processes.survivors(where(made_home)) == []
 
 
-def test_a_server_that_cannot_start_says_why(embedded_home: Path) -> None:
-    with embedded_server(embedded_home) as server:
+@pytest.mark.slow
+def test_a_server_that_cannot_start_says_why(made_home: Path) -> None:
+    with embedded_server(made_home) as server:
         configuration = server.places.data / "postgresql.conf"
     with configuration.open("a") as file:
         file.write("shared_buffers = 'nonsense'\n")
     with pytest.raises(Permanent, match="shared_buffers"):
-        EmbeddedServer(embedded_home)
-    assert list((embedded_home / "postgres" / "leases").iterdir()) == []
+        EmbeddedServer(made_home)
+    assert list((made_home / "postgres" / "leases").iterdir()) == []
 
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -260,17 +313,18 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         EmbeddedServer(tmp_path / "file" / "home")
 
 
-def test_a_lost_password_is_replaced(embedded_home: Path) -> None:
-    with embedded_server(embedded_home) as server:
+@pytest.mark.slow
+def test_a_lost_password_is_replaced(made_home: Path) -> None:
+    with embedded_server(made_home) as server:
         old = parse_url(server.url("postgres"))["password"]
         cluster.password_file(server.places).unlink()
-    with embedded_server(embedded_home) as server:
+    with embedded_server(made_home) as server:
         assert value(server, "select 1") == 1
         assert parse_url(server.url("postgres"))["password"] != old
 
 
-def test_nobody_connects_without_the_password_or_over_tcp(embedded_home: Path) -> None:
-    with embedded_server(embedded_home) as server:
+def test_nobody_connects_without_the_password_or_over_tcp(made_home: Path) -> None:
+    with embedded_server(made_home) as server:
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(with_parameters(server.url("postgres"), password="guess"))
         assert value(server, "show listen_addresses") == ""
@@ -282,6 +336,7 @@ def test_nobody_connects_without_the_password_or_over_tcp(embedded_home: Path) -
         assert durable == "data_checksums=on fsync=on full_page_writes=on synchronous_commit=on"
 
 
+@pytest.mark.slow
 def test_only_the_owner_reads_secrets_sockets_and_data(embedded_home: Path) -> None:
     with embedded_server(embedded_home) as server:
         found = server.places
@@ -291,8 +346,8 @@ def test_only_the_owner_reads_secrets_sockets_and_data(embedded_home: Path) -> N
         assert stat.S_IMODE(embedded_home.stat().st_mode) & 0o066 == 0
 
 
-def test_no_password_reaches_the_logs_or_the_processes(embedded_home: Path) -> None:
-    with embedded_server(embedded_home) as server:
+def test_no_password_reaches_the_logs_or_the_processes(made_home: Path) -> None:
+    with embedded_server(made_home) as server:
         secret = parse_url(server.url("postgres"))["password"]
         with pytest.raises(psycopg.Error):
             run(server, f"alter role nobody_of_that_name password '{secret}'")
@@ -303,10 +358,10 @@ def test_no_password_reaches_the_logs_or_the_processes(embedded_home: Path) -> N
 
 
 def test_it_is_out_of_the_terminals_reach_and_inherits_no_environment(
-    embedded_home: Path, monkeypatch: pytest.MonkeyPatch
+    made_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MYI_CANARY", "secret")
-    with embedded_server(embedded_home) as server:
+    with embedded_server(made_home) as server:
         running = processes.postmaster(server.places)
         assert running is not None
         assert os.getsid(running.pid) != os.getsid(0)
@@ -327,17 +382,19 @@ def test_a_home_with_a_long_path_gets_a_short_private_socket(tmp_path: Path) -> 
             shutil.rmtree(folder)
 
 
-def test_a_socket_folder_that_somebody_swapped_is_not_used(embedded_home: Path, tmp_path: Path) -> None:
-    with embedded_server(embedded_home) as server:
+@pytest.mark.slow
+def test_a_socket_folder_that_somebody_swapped_is_not_used(made_home: Path, tmp_path: Path) -> None:
+    with embedded_server(made_home) as server:
         record = server.places.own / "places.json"
     open_folder = tmp_path / "open"
     open_folder.mkdir()
     open_folder.chmod(0o777)
     record.write_text(json.dumps(json.loads(record.read_text()) | {"socket": str(open_folder)}))
-    with embedded_server(embedded_home) as server:
+    with embedded_server(made_home) as server:
         assert server.places.socket != open_folder
 
 
+@pytest.mark.slow
 def test_no_folder_that_was_there_changes_its_mode(embedded_home: Path) -> None:
     before = modes_above(embedded_home / "postgres" / "data")
     with embedded_server(embedded_home) as server:
@@ -346,6 +403,7 @@ def test_no_folder_that_was_there_changes_its_mode(embedded_home: Path) -> None:
         assert modes_above(server.places.area).get(Path("/")) == before[Path("/")]
 
 
+@pytest.mark.slow
 def test_a_home_with_blanks_quotes_and_letters_of_any_language_works(tmp_path: Path) -> None:
     home = tmp_path / "Müller's music, 100 %"
     with embedded_server(home) as server:
@@ -367,6 +425,7 @@ def test_a_lock_that_cannot_be_written_is_named(embedded_home: Path) -> None:
         EmbeddedServer(embedded_home)
 
 
+@pytest.mark.slow
 def test_programs_in_a_folder_that_the_account_cannot_enter_are_copied_once(
     embedded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -432,6 +491,7 @@ server.close()
 """
 
 
+@pytest.mark.slow
 def test_root_and_a_normal_user_run_theirs_at_the_same_time(
     embedded_home: Path, other_user: tuple[Account, Path]
 ) -> None:
@@ -458,17 +518,19 @@ def test_a_home_of_somebody_else_is_refused_in_one_sentence(other_user: tuple[Ac
         EmbeddedServer(folder / "home")
 
 
-def test_the_server_of_another_user_cannot_be_entered(embedded_home: Path, other_user: tuple[Account, Path]) -> None:
+@pytest.mark.slow
+def test_the_server_of_another_user_cannot_be_entered(made_home: Path, other_user: tuple[Account, Path]) -> None:
     account, _ = other_user
-    with embedded_server(embedded_home) as server:
+    with embedded_server(made_home) as server:
         assert not account.may("-x", server.places.socket / places.SOCKET_NAME)
         assert not account.may("-r", cluster.password_file(server.places))
 
 
-def test_starting_an_open_server_again_is_quick(embedded_home: Path) -> None:
-    with embedded_server(embedded_home):
+@pytest.mark.slow
+def test_starting_an_open_server_again_is_quick(made_home: Path) -> None:
+    with embedded_server(made_home):
         began = time.perf_counter()
-        with embedded_server(embedded_home):
+        with embedded_server(made_home):
             pass
         assert time.perf_counter() - began < 0.5
     assert CLEAN_ENVIRONMENT.keys() == {"PATH", "LC_ALL"}

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from myi_pipeline.operations import doctor
-from myi_pipeline.operations.doctor import Check, Status, run_checks
+from myi_pipeline.operations.doctor import machine, places, run
+from myi_pipeline.operations.doctor.check import Check, Status
+from myi_pipeline.operations.doctor.run import run_checks
 from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.postgres.connections import Role, Warehouse, with_parameters
 from myi_pipeline.postgres.embedded import accounts
@@ -47,6 +48,7 @@ def test_looking_changes_nothing(settings: Settings) -> None:
     assert not settings.home.exists()
 
 
+@pytest.mark.slow
 def test_an_embedded_database_is_looked_at(embedded_home: Path) -> None:
     settings = Settings(home=embedded_home)
     with open_warehouse(settings):
@@ -117,7 +119,7 @@ def test_doctor_looks_at_the_fullest_of_the_disks_that_are_used(settings: Settin
 def test_a_python_that_is_too_old_or_too_new_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for version, status in (((3, 10, 9), Status.FAIL), ((3, 13, 0), Status.OK), ((3, 14, 0), Status.FAIL)):
         monkeypatch.setattr(sys, "version_info", version)
-        check = doctor._python()
+        check = machine.python()
         monkeypatch.undo()
         assert check.status is status
         assert check.found == ".".join(map(str, version))
@@ -168,7 +170,7 @@ def test_a_check_that_breaks_is_itself_a_finding(settings: Settings, monkeypatch
     def breaks(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(doctor, "_disk", breaks)
-    monkeypatch.setattr(doctor, "_database", breaks)
+    monkeypatch.setattr(places, "disk", breaks)
+    monkeypatch.setattr(run, "_check_the_warehouse", breaks)
     assert found(settings, "disk").status is Status.FAIL
     assert found(settings, "database").found == "ZeroDivisionError"

@@ -208,6 +208,7 @@ def test_an_upgrade_that_sets_roles_differently_needs_no_leave(fresh: Fresh, mon
         assert again.url(Role.OWNER) == opened.url(Role.OWNER)
 
 
+@pytest.mark.slow
 def test_the_embedded_servers_roles_need_no_leave_even_when_their_passwords_are_lost(
     embedded_home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -364,6 +365,7 @@ def test_an_older_schema_is_only_brought_forward_when_asked(fresh: Fresh) -> Non
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.both_servers
 def test_a_failing_migration_leaves_nothing(fresh: Fresh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "migrations" / "sql"
@@ -413,6 +415,50 @@ def test_the_accounts_of_logins_and_polls_are_carried_forward(fresh: Fresh, monk
         names = connection.execute("select account_id, profile_id from app.credentials where user_id = 2")
         assert names.fetchall() == [("b1", "ben")]
         assert connection.execute("select count(*) from app.sessions").fetchone() == (1,)
+
+
+def test_logins_of_0010_are_main_logins_of_their_accounts_and_an_older_version_goes_on(
+    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = bytes(40)
+    with monkeypatch.context() as older:
+        older.setattr(migrations, "HEAD", "0010")
+        with fresh.open(make_roles=True) as opened, opened.connect(Role.OWNER, autocommit=True) as connection:
+            connection.execute("insert into app.users (user_key, time_zone) values ('ana', 'UTC'), ('ben', 'UTC')")
+            for key, days in (("account:a1", 3), ("id:ben", 9)):
+                connection.execute(LOGIN_OF_0006, {"key": key, "days": days})
+            connection.execute("update app.credentials set paused_at = now() where account_key = 'id:ben'")
+            connection.execute(
+                "insert into app.spotify_tokens (user_id, sealed, expires_at, granted_at)"
+                " values (1, %s, now() + interval '1 hour', now())", (sealed,),
+            )  # fmt: skip
+    with open_warehouse(fresh.settings()) as opened, opened.connect(Role.OWNER, autocommit=True) as connection:
+        logins = (
+            "select user_id, account_key, is_main, refresh_token = %s, access_token from app.credentials order by 1"
+        )
+        assert connection.execute(logins, (sealed,)).fetchall() == [
+            (1, "account:a1", True, True, None), (2, "id:ben", True, True, None)
+        ]  # fmt: skip
+        accounts = (
+            "select a.user_id, a.provider, a.provider_account, a.state, a.paused_at is not null"
+            " from app.provider_accounts as a inner join app.credentials as c on c.provider_account_id = a.account_id"
+            " order by 1"
+        )
+        assert connection.execute(accounts).fetchall() == [
+            (1, "spotify", "account:a1", "active", False), (2, "spotify", "id:ben", "active", True)
+        ]  # fmt: skip
+        # A version before, which is still running: it keeps an access token, signs Ben in again and disconnects Ana.
+        connection.execute(
+            "insert into app.spotify_tokens (user_id, sealed, expires_at, granted_at) values (1, %s, now(), now())"
+            " on conflict (user_id) do update set sealed = excluded.sealed", (sealed,),
+        )  # fmt: skip
+        connection.execute("update app.credentials set account_key = 'account:b1', paused_at = null where user_id = 2")
+        connection.execute("delete from app.credentials where user_id = 1")
+        assert connection.execute("select count(*) from app.spotify_tokens").fetchone() == (0,)
+        followed = "select user_id, provider_account, state, paused_at from app.provider_accounts order by 1"
+        assert connection.execute(followed).fetchall() == [
+            (1, "account:a1", "ended", None), (2, "account:b1", "active", None)
+        ]  # fmt: skip
 
 
 def test_the_known_revisions_are_those_of_the_files() -> None:

@@ -9,18 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 
 from myi_pipeline.archives.import_history import import_history
 from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
+from myi_pipeline.catalogue.matching.choices import choose
 from myi_pipeline.marts.dbt_runner import DbtProcess, dbt_environment
 from myi_pipeline.marts.refresh import refresh_marts
+from myi_pipeline.notices import journal, targets
 from myi_pipeline.people import manage_access, manage_users
+from myi_pipeline.playlists.migration import item_rows
+from myi_pipeline.playlists.migration import store as migrations
+from myi_pipeline.playlists.store import store_playlist
 from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.providers.accounts import Provider, link_account
+from myi_pipeline.providers.encryption_keys import KeyRing, require_keys
+from myi_pipeline.providers.playlists import Capabilities, EntryKind, ListedTrack, PlaylistEntry, PlaylistHead
 from myi_pipeline.settings import Settings
 from myi_pipeline.simulator import ArchiveSpec, build_listener, write_extended_archive
 
@@ -64,14 +73,24 @@ from raw.contents where kind_id = 1 and content_id % 3 <> 0;
 """
 
 
+# What a listener played most, so that a list of it has plays.
+LISTED = """
+select c.uri, c.title, c.creator
+from raw.listening_events as e inner join raw.contents as c on c.content_id = e.content_id
+where e.user_id = %s and c.kind_id = 1 and c.uri is not null and c.title is not null
+group by c.content_id order by count(*) desc, c.content_id limit 12
+"""
+
+
 @dataclass(frozen=True)
 class Filled:
-    """The warehouse, its settings, and an access token of each user."""
+    """The warehouse, its settings, and an access token and the archive of each user."""
 
     warehouse: Warehouse
     settings: Settings
     tokens: dict[str, str]
     users: dict[str, int]
+    archives: dict[str, Path]
 
     def read(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
         """As the analyst, who sees every row of the marts."""
@@ -88,7 +107,21 @@ class Filled:
         self.sql("delete from app.access_tokens where name <> 'test'")
         self.sql("delete from app.corrections")
         self.sql("delete from app.recording_decisions")
-        self.sql("delete from ops.changed_days")
+        self.sql("delete from app.match_decisions")
+        self.sql("delete from app.kept_answers")
+        self.sql("delete from app.exports")
+        self.sql("delete from app.shares")
+        self.sql("delete from app.saved_migrations")
+        self.sql("delete from app.notice_targets")
+        self.sql("delete from ops.notices")
+        self.sql("delete from app.migrations where migration_id > 2")
+        self.sql(
+            "update app.migrations set state = 'planned', ordered = null, ordered_at = null, finished_at = null,"
+            " cancel_asked_at = null"
+        )
+        self.sql("delete from raw.playlists where provider_playlist like '/%'")
+        for ledger in ("days", "users", "playlists", "contents", "facts"):
+            self.sql(f"delete from ops.changed_{ledger}")
         self.sql("update app.access_tokens set revoked_at = null")
 
 
@@ -120,8 +153,113 @@ class Api:
             answer = self.get(answer.links["next"]["url"], as_=query.get("as_", "ada"))
 
 
+def _keep_playlists(warehouse: Warehouse, user_id: int) -> None:
+    """Two lists of a file, one of which changed: a track came twice, a file of the owner's came, one track went."""
+    with warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        entries = [
+            PlaylistEntry(track=ListedTrack(uri=uri, title=title, artists=(creator,) if creator else ()))
+            for uri, title, creator in connection.execute(LISTED.encode(), (user_id,)).fetchall()
+        ]
+        local = PlaylistEntry(track=ListedTrack(kind=EntryKind.LOCAL, title="A demo tape"))
+        for day, name, listed in (
+            (1, "one", entries),
+            (2, "one", [*entries[1:], local, entries[1]]),
+            (3, "two", entries[:1]),
+        ):
+            store_playlist(
+                connection,
+                user_id=user_id,
+                account_id=None,
+                provider="file",
+                head=PlaylistHead(playlist_id=name, name=f"List {name}"),
+                entries=listed,
+                now=datetime(2024, 6, day, tzinfo=UTC),
+            )
+
+
+# A user's migrations, kept in sync.
+SAVED = """
+insert into app.saved_migrations (
+    user_id, source_playlist_id, source_name, target_account_id, target_playlist, target_name, is_daily, origin_id,
+    created_at, looked_at
+)
+select
+    user_id, source_playlist_id, source_name, target_account_id, 'hers', target_name, false, migration_id, now(), now()
+from app.migrations
+where user_id = %s
+returning saved_id
+"""
+
+
+# What people make as they go: a report of theirs, an export, and something that was told.
+MADE = """
+with report as (
+    insert into app.shares (share_id, user_id, kind, title, snapshot, made_at)
+    values ('AAAAAAAAAAA' || %(user_id)s, %(user_id)s, 'year', %(name)s, '{"version": 1}', now())
+),
+
+export as (
+    insert into app.exports (user_id, state, finished_at) values (%(user_id)s, 'failed', now())
+)
+
+insert into ops.notices (user_id, kind, subject, stage, detail, is_event, began_at)
+values (%(user_id)s, 'login.ending', 'login', '7', jsonb_build_object('account', %(name)s::text), false, now())
+"""
+
+
+def make_rows(filled: Filled, key: str, *, name: str) -> UUID:
+    """One row for each list that is empty at first, called `name` where a name is its user's; returns the webhook."""
+    filled.sql(SAVED, filled.users[key])
+    with filled.warehouse.connect(Role.OWNER) as connection:
+        connection.execute("update app.saved_migrations set source_name = %s, target_name = %s", (name, name))
+        connection.execute(MADE.encode(), {"user_id": filled.users[key], "name": name})
+    return add_webhook(filled, key, name=name)[0]
+
+
+def add_webhook(filled: Filled, key: str, *, name: str) -> tuple[UUID, UUID]:
+    """A webhook that was added, and a message that is to be posted there."""
+    user_id, now = filled.users[key], datetime.now(UTC)
+    keys = require_keys(filled.settings, filled.warehouse)
+    with filled.warehouse.connect(Role.APP, autocommit=True) as connection:
+        added = targets.add_target(
+            connection, keys, user_id=user_id, channel=targets.Channel.WEBHOOK, url="https://example.org/hook",
+            name=name, allow_private=False, now=now, lookup=lambda *_: ["93.184.216.34"],
+        )  # fmt: skip
+        delivery = journal.journal_test(
+            connection, user_id=user_id, target_id=added.target_id, site_url="http://127.0.0.1", now=now
+        )
+    assert delivery is not None
+    return added.target_id, delivery
+
+
+def _plan_migration(warehouse: Warehouse, user_key: str, user_id: int) -> None:
+    """Of the first list, to a TIDAL account without a login: every second entry is found, and each has a rival."""
+    with warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        now = datetime(2024, 6, 4, tzinfo=UTC)
+        account_id = link_account(
+            connection, KeyRing([bytes(32)]), user_id=user_id, provider=Provider.TIDAL, provider_account=user_key,
+            name=user_key.title(), client_id="client", grant=None, now=now,
+        )  # fmt: skip
+        query = "select playlist_id from raw.playlists where user_id = %s order by playlist_id limit 1"
+        ((playlist_id,),) = connection.execute(query, (user_id,)).fetchall()
+        matches: list[item_rows.Match] = []
+        for entry in item_rows.source_entries(connection, playlist_id=playlist_id, version_no=2):
+            found = [
+                ListedTrack(uri=f"tidal:track:{entry.position}{rival}", title=title, artists=entry.track.artists)
+                for rival, title in enumerate((entry.title, f"{entry.title} (live)"))
+            ][entry.position % 2 :]
+            matches.append((entry, choose(entry.track, found), found, None))
+        with item_rows.found_items(connection) as items:
+            items.keep(matches)
+            migrations.create_migration(
+                connection, user_id=user_id, source=(playlist_id, 2, "List one"), target_account_id=account_id,
+                target_playlist=None, target_name="List one", target_before=(), were_there=0, is_equal=False,
+                found=items, capabilities=Capabilities(creates=True, most_per_add=50), note="", now=now,
+            )  # fmt: skip
+
+
 def fill(warehouse: Warehouse, settings: Settings, folder: Path) -> Filled:
-    users, tokens = {}, {}
+    users, tokens, archives = {}, {}, {}
     for key, zone in ZONES.items():
         with warehouse.connect(Role.INGEST, autocommit=True) as connection:
             manage_users.add_user(connection, user_key=key, display_name=key.title(), time_zone=zone)
@@ -132,7 +270,7 @@ def fill(warehouse: Warehouse, settings: Settings, folder: Path) -> Filled:
         spec = ArchiveSpec(
             seed=seed, listener=key, first_day=date(2021, 11, 1), last_day=date(2024, 12, 31), plays=plays
         )
-        archive = folder / f"{key}.zip"
+        archive = archives[key] = folder / f"{key}.zip"
         write_extended_archive(archive, build_listener(spec))
         import_history(
             warehouse,
@@ -143,10 +281,13 @@ def fill(warehouse: Warehouse, settings: Settings, folder: Path) -> Filled:
         )
     with warehouse.connect(Role.INGEST) as connection:
         connection.execute(GENRES.encode())
+    for user_key, user_id in users.items():
+        _keep_playlists(warehouse, user_id)
+        _plan_migration(warehouse, user_key, user_id)
     environment = dbt_environment(warehouse, target=folder / "target", logs=folder / "logs")
     with DbtProcess() as dbt:
         result = refresh_marts(warehouse, dbt=dbt, environment=environment, run_tests=False)
     assert result.is_good, result.error
     with warehouse.connect(Role.DBT) as connection:
         connection.execute(RANKS.encode())
-    return Filled(warehouse, settings, tokens, users)
+    return Filled(warehouse, settings, tokens, users, archives)

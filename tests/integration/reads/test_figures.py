@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
+from zipfile import ZipFile
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.web.api import models
-from myi_pipeline.web.reads.database import load_sql
 from myi_pipeline.web.reads.spans import FIRST_DAY, LAST_DAY
+from myi_pipeline.web.reads.sql_files import load_sql
 from tests.integration.reads.conftest import ZONES, Api, Filled
 
 SUMS = "sum(plays)::int, sum(counted_plays)::int, sum(ms_played)::bigint"
@@ -41,6 +43,67 @@ def test_the_summary_adds_up_and_knows_what_today_is(api: Api, filled: Filled) -
     assert (whole.plays, whole.days, whole.first_heard, whole.last_heard) == (plays, days, first, last)
     assert spans["today"].first_day == spans["today"].last_day == answer.today
     assert spans["today"].plays == 0
+
+
+def test_ten_figures_are_those_that_a_few_lines_find_in_the_archive(api: Api, filled: Filled) -> None:
+    """From the ZIP and its JSON alone, with no code of the import, of the marts or of the API."""
+    rows = set()
+    with ZipFile(filled.archives["ada"]) as archive:
+        for name in archive.namelist():
+            if "Streaming_History" in name and name.endswith(".json"):
+                # The same entry twice is one play.
+                rows |= {json.dumps(row, sort_keys=True) for row in json.loads(archive.read(name))}
+    heard = [json.loads(row) for row in rows]
+    berlin = ZoneInfo("Europe/Berlin")
+    # A few entries do not say how long: they are plays without time.
+    heard = [{**row, "ms_played": row.get("ms_played") or 0} for row in heard]
+    ended = [datetime.fromisoformat(row["ts"].replace("Z", "+00:00")).astimezone(berlin) for row in heard]
+    by_day, by_year, by_hour = Counter[date](), Counter[int](), Counter[int]()
+    artists, ms_of = Counter[str](), Counter[str]()
+    for row, end in zip(heard, ended, strict=True):
+        at = end
+        by_day[at.date()] += row["ms_played"]
+        by_year[at.year] += row["ms_played"]
+        # An hour and more lies in the hours in which it was heard, all else in that in which it ended.
+        left = row["ms_played"]
+        if left <= 3_600_000:
+            by_hour[at.hour] += left
+            left = 0
+        while left > 0:
+            in_hour = (at.minute * 60 + at.second) * 1000 + at.microsecond // 1000 or 3_600_000
+            part = min(left, in_hour)
+            by_hour[(at - timedelta(milliseconds=1)).hour] += part
+            left, at = left - part, (at.astimezone(UTC) - timedelta(milliseconds=part)).astimezone(berlin)
+        artist = row["master_metadata_album_artist_name"]
+        if artist is not None and row["spotify_track_uri"] is not None:
+            artists[artist] += row["ms_played"] >= 30_000
+            ms_of[artist] += row["ms_played"]
+    longest, run = 0, 0
+    for day in sorted(by_day):
+        run = run + 1 if day - timedelta(days=1) in by_day else 1
+        longest = max(longest, run)
+    top = sorted(artists, key=lambda name: (-artists[name], -ms_of[name]))[:3]
+
+    whole = {span["name"]: span for span in api.read("/v1/me/summary")["data"]}["all"]
+    assert whole["plays"] == len(heard)
+    assert whole["ms_played"] == sum(by_day.values())
+    assert whole["days"] == len(by_day)
+    assert whole["first_heard"] == min(by_day).isoformat()
+    assert api.read("/v1/me/streaks")["longest"]["days"] == longest
+    years = {row["first_day"][:4]: row["ms_played"] for row in api.read("/v1/me/timeline", grain="year")["data"]}
+    assert max(years, key=years.__getitem__) == str(max(by_year, key=by_year.__getitem__))
+    listed = api.read("/v1/me/top/artists", limit=3)["data"]
+    assert [row["name"] for row in listed] == top
+    assert listed[0]["ms_played"] == ms_of[top[0]]
+    hours = Counter[int]()
+    for row in api.read("/v1/me/clock")["data"]:
+        hours[row["hour"]] += row["ms_played"]
+    assert hours.most_common(1) == by_hour.most_common(1)
+    days = [row for page in api.pages("/v1/me/timeline", grain="day", limit=500) for row in page]
+    busiest = max(days, key=lambda row: row["ms_played"])
+    assert (busiest["first_day"], busiest["ms_played"]) == (
+        max(by_day, key=by_day.__getitem__).isoformat(), max(by_day.values()),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("grain", ["day", "week", "month", "year"])

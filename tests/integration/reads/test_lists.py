@@ -30,8 +30,11 @@ def shown(rows: list[dict[str, Any]], entity: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize(
-    "path", ["plays", "sessions", "firsts?kind=track", "top/tracks", "timeline?grain=day", "streaks"]
-)
+    "path", [
+        "plays", "sessions", "firsts?kind=track", "firsts?kind=recording", "top/tracks", "timeline?grain=day",
+        "streaks",
+    ],
+)  # fmt: skip
 def test_pages_of_any_size_make_the_same_list(api: Api, path: str) -> None:
     address = f"/v1/me/{path}"
     mark = "&" if "?" in address else "?"
@@ -163,7 +166,7 @@ def test_sessions_and_first_plays_are_those_of_the_marts(api: Api, filled: Fille
         " order by ended_at desc, s.session_id desc"
     )
     assert [row["session_id"] for row in sessions] == [one for (one,) in filled.read(query, filled.users["ada"])]
-    for kind in ENTITIES:
+    for kind in (*ENTITIES, "recording"):
         firsts = [row for page in api.pages("/v1/me/firsts", kind=kind, limit=500) for row in page]
         found = filled.read(
             "select entity_id, play_id::text from marts.fct_first_plays where user_id = %s and entity_kind = %s"

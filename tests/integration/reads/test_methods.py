@@ -40,6 +40,7 @@ def addresses(filled: Filled) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_head_has_the_headers_of_get_and_no_body_wherever_get_is(browser: httpx.Client, filled: Filled) -> None:
     compared = 0
     for path, methods in addresses(filled).items():
@@ -70,13 +71,21 @@ def test_head_is_refused_where_get_is_not(browser: httpx.Client) -> None:
 def test_a_stream_of_events_is_not_held_open_by_head(browser: httpx.Client) -> None:
     place = browser.get("/v1/me/imports").json()["data"][0]["import_id"]
     # More than a user may hold open at once.
-    for path in (f"/v1/me/imports/{place}/events", f"/imports/{place}/stages", "/live"):
+    moved = browser.get("/v1/me/migrations").json()["data"][0]["migration_id"]
+    streams = (
+        f"/v1/me/imports/{place}/events",
+        f"/v1/me/migrations/{moved}/events",
+        f"/imports/{place}/stages",
+        "/live",
+    )
+    for path in streams:
         for _ in range(8):
             answer = browser.head(path, timeout=5)
             assert (answer.status_code, answer.content) == (200, b"")
             assert answer.headers["content-type"].startswith("text/event-stream")
 
 
+@pytest.mark.slow
 def test_a_refused_method_is_answered_with_all_methods_of_the_address(browser: httpx.Client, filled: Filled) -> None:
     found = addresses(filled)
     assert found["/v1/me/tokens"] == {"GET", "POST"}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from myi_pipeline.web.api import models
 from myi_pipeline.web.api.openapi import operations
-from tests.integration.reads.conftest import Api, Filled
+from tests.integration.reads.conftest import Api, Filled, make_rows
 from tests.integration.reads.test_whole_contract import CONTRACT
 
 ENTITIES = {"track": models.Track, "artist": models.Artist, "album": models.Album}
@@ -66,10 +68,14 @@ def test_older_names_say_the_same_as_those_that_all_answers_have(api: Api) -> No
         "top/tracks": {"id": "track_id"}, "top/artists": {"id": "artist_id"}, "top/albums": {"id": "album_id"},
         "plays": {"name": "title", "artist_name": "creator", "album_name": "collection"},
         "streaks": {"first_day": "streak_start", "last_day": "streak_end"}, "timeline": {"first_day": "starts_on"},
-        "imports": {"id": "import_id"},
+        "imports": {"id": "import_id"}, "sessions": {"id": "session_id"}, "playlists": {"id": "playlist_id"},
+        "migrations": {"id": "migration_id"}, "genres": {"id": "genre_id"}, "genres/years": {"id": "genre_id"},
     }  # fmt: skip
     for path, names in pairs.items():
-        for row in api.read(f"/v1/me/{path}", limit=50)["data"]:
+        has_pages = path not in ("genres/years", "migrations")
+        rows = api.read(f"/v1/me/{path}", **({"limit": 50} if has_pages else {}))["data"]
+        assert rows, path
+        for row in rows:
             for newer, older in names.items():
                 assert row[newer] == row[older], (path, newer)
     plays = api.read("/v1/me/plays", limit=500)["data"]
@@ -97,16 +103,32 @@ def cells(value: Any) -> str:
         case bool():
             return str(value).lower()
         case list():
-            return "; ".join(value)
+            return "; ".join(value).replace("'", "")
     return str(value).replace("'", "")
 
 
+@pytest.fixture(scope="module")
+def webhook_id(filled: Filled) -> Iterator[UUID]:
+    """With a row in every list."""
+    yield make_rows(filled, "ada", name="note, book")
+    filled.restore_access()
+
+
 @pytest.mark.parametrize("path", lists())
-def test_every_list_has_one_form_and_is_a_table_too(api: Api, filled: Filled, path: str) -> None:
-    if path in ("/v1/me/sign-ins", "/v1/me/tokens", "/v1/me/recording-decisions"):
-        return  # A browser's: test_account.py in tests/integration/api and test_songs.py for the dashboard have them.
+def test_every_list_has_one_form_and_is_a_table_too(api: Api, webhook_id: UUID, path: str) -> None:
+    if path == "/v1/me/playlists/exports":
+        return  # Its links differ with each answer: test_playlist_files.py has it.
+    if path in ("/v1/me/sign-ins", "/v1/me/tokens", "/v1/me/recording-decisions", "/v1/me/audit"):
+        # A browser's: test_account.py and test_activity.py in tests/integration/api and test_songs.py for the dashboard
+        # have them.
+        return
     if "{track_id}" in path:
         path = path.format(track_id=api.read("/v1/me/top/tracks", limit=1)["data"][0]["id"])
+    if "{playlist_id}" in path:
+        path = path.format(playlist_id=api.read("/v1/me/playlists")["data"][0]["playlist_id"])
+    if "{migration_id}" in path:
+        path = path.format(migration_id=api.read("/v1/me/migrations")["data"][0]["migration_id"])
+    path = path.format(webhook_id=webhook_id)
     asked = {"q": "a"} if path == "/v1/me/search" else {}
     document = api.read(path, **asked)
     assert isinstance(document["data"], list)
@@ -114,7 +136,11 @@ def test_every_list_has_one_form_and_is_a_table_too(api: Api, filled: Filled, pa
     answer = api.get(path, headers={"accept": "text/csv"}, **asked)
     assert answer.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
-    assert [{name: cells(value) for name, value in row.items()} for row in document["data"]] == [
+    # What is a list or a document in itself has no place in a cell.
+    nested = {"candidates"} if path.endswith("/items") and "/migrations/" in path else set()
+    if path == "/v1/me/notices":
+        nested = {"detail"}
+    assert [{name: cells(value) for name, value in row.items() if name not in nested} for row in document["data"]] == [
         {name: value.replace("'", "") for name, value in row.items()} for row in rows
     ]
 

@@ -27,12 +27,14 @@ from myi_pipeline.web.api.write_openapi import FILE
 from myi_pipeline.web.app import create_app
 from tests.hostile import decoys
 from tests.integration.api.conftest import api_routes
-from tests.integration.reads.conftest import Api, Filled
+from tests.integration.reads.conftest import SAVED, Api, Filled, add_webhook
 
 CONTRACT = orjson.loads(FILE.read_bytes())
 OPERATIONS = {operation["operationId"]: (method, path, operation) for path, method, operation in operations(CONTRACT)}
 # They say how, when or how much, and name nothing that belongs to anybody.
-NOBODYS = {"by", "limit", "from", "to", "period", "date", "grain", "kind", "term", "time_zone", "name"}
+NOBODYS = {"by", "limit", "from", "to", "period", "date", "grain", "kind", "term", "time_zone", "name", "only"}
+# A key that somebody made up: what it stands for is kept apart for each user.
+NOBODYS |= {"Idempotency-Key"}
 MARK = "only-ada-knows"
 # Entities that ada alone has, and the query that finds them for her.
 ENTITIES: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -76,6 +78,8 @@ file as (
 
 insert into raw.kept_pictures select 'https://i.scdn.co/image/' || kind, sha256(content) from given
 """
+# The picture that a service gives a list.
+LIST_COVER = "update raw.playlist_versions set image_url = %s where playlist_id = %s"
 
 
 @dataclass
@@ -130,25 +134,70 @@ def ada(filled: Filled, api: Api, tmp_path_factory: pytest.TempPathFactory) -> I
             "/v1/me/corrections", json={"kind": "track", "action": "hide", "note": f"{MARK}: note"}
         )
         sign_ins = client.get("/v1/me/sign-ins").json()["sign_ins"]
+        # An app that she let in, which has not fetched its token yet; bob's has another secret.
+        attempt, his = (
+            client.post("/auth/attempts", json={"app_name": name}).json() for name in (f"{MARK}: app", "of bob")
+        )
+        client.post(f"/sign-in/app/{attempt['id']}", data={"answer": "yes"})
+        filled.sql(
+            "insert into app.provider_accounts (user_id, provider, provider_account, name, linked_at)"
+            " values (%s, 'spotify', 'id:ada', %s, now())"
+            " on conflict (user_id, provider, provider_account) do update set name = excluded.name",
+            filled.users["ada"], f"{MARK}: account",
+        )  # fmt: skip
+        account = "select account_id from app.provider_accounts where provider_account = 'id:ada'"
         values = {
             "import_id": taken.json()["import_id"],
             "session_id": next(each["session_id"] for each in sign_ins if each["is_this"]),
             "token_id": token["token_id"],
             "correction_id": correction.json()["id"],
+            "file_name": client.post("/v1/me/playlists/exports", json={"format": "xspf"}).json()["file_name"],
+            "export_id": client.post("/v1/me/exports", json={}).json()["id"],
+            "attempt_id": attempt["id"],
+            "share_id": client.post(
+                "/v1/me/shares", json={"kind": "year", "date": "2023-05-05", "title": f"{MARK}: report"}
+            ).json()["id"],
+            "secret_of_ada": attempt["secret"],
+            "secret_of_bob": his["secret"],
+            "account_id": filled.sql(account)[0][0],
         }
+        # An agreement with somebody else, of whom she sees figures.
+        filled.sql("insert into app.users (user_key, time_zone) values ('eve', 'UTC') on conflict do nothing")
+        filled.sql(
+            "insert into app.agreements (inviter_id, invitee_id, inviter_parts, invitee_parts, invited_at, expires_at,"
+            " accepted_at) select %s, user_id, '{tops}', '{tops}', now(), now() + interval '1 day', now()"
+            " from app.users where user_key = 'eve'",
+            filled.users["ada"],
+        )  # fmt: skip
+        values["agreement_id"] = filled.sql("select max(agreement_id) from app.agreements")[0][0]
         for name, (mart, column, _) in ENTITIES.items():
             query = ONLY_HERS.format(mart=mart, column=column)
             values[name] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
         spoken = "(select * from marts.fct_plays where kind = 'episode') as play"
         query = ONLY_HERS.format(mart=spoken, column="content_id")
         values["episode_id"] = filled.read(query, filled.users["ada"], filled.users["bob"])[0][0]
+        query = "select max(playlist_id) from marts.dim_playlists where user_id = %s and name = 'List one'"
+        values["playlist_id"] = filled.read(query, filled.users["ada"])[0][0]
+        query = "select migration_id from app.migrations where user_id = %s"
+        values["migration_id"] = filled.sql(query, filled.users["ada"])[0][0]
+        values["saved_id"] = filled.sql(SAVED, filled.users["ada"])[0][0]
         decided = client.post("/v1/me/recording-decisions", json={"decision": "apart", "track_id": values["track_id"]})
         values["decision_id"] = decided.json()["id"]
-        # There are covers of what only she heard.
+        values["webhook_id"], values["delivery_id"] = add_webhook(filled, "ada", name=f"{MARK}: webhook")
+        values["target_id"] = values["webhook_id"]
+        # There are covers of what only she heard, and of a list of hers.
         for kind in ("album", "artist"):
             filled.sql(COVER, b"".join((b"cover of ", kind.encode())), kind, values[f"{kind}_id"])
+        filled.sql(LIST_COVER, "https://i.scdn.co/image/album", values["playlist_id"])
         yield Victim(client, values, archive, marks_of(filled))
+    filled.sql(LIST_COVER, None, values["playlist_id"])
     filled.sql("truncate raw.pictures, raw.kept_pictures, raw.picture_files")
+    filled.sql("delete from app.sign_in_attempts")
+    filled.sql("delete from app.shares")
+    filled.sql("delete from app.users where user_key = 'eve'")
+    for table in ("removals", "orphans", "changed_users"):
+        filled.sql(f"delete from ops.{table}")
+    filled.sql("delete from app.provider_accounts where provider_account = 'id:ada'")
     filled.restore_access()
     filled.sql("delete from app.imports where status = 'pending'")
     filled.sql("delete from app.sessions where device like %s or device = 'bob'", f"{MARK}%")
@@ -179,11 +228,22 @@ select name from marts.dim_albums where album_id in (select album_id from marts.
 
 
 def parameters(operation: dict[str, Any]) -> set[str]:
-    return {each["name"] for each in operation.get("parameters", [])}
+    """In the path and the query; a secret in a header is whose it is."""
+    return {each["name"] for each in operation.get("parameters", []) if each["in"] != "header"}
 
 
-# Bob has no Spotify account to poll, and decides about nothing that only ada heard.
-_GOOD = {"importArchive": 202, "makeToken": 201, "correctPlays": 201, "pollNow": 409, "decideRecording": 404}
+def secret_for(operation_id: str, secret: str) -> dict[str, str]:
+    """The header that only the app has which made an attempt."""
+    return {"attempt-secret": secret} if operation_id == "showAttempt" else {}
+
+
+# Bob has no Spotify account to poll, decides about nothing that only ada heard, and withdraws no wish but his own.
+_GOOD = {
+    "importArchive": 202, "makeToken": 201, "correctPlays": 201, "pollNow": 409, "decideRecording": 404,
+    "orderMigration": 404, "exportPlaylists": 201, "makePlaylist": 201, "beginAttempt": 201, "takeAway": 202,
+    "makeShare": 201, "addWebhook": 422, "saveMigration": 404,
+    "askForErasure": 422, "withdrawErasure": 404,
+}  # fmt: skip
 
 
 def attempts(victim: Victim, operation_id: str) -> Iterator[tuple[str, dict[str, Any], int]]:
@@ -198,9 +258,10 @@ def attempts(victim: Victim, operation_id: str) -> Iterator[tuple[str, dict[str,
         yield path, {}, _GOOD.get(operation_id, 200)
     for name in named - in_path - {"cursor"}:
         yield path, {name: victim.values[name], **ENTITIES[name][2]}, 200
-    cursor = victim.cursor(path) if "cursor" in named else None
+    whole = path.format(**victim.values)
+    cursor = victim.cursor(whole) if "cursor" in named else None
     if cursor is not None:
-        yield path, {"cursor": cursor, "limit": 1}, 422
+        yield whole, {"cursor": cursor, "limit": 1}, 422
 
 
 @pytest.mark.parametrize("operation_id", OPERATIONS)
@@ -215,13 +276,30 @@ def test_nothing_of_another_user_is_in_any_answer(
         "correctPlays": {"json": {"kind": "track", "action": "hide"}},
         "previewCorrection": {"json": {"kind": "track"}},
         "decideRecording": {"json": {"decision": "apart", "track_id": ada.values["track_id"]}},
+        "exportPlaylists": {"json": {"format": "xspf"}},
+        "exportPlaylist": {"json": {"format": "xspf"}},
+        "takeAway": {"json": {"with_marts": False}},
+        "makePlaylist": {"json": {"name": f"of bob's {kind}"}},
+        "restorePlaylist": {"json": {"only_removed": True}},
         "importArchive": {"content": ada.archive},
+        "orderMigration": {"json": {"playlist_id": ada.values["playlist_id"]}},
+        "saveMigration": {"json": {"migration_id": ada.values["migration_id"]}},
+        "decideMigrationItem": {"json": {"position": 0, "decision": "unavailable"}},
+        "beginAttempt": {"json": {"app_name": "bob's own"}},
+        "makeShare": {"json": {"kind": "year", "date": "2023-05-05"}},
+        "previewShare": {"json": {"kind": "year", "date": "2023-05-05"}},
+        "changeShare": {"json": {"title": "bob's own"}},
+        "addWebhook": {"json": {"url": "https://127.0.0.1/of-bob"}},
+        "changeWebhook": {"json": {"name": "bob's own"}},
+        # Her key: whoever confirms with another's is refused.
+        "askForErasure": {"json": {"confirmation": "ada"}},
     }
     body = bodies.get(operation_id, {})
     assert bool(body) == ("requestBody" in OPERATIONS[operation_id][2]), f"{operation_id} needs a body to try"
     with browser_of(filled, api, "bob", "bob") if kind == "browser" else program_of(api, "bob") as bob:
         for path, query, status in attempts(ada, operation_id):
-            answer = bob.request(method, path, params=query, **body)
+            shown = secret_for(operation_id, ada.values["secret_of_bob"])
+            answer = bob.request(method, path, params=query, headers=shown, **body)
             assert answer.status_code in ({status, 403} if kind == "program" else {status}), (path, query, answer.text)
             document = answer.json()
             assert {text for text in texts(document) if text in ada.marks or MARK in text} == set(), (path, query)
@@ -234,14 +312,16 @@ def test_nothing_of_another_user_is_in_any_answer(
 def test_what_is_refused_to_others_is_there_for_its_owner(ada: Victim) -> None:
     """Else the test above would pass with numbers that nobody has."""
     assert len(ada.marks) > 4_000
-    for path in ("/v1/me/imports", "/v1/me/tokens", "/v1/me/sign-ins", "/v1/me/corrections"):
+    for path in ("/v1/me/imports", "/v1/me/tokens", "/v1/me/sign-ins", "/v1/me/corrections", "/v1/me/webhooks"):
         assert any(MARK in text for text in texts(ada.client.get(path).json())), path
     tried: set[str] = set()
     for operation_id, (method, _, _) in OPERATIONS.items():
-        if method == "get" and operation_id != "watchImport":
+        if method == "get" and operation_id not in ("watchImport", "watchMigration"):
             for path, query, _ in attempts(ada, operation_id):
                 tried |= query.keys()
-                answer = ada.client.get(path, params=query)
+                answer = ada.client.get(
+                    path, params=query, headers=secret_for(operation_id, ada.values["secret_of_ada"])
+                )  # fmt: skip
                 assert answer.status_code == 200, (path, query)
                 if query.keys() & {*ENTITIES, "cursor"}:
                     assert answer.json()["data"] != [], (path, query)
@@ -261,10 +341,10 @@ def test_what_others_tried_to_end_goes_on(api: Api, filled: Filled, ada: Victim)
 
 def test_an_operation_that_names_something_new_is_noticed(ada: Victim) -> None:
     method, path, operation = OPERATIONS["listPlays"]
-    changed = {**operation, "parameters": [*operation["parameters"], {"name": "playlist_id", "in": "query"}]}
+    changed = {**operation, "parameters": [*operation["parameters"], {"name": "picture_id", "in": "query"}]}
     OPERATIONS["listPlays"] = (method, path, changed)
     try:
-        with pytest.raises(AssertionError, match="playlist_id"):
+        with pytest.raises(AssertionError, match="picture_id"):
             list(attempts(ada, "listPlays"))
     finally:
         OPERATIONS["listPlays"] = (method, path, operation)
@@ -273,7 +353,7 @@ def test_an_operation_that_names_something_new_is_noticed(ada: Victim) -> None:
 # What an address of a page names; whoever is meant by a link, and a span of days, is nobody's secret.
 PAGE_VALUES = {"track_id": "content_id", "artist_id": "artist_id", "album_id": "album_id"}
 SPANS = {"year": 2024, "month": "2024-03", "day": "03-01"}
-NO_NUMBERS_OF_OURS = {"secret", "card", "name", *SPANS}
+NO_NUMBERS_OF_OURS = {"secret", "card", "form", "name", *SPANS}
 _HOLES = re.compile(r"\{(\w+)\}")
 
 
@@ -306,10 +386,18 @@ def first_of(browser: httpx.Client, method: str, path: str) -> httpx.Response:
 
 
 def page_routes(filled: Filled) -> list[tuple[str, str]]:
-    """Method and path of every route that the contract leaves out, save the ways in and out, and those of scrobblers,
-    which show a token and no session (tests/integration/api/test_listenbrainz.py)."""
+    """Method and path of every route that the contract leaves out, save the ways in and out, those of scrobblers,
+    which show a token and no session (tests/integration/api/test_listenbrainz.py), and downloads, reports and receipts,
+    of which whoever has the link may have them (test_playlist_files.py)."""
     scrobblers = ("/1/", "/apis/listenbrainz/1/")
-    ways = (*scrobblers, "/sign", "/link", "/callback", "/connect", "/healthz", "/readyz", "/metrics")
+    ways = (
+        *scrobblers, "/auth/", "/sign", "/link", "/callback", "/connect", "/healthz", "/readyz", "/metrics",
+        "/downloads/",
+        # What links show to anybody (tests/integration/dashboard/test_sharing.py).
+        "/s/",
+        # Receipts, whose user has no account any more (tests/integration/api/test_erasure.py).
+        "/erasures/",
+    )  # fmt: skip
     routes = api_routes(create_app(filled.settings, filled.warehouse).routes)
     found = [(method, route.path) for route in routes for method in sorted(route.methods)]
     return [(method, path) for method, path in found if not path.startswith(("/v1/", *ways)) and method != "HEAD"]
@@ -325,7 +413,12 @@ def test_nothing_of_another_user_is_on_any_page_and_no_form_changes_it(api: Api,
     with browser_of(filled, api, "bob", "bob") as bob:
         for method, path in routes:
             holes = set(_HOLES.findall(path)) - NO_NUMBERS_OF_OURS
-            values = {name: ada.values[PAGE_VALUES.get(name, name)] for name in holes} | SPANS | {"name": "lastfm"}
+            values = (
+                {name: ada.values[PAGE_VALUES.get(name, name)] for name in holes}
+                | SPANS
+                | {"name": "lastfm", "form": "png"}
+            )
+            values["secret"] = "A" * 43
             if "card" in _HOLES.findall(path):
                 # A picture of what the person of the browser heard.
                 values["card"] = "hours"

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from myi_pipeline.postgres.connections import Role
-from myi_pipeline.web.reads.database import Marts, MartsOutdated, Pools
+from myi_pipeline.web.reads.marts import Marts, MartsOutdated
+from myi_pipeline.web.reads.pools import Pools
 from tests.integration.reads.conftest import Filled
 
 Row = dict[str, Any]
@@ -100,6 +101,7 @@ def test_a_mart_that_was_rebuilt_with_other_columns_is_read_anew(filled: Filled)
     with_pools(filled, story)
 
 
+@pytest.mark.slow
 def test_a_read_may_take_longer_than_a_server_may_be_silent(filled: Filled) -> None:
     async def story(pools: Pools) -> None:
         assert await rows(pools, "select pg_sleep(2)::text as done") == [{"done": ""}]
@@ -135,9 +137,9 @@ def test_a_read_is_one_snapshot_and_changes_nothing(filled: Filled) -> None:
         assert said == {"level": "repeatable read", "r": "on"}
         assert await pools.read(user_id, number) == (earlier or 0) + 1
         # Who read last is forgotten with the read.
-        connection = await pools._marts.getconn()
+        connection = await pools._marts.pool.getconn()
         assert await (await connection.execute("select count(*) from marts.user_versions")).fetchone() == (0,)
-        await pools._marts.putconn(connection)
+        await pools._marts.pool.putconn(connection)
 
     def move(by: int) -> None:
         with filled.warehouse.connect(Role.DBT, autocommit=True) as connection:

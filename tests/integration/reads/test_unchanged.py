@@ -15,7 +15,7 @@ from tests.integration.reads.conftest import Api, Filled
 PATHS = (
     "/v1/me", "/v1/me/summary", "/v1/me/timeline", "/v1/me/clock", "/v1/me/streaks", "/v1/me/ranks", "/v1/me/coverage",
     "/v1/me/plays", "/v1/me/sessions", "/v1/me/firsts", "/v1/me/top/tracks", "/v1/me/top/artists", "/v1/me/top/albums",
-    "/v1/me/top/tracks?from=2023-02-03",
+    "/v1/me/top/tracks?from=2023-02-03", "/v1/me/top/shows",
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from myi_pipeline.onward.journal import wish_for
 from myi_pipeline.onward.send import OnwardResult, send_onward
 from myi_pipeline.people import manage_users
 from myi_pipeline.people.links import link_account, store_account
-from myi_pipeline.polling.poll_scrobbles import LinkResult, poll_links
+from myi_pipeline.polling.poll_links import poll_links
+from myi_pipeline.polling.poll_one_link import LinkResult
 from myi_pipeline.postgres.connections import Role, Warehouse
 from myi_pipeline.providers.open_services import open_services
 from myi_pipeline.providers.scrobbles import Service

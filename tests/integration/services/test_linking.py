@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,7 +99,7 @@ def test_another_account_takes_the_place_of_the_first_and_the_plays_stay(links: 
 
 def test_a_token_of_somebody_else_is_refused_and_ones_own_is_sealed(links: Links) -> None:
     ana, eva = links.account(Service.LISTENBRAINZ, "ana"), links.account(Service.LISTENBRAINZ, "eva")
-    with pytest.raises(BadInput, match="that of eva"):
+    with pytest.raises(BadInput, match="belongs to eva"):
         links.link(Service.LISTENBRAINZ, token=eva.secret)
     with pytest.raises(BadInput, match="does not know this token"):
         links.link(Service.LISTENBRAINZ, token="wrong")
@@ -126,7 +127,7 @@ def test_a_person_allows_myi_on_lastfms_page(links: Links) -> None:
     ):
         token, page = begin_allowing(services, site_url=links.settings.lastfm_site_url, api_key="key")
         assert f"token={token}" in page
-        with pytest.raises(BadInput, match="not allowed yet"):
+        with pytest.raises(BadInput, match="not been allowed yet"):
             finish_allowing(services, connection, user_id=user_id, token=token, now=links.now)
         links.services.allow(token, "Ana")
         assert finish_allowing(services, connection, user_id=user_id, token=token, now=links.now) == "Ana"
@@ -212,6 +213,42 @@ def test_a_person_links_pauses_sends_and_unlinks_on_the_account_page(links: Link
     assert links.sql("select count(*) from app.linked_services") == [(0,)]
 
 
+@pytest.mark.slow
+def test_a_service_that_cannot_be_reached_is_said_without_the_request(links: Links, person: httpx.Client) -> None:
+    links.services.listenbrainz.fail(ServiceFault(is_reset=True, times=10))
+    wrong = person.post("/account/services", data={"service": "listenbrainz", "account": "nobody"})
+    assert wrong.status_code == 422
+    assert "The connection to ListenBrainz failed." in wrong.text
+    assert "GET /" not in wrong.text
+    assert "Error)" not in wrong.text
+
+
+def test_a_person_allows_sending_to_lastfm_on_the_account_page(links: Links, person: httpx.Client) -> None:
+    account = links.account(Service.LASTFM, "Ana")
+    assert person.post("/account/services", data={"service": "lastfm", "account": "Ana"}).status_code == 303
+    assert person.post("/account/services/lastfm/send").status_code == 422
+    assert "Let MYI send plays there" in person.get("/account").text
+    shown = person.post("/account/services/lastfm/allow")
+    assert shown.status_code == 200
+    ((page, token),) = re.findall(r'href="([^"]*/api/auth/[^"]*token=([^"&]+)[^"]*)"', shown.text)
+    assert page.startswith(links.settings.lastfm_site_url)
+    early = person.post("/account/services/lastfm/allowed", data={"token": token})
+    assert (early.status_code, "not been allowed yet" in early.text) == (422, True)
+    assert person.post("/account/services/lastfm/allowed", data={"token": "<b>"}).status_code == 422
+    # What another page sends is no agreement of this person's.
+    foreign = person.post(
+        "/account/services/lastfm/allowed", data={"token": token}, headers={"sec-fetch-site": "cross-site"}
+    )
+    assert foreign.status_code == 403
+    links.services.allow(token, "Ana")
+    done = person.post("/account/services/lastfm/allowed", data={"token": token})
+    assert (done.status_code, done.headers["location"]) == (303, "/account?done=allowed")
+    assert account.secret not in person.get("/account").text
+    assert person.post("/account/services/lastfm/send").status_code == 303
+    assert "Stop sending" in person.get("/account").text
+
+
+@pytest.mark.slow
 def test_commands_link_poll_list_and_never_show_a_token(links: Links) -> None:
     account = links.account(Service.LISTENBRAINZ, "ana")
     account.listen(*(listen(links.now, n) for n in range(3)))
@@ -262,3 +299,23 @@ def _sign_without_a_secret(links: Links) -> None:
     settings = links.settings.model_copy(update={"lastfm_api_secret": None})
     with open_services(settings, links.warehouse, clock=links.clock, sleep=links.sleep) as services:
         services.lastfm().request_token()
+
+
+@BOTH
+def test_each_service_has_its_own_client_and_waits_for_its_own_quota(links: Links, service: Service) -> None:
+    with open_services(links.settings, links.warehouse) as services:
+        assert services.reader(service).service is service
+        assert services.writer(service).service is service
+    links.account(service)
+    links.link(service)
+    blocked = "select service from ops.service_obstacles where obstacle = 'quota_blocked'"
+    for each in Service:
+        links.sql("delete from ops.quota_blocks")
+        links.sql(
+            "insert into ops.quota_blocks (client_id, bucket, blocked_at, blocked_until, in_a_row)"
+            " values (%s, 'personal', %s, %s, 1)",
+            each.client_id,
+            links.now,
+            links.now + HOUR,
+        )
+        assert links.sql(blocked) == ([(service.value,)] if each is service else [])

@@ -14,6 +14,8 @@ from myi_pipeline.simulator.services import ServiceFault
 from tests.integration.services.conftest import DAY, HOUR, MINUTE, OnwardLinks, listen
 
 BOTH = pytest.mark.parametrize("service", list(Service))
+# Of what each service does alike, every run tests one.
+ALIKE = pytest.mark.parametrize("service", [Service.LASTFM, pytest.param(Service.LISTENBRAINZ, marks=pytest.mark.long)])
 _WRITES = {Service.LASTFM: "track.scrobble", Service.LISTENBRAINZ: "submit-listens"}
 
 
@@ -23,6 +25,7 @@ def _played(onward: OnwardLinks, count: int) -> None:
         onward.wait(4 * MINUTE)
 
 
+@pytest.mark.slow
 @BOTH
 def test_plays_from_the_wish_on_are_sent_once_each(onward: OnwardLinks, service: Service) -> None:
     onward.play(onward.now - HOUR, 90)
@@ -45,7 +48,8 @@ def test_plays_from_the_wish_on_are_sent_once_each(onward: OnwardLinks, service:
     assert len(onward.account(service).sent()) == 5
 
 
-@BOTH
+@pytest.mark.slow
+@ALIKE
 def test_what_a_person_listened_to_just_now_waits_until_the_service_was_asked(
     onward: OnwardLinks, service: Service
 ) -> None:
@@ -92,7 +96,7 @@ def test_a_request_that_never_arrived_is_made_again(onward: OnwardLinks, service
     assert len(onward.account(service).sent()) == 3
 
 
-@BOTH
+@ALIKE
 def test_names_that_are_put_right_there_are_found_again_after_a_lost_answer(
     onward: OnwardLinks, service: Service
 ) -> None:
@@ -108,6 +112,7 @@ def test_names_that_are_put_right_there_are_found_again_after_a_lost_answer(
     assert onward.states() == {"confirmed": 2}
 
 
+@pytest.mark.slow
 @BOTH
 def test_what_the_service_reports_is_never_sent_back_to_it(onward: OnwardLinks, service: Service) -> None:
     onward.wish(service)
@@ -134,7 +139,8 @@ def test_what_a_service_does_not_take_is_kept_with_the_reason(onward: OnwardLink
     assert ("code 1" in reason) if service is Service.LASTFM else ("not acceptable" in reason)
 
 
-@BOTH
+@pytest.mark.slow
+@ALIKE
 def test_an_archive_that_tells_a_sent_play_again_sends_nothing_more(onward: OnwardLinks, service: Service) -> None:
     onward.wish(service)
     onward.wait(MINUTE)
@@ -168,6 +174,7 @@ def test_the_past_is_sent_when_it_is_asked_for_as_far_as_a_service_takes_it(onwa
     assert [each.title for each in onward.account(Service.LASTFM).sent()] == ["Song 10", "Song 1"]
 
 
+@pytest.mark.slow
 def test_over_the_daily_limit_of_lastfm_plays_wait(onward: OnwardLinks) -> None:
     onward.services.lastfm.most_a_day = 2
     onward.wish(Service.LASTFM)
@@ -182,7 +189,8 @@ def test_over_the_daily_limit_of_lastfm_plays_wait(onward: OnwardLinks) -> None:
     assert len(onward.account(Service.LASTFM).sent()) == 4
 
 
-@BOTH
+@pytest.mark.slow
+@ALIKE
 def test_a_secret_that_ended_stops_sending_and_says_what_to_do(onward: OnwardLinks, service: Service) -> None:
     onward.wish(service)
     onward.wait(MINUTE)
@@ -198,7 +206,8 @@ def test_a_secret_that_ended_stops_sending_and_says_what_to_do(onward: OnwardLin
     assert onward.poll().polled
 
 
-@BOTH
+@pytest.mark.slow
+@ALIKE
 def test_a_wish_that_ended_sends_nothing_and_the_journal_stays(onward: OnwardLinks, service: Service) -> None:
     onward.wish(service)
     onward.wait(MINUTE)

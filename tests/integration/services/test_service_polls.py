@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from myi_pipeline.operations import checks
 from myi_pipeline.providers.scrobbles import Service
 from myi_pipeline.simulator.services import ServiceFault
 from tests.integration.services.conftest import DAY, HOUR, MINUTE, Links, listen, truth
@@ -46,6 +47,7 @@ def test_what_is_scrobbled_later_is_new_once(links: Links, service: Service) -> 
     assert links.kept(service) == truth(links.account(service))
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_scrobble_that_arrives_two_days_late_is_found_within_a_day(links: Links, service: Service) -> None:
     _history(links, service, 400)
@@ -193,3 +195,37 @@ def test_two_polls_at_once_ask_once(links: Links, service: Service) -> None:
     assert links.kept(service) == truth(links.account(service))
     ((logged,),) = links.sql("select sum(new_plays) from ops.service_polls")
     assert logged == len(links.kept(service))
+
+
+def test_an_account_that_stops_being_read_is_seen(links: Links) -> None:
+    def found() -> tuple[bool, bool]:
+        fresh = checks.service_polls_are_fresh(links.warehouse, now=links.now)
+        return fresh.passed, checks.service_polls_succeed(links.warehouse).passed
+
+    assert found() == (True, True)
+    _history(links, Service.LASTFM, 30)
+    links.link(Service.LASTFM)
+    links.poll_to_the_end()
+    assert found() == (True, True)
+    links.wait(4 * HOUR)
+    late = checks.service_polls_are_fresh(links.warehouse, now=links.now)
+    assert (late.passed, "ana at Last.fm" in late.text, late.figures["turns_late"]) == (False, True, 1)
+    # It is tried, and fails each time: then it is not late.
+    for _ in range(3):
+        links.services.lastfm.fail(ServiceFault(times=20, status=500))
+        assert links.poll().outcome == "failed"
+        links.services.lastfm._faults.clear()
+    failing = checks.service_polls_succeed(links.warehouse)
+    assert (failing.passed, "the last 3 polls of ana at Last.fm failed" in failing.text) == (False, True)
+    links.wait(DAY)
+    links.poll()
+    assert found() == (True, True)
+    # A span that is being read, and is not for days.
+    links.sql(
+        "insert into ops.service_stretches (user_id, service, read_down_to, opened_at) values (%s, 'lastfm', %s, %s)",
+        links.user(), links.now, links.now - 3 * DAY,
+    )  # fmt: skip
+    unread = checks.service_polls_are_fresh(links.warehouse, now=links.now)
+    assert (unread.passed, "not read to the end for 3 days: ana at Last.fm" in unread.text) == (False, True)
+    links.sql("update app.linked_services set paused_at = now()")
+    assert found() == (True, True)

@@ -45,6 +45,7 @@ def test_in_a_process_of_its_own_it_answers_alike_and_clocks_move_together() -> 
     assert pages[0] == pages[1]
 
 
+@pytest.mark.slow
 def test_its_process_ends_when_its_parent_is_killed() -> None:
     code = (
         "import sys, time\n"

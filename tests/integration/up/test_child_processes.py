@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
-from myi_pipeline.operations.child_processes import Child, ChildProcesses
+from myi_pipeline.operations.child_processes import Child, ChildProcesses, can_fork
 
 # A supervisor of two: `stubborn` ignores SIGTERM and has a child that loses its parent; `dying` ends at once.
 SUPERVISOR = """
@@ -63,6 +65,7 @@ def times_started(folder: Path) -> int:
     return len(path.read_text()) if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_what_ends_is_started_again_and_what_will_not_end_is_killed_with_its_lost_children(tmp_path: Path) -> None:
     supervisor = start(tmp_path)
     try:
@@ -105,6 +108,7 @@ def test_a_killed_supervisor_takes_its_children_with_it(tmp_path: Path) -> None:
                 below.kill()
 
 
+@pytest.mark.slow
 def test_looking_after_children_costs_next_to_nothing(tmp_path: Path) -> None:
     """Each look went through all processes of the machine: `myi up` took a third of what an idle setup costs."""
     with start(tmp_path) as supervisor:
@@ -122,6 +126,7 @@ def test_looking_after_children_costs_next_to_nothing(tmp_path: Path) -> None:
 ENDING = "import sys, time; open(sys.argv[1], 'a').write('x'); time.sleep(0.2); sys.exit(int(sys.argv[2]))"
 
 
+@pytest.mark.slow
 def test_a_child_on_demand_runs_when_it_is_asked_for_and_again_when_it_failed(tmp_path: Path) -> None:
     now = [0.0]
     children = ChildProcesses(clock=lambda: now[0])
@@ -158,3 +163,109 @@ def test_a_child_on_demand_runs_when_it_is_asked_for_and_again_when_it_failed(tm
     assert pages.is_running
     wait_until(lambda: starts() == 3)
     children.stop(patience_s=5)
+
+
+# Not by can_fork: if that were wrong, nothing would be tested.
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to their supervisor")
+# A supervisor of one that forks another. The fork is taken once the test has made a file; its command then says so.
+TAKING = """
+import os, signal, sys, time
+from contextlib import closing
+from myi_pipeline.operations.child_processes import Child, ChildProcesses, Fork, adopt_orphans
+
+folder = sys.argv[1]
+forking = '''
+import socket, sys, time
+from myi_pipeline.operations.child_processes import fork_sibling
+if fork_sibling(socket.socket(fileno=int(sys.argv[1])), name="sibling"):
+    open(sys.argv[2] + "/taken", "w").close()
+time.sleep(300)
+'''
+again = "import sys, time; open(sys.argv[1] + '/again', 'w').close(); time.sleep(300)"
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+adopt_orphans()
+children = ChildProcesses()
+taken = None
+sibling = Child("sibling", [sys.executable, "-c", again, folder], os.environ)
+with closing(Fork()) as fork:
+    end = fork.file.fileno()
+    children.add(
+        Child("first", ["sleep", "300"], os.environ),
+        first=[sys.executable, "-c", forking, str(end), folder], files=[end],
+    )
+    while not asked:
+        if not taken and os.path.exists(folder + "/take"):
+            taken = fork.take()
+            children.add(sibling, running=taken)
+        children.tick()
+        time.sleep(0.02)
+children.stop(patience_s=5.0)
+"""
+
+
+@contextlib.contextmanager
+def taking(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], psutil.Process]]:
+    """The supervisor, and the fork that it has not taken yet."""
+    with subprocess.Popen([sys.executable, "-c", TAKING, str(folder)], env=dict(os.environ)) as supervisor:
+        try:
+            wait_until(lambda: any(each.name() == "sibling" for each in psutil.Process(supervisor.pid).children()))
+            (sibling,) = (each for each in psutil.Process(supervisor.pid).children() if each.name() == "sibling")
+            yield supervisor, sibling
+        finally:
+            supervisor.kill()
+
+
+@ON_LINUX
+def test_a_fork_of_a_child_begins_when_it_is_taken_and_its_command_starts_it_again(tmp_path: Path) -> None:
+    assert can_fork()
+    with taking(tmp_path) as (supervisor, sibling):
+        (first,) = (each for each in psutil.Process(supervisor.pid).children() if each != sibling)
+        assert not (tmp_path / "taken").exists()
+        (tmp_path / "take").touch()
+        wait_until((tmp_path / "taken").exists)
+
+        sibling.kill()
+        wait_until((tmp_path / "again").exists)
+        assert first.is_running()
+        below = psutil.Process(supervisor.pid).children()
+        assert len(below) == 2
+
+        supervisor.terminate()
+        assert supervisor.wait(timeout=20) == 0
+        assert alive(below) == []
+
+
+@ON_LINUX
+@pytest.mark.parametrize("is_taken", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_fork_outlives_its_supervisor(number: signal.Signals, is_taken: bool, tmp_path: Path) -> None:
+    with taking(tmp_path) as (supervisor, sibling):
+        if is_taken:
+            (tmp_path / "take").touch()
+            wait_until((tmp_path / "taken").exists)
+
+        supervisor.send_signal(number)
+        supervisor.wait(timeout=20)
+
+        wait_until(lambda: alive([sibling]) == [])
+
+
+THREADED = """
+import os, socket, threading
+from myi_pipeline.operations.child_processes import fork_sibling
+
+waiting = threading.Event()
+thread = threading.Thread(target=waiting.wait)
+thread.start()
+ours, theirs = socket.socketpair()
+assert not fork_sibling(theirs, name="sibling")
+assert ours.recv(1) == b""
+waiting.set()
+"""
+
+
+@ON_LINUX
+def test_a_process_with_a_second_thread_is_not_forked() -> None:
+    done = subprocess.run([sys.executable, "-c", THREADED], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "sibling is started alone" in done.stderr) == (0, True), done.stderr

@@ -62,6 +62,7 @@ def keepers_of(home: Path) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_the_shell_that_asked_is_found_however_it_asked(tmp_path: Path) -> None:
     asks = tmp_path / "asks"
     code = "import psutil, os; from myi_pipeline.cli.shell_environment import readers_of_output as r"
@@ -92,6 +93,7 @@ def test_a_program_that_reads_the_variables_itself_is_found_too() -> None:
     assert readers.strip() == f"[{program}, {shell_pid}]"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_shell_keeps_its_server_for_as_long_as_it_lives(home: Path) -> None:
     way = WAYS["in a subshell"]
@@ -108,6 +110,7 @@ def test_a_shell_keeps_its_server_for_as_long_as_it_lives(home: Path) -> None:
     assert not list((home / "keepers").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_bare_dagster_works_in_that_shell_whatever_else_it_has_set(home: Path) -> None:
     unkind = {
@@ -126,6 +129,7 @@ def test_bare_dagster_works_in_that_shell_whatever_else_it_has_set(home: Path) -
     assert passfile.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_the_environment_of_a_home_says_nothing_about_the_uploads_of_another(home: Path) -> None:
     done = shell('"$MYI" env', home)
     assert done.returncode == 0, done.stderr

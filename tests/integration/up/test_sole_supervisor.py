@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -92,19 +93,18 @@ def test_what_a_power_cut_left_on_the_server_is_ended_by_its_own_host_alone(
     *installation, boot, process = own.name.split(" ")
     number = process.partition(":")[0]
     for name in (f"{boot} {number}:1", f"another1 {process}"):
-        ghost = left_behind(warehouse, " ".join([*installation, name]))
-        own.take()
-        own.release()
-        with pytest.raises(psycopg.OperationalError):
-            ghost.execute("select 1")
+        with closing(left_behind(warehouse, " ".join([*installation, name]))) as ghost:
+            own.take()
+            own.release()
+            with pytest.raises(psycopg.OperationalError):
+                ghost.execute("select 1")
     # It is there, on another host, or it is not known whether it is.
     elsewhere = SoleSupervisor(settings_for_tests.model_copy(update={"home": tmp_path}), warehouse)
     for name in (own.name, elsewhere.name, "myi up by hand"):
-        held = left_behind(warehouse, name)
-        with pytest.raises(Busy):
-            own.take()
-        held.execute("select 1")
-        held.close()
+        with closing(left_behind(warehouse, name)) as held:
+            with pytest.raises(Busy):
+                own.take()
+            held.execute("select 1")
 
 
 def test_the_lock_is_taken_again_when_the_server_was_restarted_unless_another_was_quicker(

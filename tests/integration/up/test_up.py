@@ -165,6 +165,12 @@ def test_up_serves_restarts_what_dies_and_leaves_no_orphan_in_the_middle_of_a_ru
     )
     assert re.search(r"dagster-webserver was ended by SIGKILL after \d+ s; it is started again in 1 s", log())
 
+    # It began as a fork of the code server, with which it shares what both import; alone it is started like any other.
+    (daemon,) = [each for each in psutil.Process(up.pid).children() if each.name() == "dagster-daemon"]
+    assert running("defs.daemon") == []
+    daemon.kill()
+    wait_until(lambda: len(running("defs.daemon")) == 1, at_most_s=30, what="the daemon is not started again")
+
     # With no marts yet, the sensor on the ledger asks for a refresh: its run is a process below the code server.
     wait_until(lambda: bool(running("multiprocessing.spawn")), at_most_s=120, what="no run is started")
     everything = below()

@@ -14,8 +14,11 @@ import pytest
 from myi_pipeline.archives.accounting import ImportResult
 from myi_pipeline.archives.import_history import import_history
 from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
-from myi_pipeline.archives.uploads.receive import TakenUpload, incoming, judge_upload, take_upload
-from myi_pipeline.errors import NotConfirmed
+from myi_pipeline.archives.uploads.import_uploads import import_uploads
+from myi_pipeline.archives.uploads.receive import TakenUpload, incoming, judge_upload, place_upload, take_upload
+from myi_pipeline.errors import BadInput, NotConfirmed
+from myi_pipeline.operations.take_away.bring_back import bring_back
+from myi_pipeline.operations.take_away.export import write_export
 from myi_pipeline.postgres.connections import Role
 from tests.integration.uploads.conftest import Uploads
 
@@ -117,7 +120,7 @@ def hand_in(uploads: Uploads, path: Path, user: str) -> TakenUpload:
         judged = judge_upload(upload, settings=uploads.settings, name=path.name, time_zone="UTC")
         ((user_id,),) = uploads.sql("select user_id from app.users where user_key = %s", user)
         with uploads.warehouse.connect(Role.APP, autocommit=True) as connection:
-            return take_upload(connection, judged, user_id=user_id, user_key=user)
+            return take_upload(connection, judged, place_upload(judged, user_key=user), user_id=user_id)
 
 
 @pytest.fixture
@@ -220,3 +223,29 @@ def test_a_setup_of_many_is_asked_in_moments(uploads: Uploads, tmp_path: Path) -
     with pytest.raises(NotConfirmed):
         bring(uploads, minified(tmp_path / "ben.zip", rows), "ben")
     assert datetime.now(UTC) - began < timedelta(seconds=5)
+
+
+def test_an_export_of_myi_goes_the_way_of_an_archive_and_a_cut_one_goes_nowhere(
+    uploads: Uploads, tmp_path: Path, anas: Rows
+) -> None:
+    path = tmp_path / "export.zip"
+    with path.open("wb") as out:
+        write_export(uploads.warehouse, out, user_key="ana")
+    (tmp_path / "cut.zip").write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(BadInput):
+        hand_in(uploads, tmp_path / "cut.zip", "ben")
+    assert waiting(uploads) == []
+    taken = hand_in(uploads, path, "ben")
+    ((status, confirmation, _),) = waiting(uploads)
+    assert (status, confirmation) == ("pending", "needed")
+    uploads.sql("update app.imports set confirmation = 'given' where import_id = %s", taken.import_id)
+    done = import_uploads(
+        uploads.warehouse,
+        settings=uploads.settings,
+        user_key="ben",
+        names=None,
+        sleep=lambda _: None,
+        take_in_export=bring_back,
+    )
+    assert [result.accounting.loaded for result in done.results] == [len(anas)]
+    assert hand_in(uploads, path, "ben").is_known

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+from psycopg.types.json import Jsonb
+
 from myi_pipeline.operations import checks
 from myi_pipeline.operations.maintenance import MONTHS_AHEAD, maintain, months_ahead
 from tests.integration.uploads.conftest import Uploads
@@ -40,6 +42,41 @@ def test_chores_make_partitions_end_dead_imports_and_clear_old_quarantine(upload
     assert uploads.sql("select import_id from ops.quarantine") == [(two.import_id,)]
     assert checks.partitions_exist_ahead(uploads.warehouse, months=MONTHS_AHEAD).passed
     assert maintain(uploads.warehouse, today=datetime.now(UTC).date(), quarantine_days=30).partitions_made == 0
+
+
+def test_one_bad_row_and_one_chore_that_fails_stop_nothing_else(uploads: Uploads) -> None:
+    uploads.put("ana/one.zip", rows=4)
+    uploads.run("ana")
+    uploads.sql("update app.import_files set kind = 'of another program'")
+    uploads.sql(
+        "insert into ops.quarantine"
+        " (user_id, import_id, file_no, file_name, row_index, reason, detail, row_content, due_at, whole_row)"
+        " select user_id, import_id, 0, 'f', 1, 'in_the_future', 'd', '{}', now() - interval '9 days', '{}'"
+        " from app.imports"
+    )
+    good = {"track": {"name": "Song", "uri": "spotify:track:0000000000000000000001", "artists": [{"name": "Band"}]}}
+    for user_key, item in (
+        ("ana", {"track": 1}),
+        ("ana", "none"),
+        ("ben", good | {"played_at": "2024-02-01T12:00:00Z"}),
+    ):
+        uploads.sql(
+            "insert into ops.postponed_plays (user_id, due_at, uri, poll_id, item)"
+            " select user_id, '2024-02-01T12:00:00Z', %s, 0, %s from app.users where user_key = %s",
+            str(item)[:9], Jsonb(item), user_key,
+        )  # fmt: skip
+    uploads.sql("alter function app.prune_audit rename to prune_audit_no_more")
+
+    done = maintain(uploads.warehouse, today=datetime.now(UTC).date(), quarantine_days=30)
+
+    assert done.failures == ("audit log: UndefinedFunction",)
+    assert done.partitions_made > 0
+    assert done.due_rows_brought_in == 1
+    assert uploads.sql("select reason, due_at from ops.quarantine") == [("bad_type", None)]
+    assert uploads.sql("select count(*) from ops.postponed_plays") == [(0,)]
+    assert uploads.sql(
+        "select user_key from raw.listening_events join app.users using (user_id) where source_id = 3"
+    ) == [("ben",)]
 
 
 def test_the_accounting_check_sees_an_import_that_does_not_add_up(uploads: Uploads) -> None:

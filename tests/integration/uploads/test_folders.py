@@ -12,7 +12,8 @@ import pytest
 from myi_pipeline.archives.uploads.receive import incoming
 from myi_pipeline.errors import Permanent
 from myi_pipeline.operations.dagster_home import prepare_dagster
-from myi_pipeline.operations.doctor import Status, run_checks
+from myi_pipeline.operations.doctor.check import Status
+from myi_pipeline.operations.doctor.run import run_checks
 from myi_pipeline.people.uploads_folder import make_uploads_folder
 from myi_pipeline.postgres.embedded.places import make_home
 from myi_pipeline.postgres.folders import why_no_folder

@@ -5,14 +5,22 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
+from pydantic import SecretStr
 
 from myi_pipeline.errors import BadInput
-from myi_pipeline.operations.doctor import Status, run_checks
-from myi_pipeline.operations.remove_users import Removal, finish_removals
-from myi_pipeline.people.manage_users import add_user, remove_user
+from myi_pipeline.operations.doctor.check import Status
+from myi_pipeline.operations.doctor.run import run_checks
+from myi_pipeline.operations.erase_users import erase_user
+from myi_pipeline.operations.remove_users import _LOCK, Removal, finish_removals
+from myi_pipeline.people.manage_users import add_user, find_user_id
 from myi_pipeline.postgres.connections import Role
+from myi_pipeline.settings import Settings
+from myi_pipeline.storage.open_store import open_store
+from tests.conftest import free_port
 from tests.integration.uploads.conftest import Uploads
 
 NAMES = "select title from raw.contents"
@@ -37,7 +45,8 @@ select 'track', content_id, uri, now() from raw.contents where uri is not null
 class Removing(Uploads):
     def remove(self, key: str = "ana", *, keeps_key: bool = False) -> None:
         with closing(self.warehouse.connect(Role.INGEST, autocommit=True)) as connection:
-            remove_user(connection, user_key=key, keeps_key=keeps_key)
+            user_id = find_user_id(connection, user_key=key)
+        erase_user(self.warehouse, self.settings, user_id=user_id, now=datetime.now(UTC), keeps_key=keeps_key)
 
     def add(self, key: str = "ana") -> None:
         with closing(self.warehouse.connect(Role.INGEST, autocommit=True)) as connection:
@@ -165,6 +174,9 @@ def test_a_key_is_free_again_when_nothing_of_its_old_holder_is_left(removing: Re
 
     # A refresh has closed the ledger.
     removing.sql("delete from ops.changed_users")
+    (left,) = removing.finish()
+    assert left.is_in_marts, "the names are still to go"
+    removing.sql("delete from ops.changed_contents")
     assert removing.finish() == ()
     removing.add()
     assert removing.sql("select count(*) from ops.removals") == [(0,)]
@@ -200,3 +212,80 @@ def test_a_name_that_is_played_just_as_it_goes_is_kept_or_looked_up_again(removi
 ACCOUNT_DATA = (
     b'[{"endTime": "2020-02-01 00:30", "artistName": "The Decoys", "trackName": "Harmless 0", "msPlayed": 180000}]'
 )
+
+
+def test_exports_of_a_removed_user_go_and_others_stay(removing: Removing) -> None:
+    users = dict(removing.sql("select user_key, user_id from app.users"))
+    store = open_store(removing.settings)
+    for user_id in users.values():
+        with store.writing(user_id, "playlists-xspf-20240309-5f0c1e2d3a4b.zip", "application/zip") as out:
+            out.write(b"x")
+    removing.remove("ana")
+    assert removing.finish() == ()
+    assert [file.user_id for file in store.all_files()] == [users["ben"]]
+
+
+def test_exports_that_cannot_be_deleted_are_said_and_deleted_later(removing: Removing) -> None:
+    pytest.importorskip("obstore")
+    options = SecretStr(f"endpoint=http://127.0.0.1:{free_port()}&access_key_id=key&secret_access_key=hidden")
+    settings = removing.settings.model_copy(update={"artifacts": "s3://exports", "artifacts_options": options})
+    removing.remove("ana")
+    (left,) = Removing(removing.warehouse, settings).finish()
+    assert "files that were uploaded or exported" in left.what_is_left
+    assert str(left.last_error).startswith(
+        "uploads and exports could not be deleted: the request to the object store failed"
+    )
+    assert removing.finish() == ()
+
+
+def test_doctor_says_whether_exports_can_be_kept(removing: Removing) -> None:
+    def check(settings: Settings) -> tuple[Status, str]:
+        return next((each.status, each.found) for each in run_checks(settings) if each.name == "exports")
+
+    folder = removing.settings.artifacts_folder
+    assert folder is not None
+    assert check(removing.settings) == (Status.OK, f"{folder} (made with the first export)")
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text("a file in the folder's place")
+    assert check(removing.settings) == (Status.FAIL, f"{folder} is a file")
+
+
+def test_records_that_never_end_hold_no_key_for_ever(removing: Removing, monkeypatch: pytest.MonkeyPatch) -> None:
+    removing.remove()
+    monkeypatch.setattr("myi_pipeline.operations.remove_users.clear_logs", lambda *_, **__: 1)
+    assert removing.finish() == ()
+    removing.add()
+
+
+def test_an_error_of_the_database_is_noted_and_looked_for_again_not_at_every_tick(
+    removing: Removing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removing.remove()
+    looks: list[int] = []
+
+    def look(*_: object) -> int:
+        looks.append(1)
+        raise psycopg.errors.UndefinedTable("job_ticks")
+
+    monkeypatch.setattr("myi_pipeline.operations.remove_users.clear_dagster", look)
+    for _ in range(3):
+        finish_removals(
+            removing.warehouse, removing.settings, partition_keys=(), looks_every=timedelta(hours=1), wait_s=0
+        )
+    assert len(looks) == 1
+    (left,) = removing.finish()
+    assert len(looks) == 2
+    assert left.has_traces
+    assert removing.sql("select last_error from ops.removals") == [
+        ("traces could not be cleared away: UndefinedTable",)
+    ]
+
+
+def test_two_processes_do_not_clear_away_at_once(removing: Removing) -> None:
+    removing.remove()
+    with closing(removing.warehouse.connect(Role.INGEST, autocommit=True)) as other:
+        other.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        (left,) = finish_removals(removing.warehouse, removing.settings, partition_keys=(), wait_s=0)
+        assert left.has_traces
+        assert removing.sql("select count(*) from ops.removals") == [(1,)]
+    assert removing.finish() == ()

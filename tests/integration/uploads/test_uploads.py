@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import zipfile
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -13,7 +14,8 @@ from myi_pipeline.archives.uploads.plan import RunState
 from myi_pipeline.archives.uploads.scan import UploadsSeen
 from myi_pipeline.archives.uploads.upload_log import WAITS_S, retry_import
 from myi_pipeline.errors import BadInput
-from myi_pipeline.operations.doctor import Status, run_checks
+from myi_pipeline.operations.doctor.check import Status
+from myi_pipeline.operations.doctor.run import run_checks
 from myi_pipeline.postgres.connections import Role
 from tests.integration.uploads.conftest import Uploads
 
@@ -50,88 +52,88 @@ def test_an_archive_has_a_row_from_the_moment_it_is_seen_and_is_imported_once(up
     assert again.exists()
 
 
-def test_a_run_that_died_before_it_wrote_a_row_is_asked_for_again_and_says_so(uploads: Uploads) -> None:
-    uploads.put("ana/one.zip")
+def test_a_run_that_died_before_it_wrote_a_row_is_asked_for_again_and_says_so(either: Uploads) -> None:
+    either.put("ana/one.zip")
     for number in range(len(WAITS_S) + 1):
-        (wanted,) = uploads.plan().wanted
-        uploads.ask([wanted], f"r{number}")
-        assert uploads.wanted({f"r{number}": RunState.ENDED}) == []
-        assert "ended before it began" in uploads.row("error")
+        (wanted,) = either.plan().wanted
+        either.ask([wanted], f"r{number}")
+        assert either.wanted({f"r{number}": RunState.ENDED}) == []
+        assert "ended before it began" in either.row("error")
         if number < len(WAITS_S):
-            assert uploads.row("status") == "pending"
-            assert uploads.wanted() == []
-            uploads.later(61)
+            assert either.row("status") == "pending"
+            assert either.wanted() == []
+            either.later(61)
 
     # So many times, and then it is said wherever a person looks.
-    assert (uploads.row("status"), uploads.row("tries")) == ("failed", len(WAITS_S) + 1)
-    (remark,) = uploads.plan().remarks
+    assert (either.row("status"), either.row("tries")) == ("failed", len(WAITS_S) + 1)
+    (remark,) = either.plan().remarks
     assert remark.startswith("ana/one.zip has failed and is left alone: the run that should have imported it ended")
-    found = {check.name: check for check in run_checks(uploads.settings)}["imports"]
+    found = {check.name: check for check in run_checks(either.settings)}["imports"]
     assert found.status is Status.WARN
     assert "one.zip: the run that should have imported it" in found.found
 
     # A person wants it after all.
-    retry(uploads)
-    assert uploads.wanted() == ["ana/one.zip"]
-    assert uploads.run("ana").results[0].status == "completed"
+    retry(either)
+    assert either.wanted() == ["ana/one.zip"]
+    assert either.run("ana").results[0].status == "completed"
     with pytest.raises(BadInput, match="is completed; there is nothing to retry"):
-        retry(uploads)
+        retry(either)
 
 
-def test_a_request_that_nobody_heard_is_repeated_under_its_own_key(uploads: Uploads) -> None:
-    uploads.put("ana/one.zip")
-    uploads.ask(uploads.plan().wanted, "r1")
+def test_a_request_that_nobody_heard_is_repeated_under_its_own_key(either: Uploads) -> None:
+    either.put("ana/one.zip")
+    either.ask(either.plan().wanted, "r1")
     # Dagster may not have started it yet.
-    assert uploads.plan().wanted == ()
+    assert either.plan().wanted == ()
 
-    uploads.later(3)
-    (wanted,) = uploads.plan().wanted
+    either.later(3)
+    (wanted,) = either.plan().wanted
     assert wanted.request_id == "r1"
-    uploads.ask([wanted], "r1")
-    assert uploads.row("tries") == 1
+    either.ask([wanted], "r1")
+    assert either.row("tries") == 1
 
 
-def test_a_user_made_anew_with_the_same_key_gets_the_same_archive_imported_again(uploads: Uploads) -> None:
-    uploads.put("ana/one.zip")
-    seen = uploads.plan().seen
-    uploads.run("ana")
-    assert uploads.plan(seen).wanted == ()
+def test_a_user_made_anew_with_the_same_key_gets_the_same_archive_imported_again(either: Uploads) -> None:
+    either.put("ana/one.zip")
+    seen = either.plan().seen
+    either.run("ana")
+    assert either.plan(seen).wanted == ()
 
-    uploads.sql("delete from app.users where user_key = 'ana'")
-    uploads.sql("delete from ops.removals")
-    uploads.sql("insert into app.users (user_key, time_zone) values ('ana', 'UTC')")
+    either.sql("delete from app.users where user_key = 'ana'")
+    either.sql("delete from ops.removals")
+    either.sql("insert into app.users (user_key, time_zone) values ('ana', 'UTC')")
 
-    assert [each.name for each in uploads.plan(seen).wanted] == ["ana/one.zip"]
-    assert uploads.run("ana").results[0].accounting.loaded == 20
+    assert [each.name for each in either.plan(seen).wanted] == ["ana/one.zip"]
+    assert either.run("ana").results[0].accounting.loaded == 20
 
 
-def test_a_restored_database_imports_what_it_does_not_know(uploads: Uploads) -> None:
-    uploads.put("ana/one.zip")
-    plan = uploads.plan()
-    uploads.ask(plan.wanted, "r1")
-    uploads.run("ana")
+def test_a_restored_database_imports_what_it_does_not_know(either: Uploads) -> None:
+    either.put("ana/one.zip")
+    plan = either.plan()
+    either.ask(plan.wanted, "r1")
+    either.run("ana")
     # The backup is from before: of a moment when a run was under way, and of one when nothing was there.
-    uploads.sql("delete from raw.listening_events")
-    uploads.sql("update app.imports set status = 'running', attempt = 1, heartbeat_at = now() - interval '1 day'")
-    assert uploads.plan(plan.seen, {"r1": RunState.ENDED}).wanted == ()
-    uploads.later(2)
-    assert [each.request_id for each in uploads.plan(plan.seen, {"r1": RunState.ENDED}).wanted] == [None]
+    either.sql("delete from raw.listening_events")
+    either.sql("update app.imports set status = 'running', attempt = 1, heartbeat_at = now() - interval '1 day'")
+    assert either.plan(plan.seen, {"r1": RunState.ENDED}).wanted == ()
+    either.later(2)
+    assert [each.request_id for each in either.plan(plan.seen, {"r1": RunState.ENDED}).wanted] == [None]
 
-    uploads.sql("delete from app.imports")
-    assert [each.request_id for each in uploads.plan(plan.seen, {"r1": RunState.ENDED}).wanted] == [None]
+    either.sql("delete from app.imports")
+    assert [each.request_id for each in either.plan(plan.seen, {"r1": RunState.ENDED}).wanted] == [None]
 
 
-def test_an_import_that_is_running_is_left_alone_until_its_heart_stops(uploads: Uploads) -> None:
-    uploads.put("ana/one.zip")
-    uploads.run("ana")
-    uploads.sql("update app.imports set status = 'running', heartbeat_at = now()")
-    assert uploads.wanted() == []
+def test_an_import_that_is_running_is_left_alone_until_its_heart_stops(either: Uploads) -> None:
+    either.put("ana/one.zip")
+    either.run("ana")
+    either.sql("update app.imports set status = 'running', heartbeat_at = now()")
+    assert either.wanted() == []
 
-    uploads.later(11)
-    assert uploads.wanted() == []
-    assert (uploads.row("status"), uploads.row("error")) == ("pending", "its process ended without reporting a result")
-    uploads.later(2)
-    assert uploads.wanted() == ["ana/one.zip"]
+    either.later(11)
+    assert either.wanted() == []
+    assert (either.row("status"), either.row("error")) == ("pending", "its process ended without reporting a result")
+    either.later(2)
+    assert either.wanted() == ["ana/one.zip"]
 
 
 def test_what_is_no_archive_is_refused_once_with_its_reason_and_again_when_it_is_put_there_again(
@@ -172,13 +174,14 @@ def test_an_archive_that_vanishes_is_said_to_be_gone_and_waits_again_when_it_is_
     path.unlink()
     os.mkfifo(path)
     assert uploads.run("ana", ["ana/export"]).results == ()
+    assert (uploads.row("status"), "did not find it" in uploads.row("error")) == ("pending", True)
     path.unlink()
 
     # It is gone: a row that waits for nothing says so, and waits again when it is back.
     assert uploads.wanted({"r1": RunState.ENDED}) == []
     uploads.later(5)
     assert uploads.wanted() == []
-    assert "no longer in the uploads folder" in uploads.row("error")
+    assert (uploads.row("status"), "no longer in the uploads folder" in uploads.row("error")) == ("failed", True)
     uploads.put("ana/export/endsong_0.json")
     assert uploads.wanted() == ["ana/export"]
     assert uploads.run("ana", ["ana/export"]).results[0].status == "completed"
@@ -209,41 +212,80 @@ def test_nothing_is_given_up_because_the_uploads_folder_is_not_mounted(uploads: 
     assert uploads.wanted() == ["ana/one.zip"]
 
 
-def test_on_a_full_disk_archives_wait_and_that_is_no_failed_try(uploads: Uploads) -> None:
+def test_a_run_that_looks_while_the_folder_is_not_mounted_gives_nothing_up(uploads: Uploads) -> None:
     uploads.put("ana/one.zip")
     uploads.ask(uploads.plan().wanted, "r1")
-    full = Uploads(uploads.warehouse, uploads.settings.model_copy(update={"disk_floor_mb": 10**9}))
+    folder = uploads.settings.uploads_folder
+    folder.rename(folder.with_name("elsewhere"))
+    assert uploads.run("ana", ["ana/one.zip"]).missing == ("ana/one.zip",)
+    # It comes back as the same file.
+    folder.with_name("elsewhere").rename(folder)
+    assert uploads.wanted({"r1": RunState.ENDED}) == []
+    uploads.later(2)
+    assert uploads.wanted({"r1": RunState.ENDED}) == ["ana/one.zip"]
+
+    # An empty folder in its place looks as if all were gone; that is another failed try.
+    uploads.ask(uploads.plan().wanted, "r2")
+    folder.rename(folder.with_name("elsewhere"))
+    folder.mkdir()
+    uploads.run("ana", ["ana/one.zip"])
+    folder.rmdir()
+    folder.with_name("elsewhere").rename(folder)
+    uploads.later(20)
+    assert uploads.wanted({"r2": RunState.ENDED}) == ["ana/one.zip"]
+    assert uploads.run("ana", ["ana/one.zip"]).results[0].status == "completed"
+
+
+def test_a_run_that_looks_while_the_archive_is_written_again_gives_nothing_up(uploads: Uploads) -> None:
+    path = uploads.put("ana/one.zip")
+    uploads.ask(uploads.plan().wanted, "r1")
+    content = path.read_bytes()
+    path.write_bytes(content[:100])
+    assert uploads.run("ana", ["ana/one.zip"]).missing == ("ana/one.zip",)
+    assert uploads.sql("select status from app.imports where attempt = 0 and seen_as <> 'stuck'") == [("pending",)]
+    uploads.age(path).write_bytes(content)
+    uploads.age(path)
+    uploads.wanted({"r1": RunState.ENDED})
+    uploads.later(2)
+    assert uploads.wanted({"r1": RunState.ENDED}) == ["ana/one.zip"]
+
+
+def test_on_a_full_disk_archives_wait_and_that_is_no_failed_try(either: Uploads) -> None:
+    either.put("ana/one.zip")
+    either.ask(either.plan().wanted, "r1")
+    full = replace(either, settings=either.settings.model_copy(update={"disk_floor_mb": 10**9}))
 
     (failure,) = full.run("ana").failures
     assert failure.is_transient
     assert "MYI_DISK_FLOOR_MB" in failure.error
-    assert (uploads.row("status"), uploads.row("tries"), uploads.row("attempt")) == ("pending", 0, 0)
-    assert "MYI_DISK_FLOOR_MB" in uploads.row("error")
-    uploads.later(2)
+    assert (either.row("status"), either.row("tries"), either.row("attempt")) == ("pending", 0, 0)
+    assert "MYI_DISK_FLOOR_MB" in either.row("error")
+    either.later(2)
     plan = full.plan()
     assert plan.wanted == ()
     assert "MYI_DISK_FLOOR_MB" in plan.remarks[0]
 
     # There is room again.
-    assert uploads.wanted() == ["ana/one.zip"]
-    assert uploads.run("ana").results[0].status == "completed"
+    assert either.wanted() == ["ana/one.zip"]
+    assert either.run("ana").results[0].status == "completed"
 
 
-def test_importing_everything_again_names_what_lies_there_no_more(uploads: Uploads) -> None:
-    gone, kept = uploads.put("ana/gone.zip", rows=5), uploads.put("ana/kept.zip", rows=9)
-    uploads.put("ben/ben.zip")
-    assert len(uploads.run("ana").results) == 2
-    gone.unlink()
+def test_importing_everything_again_names_what_lies_there_no_more(either: Uploads) -> None:
+    either.put("ana/gone.zip", rows=5)
+    kept = either.put("ana/kept.zip", rows=9)
+    either.put("ben/ben.zip")
+    assert len(either.run("ana").results) == 2
+    either.remove("ana/gone.zip")
 
-    imports = uploads.run("ana")
+    imports = either.run("ana")
 
     assert [(result.archive_name, result.attempt) for result in imports.results] == [(kept.name, 2)]
     assert imports.results[0].accounting.loaded == 0
     assert [name.partition(" (")[0] for name in imports.gone] == ["gone.zip"]
     # Another user's archive is nobody else's business.
-    assert uploads.sql(
-        "select count(*) from app.imports i join app.users u using (user_id) where user_key = 'ben'"
-    ) == [(0,)]
+    assert either.sql("select count(*) from app.imports i join app.users u using (user_id) where user_key = 'ben'") == [
+        (0,)
+    ]
 
 
 def test_an_archive_that_another_user_has_waits_for_a_word_and_names_nobody(uploads: Uploads) -> None:

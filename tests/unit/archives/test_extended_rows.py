@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from myi_pipeline.archives.files import rows as rows_module
 from myi_pipeline.archives.files.fields import OTHER, Tally
 from myi_pipeline.archives.files.json_rows import TooDeep
-from myi_pipeline.archives.files.rows import EXTENDED_KEYS, FLAG_KEYS, AccountRows, ExtendedRows
+from myi_pipeline.archives.files.spotify_rows import EXTENDED_KEYS, FLAG_KEYS, AccountRows, ExtendedRows
 from myi_pipeline.catalogue.plays import Content, ContentKind, PlayRecord, QuarantinedRow, make_content, make_context
 from myi_pipeline.catalogue.row_rules import MAX_KEPT_BYTES, PERSONAL_KEYS
 
@@ -349,7 +349,7 @@ def test_a_row_that_is_nested_too_deeply_is_refused_alone(tmp_path, read, row) -
     good = json.dumps(row())
     path.write_text(f'[{good}, {{"username": "me", "a": {"[" * 20_000}{"]" * 20_000}}}, {good}]')
     outcome = read(path)
-    assert outcome.refused == [QuarantinedRow(1, "nested", "The row is nested deeper than any play.", None)]
+    assert outcome.refused == [QuarantinedRow(1, "nested", "The row is nested too deeply.", None)]
     assert [play.row_index for play in outcome.plays] == [0, 2]
 
 
@@ -444,7 +444,6 @@ def assert_storable(value: object) -> None:
         assert not isinstance(value, Decimal)
 
 
-@settings(deadline=None)
 @example(rows=[{"ts": "2020-05-17T08:09:10Z", "ms_played": Decimal("NaN")}], extended=True)
 @example(rows=[{"ts": "2020-05-17T08:09:10Z", "offline_timestamp": Decimal("sNaN")}], extended=True)
 @given(rows=st.lists(WILD_ROW | NEARLY | ANYTHING | st.builds(TooDeep), max_size=6), extended=st.booleans())
@@ -466,7 +465,6 @@ def test_any_row_becomes_one_storable_record_or_one_quarantined_row(rows, extend
     assert len(tally.unknown_keys) <= 6
 
 
-@settings(deadline=None)
 @given(rows=st.lists(NEARLY, max_size=6))
 def test_a_row_means_the_same_whatever_was_read_before_it(rows) -> None:
     """The caches know a row by its raw values; 1, 1.0 and True are one key to a dict and must not be to a reader."""

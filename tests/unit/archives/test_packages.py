@@ -163,7 +163,7 @@ def test_a_file_of_a_name_that_says_nothing_is_judged_by_its_rows_also_beside_na
         ({"Spotify Technical Log Information/Foo.json": []}, "technical log"),
         ({"MyData/RawCoreStream.json": [{}]}, "technical log"),
         ({"MyData/Userdata.json": {}, "MyData/Playlist1.json": {}}, "account data, but without"),
-        ({"photos/1.jpg": b"", "photos/2.jpg": b""}, "no package that MYI reads: none of its 2 files"),
+        ({"photos/1.jpg": b"", "photos/2.jpg": b""}, "MYI cannot read this package: none of its 2 files"),
         ({"my.json": [1, 2]}, "not a listening history"),
         ({}, "empty"),
         ({"folder/": b""}, "empty"),
@@ -183,15 +183,15 @@ def test_an_empty_folder_is_a_wrong_package(tmp_path: Path, read) -> None:
 
 def test_a_folder_with_only_the_zip_in_it_says_to_hand_over_the_zip(tmp_path: Path, zip_of, read, row) -> None:
     zip_of({"endsong_0.json": [row()]})
-    with pytest.raises(WrongPackage, match="hand over the inner archive itself"):
+    with pytest.raises(WrongPackage, match="import the inner archive itself"):
         read(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b'{"a": 1}', "does not hold a list"),
-        (b"hello", "does not hold a list"),
+        (b'{"a": 1}', "does not contain a list"),
+        (b"hello", "does not contain a list"),
         (b"[]", "not a listening history"),
         (b"", "not a listening history"),
         ('[{"ts": "2020"}]'.encode("utf-16"), "UTF-16"),

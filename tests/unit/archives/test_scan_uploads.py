@@ -202,7 +202,7 @@ def test_a_name_that_is_not_utf_8_is_remarked_on_and_left_alone(tmp_path: Path) 
     scan = look(tmp_path)
 
     assert names(scan) == ["ana/a.zip"]
-    assert scan.remarks == ("ana/ holds names that are not UTF-8 (1): rename them",)
+    assert scan.remarks == ("ana/ contains names that are not UTF-8 (1): rename them",)
 
 
 def test_a_hash_is_taken_once_for_a_file_that_stays_as_it_is(tmp_path: Path) -> None:

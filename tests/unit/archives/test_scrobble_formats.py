@@ -52,6 +52,7 @@ MALOJA = {
     "duration": None,
     "origin": "client:x",
 }
+FLAT_MALOJA = {"time": 1577833860, "artists": ["Björk"], "title": "Army of Me", "album": "Post", "duration": None}
 KOITO = {
     "listened_at": "2019-12-31T23:11:00Z",
     "track": {"aliases": [{"alias": "Army of Me", "is_primary": True}]},
@@ -78,6 +79,8 @@ MINUTES_TABLE = "artist,title,album,date\nBjörk,Army of Me,Post,2019-12-31 23:1
         ([listen()], "listenbrainz_list", "listenbrainz_export"),
         ({"maloja": {"export_time": 1}, "scrobbles": [MALOJA]}, "maloja", "maloja_export"),
         ({"status": "ok", "list": [MALOJA]}, "maloja_api", "maloja_export"),
+        ({"list": [FLAT_MALOJA]}, "maloja_api", "maloja_export"),
+        ({"scrobbles": [FLAT_MALOJA]}, "maloja", "maloja_export"),
         ({"version": "1", "user": "x", "listens": [KOITO]}, "koito", "koito_export"),
         (LOG.format(zone="UTC") + LINE + "\n", "scrobbler_log", "scrobbler_log"),
         (LOG.format(zone="UNKNOWN") + LINE + "\n", "scrobbler_log_local", "scrobbler_log"),
@@ -192,7 +195,7 @@ def test_nested_rows_and_lines_that_are_no_json_are_set_aside(made: Callable[...
 
 
 def test_too_large_a_file_is_refused_before_it_is_read(made: Callable[..., Path], read: Read) -> None:
-    with pytest.raises(UnsafeArchive, match="at most 50 are taken"):
+    with pytest.raises(UnsafeArchive, match="at most 50 are allowed"):
         read(made(f"{HEADER}\n{GOOD}\n"), max_file_bytes=50)
 
 

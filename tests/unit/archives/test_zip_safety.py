@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from myi_pipeline.archives.files import Limits, open_history
@@ -113,7 +113,7 @@ def test_an_archive_in_the_archive_is_refused(inner: str, zip_of, read, row) -> 
 
 def test_an_encrypted_entry_is_refused(zip_of, read, row) -> None:
     path = patched(zip_of({"endsong_0.json": [row()]}), CENTRAL, 8, "<H", 1)
-    assert "packed otherwise" in str(refused(read, path))
+    assert "compression differs" in str(refused(read, path))
     assert refused(read, patched(path, LOCAL, 6, "<H", 1)).rule == "no encryption"
 
 
@@ -188,12 +188,12 @@ def test_a_folder_may_be_listed_twice(tmp_path: Path, read, row) -> None:
 @pytest.mark.parametrize(
     ("offset", "layout", "value", "says"),
     [
-        (4 + 4, "<H", 9, "packed otherwise"),
-        (14, "<L", 1, "another size"),
-        (18, "<L", 5, "another size"),
-        (22, "<L", 5, "another size"),
-        (26, "<H", 3, "another name"),
-        (30, "<B", 65, "another name"),
+        (4 + 4, "<H", 9, "compression differs"),
+        (14, "<L", 1, "size differs"),
+        (18, "<L", 5, "size differs"),
+        (22, "<L", 5, "size differs"),
+        (26, "<H", 3, "name differs"),
+        (30, "<B", 65, "name differs"),
         (0, "<B", 65, "not where the directory says"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_stored_entry_with_two_sizes_is_refused(zip_of, read, row) -> None:
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_only_play_files_must_be_packed_in_a_supported_way(method: int, zip_of, tmp_path: Path, read, row) -> None:
     error = refused(read, zip_of({"endsong_0.json": [row()]}, method=method), BadInput)
-    assert "not supported" in str(error)
+    assert "unsupported" in str(error)
     path = tmp_path / "other.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("endsong_0.json", json.dumps([row()]))
@@ -273,7 +273,7 @@ def test_a_wrong_checksum_is_reported_at_the_end(three, read) -> None:
     outcome = read(three)
     assert len(outcome.plays) == 2_007
     (broken,) = outcome.broken
-    assert (broken.rule, broken.place) == ("a right CRC-32", "endsong_1.json")
+    assert (broken.rule, broken.place) == ("a correct CRC-32", "endsong_1.json")
     assert broken.offset == zipfile.ZipFile(three).getinfo("endsong_1.json").file_size
 
 
@@ -311,7 +311,7 @@ def test_a_truncated_deflate_stream_keeps_the_rows_before(three, read) -> None:
         patched(three, signature, offset, "<L", packed, nth=1)
     outcome = read(three)
     (broken,) = outcome.broken
-    assert broken.rule == "a whole deflate stream"
+    assert broken.rule == "a complete deflate stream"
     assert 500 < len(outcome.plays) < 1_500
 
 
@@ -421,7 +421,6 @@ def test_a_number_of_64_bits_that_no_file_can_have_is_refused(tmp_path: Path, re
             read(path)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_no_damage_to_a_zip_raises_anything_but_bad_input(data: st.DataObject) -> None:
     damaged = bytearray(data.draw(st.sampled_from((HONEST, HONEST64))))

@@ -106,6 +106,25 @@ def test_wrong_usage_is_2_and_says_how_to_get_help(arguments: list[str], capsys:
     assert "--help" in captured.err
 
 
+def test_days_are_asked_for_as_people_write_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """The help and the refusal showed `%Y-%m-%d`."""
+    days = {
+        ("user", "set", "ana"): "--since",
+        ("corrections", "add", "ana", "--action", "hide"): "--from",
+        ("refresh", "--user", "ana"): "--to",
+        ("playlists", "from-plays", "ana"): "--not-since",
+        ("simulator",): "--start",
+    }
+    for command, option in days.items():
+        assert root.run([*command, option, "2020-02-30"]) == 2
+        assert root.run([*command, "--help"]) == 0
+        said = capsys.readouterr()
+        assert "'2020-02-30' is not a day" in said.err
+        assert "YYYY-MM-DD" in said.err
+        assert "YYYY-MM-DD" in said.out
+        assert "%Y" not in said.err + said.out
+
+
 def test_a_bad_setting_is_2_and_named_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

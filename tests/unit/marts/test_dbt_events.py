@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 TELL = """
 import gc
 from myi_pipeline.marts.dbt_main import Dbt
@@ -23,6 +25,7 @@ print(heard, gc.isenabled())
 """
 
 
+@pytest.mark.slow
 def test_events_for_the_debug_log_alone_are_not_built_and_all_others_are() -> None:
     ran = subprocess.run([sys.executable, "-c", TELL], capture_output=True, text=True, timeout=120)
     assert ran.stdout.strip() == "['NodeStart', 'MainReportVersion'] True", ran.stderr

@@ -51,6 +51,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     return make_dbt(tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "printed",
     [
@@ -75,6 +76,7 @@ def test_what_dbt_prints_does_not_disturb_its_answers(environment: dict[str, str
         assert results == [DbtResult(True), DbtResult(True)]
 
 
+@pytest.mark.slow
 def test_a_dbt_that_ends_is_reported_with_the_last_line_it_printed(environment: dict[str, str]) -> None:
     with DbtProcess() as dbt:
         with pytest.raises(Transient, match=r"\(exit 1\): KeyError: 'profile'"):
@@ -82,6 +84,7 @@ def test_a_dbt_that_ends_is_reported_with_the_last_line_it_printed(environment: 
         assert dbt.invoke([], environment=environment).success
 
 
+@pytest.mark.slow
 def test_a_dbt_that_does_not_answer_in_time_is_killed(environment: dict[str, str]) -> None:
     with DbtProcess(timeout_s=4) as dbt:
         assert dbt.invoke([], environment=environment).success

@@ -61,6 +61,7 @@ def kept(environment: dict[str, str], socket_path: Path) -> Iterator[None]:
     assert not socket_path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 def test_one_process_serves_one_refresh_after_another(environment: dict[str, str], socket_path: Path) -> None:
     ask(socket_path, environment)
@@ -71,6 +72,7 @@ def test_one_process_serves_one_refresh_after_another(environment: dict[str, str
     assert served_by(environment)[0] != os.getpid()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 def test_what_its_parent_holds_is_not_its_own_size(environment: dict[str, str], socket_path: Path) -> None:
     """The peak that the system accounts to a process begins with its parent's: each refresh would start dbt anew."""
@@ -81,6 +83,7 @@ def test_what_its_parent_holds_is_not_its_own_size(environment: dict[str, str], 
     assert len(set(served_by(environment))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 def test_whoever_comes_while_it_is_busy_starts_a_dbt_of_their_own(
     environment: dict[str, str], socket_path: Path
@@ -95,6 +98,7 @@ def test_whoever_comes_while_it_is_busy_starts_a_dbt_of_their_own(
     assert one != other
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 def test_a_client_that_goes_in_the_middle_ends_the_command_and_the_next_gets_a_new_process(
     environment: dict[str, str], socket_path: Path
@@ -108,6 +112,7 @@ def test_a_client_that_goes_in_the_middle_ends_the_command_and_the_next_gets_a_n
     assert served_by(environment)[-1] != killed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 def test_a_process_that_is_killed_is_a_dbt_that_ended_and_the_next_refresh_has_another(
     environment: dict[str, str], socket_path: Path
@@ -128,6 +133,7 @@ def test_a_process_that_is_killed_is_a_dbt_that_ended_and_the_next_refresh_has_a
     assert served_by(environment)[-1] != served_by(environment)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 def test_other_code_is_not_served_by_what_is_in_memory(
     environment: dict[str, str], socket_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -140,6 +146,7 @@ def test_other_code_is_not_served_by_what_is_in_memory(
     eventually(lambda: not psutil.pid_exists(one))
 
 
+@pytest.mark.slow
 def test_it_ends_after_some_time_without_work_and_comes_again(environment: dict[str, str], socket_path: Path) -> None:
     with warm_dbt(socket_path, idle_s=1):
         assert warm_children() == []
@@ -161,6 +168,7 @@ def test_one_that_cannot_start_turns_its_clients_away(
         assert time.monotonic() - started < 30
 
 
+@pytest.mark.slow
 def test_nobody_listens_where_a_keeper_was_killed(environment: dict[str, str], socket_path: Path) -> None:
     with warm_dbt(socket_path, idle_s=60):
         left_behind = socket_path.with_name("kept")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from myi_pipeline.onward.rules import Journalled, Planned, Play, plan
+from myi_pipeline.providers.scrobbles import Service
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -17,12 +18,12 @@ def play(number: int, at: datetime, *sources: str, title: str = "Song", **fields
     return Play(**(values | {"artist": "Artist", "duration_ms": 200_000} | fields))  # type: ignore[arg-type]
 
 
-def planned(plays: list[Play], journal: list[Journalled], *, standing: set[int] | None = None) -> Planned:
+def planned(plays: list[Play], journal: list[Journalled], *, existing: set[int] | None = None) -> Planned:
     return plan(
         plays,
         journal,
-        standing=frozenset(standing if standing is not None else {each.play_id for each in plays}),
-        service="lastfm",
+        existing=frozenset(existing if existing is not None else {each.play_id for each in plays}),
+        service=Service.LASTFM,
         since=NOW - timedelta(days=1),
         until=NOW,
         name_of={each.play_id: (each.title or "").lower() for each in plays},
@@ -68,5 +69,5 @@ def test_of_two_repeats_that_an_archive_tells_again_each_is_one_that_was_sent() 
 
 def test_a_play_that_is_hidden_keeps_its_place_in_the_journal() -> None:
     entry = Journalled(7, 1, NOW - 60 * MINUTE, "song")
-    found = planned([play(2, NOW - 57 * MINUTE)], [entry], standing={1, 2})
+    found = planned([play(2, NOW - 57 * MINUTE)], [entry], existing={1, 2})
     assert [each.play_id for each in found.new] == [2]

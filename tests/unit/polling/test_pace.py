@@ -215,10 +215,12 @@ def _by_habits(state: PollState, page: Page, now: datetime) -> datetime:
     return now + max(min(fill * 0.4, HOUR) if quiet < HOUR else min(fill * 0.8, 2 * HOUR), SLOT)
 
 
+@pytest.mark.slow
 def test_nobody_loses_a_play_that_fixed_polls_every_20_minutes_keep() -> None:
     assert _lost_but_kept_by_fixed_polls(range(6)) == 0
 
 
+@pytest.mark.slow
 def test_a_pace_that_follows_habits_loses_plays_that_fixed_polls_keep() -> None:
     """The property can fail: so it does for a pace that saves calls where nobody needs them."""
     assert _lost_but_kept_by_fixed_polls(range(2), _by_habits) > 0

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from myi_pipeline.catalogue.plays import Content, ContentKind, make_content
-from myi_pipeline.polling.windows import PolledPlay, is_one_play, is_told, names_of
+from myi_pipeline.polling.windows import PolledPlay, is_among, is_one_play, names_of
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
@@ -53,7 +53,7 @@ def test_a_play_that_is_told_otherwise_is_the_same_play(other: PolledPlay) -> No
 )
 def test_two_plays_stay_two(other: PolledPlay) -> None:
     assert not is_one_play(entry(SONG), other)
-    assert not is_told(entry(SONG), [other])
+    assert not is_among(entry(SONG), [other])
 
 
 def test_nameless_tracks_are_known_by_their_ids_alone() -> None:

@@ -11,8 +11,8 @@ from myi_pipeline.polling.scrobble_rules import (
     A_LONG_LOOK,
     EACH_POLL,
     LinkState,
+    NamedScrobble,
     Stretch,
-    Told,
     find_new,
     is_long_look,
     next_due,
@@ -24,8 +24,8 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 FOLLOWED = LinkState(newest_at=NOW - HOUR, read_whole_at=NOW - DAY, looked_back_at=NOW - HOUR)
 
 
-def told(second: int, *names: str) -> Told:
-    return Told(NOW + timedelta(seconds=second), frozenset(names))
+def told(second: int, *names: str) -> NamedScrobble:
+    return NamedScrobble(NOW + timedelta(seconds=second), frozenset(names))
 
 
 def test_an_account_that_is_new_is_read_from_its_beginning() -> None:
@@ -90,9 +90,9 @@ _SCROBBLES = st.lists(st.builds(told, st.integers(0, 3), st.sampled_from("abcd")
 
 
 @given(_SCROBBLES)
-def test_pages_that_overlap_anyhow_bring_every_scrobble_once(scrobbles: list[Told]) -> None:
+def test_pages_that_overlap_anyhow_bring_every_scrobble_once(scrobbles: list[NamedScrobble]) -> None:
     unique = list(dict.fromkeys(scrobbles))
-    stored: list[Told] = []
+    stored: list[NamedScrobble] = []
     for start in range(0, len(unique), 2):
         page = unique[max(start - 1, 0) : start + 3]
         stored += [page[place] for place in find_new(page, stored)]

@@ -20,7 +20,18 @@ from myi_pipeline.errors import (
     Transient,
     UnexpectedAnswer,
 )
-from myi_pipeline.providers.login_terms import SCOPES, Feature, days_left, denied, ends_at, features, warning_stage
+from myi_pipeline.providers.login_terms import (
+    PLAYLIST_SCOPES,
+    SCOPES,
+    WRITE_SCOPES,
+    Feature,
+    days_left,
+    denied,
+    ends_at,
+    features,
+    scopes_to_ask,
+    warning_stage,
+)
 from myi_pipeline.providers.pkce import Challenge, LoginDenied, belongs_to, new_challenge, read_redirect
 from myi_pipeline.providers.retries import FailureKind, failure_kind, is_worth_another_try, try_again_at
 
@@ -120,12 +131,24 @@ def test_it_warns_at_30_7_and_1_days(before_the_end: timedelta, days: int, stage
 
 
 def test_every_scope_says_why_and_what_stops_without_it() -> None:
-    assert all(scope.reason and scope.without for scope in SCOPES)
-    assert features(scope.name for scope in SCOPES) == set(Feature)
+    with_playlists = scopes_to_ask(with_playlists=True)
+    assert all(scope.reason and scope.without for scope in with_playlists)
+    assert features(scope.name for scope in with_playlists) == set(Feature) - {Feature.PLAYLIST_WRITES}
+    assert not [scope.name for scope in with_playlists if "modify" in scope.name], "nothing changes what Spotify has"
+    with_writes = scopes_to_ask(with_playlists=False, with_writes=True)
+    assert set(with_writes) == {*with_playlists, *WRITE_SCOPES}
+    assert all(scope.reason and scope.without for scope in with_writes)
+    assert features(scope.name for scope in with_writes) == set(Feature)
+    assert denied((scope.name for scope in with_playlists), with_writes=True) == WRITE_SCOPES
+    assert features(scope.name for scope in SCOPES) == {Feature.POLLS, Feature.TOP_LISTS, Feature.NOW_PLAYING}
+    assert denied((scope.name for scope in SCOPES), with_playlists=True) == PLAYLIST_SCOPES
+    # These make a feature whole, and do not make one.
+    assert features(["playlist-read-collaborative", "playlist-modify-public"]) == set()
     missing = ["user-read-recently-played", "user-read-currently-playing"]
     assert [scope.name for scope in denied(["user-top-read", "something-else"])] == missing
-    # Asked for by other programs, and enough for what is playing.
+    # Not asked for, and enough.
     assert features(["user-read-playback-state"]) == {Feature.NOW_PLAYING}
+    assert features(["playlist-modify-private"]) == {Feature.PLAYLIST_WRITES}
     assert denied(scope.name for scope in SCOPES) == ()
 
 

@@ -47,5 +47,5 @@ def test_what_was_told_before_is_kept_when_a_later_answer_leaves_it_out() -> Non
 
 
 def test_an_account_without_any_name_is_none() -> None:
-    with pytest.raises(ValueError, match="has a name"):
+    with pytest.raises(ValueError, match="needs a name"):
         AccountNames(account_id="", profile_id=None)

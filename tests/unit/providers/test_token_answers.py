@@ -9,10 +9,11 @@ from typing import Any, cast
 import pytest
 
 from myi_pipeline.errors import AuthRevoked, Transient, UnexpectedAnswer
+from myi_pipeline.providers import oauth_tokens
 from myi_pipeline.providers.pkce import Challenge
 from myi_pipeline.providers.quota_rules import Bucket
-from myi_pipeline.providers.spotify import oauth
-from myi_pipeline.providers.spotify.oauth import AccountsClient, TokenGrant
+from myi_pipeline.providers.sign_in_rules import TokenGrant
+from myi_pipeline.providers.spotify.oauth import AccountsClient
 from myi_pipeline.providers.transport import Answer, HttpClient
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -30,7 +31,7 @@ class OpenGate:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[Answer]:
     waiting: list[Answer] = []
-    monkeypatch.setattr(oauth, "send", lambda *_, **__: waiting.pop(0))
+    monkeypatch.setattr(oauth_tokens, "send", lambda *_, **__: waiting.pop(0))
     return waiting
 
 

@@ -213,6 +213,7 @@ def test_skipped_is_always_false_in_the_first_months(tmp_path: Path, listener: L
     assert any(row["skipped"] for row in rows if row["ts"] > "2021-09-02")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
     def peak(plays: int) -> int:
         spec = ArchiveSpec(plays=plays, first_day=date(2014, 1, 1), artists=20)

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from myi_pipeline.simulator import (
     Listener,
     TruePlay,
@@ -237,6 +239,7 @@ def test_the_sums_of_all_marts_agree(listener: Listener) -> None:
     }
 
 
+@pytest.mark.slow
 def test_overlapping_archives_of_all_kinds_add_up_to_what_was_played(tmp_path: Path, listener: Listener) -> None:
     old = write_extended_archive(tmp_path / "a.zip", listener, vintage="endsong", until=date(2022, 9, 30))
     new = write_extended_archive(tmp_path / "b.zip", listener, vintage="2026", since=date(2021, 11, 1))

@@ -26,6 +26,22 @@ def one(info: Any = None, *, at: Any = AT, **names: Any) -> Listen:
 
 
 @pytest.mark.parametrize(
+    ("at", "detail"),
+    [
+        (AT * 1000, "listened_at must be in seconds since 1970, not in milliseconds."),
+        (str(AT * 1000), "listened_at must be in seconds since 1970, not in milliseconds."),
+        (AT + 90_000, "listened_at is more than an hour in the future."),
+    ],
+)
+def test_a_time_in_milliseconds_is_refused_as_such(at: Any, detail: str) -> None:
+    track = {"track_name": "So What", "artist_name": "Miles Davis"}
+    body = json.dumps({"listen_type": "single", "payload": [{"listened_at": at, "track_metadata": track}]})
+    submission = read_submission(body.encode(), now=NOW)
+    assert submission.listens == ()
+    assert [(each.reason, each.detail) for each in submission.refused] == [("in_the_future", detail)]
+
+
+@pytest.mark.parametrize(
     ("info", "uri"),
     [
         ({"spotify_id": f"https://open.spotify.com/track/{TRACK}"}, f"spotify:track:{TRACK}"),
@@ -43,6 +59,15 @@ def one(info: Any = None, *, at: Any = AT, **names: Any) -> Listen:
 )
 def test_a_track_of_spotifys_is_known_by_its_address(info: Any, uri: str | None) -> None:
     assert one(info).uri == uri
+
+
+def test_a_code_in_a_list_and_an_mbid_that_was_mapped_are_taken() -> None:
+    mbid = "0b5e6cf8-0d3b-4d5c-9d2e-0e6f6a1b2c3d"
+    mapped = one({"isrc": ["USSM1-59-00113"]}, mbid_mapping={"recording_mbid": mbid})
+    assert (mapped.isrc, mapped.recording_mbid) == ("USSM15900113", mbid)
+    assert one({"isrc": ["USSM15900113", "USSM15900114"]}, mbid_mapping=[mbid]).isrc is None
+    told = "62c2e20a-559e-422f-a44c-9afa7882f0c4"
+    assert one({"recording_mbid": told}, mbid_mapping={"recording_mbid": mbid}).recording_mbid == told
 
 
 @pytest.mark.parametrize(
@@ -145,7 +170,7 @@ _LISTEN = st.fixed_dictionaries(
 
 
 @given(payload=st.lists(_LISTEN | _JSON, min_size=1, max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_listen_is_understood_or_refused_and_survives_the_inbox(payload: list[Any]) -> None:
     body = json.dumps({"listen_type": "import", "payload": payload}).encode()
     found = read_submission(body, now=NOW)
@@ -164,7 +189,7 @@ def test_every_listen_is_understood_or_refused_and_survives_the_inbox(payload: l
 
 
 @given(body=st.binary(max_size=60) | _JSON.map(lambda value: json.dumps(value).encode()))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_no_request_is_refused_as_a_whole(body: bytes) -> None:
     with pytest.raises(BadSubmission):
         read_submission(body, now=NOW)

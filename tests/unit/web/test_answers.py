@@ -12,6 +12,9 @@ from starlette.requests import Request
 
 from myi_pipeline.web.answers import Reply, agree, csv_of
 from myi_pipeline.web.problems import Problem
+from myi_pipeline.web.reads.marts import Version
+
+_BUILT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def reply(version: int | None = 3, user_id: int = 1, query: str = "", csv: bool = True, **headers: str) -> Reply:
@@ -24,7 +27,7 @@ def reply(version: int | None = 3, user_id: int = 1, query: str = "", csv: bool 
         "server": ("127.0.0.1", 80),
         "scheme": "http",
     }
-    return agree(Request(scope), user_id=user_id, version=version, may_be_csv=csv)
+    return agree(Request(scope), user_id=user_id, version=Version(version, _BUILT), may_be_csv=csv)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import random
 import re
 from datetime import date
 
 import pytest
+from PIL import Image, ImageColor
 
-from myi_pipeline.web.dashboard.cards import WIDTH, Frame, clock_card, fitted, list_card, width_of
+from myi_pipeline.web.dashboard.card_pictures import draw
 from myi_pipeline.web.dashboard.insights import stream_of
 from myi_pipeline.web.reads.insights import EraRow
+from myi_pipeline.web.shown.cards import HEIGHT, WIDTH, Frame, clock_card, fitted, list_card, width_of
 
 _NAMES = [
     "Björk",
@@ -60,6 +63,20 @@ def test_no_line_of_a_list_leaves_the_picture() -> None:
 def test_the_hour_with_the_most_stands_out_of_the_dial() -> None:
     card = clock_card(Frame("", ""), hours=[*range(24)], notes=["Most at 23:00"])
     assert [shape.is_soft for shape in card.shapes] == [True] * 23 + [False]
+
+
+def test_the_dial_is_on_the_png_as_it_is_on_the_drawing() -> None:
+    """Only texts and bars were drawn, so that the clock would have been an empty card."""
+    card = clock_card(Frame("", ""), hours=[*range(24)], notes=[])
+    with Image.open(io.BytesIO(draw(card, width=WIDTH, height=HEIGHT))) as picture:
+        pixels = picture.convert("RGB")
+    for shape in card.shapes:
+        # A sector begins and ends on its inner circle, and its corners are on the outer one.
+        numbers = [float(each) for each in re.findall(r"-?\d+(?:\.\d+)?", shape.path)]
+        corners = [numbers[0:2], numbers[2:4], numbers[9:11], numbers[11:13]]
+        x, y = (round(sum(corner[place] for corner in corners) / 4) for place in (0, 1))
+        wanted = card.colours.soft if shape.is_soft else card.colours.accent
+        assert pixels.getpixel((x, y)) == pytest.approx(ImageColor.getrgb(wanted), abs=4), shape.path
 
 
 def test_layers_of_a_stream_lie_on_each_other_and_are_as_wide_as_their_plays() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import yaml
 
-from myi_pipeline.web.dashboard.account import device_name
+from myi_pipeline.web.audit_words import device_name
 from myi_pipeline.web.dashboard.coverage import WORDS, groups_of, years_of
 from myi_pipeline.web.reads.coverage import GapRow
 from tests.architecture.repository import ROOT
@@ -51,7 +51,7 @@ def test_years_show_what_is_known_and_no_gap_is_too_short_to_see() -> None:
         gap(datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC), "polled_only", is_evident=False),
         gap(datetime(2022, 1, 1, tzinfo=UTC), datetime(2022, 2, 1, tzinfo=UTC)),
     ]
-    this, last = years_of(rows, first=datetime(2023, 12, 2, tzinfo=UTC), now=NOW)
+    this, last = years_of(rows, first=date(2023, 12, 2), now=NOW, zone=UTC)
     assert (this.year, this.days, this.asked_days, this.known_days) == (2024, 366, 182, 172)
     assert (last.year, last.days, last.asked_days, last.known_days) == (2023, 365, 30, 20)
     assert [part.kind for part in this.parts] == ["known", "gap", "gap", "polled"]
@@ -64,10 +64,21 @@ def test_years_show_what_is_known_and_no_gap_is_too_short_to_see() -> None:
 def test_a_gap_in_a_bar_has_the_days_that_the_list_below_gives() -> None:
     """The bar told days of UTC, the list those of the person: half past midnight in Berlin was the day before."""
     berlin = ZoneInfo("Europe/Berlin")
-    row = gap(datetime(2024, 5, 2, 22, 30, tzinfo=UTC), datetime(2024, 5, 4, 23, tzinfo=UTC)).in_zone(berlin)
-    (bar,) = years_of([row], first=datetime(2024, 1, 1, tzinfo=UTC), now=NOW)
+    row = gap(datetime(2024, 5, 2, 22, 30, tzinfo=UTC), datetime(2024, 5, 4, 23, tzinfo=UTC))
+    (bar,) = years_of([row], first=date(2024, 1, 1), now=NOW, zone=berlin)
     assert bar.parts[1].label == "Polls failed: 3 May 2024 to 5 May 2024"
     assert gap(NOW, None).in_zone(berlin).gap_end is None
+
+
+def test_a_history_that_begins_on_new_years_morning_has_no_bar_of_the_year_before() -> None:
+    """In UTC its first half hour is of the year before, of which then 100 % was known."""
+    berlin = ZoneInfo("Europe/Berlin")
+    heard = datetime(2023, 1, 1, 0, 30, tzinfo=berlin)
+    assert heard.astimezone(UTC).year == 2022
+    bars = years_of([], first=heard.date(), now=NOW, zone=berlin)
+    assert [(bar.year, bar.known_days, bar.asked_days) for bar in bars] == [(2024, 182, 182), (2023, 365, 365)]
+    late = datetime(2023, 12, 31, 23, 30, tzinfo=UTC)
+    assert [bar.year for bar in years_of([], first=date(2023, 12, 1), now=late, zone=berlin)] == [2024, 2023]
 
 
 def test_a_device_is_named_shortly() -> None:

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from myi_pipeline.web.reads.cursors import BadCursor, Cursors
 
-KEYS = st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(max_size=40)), max_size=4)
+# As `Order.keys_of` gives them: numbers, and dates and times in ISO 8601.
+TIMES = st.datetimes(timezones=st.timezones()).map(lambda time: time.isoformat())
+DATES = st.dates().map(lambda day: day.isoformat())
+KEYS = st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), DATES, TIMES), max_size=4)
 ours = Cursors(b"k" * 32)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from myi_pipeline.web.dashboard import looks
 from myi_pipeline.web.dashboard.assets import FOLDER
-from myi_pipeline.web.dashboard.formats import clock_time, heard, hour, hours, moment
-from myi_pipeline.web.dashboard.looks import Look, has_12_hours, scheme_of
+from myi_pipeline.web.shown import looks
+from myi_pipeline.web.shown.formats import clock_time, heard, hour, hours, moment
+from myi_pipeline.web.shown.looks import Look, has_12_hours, scheme_of
 
 MINUTE, HOUR = 60_000, 3_600_000
 NIGHT, NOON = datetime(2024, 3, 9, 0, 5, tzinfo=UTC), datetime(2024, 3, 9, 12, 5, tzinfo=UTC)

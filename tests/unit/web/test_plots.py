@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import pytest
 
+from myi_pipeline.web.dashboard.pages import _environment
 from myi_pipeline.web.dashboard.plots import DEEP, TOP, Plot, Point, plot, step_of
 from myi_pipeline.web.reads.spans import next_month
 
@@ -94,3 +96,39 @@ def test_nothing_at_all_is_a_chart_too() -> None:
     made = plot("bars", months(0, 0), "Plays")
     assert (heights(made), made.desc) == ([0, 0], "January 2023 to February 2023: nothing.")
     assert plot("ranks", [(date(2024, 6, 1), 1, ("1 June", "#1"))], "Rank").marks[0].middle == 50
+
+
+def test_a_month_that_stands_alone_is_no_day() -> None:
+    """A year in which the history began this month had one bar, of "1 Nov"."""
+    november = months(3, first=date(2026, 11, 1))
+    assert [tick.text for tick in plot("bars", november, "Hours", is_by_month=True).places] == ["Nov"]
+    assert [tick.text for tick in plot("bars", november, "Hours").places] == ["1 Nov"]
+
+
+@pytest.mark.parametrize(
+    ("ms", "axis", "says"),
+    [
+        ((200_000, 0), ["0", "1", "2", "3", "4"], "3 minutes"),
+        ((20_000, 0), ["0.0", "0.1", "0.2", "0.3", "0.4"], "under 1 minute"),
+        ((3_540_000, 60_000), ["0", "20", "40", "60"], "59 minutes"),
+        ((3_600_000, 60_000), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"], "1.0 hours"),
+    ],
+)
+def test_time_below_an_hour_is_drawn_in_minutes(ms: tuple[int, int], axis: list[str], says: str) -> None:
+    """Three minutes stood on an axis of 0.00 to 0.06 hours."""
+    template = '{% import "parts/charts.html" as charts %}{{ charts.heard("month", rows) }}'
+    days = (date(2026, 10, 1), date(2026, 11, 1))
+    rows = [(day, heard, f"{day:%B %Y}") for day, heard in zip(days, ms, strict=True)]
+    drawn = _environment().from_string(template).render(rows=rows)
+    said = says.partition(" ")[2].split()[-1]
+    assert re.findall(r'<text x="\d+" y="[\d.]+">([^<]+)</text>', drawn)[: len(axis)] == axis
+    assert f"<title>October 2026: {says}</title>" in drawn
+    assert f'aria-label="{said.removesuffix("s").capitalize()}s heard by month"' in drawn
+
+
+def test_a_month_that_has_not_come_has_no_time() -> None:
+    template = '{% import "parts/charts.html" as charts %}{{ charts.heard("month", rows, labelled=true) }}'
+    rows = [(date(2026, 11, 1), 60_000, "November 2026"), (date(2026, 12, 1), None, "December 2026")]
+    drawn = _environment().from_string(template).render(rows=rows)
+    assert "December 2026: –" in drawn
+    assert drawn.count('class="column"') == 1

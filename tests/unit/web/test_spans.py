@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from myi_pipeline.web.reads.spans import Period, last_day_of, moment, parts_of, period_start
@@ -19,7 +19,6 @@ def days_of(first: date, last: date) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(DAYS, DAYS)
 def test_the_parts_of_a_range_hold_each_day_once(one: date, other: date) -> None:
     first, last = min(one, other), max(one, other)

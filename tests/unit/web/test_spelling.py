@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from myi_pipeline.web.reads.spelling import Words, parts_of, slips, slips_allowed
+from myi_pipeline.web.reads.spelling import Words, parts_of, slips, slips_allowed, swapped_grams
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,19 @@ def test_one_slip_behind_the_first_letter_leaves_a_part_of_the_word_whole() -> N
             continue
         assert any(set(part) <= grams_of(word) for part in parts_of(typed)), (typed, word)
         assert Words(typed).slips_in(f"the {word} / album") in (0, 1), (typed, word)
+
+
+@pytest.mark.parametrize("beside", ["", "radiohead", "muse"])
+def test_two_letters_in_the_wrong_order_leave_every_word_of_four_letters_to_be_found(beside: str) -> None:
+    """`vnad` had no trigram of `vand` in any of its parts."""
+    for word in ("vand", "abba", "cream", "portishead"):
+        for place in range(len(word) - 1):
+            typed = word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+            wanted = grams_of(word) | grams_of(beside)
+            asked = Words(f"{typed} {beside}".strip()).parts().values()
+            assert any(set(grams) <= wanted for grams in asked), (typed, beside)
+            assert Words(typed).slips_in(f"{word} / album") in (0, 1)
+    assert swapped_grams("1998") == swapped_grams("abc") == swapped_grams("radiohead") == []
 
 
 def test_the_article_is_asked_for_only_where_it_is_all() -> None:

@@ -13,7 +13,7 @@ on conflict (user_id, sha256) do update
         status = 'running',
         attempt = i.attempt + 1,
         completed_before = case
-            -- Its plays are gone with the other zone: nothing of what it was holds any more.
+            -- Its plays are deleted with the other zone: nothing of its former state is valid any more.
             when i.time_zone is distinct from excluded.time_zone then null
             when i.status in ('completed', 'completed_with_errors') then to_jsonb(i) - 'completed_before'
             else i.completed_before

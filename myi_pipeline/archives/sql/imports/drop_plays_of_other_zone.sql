@@ -1,4 +1,4 @@
--- Before an archive is read in another time zone than before: its plays of then are not plays of now. In the transaction
+-- Before an archive is read in another time zone than before: its former plays are no longer valid. In the transaction
 -- that begins the import, so that a repetition after a kill knows which zone it was.
 delete from raw.listening_events as e
 using app.imports as i

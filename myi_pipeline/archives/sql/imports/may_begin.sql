@@ -1,5 +1,5 @@
--- Whether the import of this archive may begin: no other user has its content, or a person has confirmed that it belongs to
--- this user as well, or it has begun here before.
+-- Whether the import of this archive may begin: no other user has its content, a person has confirmed that it belongs
+-- to this user as well, or it has begun here before.
 select
     exists (
         select

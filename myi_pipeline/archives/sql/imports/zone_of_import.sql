@@ -1,4 +1,4 @@
--- The zone of this user, and the one that was chosen for this archive or that it was read with, if it is known here.
+-- The user's zone, and the one chosen for this archive or used to read it, if it is known here.
 select
     u.time_zone,
     i.time_zone as chosen

@@ -1,6 +1,6 @@
--- How many rows of a chunk are in raw: found by looking, not by subtraction, so that the accounting can fail.
--- Two chunks of one archive never hold the same key, so what is there and not loaded now was present already.
--- A set operation, because it treats NULLs as equal and reads both sides once, whatever the statistics say.
+-- How many rows of a chunk are in raw: found by looking, not by subtraction, so that the accounting can fail. Two
+-- chunks of one archive never have the same key, so anything there that was not loaded now was already present. A set
+-- operation, because it treats NULLs as equal and reads both sides once, whatever the statistics say.
 select count(*)
 from (
     select x.source_id, e.played_at, c.content_id, e.ms_played, coalesce(r.occurrence, 0)::smallint

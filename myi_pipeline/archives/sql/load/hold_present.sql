@@ -1,5 +1,5 @@
--- Rows of a chunk that share their moment and length with another row of this archive. Noted is that this archive holds
--- them, if another one brought them, and which export of this archive holds them, if it has several.
+-- For rows of a chunk with the same moment and length as another row of this archive: records that this archive contains
+-- them, if another one brought them, and in which of its exports they are, if it has several.
 create temporary table shared_rows on commit drop as
 select x.source_id, e.played_at, c.content_id, e.ms_played, r.occurrence::smallint as occurrence, r.export_no
 from {load}_repeated_events as r
@@ -34,8 +34,8 @@ where
 order by l.played_at, l.source_id, l.content_id, l.ms_played, l.occurrence
 on conflict do nothing;
 
--- Whichever archive brought them: one connection may load a row from a file of one export while another loads it from a
--- file of another.
+-- Whichever archive brought them: one connection may load a row from a file of one export while another connection
+-- loads it from a file of another.
 insert into raw.event_holders (import_id, export_no, user_id, played_at, source_id, content_id, ms_played, occurrence)
 select distinct
     %(batch_id)s::int, export_no, %(user_id)s::int, played_at, source_id, content_id, ms_played, occurrence

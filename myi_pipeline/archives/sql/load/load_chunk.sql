@@ -1,4 +1,4 @@
--- Sorted by the unique key: two loads of one user that meet the same plays in two orders would deadlock.
+-- Sorted by the unique key: two loads of one user that insert the same plays in different orders would deadlock.
 insert into raw.listening_events (
     user_id, source_id, batch_id, played_at, content_id, ms_played, occurrence,
     context_id, offline_timestamp, shuffle, skipped, offline, incognito

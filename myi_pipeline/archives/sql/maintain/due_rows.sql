@@ -1,4 +1,4 @@
--- The earliest, and all rows of the last one's second: rows that agree are numbered together.
+-- The earliest rows, plus all rows of the last one's second: equal rows are numbered together.
 select
     quarantine.quarantine_id,
     quarantine.file_no,

@@ -1,4 +1,4 @@
--- Imports with rows that lay in the future when they were read and no longer do.
+-- Imports with rows that were in the future when they were read and no longer are.
 select
     imports.import_id,
     imports.attempt,

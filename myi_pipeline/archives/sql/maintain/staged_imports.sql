@@ -1,4 +1,4 @@
--- Imports that have staging tables and are not marked as running; one whose row is gone has no user.
+-- Imports that have staging tables and are not marked as running; if the row is gone, so is its user.
 select
     staged.import_id,
     imports.user_id,

@@ -1,5 +1,5 @@
--- Requests those that still wait. A request that Dagster never received is repeated under its own key and is not another
--- try.
+-- Requests those that are still waiting. A request that Dagster never received is repeated with its own key and does
+-- not count as another try.
 update app.imports
 set
     tries = tries + (request_id is distinct from %(request_id)s or asked_at is null)::int,

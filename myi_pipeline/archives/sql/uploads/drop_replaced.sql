@@ -1,5 +1,5 @@
--- Loose files that arrive one after the other make another archive each time: one whose import has not begun is replaced
--- by the archive that has its name now.
+-- Loose files that arrive one after another make a different archive each time: one whose import has not begun is
+-- replaced by the archive that now has its name.
 delete from app.imports as imports
 using app.imports as newer
 where
@@ -8,4 +8,5 @@ where
     and imports.upload_name = newer.upload_name
     and imports.status = 'pending'
     and imports.attempt = 0
+    and coalesce(imports.waiting_since, imports.created_at) < %(looked_at)s
     and not (imports.import_id = any(%(found)s))

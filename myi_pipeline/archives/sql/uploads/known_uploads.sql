@@ -1,4 +1,4 @@
--- The rows of these contents of these users. A running import updates its heartbeat every second.
+-- The rows of these users with these contents. A running import updates its heartbeat every second.
 select
     users.user_key,
     imports.sha256,

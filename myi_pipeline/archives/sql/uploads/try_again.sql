@@ -1,4 +1,4 @@
--- A person has asked for it, or has put it there again: it waits as if it were new.
+-- A person has asked for it, or has put the archive there again: it waits as if it were new.
 update app.imports
 set
     status = 'pending',
@@ -12,7 +12,7 @@ set
     confirmation = case when %(is_confirmed)s then 'given' else confirmation end
 where
     import_id = %(import_id)s
-    -- An upload that is cut off or not readable has no content to import.
+    -- An upload that is cut off or unreadable has no content to import.
     and seen_as is distinct from 'stuck'
     and (
         status in ('pending', 'failed')

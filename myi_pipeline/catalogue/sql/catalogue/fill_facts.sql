@@ -1,5 +1,4 @@
--- What only Spotify itself says. Its artist, its album and its place on that are the content's while the content bears
--- those names.
+-- Facts that only Spotify gives. Artist, album and position on the album apply only if the content has these names.
 update raw.contents as c
 set
     duration_ms = p.duration_ms,

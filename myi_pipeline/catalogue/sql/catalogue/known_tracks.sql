@@ -1,5 +1,5 @@
--- What is known of tracks: their number; whether something they say is not in the catalogue yet (is_news); and whether
--- their names, though the same, are of a later play than those that are kept (is_later).
+-- What is known about tracks: their content_id; whether they say something that the catalogue lacks (is_news); and
+-- whether their names are the same as those stored, but from a later play (is_later).
 select
     p.content_key::text as content_key,
     c.content_id,
@@ -26,7 +26,7 @@ select
         p.has_pictures and b.album_id is not null
         and not exists (select from raw.pictures as i where i.entity_kind = 'album' and i.entity_id = b.album_id)
     ) as is_news,
-    -- Not the batch: a window that is read again would rewrite all its tracks for nothing.
+    -- Batches are not compared: reading the same window again would rewrite all its tracks for nothing.
     p.played_at > c.names_played_at
     and (c.title, c.creator, c.collection) is not distinct from (p.title, p.creator, p.collection) as is_later
 from jsonb_to_recordset(%(tracks)s) as p (

@@ -1,6 +1,6 @@
 select pg_advisory_xact_lock(hashtext('myi.intern_contents'));
 
--- The last of a chain; the content itself when the chain is a ring, and then there is nothing to record.
+-- The end of the chain of aliases; the content itself if the chain is a ring, in which case there is nothing to record.
 create temporary table relinked on commit drop as
 select
     %(content_id)s::int as content_id,
@@ -22,7 +22,7 @@ on conflict (content_id) do update
     set canonical_id = excluded.canonical_id, reason = excluded.reason
     where (a.canonical_id, a.reason) is distinct from (excluded.canonical_id, excluded.reason);
 
--- Names that led to one of them.
+-- Match keys of all contents involved: name-only contents with these keys may get another alias.
 create temporary table moved_match_keys on commit drop as
 select distinct c.match_key
 from relinked as r

@@ -1,4 +1,5 @@
--- As with artists: the row that archives know by the names, unless that is another artist's or has another URI.
+-- As for artists, the URI goes to the album with these names in archives, unless that is another artist's or has
+-- another URI.
 update raw.albums as b
 set uri = p.uri
 from (
@@ -44,7 +45,7 @@ where
     b.uri = p.uri
     and (p.total_tracks <> coalesce(b.total_tracks, 0) or p.release_year <> coalesce(b.release_year, 0));
 
--- What is interned next finds its artist and album by their keys.
+-- Contents, which are interned next, find their artist and album by these keys.
 update pg_temp.polled_contents as p
 set artist_key = a.artist_key
 from raw.artists as a

@@ -1,4 +1,4 @@
--- A URI is learnt for the artist that archives know by that name ...
+-- The URI goes to the artist with this name in archives ...
 update raw.artists as a
 set uri = p.uri
 from (
@@ -9,7 +9,7 @@ from (
 ) as p
 where a.artist_key = p.name_key and a.uri is null;
 
--- ... and where that row has another URI already, this is a second artist of that name.
+-- ... and if that row already has another URI, this is a second artist with the same name.
 insert into raw.artists (artist_key, name, uri)
 select
     case
@@ -27,7 +27,7 @@ from (
 ) as p
 order by 1;
 
--- The URI stays when the artist takes another name.
+-- An artist who takes another name keeps the URI.
 update raw.artists as a
 set name = p.name
 from pg_temp.polled_artists as p

@@ -1,4 +1,4 @@
--- Artists that have a URI. After the lock, so that no other process decides on the same names meanwhile.
+-- Artists with a URI, staged under the lock so that no other process decides on the same names meanwhile.
 select pg_advisory_xact_lock(hashtext('myi.intern_contents'));
 
 create temporary table polled_artists on commit drop as

@@ -23,7 +23,7 @@ from jsonb_to_recordset(%(contents)s) as p (
     track_number smallint
 );
 
--- In one order for all: a process that only touches names takes no other lock.
+-- Lock rows in the same order as processes that only touch names, which do not take the advisory lock.
 select c.content_id
 from raw.contents as c
 inner join pg_temp.polled_contents as p on p.content_key = c.content_key

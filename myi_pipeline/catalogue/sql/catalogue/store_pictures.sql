@@ -1,5 +1,5 @@
--- Pictures of artists and albums by URI. A poll brings those of albums that have none; an answer about the album or
--- artist itself replaces what is there (is_replacing).
+-- Stores pictures of artists and albums by URI. Those from a poll are stored only for albums without any; an answer
+-- about the album or artist itself replaces what is there (is_replacing).
 with wanted as (
     select
         p.entity_kind,

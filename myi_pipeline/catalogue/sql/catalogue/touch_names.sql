@@ -1,4 +1,4 @@
--- The same names, of a later play. Rows are locked in the order in which all others lock them.
+-- The same names from a later play: only their date changes. Rows are locked in the order that all processes use.
 with later as (
     select
         c.content_id,

@@ -1,4 +1,4 @@
--- What polls and top lists have reported meanwhile need not be asked.
+-- What polls and top lists have reported meanwhile need not be asked for.
 delete from ops.catalogue_queue as q
 where
     q.state = 'waiting' and q.lease_id is null

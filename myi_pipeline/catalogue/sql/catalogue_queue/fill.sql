@@ -1,4 +1,5 @@
--- Only what raw itself still lacks: the marts may be older. Known rows take the new number of plays.
+-- Queues only what raw itself still lacks, because the marts may be out of date. Queued rows get the new number of
+-- plays.
 insert into ops.catalogue_queue as q (entity_kind, entity_id, uri, plays, due_at)
 select
     wanted.entity_kind,

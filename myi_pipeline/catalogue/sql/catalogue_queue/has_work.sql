@@ -1,5 +1,5 @@
 select
-    exists (select from app.credentials where status = 'active' and paused_at is null)
+    exists (select from app.credentials where is_main and status = 'active' and paused_at is null)
     and coalesce(s.idle_until <= %(now)s, true)
     and (
         m.completed_run_id is distinct from s.mart_run_id

@@ -8,7 +8,7 @@ from (
     where
         n.state = 'waiting' and n.due_at <= %(now)s
         and (n.leased_until is null or n.leased_until <= %(now)s)
-    -- An artist has the plays of all its tracks, so it follows the first of them that has told who it is.
+    -- An artist has the plays of all its tracks, so it comes right after the first track that revealed it.
     order by n.plays desc, n.place, n.entity_id
     limit 1
     for update skip locked

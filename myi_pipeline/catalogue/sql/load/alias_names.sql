@@ -1,5 +1,5 @@
--- For the keys in moved_match_keys, under the lock of intern_contents: a name-only content is an alias of the one content
--- with a URI that has its names; of none when two have. Two URIs of which one answers for the other are one.
+-- For the keys in moved_match_keys, under the lock of intern_contents. A name-only content is an alias of the content
+-- with a URI and the same names; if there are several, of none. URIs that are relinked to each other count as one.
 create temporary table wanted_aliases on commit drop as
 select
     n.content_id,

@@ -1,6 +1,8 @@
--- One set of tables for one attempt. Unlogged: an import that dies is repeated from its archive, which MYI does not keep.
--- row_id is file_no * 2^32 + the row's number among the file's plays, so that several readers can write at once; so can
--- they number contents and circumstances (what comes in few combinations): narrow rows are half of an import's speed.
+-- One set of tables per attempt. They are unlogged because an import that fails is repeated from its archive, which MYI
+-- does not keep.
+-- row_id is file_no * 2^32 + the row's number among the file's plays, so that several readers can write at once. They
+-- also number contents and circumstances (columns with few combinations) themselves: half of an import's speed is due
+-- to these narrow rows.
 create unlogged table {load}_events (
     row_id bigint not null,
     played_at timestamptz not null,
@@ -39,7 +41,7 @@ create unlogged table {load}_circumstances (
     offline boolean,
     incognito boolean
 ) with (autovacuum_enabled = false);
--- Only rows that share their key, or their moment and length (is_shared), with another row of the archive: few.
+-- Only the few rows that share their key, or their time and length (is_shared), with another row of the archive.
 create unlogged table {load}_repeated_events (
     row_id bigint primary key,
     occurrence int not null,

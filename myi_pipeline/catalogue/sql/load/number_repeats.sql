@@ -1,11 +1,11 @@
--- Rows of one archive that agree in the unique key. Over the whole staged archive and by a fixed order, so that neither
--- the order of files nor chunks change a number. Rows equal in every kept field too are one play, except where times are
--- cut to minutes, as in account data: there two equal rows are two plays.
--- Rows of two exports in one archive (`export_nos`, by the file's number) are numbered export by export: what the second one
--- tells again is one play, as it would be if it were an archive of its own.
--- A row is shared if a row of another content, or of none, has its moment and length. Skips of 0 ms come many in a
--- second; of those only rows that bear the same title, or one of which bears none.
--- First the seconds in which anything repeats, by one narrow column: that leaves a small part for the wide comparison.
+-- Numbers the rows of one archive that have the same unique key. This covers the whole staged archive in a fixed order,
+-- so that the numbers depend neither on the order of files nor on chunks. Rows that are equal in all stored fields are
+-- one play, except where times are cut to minutes, as in account data: there two equal rows are two plays.
+-- Rows of several exports in one archive (`export_nos`, by the file's number) are numbered per export, so that a play
+-- repeated in the second export counts once, as if that were an archive of its own.
+-- A row is shared if a row with another content, or with none, has the same time and length. There may be many skips of
+-- 0 ms in one second; these are shared only with rows that have the same title or no content.
+-- Restricting the comparison to times that occur more than once, which only takes one narrow column, leaves few rows.
 insert into {load}_repeated_events (row_id, occurrence, is_identical, is_shared, export_no)
 select
     row_id,

@@ -1,4 +1,4 @@
--- What has neither names nor a code cannot be asked for.
+-- A track with no ISRC, no MBID and not both names cannot be looked up.
 insert into ops.musicbrainz_queue as q (content_id, plays, due_at)
 select
     wanted.track_id,

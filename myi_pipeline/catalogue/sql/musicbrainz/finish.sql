@@ -1,4 +1,4 @@
--- Only by the holder of the lease: a worker that was slower than its lease changes nothing.
+-- Only for the holder of the lease: a worker whose lease has expired and passed to another changes nothing.
 update ops.musicbrainz_queue
 set
     state = %(state)s,

@@ -1,4 +1,4 @@
--- Tracks by their plays, whoever heard them. Read with the analyst's rights.
+-- Tracks by their plays by all users. Run with the analyst's rights.
 select
     track_id,
     sum(plays)::bigint as plays

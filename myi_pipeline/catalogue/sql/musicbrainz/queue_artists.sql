@@ -1,5 +1,5 @@
--- The artists of a recording that was found. Those whose genres came along are answered; the others are asked for as soon
--- as their most played track was.
+-- The artists of a recording that was found. Those whose genres came along are marked as found; the others are queued
+-- with the plays of their most played track.
 insert into ops.musicbrainz_queue as q (artist_mbid, plays, due_at, state, answered_at)
 select
     a.artist_mbid,

@@ -1,4 +1,4 @@
--- Answers that are a year old; and tracks that were not found, of which more is known now.
+-- Answers that are out of date, and tracks that were not found but about which more is known now.
 update ops.musicbrainz_queue as q
 set state = 'waiting', failures = 0, due_at = %(now)s
 from (

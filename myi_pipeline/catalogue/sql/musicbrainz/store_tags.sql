@@ -1,4 +1,4 @@
--- In one order for all, so that two workers that learn the same words never wait for each other in a ring.
+-- Sorted, so that two workers that store the same tags cannot deadlock.
 insert into raw.musicbrainz_tags as t (tag, is_genre)
 select
     v.tag,

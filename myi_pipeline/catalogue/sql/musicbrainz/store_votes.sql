@@ -1,4 +1,4 @@
--- Of each entity that the answer spoke of: its words as they are now.
+-- Replaces the tags of each entity in the answer by the current ones.
 delete from raw.musicbrainz_votes as v
 using jsonb_to_recordset(%(entities)s) as e (entity_kind text, entity_mbid uuid)
 where

@@ -1,4 +1,5 @@
--- All or nothing, and only by the holder of the lease: a worker that was slower than its lease changes nothing.
+-- All or nothing, and only for the holder of the lease: a worker whose lease has expired and passed to another changes
+-- nothing.
 with mine as (
     update ops.picture_fetches
     set state = 'kept', failures = 0, last_error = null, lease_id = null, leased_until = null

@@ -1,5 +1,5 @@
--- The first of these entities, in their order, that Spotify has pictures of and MYI keeps none of; with the addresses of
--- all their pictures. One that failed for good, is not due again or is being asked for speaks for its whole entity.
+-- The first of these entities, in order, for which Spotify has pictures and MYI has none, with the addresses of all
+-- their pictures. An entity is skipped if any of its pictures failed for good, is not due yet, or is being fetched.
 with wanted as (
     select
         entity_kind,

@@ -1,4 +1,4 @@
--- Every decision in the order in which it was made, on the tracks that marts know.
+-- All decisions in the order in which they were made, with aliases replaced by the tracks that marts know.
 select
     d.user_id,
     d.decision_id,

@@ -1,4 +1,5 @@
--- What is compared of tracks that marts know (an alias goes by another one): of some, or with NULL of all.
+-- What the rules compare, for these tracks or, with NULL, for all. Aliases are left out: marts know the track they
+-- stand for.
 select
     c.content_id,
     c.content_key::text,

@@ -1,4 +1,4 @@
--- Each content's number, if it has one, and whether the scrobbles say anything that the catalogue lacks.
+-- Each content's id, if it has one, and whether the scrobbles say anything that the catalogue lacks.
 select
     s.content_key,
     c.content_id,

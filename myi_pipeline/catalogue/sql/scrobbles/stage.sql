@@ -1,5 +1,5 @@
--- What has a URI is Spotify's: its names are taken from a scrobble only as long as Spotify has given none, so they are
--- as old as can be.
+-- Names of contents with a Spotify URI are taken from a scrobble only as long as Spotify has given none, so they are
+-- dated as early as possible.
 create temporary table scrobbled_contents on commit drop as
 select
     s.content_key,

@@ -1,4 +1,4 @@
--- Plays of one listener: in all, those that Last.fm alone reports, and those that it reports beside Spotify's archive.
+-- Plays of one listener: all, those reported only by Last.fm, and those reported by both Last.fm and Spotify's archive.
 select
     count(*) as plays,
     count(*) filter (where f.source = 'lastfm_export') as scrobbles_alone,

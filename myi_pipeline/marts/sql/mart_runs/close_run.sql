@@ -16,6 +16,10 @@ delete from ops.changed_facts as c
 using ops.mart_run_changes as f
 where f.run_id = %(run_id)s and f.ledger = 'facts' and c.change_id = f.change_id;
 
+delete from ops.changed_playlists as c
+using ops.mart_run_changes as f
+where f.run_id = %(run_id)s and f.ledger = 'playlists' and c.change_id = f.change_id;
+
 delete from ops.touched_dates;
 
 delete from ops.touched_entities;
@@ -33,6 +37,8 @@ delete from ops.mart_run_contents where run_id = %(run_id)s;
 delete from ops.mart_run_users where run_id = %(run_id)s;
 
 delete from ops.mart_run_facts where run_id = %(run_id)s;
+
+delete from ops.mart_run_playlists where run_id = %(run_id)s;
 
 update ops.mart_state
 set

@@ -1,5 +1,5 @@
--- The keys whose rows differ between two relations of the same columns: by number of rows and sum of row digests, so that
--- each side is read once and nothing is sorted.
+-- The keys whose rows differ between two relations with the same columns: by the number of rows and the sum of row
+-- digests, so that each side is read once and nothing is sorted.
 create temporary table differing_keys as
 with live as (
     select {key} as key, count(*) as row_count, sum(hash_record_extended(row({columns}), 0)::numeric) as digest

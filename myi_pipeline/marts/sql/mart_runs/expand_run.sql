@@ -1,9 +1,9 @@
 -- Statistics first: those of the last run's slices would mislead the planner. Lateral with offset 0, so that plays are
--- found by index whatever it believes.
+-- found by index whatever it estimates.
 select ops.analyze_mart_run();
 
--- Every day of the users whose every play moves: as raw has them, and as the marts still have them. A play is computed
--- with the day on which its source reports it, wherever a correction puts it.
+-- Every day of users all of whose plays move: as in raw, and as still in the marts. A play is computed with the day
+-- that its source reports, wherever a correction puts it.
 insert into ops.mart_run_days (run_id, user_id, utc_day)
 with moved as materialized (
     select distinct c.user_id
@@ -27,8 +27,8 @@ cross join lateral (
 ) as p
 on conflict do nothing;
 
--- Every day with a play of a changed content, also where another event of the play named it, and where a correction has
--- taken it away.
+-- Every day with a play of a changed content, even if another event of the play named it, or a correction has removed
+-- it.
 insert into ops.mart_run_days (run_id, user_id, utc_day)
 select %(run_id)s::bigint, p.user_id, (p.played_at at time zone 'UTC')::date
 from ops.mart_run_contents as r
@@ -48,7 +48,7 @@ where r.run_id = %(run_id)s
 group by 2, 3
 on conflict do nothing;
 
--- And every day whose top lists name one.
+-- And every day whose top lists contain one.
 insert into ops.mart_run_days (run_id, user_id, utc_day)
 select distinct %(run_id)s::bigint, t.user_id, t.taken_on
 from ops.mart_run_contents as r

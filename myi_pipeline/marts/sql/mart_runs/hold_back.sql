@@ -1,5 +1,5 @@
--- Users whose time zone this server does not know are left as they are: what the run would have recomputed of them goes
--- back to the ledger, and what it froze of them stays open.
+-- Users whose time zone this server does not know stay as they are: what the run would have recomputed for them goes
+-- back to the ledger, and what it froze of theirs stays open.
 insert into ops.changed_days (user_id, utc_day)
 select days.user_id, days.utc_day
 from ops.mart_run_days as days
@@ -11,7 +11,8 @@ where
         where known.user_id = days.user_id and known.utc_day = days.utc_day
     );
 
--- A rebuild drops their rows, and keys left by a run that crashed lose theirs: all of their days come again.
+-- A rebuild drops their rows, and so does a run that inherits their keys from a crashed one: all of their days go back to
+-- the ledger.
 insert into ops.changed_users (user_id, scope)
 select held.user_id, 'everything'
 from ops.held_back_users as held

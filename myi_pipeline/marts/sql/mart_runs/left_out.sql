@@ -1,5 +1,5 @@
--- Whose rows may differ because something has changed since the run froze the ledger. Read after the second build:
--- whatever that build saw beyond the run has its ledger row by then.
+-- Rows that may differ because something has changed since the run froze the ledger. Read after the second build:
+-- anything that build saw beyond the run has a ledger row by then.
 create temporary table left_out_contents as
 select content_id from ops.changed_contents
 union
@@ -13,6 +13,13 @@ create temporary table left_out_users as
 select user_id from ops.changed_days
 union
 select user_id from ops.changed_users
+union
+select user_id from ops.changed_playlists
+union
+select p.user_id
+from raw.playlists as p
+inner join raw.playlist_items as i on i.playlist_id = p.playlist_id
+inner join left_out_contents as c on c.content_id = i.content_id
 union
 select p.user_id
 from marts.fct_plays_stored as p
@@ -42,7 +49,7 @@ select t.user_id
 from raw.top_items as t
 inner join left_out_contents as c on c.content_id = t.content_id;
 
--- Who is an artist follows from the plays of all.
+-- Whether a name counts as an artist depends on everybody's plays.
 create temporary table left_out_artists as
 select a.artist_id
 from raw.artists as a

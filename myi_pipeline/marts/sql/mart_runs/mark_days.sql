@@ -1,4 +1,4 @@
--- The days of one user between two dates (either may be NULL), as raw has them. Followed by the same from the marts.
+-- The days of one user between two dates (either may be NULL), as in raw. Followed by the same for the marts.
 insert into ops.changed_days (user_id, utc_day)
 select distinct e.user_id, (e.played_at at time zone 'UTC')::date
 from raw.listening_events as e

@@ -1,5 +1,5 @@
--- Days that the marts have and raw may not: what a rebuild must take away. A play that a correction moved is computed with
--- the day on which its source reports it.
+-- Days that are in the marts and perhaps no longer in raw, which a rebuild must remove. A play moved by a correction is
+-- computed with the day that its source reports.
 insert into ops.changed_days (user_id, utc_day)
 select distinct p.user_id, (coalesce(p.reported_at, p.played_at) at time zone 'UTC')::date
 from marts.fct_plays_stored as p

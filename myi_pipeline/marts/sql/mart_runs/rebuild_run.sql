@@ -1,4 +1,4 @@
--- Until a rebuild closes, the marts are of mixed code: whatever comes next must rebuild too.
+-- Until a rebuild closes, the marts come from a mix of old and new code: any run that follows must rebuild, too.
 update ops.mart_state set fingerprint = null;
 
 update ops.mart_runs set is_rebuild = true where run_id = %(run_id)s;

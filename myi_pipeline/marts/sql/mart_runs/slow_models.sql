@@ -1,5 +1,5 @@
--- Models that took much longer in their last run than in the runs before it, by the median second and by the median
--- second a row: a run that writes many more rows may take longer.
+-- Models that took much longer in their last run than in earlier runs, both by median seconds and by median seconds per
+-- row: a run that writes many more rows may take longer.
 with ran as (
     select
         took.model,

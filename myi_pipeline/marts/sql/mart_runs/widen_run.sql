@@ -1,5 +1,5 @@
--- Every day with a polled play or a scrobble of a changed content that another source may know too: such a play stands
--- under the other's content.
+-- Every day with a polled play or a scrobble of a changed content that another source may also know: the marts list
+-- such a play under the other source's content, so expand_run does not find it.
 insert into ops.mart_run_days (run_id, user_id, utc_day)
 select %(run_id)s::bigint, p.user_id, (p.played_at at time zone 'UTC')::date
 from ops.mart_run_contents as r
@@ -11,9 +11,9 @@ where r.run_id = %(run_id)s
 group by 2, 3
 on conflict do nothing;
 
--- The days whose polled plays and scrobbles are matched again: those near a day of the run, where matching may have shifted
--- in a row of plays (two days for polls, three for scrobbles: see macros/reach.sql), and those near a play that an archive of
--- the run's days puts at a later sync. As raw has them, and as the run before has matched them.
+-- The days whose polled plays and scrobbles are matched again: those near a day of the run, where matching may have
+-- shifted along a series of plays (two days for polls, three for scrobbles: see macros/reach.sql), and those near a
+-- play that an archive of the run's days reports at a later sync. As in raw, and as the previous run matched them.
 insert into ops.mart_run_api_days (run_id, user_id, utc_day)
 with spans as materialized (
     select

@@ -1,14 +1,7 @@
--- Users at random, about %(events)s events of them: per UTC day as many resolved events as raw ones, each once and in a
--- play that there is, and as many plays that are kept, hidden or deleted as events that stand for one. Days that are open
--- in the ledger, or in a run that has not closed, may differ.
-with estimate as (
-    select greatest(sum(child.reltuples), 1) as events
-    from pg_inherits as link
-    inner join pg_class as child on child.oid = link.inhrelid
-    where link.inhparent = 'raw.listening_events'::regclass
-),
-
-sampled as (
+-- Users at random: per UTC day as many resolved events as raw ones, each once and in a play that there is, and as many
+-- plays that are kept, hidden or deleted as events that stand for one. Days that are open in the ledger, or in a run that
+-- has not closed, may differ.
+with sampled as (
     select users.user_id
     from app.users as users
     where
@@ -19,10 +12,7 @@ sampled as (
         -- They have no plays in marts while nobody knows their days.
         and users.user_id not in (select user_id from ops.held_back_users)
     order by random()
-    limit (
-        select greatest(1, ceil(%(events)s::float8 * (select count(*) from app.users) / estimate.events))::bigint
-        from estimate
-    )
+    limit %(users)s
 ),
 
 raw_days as (

@@ -1,12 +1,5 @@
 -- No play holds two rows of one archive; of what a service or a player reports live it may hold several, of one second.
-with estimate as (
-    select greatest(sum(child.reltuples), 1) as events
-    from pg_inherits as link
-    inner join pg_class as child on child.oid = link.inhrelid
-    where link.inhparent = 'raw.listening_events'::regclass
-),
-
-sampled as (
+with sampled as (
     select users.user_id
     from app.users as users
     where not exists (
@@ -14,10 +7,7 @@ sampled as (
         where changed.user_id = users.user_id and changed.scope = 'everything'
     )
     order by random()
-    limit (
-        select greatest(1, ceil(%(events)s::float8 * (select count(*) from app.users) / estimate.events))::bigint
-        from estimate
-    )
+    limit %(users)s
 ),
 
 collapsed as (

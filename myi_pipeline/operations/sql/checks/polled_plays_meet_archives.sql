@@ -1,21 +1,11 @@
--- Users at random, about %(events)s events of them: polled plays inside what an extended history covers, and how many of
--- them it confirms. Not of its last three days: what was heard offline then came after it.
-with estimate as (
-    select greatest(sum(child.reltuples), 1) as events
-    from pg_inherits as link
-    inner join pg_class as child on child.oid = link.inhrelid
-    where link.inhparent = 'raw.listening_events'::regclass
-),
-
-sampled as (
+-- Users at random: polled plays inside what an extended history covers, and how many of them it confirms. Not of its last
+-- three days: what was heard offline then came after it.
+with sampled as (
     select users.user_id
     from app.users as users
     where exists (select from raw.polled_spans as span where span.user_id = users.user_id)
     order by random()
-    limit (
-        select greatest(1, ceil(%(events)s::float8 * (select count(*) from app.users) / estimate.events))::bigint
-        from estimate
-    )
+    limit %(users)s
 ),
 
 covered as (

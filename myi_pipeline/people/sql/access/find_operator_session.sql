@@ -1,4 +1,4 @@
--- A browser that may use Dagster's pages, by one of its links or as an operator of the site; seen at most once a minute.
+-- A browser that may use Dagster's pages, by a link or as an operator of the site; updates last_seen_at at most once a minute.
 with by_link as (
     select session_id, last_seen_at
     from app.dagster_sessions

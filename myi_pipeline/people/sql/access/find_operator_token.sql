@@ -1,6 +1,7 @@
--- A program that may use Dagster's pages: by a token of an operator, noted as used at most once a minute.
+-- A program that may use Dagster's pages by an operator's token; its last use is updated at most once a minute, and its
+-- first use is recorded in the audit log.
 with found as (
-    select t.token_id, t.scope, t.last_used_at
+    select t.token_id, t.name, t.scope, u.user_id, u.user_key, t.last_used_at
     from app.access_tokens as t
     inner join app.users as u on u.user_id = t.user_id
     where
@@ -15,7 +16,17 @@ used as (
     from found
     where
         t.token_id = found.token_id
-        and (found.last_used_at is null or found.last_used_at < now() - interval '1 minute')
+        and (t.last_used_at is null or t.last_used_at < now() - interval '1 minute')
+    returning found.token_id, found.name, found.scope, found.user_id, found.user_key, found.last_used_at
+),
+
+noted as (
+    insert into app.audit (event, user_id, user_key, address, detail)
+    select
+        'token_first_used', user_id, user_key, left(%(address)s::text, 100),
+        jsonb_build_object('token_id', token_id, 'name', name, 'scope', scope, 'place', 'dagster')
+    from used
+    where last_used_at is null
 )
 
 select scope

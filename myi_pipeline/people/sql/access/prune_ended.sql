@@ -24,6 +24,12 @@ sign_ins as (
     returning 1
 ),
 
+attempts as (
+    delete from app.sign_in_attempts
+    where expires_at <= now() - interval '1 hour'
+    returning 1
+),
+
 dagster_links as (
     delete from app.dagster_links
     where expires_at <= now()
@@ -43,5 +49,6 @@ select
     + (select count(*) from tokens)
     + (select count(*) from links)
     + (select count(*) from sign_ins)
+    + (select count(*) from attempts)
     + (select count(*) from dagster_links)
     + (select count(*) from dagster_sessions) as ended

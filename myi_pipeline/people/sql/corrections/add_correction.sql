@@ -1,5 +1,6 @@
 insert into app.corrections (
-    user_id, action, event_id, event_at, from_at, until_at, artist_id, source_id, kind, shift_s, to_content_id, note
+    user_id, action, event_id, event_at, from_at, until_at, artist_id, source_id, kind, shift_s, to_content_id, note,
+    for_good_at
 )
 values (
     %(user_id)s,
@@ -13,6 +14,7 @@ values (
     %(kind)s,
     %(shift_s)s,
     %(to_content_id)s,
-    %(note)s
+    %(note)s,
+    case when %(for_good)s then now() end
 )
 returning correction_id

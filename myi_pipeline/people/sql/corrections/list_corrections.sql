@@ -1,4 +1,4 @@
--- What holds, the newest first, and then what was undone.
+-- Corrections in force, newest first, then those that were undone.
 select
     correction.correction_id,
     correction.action,
@@ -13,7 +13,8 @@ select
     correction.to_content_id,
     correction.note,
     correction.created_at,
-    correction.undone_at
+    correction.undone_at,
+    correction.for_good_at
 from app.corrections as correction
 left join app.list_sources() as source on source.source_id = correction.source_id
 where

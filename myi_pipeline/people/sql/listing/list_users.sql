@@ -10,7 +10,7 @@ select
     max(i.finished_at) as last_import_at
 from app.users as u
 left join app.imports as i on i.user_id = u.user_id
--- The counters of an import are those of its latest attempt; the files' rows keep those of every attempt.
+-- The counters of an import are those of its latest attempt; the rows of its files add up all attempts.
 left join lateral (
     select sum(files.rows_loaded) as rows_loaded
     from app.import_files as files

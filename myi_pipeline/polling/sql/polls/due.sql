@@ -1,5 +1,5 @@
--- Whose turn has come at turn_at and who may be polled now. A turn that does not hold anybody back although it lies
--- ahead was written by a clock that was wrong: such a user has waited since the sign-in.
+-- Who is due at turn_at and may be polled now. A future turn that is not an obstacle was set by a wrong clock: such a
+-- user counts as waiting since the sign-in.
 select
     u.user_id,
     u.user_key,
@@ -11,7 +11,8 @@ from app.credentials as c
 inner join app.users as u on u.user_id = c.user_id
 left join ops.poll_states as s on s.user_id = c.user_id
 where
-    not exists (
+    c.is_main
+    and not exists (
         select from ops.poll_obstacles as obstacle
         where
             obstacle.user_id = u.user_id

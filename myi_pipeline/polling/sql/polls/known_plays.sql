@@ -1,5 +1,5 @@
--- The times bound the search to one or two partitions. Digests stand for contents: their numbers may not be known yet.
--- The names of a play are those of its content and of all contents that are aliases of the same one.
+-- The times bound the search to one or two partitions. Digests represent contents, whose ids may not be known yet. The
+-- names of a play are those of its content and of all contents that are aliases of the same one.
 select
     event.played_at,
     array(

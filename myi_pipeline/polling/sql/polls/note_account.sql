@@ -1,4 +1,4 @@
--- A row only when the account is another one than that of the poll before.
+-- A row only if the account differs from that of the poll before.
 insert into app.polled_accounts (user_id, first_poll_id, account_key)
 select
     %(user_id)s,

@@ -1,4 +1,4 @@
--- Linked accounts whose turn has come at turn_at and that may be polled now, the longest waiting first.
+-- Linked accounts that are due at turn_at and may be polled now, longest waiting first.
 select
     linked.user_id,
     u.user_key,

@@ -1,4 +1,4 @@
--- The times bound the search to few partitions. Digests stand for contents: their numbers may not be known yet.
+-- The times bound the search to few partitions. Digests represent contents, whose ids may not be known yet.
 select
     event.played_at,
     content.content_key::text,

@@ -1,5 +1,5 @@
--- Everyone with a login that is in use: when they were last seen (a play of the last week, or a sign-in), and how their
--- top lists stand. Bounded in time, so that two or three partitions are read.
+-- Everyone with a usable login: when they were last seen (a play in the last week, or a sign-in), and the state of
+-- their top lists. Bounded in time, so that two or three partitions are read.
 select
     c.user_id,
     u.user_key,
@@ -20,7 +20,8 @@ left join lateral (
     limit 1
 ) as play on true
 where
-    not exists (
+    c.is_main
+    and not exists (
         select from ops.poll_obstacles as obstacle
         where obstacle.user_id = c.user_id and obstacle.obstacle = any(%(obstacles)s)
     )

@@ -1,4 +1,4 @@
-"""The read side: browsers' sessions, access tokens, sign-ins under way, one-time links, and views for metrics."""
+"""The read side: browser sessions, access tokens, pending sign-ins, one-time links, and views for metrics."""
 
 from __future__ import annotations
 

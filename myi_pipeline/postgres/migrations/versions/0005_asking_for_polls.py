@@ -1,4 +1,4 @@
-"""Whoever serves people may see when a user was polled, and ask for a poll: two functions, no right on the tables."""
+"""Functions with which the web interface sees when a user was polled, and requests polls, without table privileges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Covers: the pictures that MYI keeps, what became of fetching them, and the one function that returns their bytes."""
+"""Covers: stored pictures, the results of fetching them, and the only function that returns their bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operation, polling and access need to be trusted: see the headings of the SQL files."""
+"""Reliable operation, polling and access: see the headings of the SQL files."""
 
 from __future__ import annotations
 

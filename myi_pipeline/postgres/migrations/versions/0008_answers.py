@@ -1,4 +1,4 @@
-"""What marts that are smaller, refreshes that do less, and fresher plays need: see the headings of the SQL files."""
+"""Smaller marts, cheaper refreshes and fresher plays: see the headings of the SQL files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dashboard that people open every day needs: see the headings of the SQL files."""
+"""A dashboard for daily use: see the headings of the SQL files."""
 
 from __future__ import annotations
 

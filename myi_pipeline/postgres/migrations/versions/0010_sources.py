@@ -1,4 +1,4 @@
-"""Any source, one recording: see the headings of the SQL files."""
+"""Further sources, and recordings across them: see the headings of the SQL files."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-insert into ops.circuits (user_id, state)
-select user_id, 'closed'
-from app.users
-where user_id = %(user_id)s
-on conflict (user_id) do nothing
+insert into {circuits} ({holder_id}, state)
+select {holder_id}, 'closed'
+from {holders}
+where {holder_id} = %(holder_id)s
+on conflict ({holder_id}) do nothing

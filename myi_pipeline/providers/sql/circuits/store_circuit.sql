@@ -1,4 +1,4 @@
-update ops.circuits
+update {circuits}
 set
     state = %(state)s,
     authorisation_failures = %(authorisation_failures)s,
@@ -10,4 +10,4 @@ set
     probe_at = %(probe_at)s,
     kind = %(kind)s,
     reason = %(reason)s
-where user_id = %(user_id)s
+where {holder_id} = %(holder_id)s

@@ -1,5 +1,5 @@
--- One statement, so that the row's lock makes the queue. While the service wants silence nothing is taken; a moment that
--- lies too far ahead is left to others, unless a clock was set back.
+-- One statement, so that the row's lock forms the queue. As long as the service has asked to wait, nothing is taken; a
+-- moment too far ahead is left to others, unless a clock was set back.
 insert into ops.service_paces as p (service, next_at)
 values (%(service)s, %(now)s::timestamptz + %(interval)s::interval)
 on conflict (service) do update

@@ -1,4 +1,4 @@
--- For each client id: who shares its polls, what a 429 taught, and the polls of each of the last 24 hours.
+-- For each client id: who shares its polls, what a 429 has shown, and the polls in each of the last 24 hours.
 select
     client.client_id,
     (
@@ -6,6 +6,7 @@ select
         from app.credentials as c
         where
             c.client_id = client.client_id
+            and c.is_main
             and c.status = 'active'
             and c.paused_at is null
             and %(scope)s = any(c.scopes)

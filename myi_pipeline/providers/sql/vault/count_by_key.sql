@@ -1,7 +1,7 @@
--- The role `app` may ask this, and has no right to the access tokens.
+-- The role `app` may run this: it reads no access token.
 select
     key_id,
-    count(distinct user_id)
+    count(*)
 from app.credentials
 group by key_id
 order by key_id

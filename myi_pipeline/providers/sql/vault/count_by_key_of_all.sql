@@ -1,16 +1,8 @@
 select
-    key_id,
-    count(distinct user_id)
-from (
-    select
-        user_id,
-        key_id
-    from app.credentials
-    union all
-    select
-        user_id,
-        key_id
-    from app.spotify_tokens
-) as sealed
-group by key_id
-order by key_id
+    sealed.key_id,
+    count(distinct c.provider_account_id)
+from app.credentials as c
+cross join lateral (values (c.key_id), (c.access_key_id)) as sealed (key_id)
+where sealed.key_id is not null
+group by sealed.key_id
+order by sealed.key_id

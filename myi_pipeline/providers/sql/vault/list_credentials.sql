@@ -1,4 +1,6 @@
 select
+    c.provider_account_id,
+    c.is_main,
     c.user_id,
     u.user_key,
     c.client_id,
@@ -17,11 +19,13 @@ select
     c.account_id,
     c.profile_id,
     c.names_asked_at,
-    t.sealed as sealed_access,
-    t.expires_at as access_expires_at,
-    t.granted_at as access_granted_at
+    c.access_token as sealed_access,
+    c.access_expires_at,
+    c.access_granted_at
 from app.credentials as c
 inner join app.users as u on u.user_id = c.user_id
-left join app.spotify_tokens as t on t.user_id = c.user_id
-where c.user_id = coalesce(%(user_id)s, c.user_id)
-order by c.user_id
+where
+    (%(user_id)s::int is null or c.user_id = %(user_id)s)
+    and (%(account)s::int is null or c.provider_account_id = %(account)s)
+    and (c.is_main or not %(main_only)s)
+order by c.user_id, c.is_main desc, c.provider_account_id

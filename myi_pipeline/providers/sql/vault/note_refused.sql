@@ -4,5 +4,5 @@ set
     last_error = %(reason)s,
     last_failed_at = %(now)s,
     status = case when %(is_final)s or refusals + 1 >= %(most)s then 'reauth_required' else status end
-where user_id = %(user_id)s and authorised_at = %(authorised_at)s
+where provider_account_id = %(account)s and authorised_at = %(authorised_at)s
 returning status

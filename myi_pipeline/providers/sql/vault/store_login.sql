@@ -1,5 +1,5 @@
--- Under the table's lock, so that nothing comes between the two. No ON CONFLICT: reading its `excluded` row takes the
--- right to read the column, which whoever serves people does not have on refresh_token.
+-- Under the table's lock, so that nothing comes between the two. No ON CONFLICT: reading its `excluded` row requires
+-- the right to read the column, which the role that serves people does not have for refresh_token.
 with changed as (
     update app.credentials set
         client_id = %(client_id)s,
@@ -16,14 +16,15 @@ with changed as (
         refusals = 0,
         last_error = null,
         last_failed_at = null,
-        warned_days = null
-    where user_id = %(user_id)s
-    returning user_id
+        warned_days = null,
+        is_main = %(is_main)s
+    where provider_account_id = %(account)s
+    returning provider_account_id
 )
 
 insert into app.credentials (
     user_id, client_id, account_key, account_id, profile_id, names_asked_at, refresh_token, scopes, authorised_at,
-    refreshed_at
+    refreshed_at, is_main
 )
 select
     %(user_id)s,
@@ -35,5 +36,6 @@ select
     %(refresh_token)s,
     %(scopes)s,
     %(now)s,
-    %(now)s
+    %(now)s,
+    %(is_main)s
 where not exists (select from changed)

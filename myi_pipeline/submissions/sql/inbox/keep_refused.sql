@@ -1,4 +1,4 @@
--- Of several that look the same, one: a client that sends a bad listen again is told so again, and it is kept once.
+-- Equal refused listens are stored once, however often a client sends them.
 insert into ops.refused_listens as known (user_id, listen_digest, submission_id, client, reason, detail, listen, times)
 select
     i.user_id,

@@ -1,4 +1,4 @@
--- Ten seconds after the first failure, doubled after each, up to an hour.
+-- Tried again ten seconds after the first failure; the delay doubles each time, up to an hour.
 update ops.listen_inbox
 set
     tries = tries + 1,

@@ -1,4 +1,4 @@
--- Locked until its transaction ends; none when another process has it, or has loaded it.
+-- Locks the request until the transaction ends; no row if another process has taken or loaded it.
 select submission_id
 from ops.listen_inbox
 where submission_id = %(submission_id)s

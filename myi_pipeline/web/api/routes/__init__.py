@@ -1,1 +1,1 @@
-"""The routes, one module a group: each recognises the user, makes one query or call, and answers."""
+"""The routes, one module a group: each identifies the user, makes one query or call, and answers."""

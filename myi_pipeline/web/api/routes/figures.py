@@ -1,4 +1,4 @@
-"""Figures: who you are here, sums over time, streaks, Spotify's ranks, and what may be missing."""
+"""Figures: your account, totals over time, streaks, Spotify's rankings, and what may be missing."""
 
 from __future__ import annotations
 
@@ -23,26 +23,29 @@ from myi_pipeline.web.api.models import (
     Summary,
     Timeline,
 )
-from myi_pipeline.web.api.parameters import Day, DaysOf, Id, PageOf
-from myi_pipeline.web.api.routes.reading import Fields, Listing, fields_of, responses, serve_document, serve_list
+from myi_pipeline.web.api.parameters import COUNTED_BY, Day, DaysOf, Id, ListedOf, PageOf
+from myi_pipeline.web.api.routes.reading import Fields, Listing, responses, serve_document, serve_list
 from myi_pipeline.web.reads.clock import clock as read_clock
 from myi_pipeline.web.reads.coverage import coverage_gaps, covered_spans, find_login
 from myi_pipeline.web.reads.cursors import After
-from myi_pipeline.web.reads.database import Marts
-from myi_pipeline.web.reads.ranks import RankedKind, Term, ranks_of_entity, ranks_on_day
+from myi_pipeline.web.reads.marts import Marts
+from myi_pipeline.web.reads.ranks import Ranked, RankedKind, Term, ranks_of_entity, ranks_on_day
+from myi_pipeline.web.reads.recordings import recording_of
 from myi_pipeline.web.reads.spans import LAST_DAY, Period, last_day_of, period_start, today_in
 from myi_pipeline.web.reads.streaks import STREAKS, StreakRow, streak_marks
 from myi_pipeline.web.reads.streaks import streaks as read_streaks
 from myi_pipeline.web.reads.summary import EVERYTHING, sums_of, usual_spans
 from myi_pipeline.web.reads.timeline import BUCKETS, BucketRow, Grain
 from myi_pipeline.web.reads.timeline import timeline as read_timeline
+from myi_pipeline.web.reads.top import Listed
 from myi_pipeline.web.security.identity import CurrentUser
+from myi_pipeline.web.shown.contract import fields_of
 from myi_pipeline.web.site import TheSite
 
 router = APIRouter(route_class=ContractRoute, prefix="/v1/me", tags=["figures"])
 
 
-@router.get("", operation_id="getMe", response_model=Me, responses=responses(), summary="Who you are here")
+@router.get("", operation_id="getMe", response_model=Me, responses=responses(), summary="Your account")
 async def me(request: Request, visitor: CurrentUser, site: TheSite) -> Response:
     shown = {
         "user_key": visitor.user_key,
@@ -86,9 +89,9 @@ async def timeline(
     site: TheSite,
     page: PageOf,
     days: DaysOf,
-    grain: Annotated[Grain, Query(description="How long a bucket is.")] = "month",
+    grain: Annotated[Grain, Query(description="Length of a bucket.")] = "month",
 ) -> Response:
-    """The oldest first. A bucket at an end of the span holds the days that lie inside."""
+    """Oldest first. The first and last bucket contain only days within the span."""
 
     async def read(marts: Marts, after: After, limit: int) -> list[BucketRow]:
         return await read_timeline(marts, grain=grain, **days.values, after=after, limit=limit)
@@ -111,7 +114,7 @@ async def clock(
     visitor: CurrentUser,
     site: TheSite,
     period: Annotated[Period, Query(description="An ISO week, month, year, or all.")] = Period.ALL,
-    day: Annotated[Day, Query(alias="date", description="Any day of the period; else today.")] = None,
+    day: Annotated[Day, Query(alias="date", description="Any day of the period; defaults to today.")] = None,
 ) -> Response:
     first = period_start(period, day or today_in(visitor.time_zone))
     last = last_day_of(period, first)
@@ -131,7 +134,7 @@ async def clock(
     summary="Days in a row with plays",
 )
 async def streaks(request: Request, visitor: CurrentUser, site: TheSite, page: PageOf, days: DaysOf) -> Response:
-    """The newest first; `from` and `to` keep those that touch the span."""
+    """Newest first; `from` and `to` keep streaks that overlap the span."""
     today = today_in(visitor.time_zone)
 
     async def read(marts: Marts, after: After, limit: int) -> list[StreakRow]:
@@ -157,18 +160,23 @@ async def ranks(
     visitor: CurrentUser,
     site: TheSite,
     kind: Annotated[RankedKind, Query(description="Tracks or artists.")] = "track",
-    term: Annotated[Term, Query(description="About 4 weeks, 6 months, a year.")] = "medium_term",
-    day: Annotated[Day, Query(alias="date", description="As of this day; else today.")] = None,
-    id: Annotated[Id, Query(description="Only this track or artist, but day by day, the newest first.")] = None,
+    by: Annotated[ListedOf, Query(description=f"Tracks only. {COUNTED_BY}")] = Listed.TRACK,
+    term: Annotated[Term, Query(description="About 4 weeks, 6 months or a year.")] = "medium_term",
+    day: Annotated[Day, Query(alias="date", description="As of this day; defaults to today.")] = None,
+    id: Annotated[Id, Query(description="Only this track or artist, day by day, newest first.")] = None,
 ) -> Response:
-    """The list as Spotify last gave it up to a day; or, with `id`, the ranks of one over the last 400 snapshots."""
+    """Spotify's latest list as of a day or, with `id`, one item's rank in the last 400 snapshots.
+
+    By recording, a song is listed once, at the rank of its best track."""
 
     async def build(marts: Marts) -> Fields:
         until = day or LAST_DAY
+        entity: Ranked = by.value if kind == "track" else kind
         if id is None:
-            found = await ranks_on_day(marts, kind=kind, term=term, day=until)
+            found = await ranks_on_day(marts, entity=entity, term=term, day=until)
         else:
-            found = await ranks_of_entity(marts, kind=kind, id=id, term=term, day=until)
+            one = await recording_of(marts, id) or id if entity == "recording" else id
+            found = await ranks_of_entity(marts, entity=entity, id=one, term=term, day=until)
         return {"kind": kind, "term": term, "data": fields_of(Rank, found)}
 
     return await serve_document(request, visitor, site, build, table_of=Rank)

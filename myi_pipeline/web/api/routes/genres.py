@@ -1,4 +1,4 @@
-"""Genres of a period and over the years, and the decades from which music comes."""
+"""Genres of a period and over the years, and the decades in which the music came out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from myi_pipeline.web.api.contract_route import ContractRoute
-from myi_pipeline.web.api.models import Decade, Decades, Genre, Genres, GenreYear, GenreYears
+from myi_pipeline.web.api.models import (
+    Decade,
+    Decades,
+    Genre,
+    Genres,
+    GenreYear,
+    GenreYears,
+)
 from myi_pipeline.web.api.parameters import Day
-from myi_pipeline.web.api.routes.reading import Fields, fields_of, responses, serve_document
+from myi_pipeline.web.api.routes.reading import Fields, responses, serve_document
 from myi_pipeline.web.reads import genres as reads
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import LAST_DAY, Period, last_day_of, period_start, today_in
 from myi_pipeline.web.security.identity import CurrentUser
+from myi_pipeline.web.shown.contract import fields_of
 from myi_pipeline.web.site import TheSite
 
 router = APIRouter(route_class=ContractRoute, prefix="/v1/me", tags=["genres"])
@@ -31,8 +39,8 @@ async def genres(
     visitor: CurrentUser,
     site: TheSite,
     period: Annotated[Period, Query(description="An ISO week, month, year, or all.")] = Period.ALL,
-    day: Annotated[Day, Query(alias="date", description="Any day of the period; else today.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500, description="At most so many genres.")] = 50,
+    day: Annotated[Day, Query(alias="date", description="Any day of the period; defaults to today.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of genres.")] = 50,
 ) -> Response:
     first = period_start(period, day or today_in(visitor.time_zone))
     last = last_day_of(period, first)
@@ -63,7 +71,7 @@ async def genre_years(
     request: Request,
     visitor: CurrentUser,
     site: TheSite,
-    limit: Annotated[int, Query(ge=1, le=50, description="At most so many genres.")] = 10,
+    limit: Annotated[int, Query(ge=1, le=50, description="Maximum number of genres.")] = 10,
 ) -> Response:
     async def build(marts: Marts) -> Fields:
         rows = await reads.genre_years(marts, limit=limit)
@@ -84,7 +92,7 @@ async def decades(
     visitor: CurrentUser,
     site: TheSite,
     period: Annotated[Literal["year", "all"], Query(description="A year, or all.")] = "all",
-    day: Annotated[Day, Query(alias="date", description="Any day of the year; else today.")] = None,
+    day: Annotated[Day, Query(alias="date", description="Any day of the year; defaults to today.")] = None,
 ) -> Response:
     asked = Period(period)
     first = period_start(asked, day or today_in(visitor.time_zone))

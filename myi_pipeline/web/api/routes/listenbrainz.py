@@ -1,8 +1,8 @@
-"""ListenBrainz' API, as far as scrobblers use it: a player that can submit to ListenBrainz can submit here.
+"""The part of ListenBrainz' API that scrobblers use: a player that can submit to ListenBrainz can submit here.
 
 https://listenbrainz.readthedocs.io/en/latest/users/api/core.html, with the answers of listenbrainz-server's
-`webserver/views/api.py`. It is served at `/1/...` and at `/apis/listenbrainz/1/...`, as Maloja and Koito serve it.
-What clients do, by their source:
+`webserver/views/api.py`. It is served at `/1/...` and at `/apis/listenbrainz/1/...`, as Maloja and Koito serve it. What
+clients do, according to their source:
 
 - Navidrome (`adapters/listenbrainz/client.go`) has the `/1/` in its base address, sends `Token ...`, one listen at a
   time, and goes by `code` in the answer's body.
@@ -13,7 +13,7 @@ What clients do, by their source:
 - Pano Scrobbler (`ListenBrainz.kt`, `PendingScrobblesWorker.kt`) adds `1/`, and sends batches of up to 50 as `import`,
   the same again until they are taken.
 
-An access token of the scope `listens:write` submits, and reads back what was submitted, nothing else.
+An access token with the scope `listens:write` can submit and read back what was submitted, nothing else.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from starlette.requests import Request
 from myi_pipeline.people.manage_access import TokenScope
 from myi_pipeline.polling.now_playing import NOW_PLAYING_OF, Reading
 from myi_pipeline.submissions import inbox
-from myi_pipeline.submissions.listens import MOST_BYTES, BadSubmission, Submission, read_submission
+from myi_pipeline.submissions.listens import MOST_BYTES, BadSubmission, Submission, read_submission, unpacked
 from myi_pipeline.web.problems import Problem
-from myi_pipeline.web.reads.database import Marts, MartsMissing, MartsOutdated
-from myi_pipeline.web.reads.submitted import USUAL_SPAN, SubmittedRow, submitted
+from myi_pipeline.web.reads.marts import Marts, MartsMissing, MartsOutdated
+from myi_pipeline.web.reads.plays import USUAL_SPAN, SubmittedRow, submitted
 from myi_pipeline.web.security.identity import find_token_holder
 from myi_pipeline.web.security.rate_limits import Tier
 from myi_pipeline.web.security.visitors import Visitor
@@ -42,11 +42,12 @@ from myi_pipeline.web.site import Site, TheSite
 _BASES: Final = ("", "/apis/listenbrainz")
 _SUBMIT: Final = "/1/submit-listens"
 LARGER_BODIES: Final = {("POST", base + _SUBMIT): MOST_BYTES for base in _BASES}
-# A larger body is read in a thread: a thousand listens take a tenth of a second.
+# Larger bodies are parsed in a thread: a thousand listens take a tenth of a second.
 _LARGE_BYTES: Final = 64 * 1024
 # ListenBrainz: DEFAULT_ITEMS_PER_GET, MAX_ITEMS_PER_GET.
 _USUAL_LISTENS, _MOST_LISTENS = 25, 1_000
 _EARLIEST, _LATEST = 0, 253_402_300_799
+_GZIP: Final = ("gzip", "x-gzip")
 _RETRY_AFTER_S = 60
 _COUNT = b"select ops.count_submitted(%(user_id)s)"
 _LATEST_IMPORT = b"select ops.latest_import_of(%(user_id)s)"
@@ -55,7 +56,7 @@ _OK: Final = {"status": "ok"}
 
 
 async def token_holder(request: Request, site: TheSite) -> Visitor:
-    """Whose token the request shows. Raises Problem 401 and 429."""
+    """The user whose token the request carries. Raises Problem 401 and 429."""
     token = _shown_token(request)
     if token is None:
         raise Problem(401, "not-signed-in", "You need to provide an Authorization header.")
@@ -71,7 +72,7 @@ Holder = Annotated[Visitor, Depends(token_holder)]
 
 
 async def submitter(holder: Holder) -> Visitor:
-    """The same, for what only a token of the right scope may do. Raises Problem 401, as ListenBrainz does."""
+    """The same, but requires the scope for submitting. Raises Problem 401, as ListenBrainz does."""
     if holder.scope != TokenScope.SUBMIT_LISTENS:
         raise Problem(401, "wrong-scope", _wrong_scope(holder))
     return holder
@@ -81,16 +82,18 @@ Submitter = Annotated[Visitor, Depends(submitter)]
 
 
 async def counted_when_wrong() -> None:
-    """For what says whether a token is good: a wrong one is counted as a guess (find_token_holder)."""
+    """For routes that reveal whether a token is valid: a wrong one is counted as a guess (find_token_holder)."""
 
 
 counted_when_wrong.tier = Tier.SENSITIVE  # type: ignore[attr-defined]
 
 
 async def submit_listens(request: Request, holder: Submitter, site: TheSite) -> Response:
-    """Takes what can be taken: 200 once it is committed. 400 when there is nothing good in it."""
+    """Accepts every valid listen: 200 once they are committed, 400 if none is valid."""
     body, now = await request.body(), datetime.now(UTC)
     try:
+        if request.headers.get("content-encoding", "").strip().lower() in _GZIP:
+            body = await run_in_threadpool(unpacked, body)
         if len(body) > _LARGE_BYTES:
             submission = await run_in_threadpool(read_submission, body, now=now)
         else:
@@ -116,13 +119,16 @@ async def _accept(site: Site, holder: Visitor, submission: Submission) -> None:
         raise Problem(
             503,
             "inbox-full",
-            "Too many of your listens wait to be loaded, which `myi up` does, while it runs; send them again later.",
+            "Too many of your listens are waiting to be loaded by `myi up`; send them again later.",
             headers={"Retry-After": str(_RETRY_AFTER_S)},
         )
 
 
 async def validate_token(request: Request, site: TheSite) -> Response:
-    """Whether the token submits listens. One of another scope is not valid here: everything would be refused."""
+    """Whether the token can submit listens.
+
+    Other scopes count as invalid, because every submission would be refused.
+    """
     token = _shown_token(request) or request.query_params.get("token")
     if not token:
         raise Problem(400, "bad-submission", "You need to provide an Authorization token.")
@@ -135,14 +141,14 @@ async def validate_token(request: Request, site: TheSite) -> Response:
 
 
 async def listen_count(user_name: str, holder: Holder, site: TheSite) -> Response:
-    """How many listens were submitted."""
+    """The number of listens that were submitted."""
     _require_own(user_name, holder)
     found = await site.pools.ask_access(_COUNT, {"user_id": holder.user_id})
     return JSONResponse({"payload": {"count": found[0] if found else 0}})
 
 
 async def listens(user_name: str, request: Request, holder: Holder, site: TheSite) -> Response:
-    """What was submitted, the newest first, as the marts have it; of 90 days unless a beginning is asked for."""
+    """Submitted listens, newest first, as in the marts; the last 90 days unless the request names a start."""
     _require_own(user_name, holder)
     most = min(_seconds(request, "count", _USUAL_LISTENS), _MOST_LISTENS)
     to_s = _seconds(request, "max_ts", int(datetime.now(UTC).timestamp()) + 86_400)
@@ -155,7 +161,7 @@ async def listens(user_name: str, request: Request, holder: Holder, site: TheSit
     try:
         rows = await site.pools.read(holder.user_id, read)
     except (MartsMissing, MartsOutdated):
-        # Until they are built nothing is known; without an answer multi-scrobbler would send nothing.
+        # Before the marts are built, the answer is empty; without an answer, multi-scrobbler would send nothing.
         rows = []
     found = [_as_listen(holder.user_key, row) for row in rows]
     times = [each["listened_at"] for each in found]
@@ -170,12 +176,12 @@ async def listens(user_name: str, request: Request, holder: Holder, site: TheSit
 
 
 async def playing_now(user_name: str, holder: Holder, site: TheSite) -> Response:
-    """What a player said that it plays."""
+    """What a player reported as playing."""
     _require_own(user_name, holder)
     row = await site.pools.ask_access(NOW_PLAYING_OF, {"user_id": holder.user_id})
     reading = Reading(*row) if row is not None else None
     found = []
-    # Spotify's answers name no player.
+    # Spotify's answers do not name the player.
     if reading is not None and reading.is_fresh(datetime.now(UTC)) and reading.answer and "player" in reading.answer:
         told = reading.answer
         info = {"duration_ms": told["duration_ms"], "submission_client": told["player"]}
@@ -186,14 +192,14 @@ async def playing_now(user_name: str, holder: Holder, site: TheSite) -> Response
 
 
 async def latest_import(request: Request, holder: Holder, site: TheSite) -> Response:
-    """How far an importer said that it has come."""
+    """How far an importer has come, as it reported."""
     _require_own(request.query_params.get("user_name", holder.user_key), holder)
     found = await site.pools.ask_access(_LATEST_IMPORT, {"user_id": holder.user_id})
     return JSONResponse({"musicbrainz_id": holder.user_key, "latest_import": found[0] if found else 0})
 
 
 async def note_latest_import(request: Request, holder: Submitter, site: TheSite) -> Response:
-    """An importer has come so far."""
+    """An importer reports how far it has come."""
     try:
         given = (await request.json())["ts"]
         seconds = int(given) if not isinstance(given, bool) else -1
@@ -206,7 +212,7 @@ async def note_latest_import(request: Request, holder: Submitter, site: TheSite)
 
 
 def make_router() -> APIRouter:
-    """Every address below each of the bases."""
+    """A router with every address below each of the base paths."""
     router = APIRouter()
     routes: list[tuple[str, str, Callable[..., Any]]] = [
         ("POST", _SUBMIT, submit_listens),
@@ -227,7 +233,7 @@ def make_router() -> APIRouter:
 
 
 def _shown_token(request: Request) -> str | None:
-    """`Token xxx`, in any case; `Bearer xxx` will do."""
+    """`Token xxx`, in any case; `Bearer xxx` is accepted, too."""
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
     return shown.strip() or None if scheme.lower() in ("token", "bearer") else None
 

@@ -1,4 +1,4 @@
-"""Lists in the order of time: plays, sessions, first plays."""
+"""Chronological lists: plays, sessions, first plays."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from myi_pipeline.web.api.contract_route import ContractRoute
-from myi_pipeline.web.api.models import First, FirstList, Play, PlayList, Session, SessionList
+from myi_pipeline.web.api.models import (
+    First,
+    FirstList,
+    Play,
+    PlayList,
+    Session,
+    SessionList,
+)
 from myi_pipeline.web.api.parameters import Id, PageOf, Text, WindowOf, wrong
 from myi_pipeline.web.api.routes.reading import Listing, responses, serve_list
 from myi_pipeline.web.reads.cursors import After
-from myi_pipeline.web.reads.database import Marts
 from myi_pipeline.web.reads.firsts import FIRSTS, FirstRow
 from myi_pipeline.web.reads.firsts import firsts as read_firsts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.plays import PLAYS, PlayRow, plays_named
 from myi_pipeline.web.reads.plays import plays as read_plays
 from myi_pipeline.web.reads.sessions import SESSIONS, SessionRow
@@ -38,16 +45,16 @@ async def plays(
     site: TheSite,
     page: PageOf,
     window: WindowOf,
-    content_id: Annotated[Id, Query(description="Of this track, episode or chapter.")] = None,
-    track_id: Annotated[Id, Query(description="Of this track.")] = None,
-    artist_id: Annotated[Id, Query(description="By this artist.")] = None,
-    album_id: Annotated[Id, Query(description="On this album.")] = None,
+    content_id: Annotated[Id, Query(description="Only plays of this track, episode or chapter.")] = None,
+    track_id: Annotated[Id, Query(description="Only plays of this track.")] = None,
+    artist_id: Annotated[Id, Query(description="Only plays of this artist.")] = None,
+    album_id: Annotated[Id, Query(description="Only plays of this album.")] = None,
     q: Annotated[
-        Text, Query(description="With these words in title, artist or album, as `/v1/me/search` finds them.")
+        Text, Query(description="Only plays with these words in title, artist or album, matched as in `/v1/me/search`.")
     ] = None,
 ) -> Response:
     if track_id is not None and content_id not in (None, track_id):
-        raise wrong("content_id", "is another one than 'track_id'")
+        raise wrong("content_id", "differs from 'track_id'")
 
     async def read(marts: Marts, after: After, limit: int) -> list[PlayRow]:
         ids = {"content_id": track_id or content_id, "artist_id": artist_id, "album_id": album_id}
@@ -70,7 +77,7 @@ async def plays(
     summary="Your sessions, newest first",
 )
 async def sessions(request: Request, visitor: CurrentUser, site: TheSite, page: PageOf, window: WindowOf) -> Response:
-    """Listening without half an hour of silence in between; a session belongs to the span in which it ended."""
+    """Listening without half an hour of silence in between; a session belongs to the span it ended in."""
 
     async def read(marts: Marts, after: After, limit: int) -> list[SessionRow]:
         return await read_sessions(marts, **window.values, after=after, limit=limit)
@@ -91,8 +98,10 @@ async def firsts(
     site: TheSite,
     page: PageOf,
     window: WindowOf,
-    kind: Annotated[Entity, Query(description="First plays of what.")] = "artist",
+    kind: Annotated[Entity, Query(description="The kind of first plays.")] = "artist",
 ) -> Response:
+    """A recording is a song, whichever of its tracks was heard first; it has the id of one of them."""
+
     async def read(marts: Marts, after: After, limit: int) -> list[FirstRow]:
         return await read_firsts(marts, kind=kind, **window.values, after=after, limit=limit)
 

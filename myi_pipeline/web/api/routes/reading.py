@@ -1,7 +1,6 @@
-"""What all reading routes have in common: the responses that they document, and the step from a request to an answer.
+"""What all reading routes share: the responses they document, and the step from a request to an answer.
 
-A version of the marts is read first where the client says that it has an answer: an unchanged one is then known to be
-so (304) before any other mart is read.
+If the client sends If-None-Match, the version is read first; an unchanged answer (304) reads no other mart.
 """
 
 from __future__ import annotations
@@ -9,41 +8,40 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import Request, Response
 
-from myi_pipeline.web.answers import CSV, Reply, agree, link
-from myi_pipeline.web.api.models import Answer
+from myi_pipeline.web.answers import CSV, Reply, agree, known_tags, link, newest_version
 from myi_pipeline.web.api.parameters import Page
 from myi_pipeline.web.problems import MEDIA_TYPE, Problem, ProblemDocument
 from myi_pipeline.web.reads.cursors import After, BadCursor, Cursors, Key, Order
-from myi_pipeline.web.reads.database import Marts, Version
+from myi_pipeline.web.reads.marts import Marts, Version
+from myi_pipeline.web.reads.replica import need_version
 from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.shown.contract import Answer, fields_of
 from myi_pipeline.web.site import Site
 
 Fields = Mapping[str, object]
-# Reads the fields of a document, or those beside its list.
+# Reads the fields of a document, or those next to its list.
 Build = Callable[[Marts], Awaitable[Fields]]
 
-_TAG = {"description": "Names these bytes; send it as If-None-Match.", "schema": {"type": "string"}}
+_TAG = {"description": "Identifies this response; send it as If-None-Match.", "schema": {"type": "string"}}
 _LINK = {"description": 'The next page (`rel="next"`) and the first.', "schema": {"type": "string"}}
 _PROBLEM = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
 _REFUSALS = {
     401: "Not signed in.",
     406: "Not available in any format that Accept allows.",
-    422: "A value of the request is invalid.",
-    429: "Too many requests; Retry-After says when to come again.",
-    503: "The database does not answer, or figures are being rebuilt; Retry-After says when to come again.",
-    504: "It took longer than a request may take.",
+    422: "A value in the request is invalid.",
+    429: "Too many requests; see Retry-After.",
+    503: "The database does not answer, or figures are being rebuilt; see Retry-After.",
+    504: "The request took too long.",
 }
 
 
 def problems(*statuses: int, **more: str) -> dict[int | str, dict[str, Any]]:
-    """The refusals of these statuses, as the contract describes them; `more` as `_404="..."`."""
+    """The problem responses with these statuses for the contract; `more` adds others as `_404="..."`."""
     said = {status: _REFUSALS[status] for status in statuses} | {int(key[1:]): text for key, text in more.items()}
     return {
         status: {"description": text, "content": {MEDIA_TYPE: {"schema": _PROBLEM}}, "model": None}
@@ -54,8 +52,10 @@ def problems(*statuses: int, **more: str) -> dict[int | str, dict[str, Any]]:
 def responses(
     *, is_list: bool = False, is_table: bool = False, tagged: bool = True, **more: str
 ) -> dict[int | str, dict[str, Any]]:
-    """What a reading route may answer besides its document: pages of a list, or a whole table; `more` as for
-    problems()."""
+    """The responses of a reading route besides its document: pages of a list or a whole table;
+
+    `more` as for problems().
+    """
     good: dict[str, Any] = {"description": "One page." if is_list else "The answer.", "headers": {}}
     if tagged:
         good["headers"]["ETag"] = _TAG
@@ -65,16 +65,16 @@ def responses(
         good["content"] = {CSV: {"schema": {"type": "string"}, "example": "first,second\r\n1,2\r\n"}}
     if not tagged:
         return {200: good, **problems(401, 406, 422, 429, 503, **more)}
-    unchanged = {"description": "Nothing has changed since the answer that If-None-Match names."}
+    unchanged = {"description": "Nothing has changed since the response that If-None-Match names."}
     return {200: good, 304: unchanged, **problems(401, 406, 422, 429, 503, 504, **more)}
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One list: how a page of it is read, the order in which its pages follow, and the model of an item.
+    """A list: how to read a page, the order of its pages, and the model of an item.
 
-    `settled` are values of the query that the next page must not work out again, such as the day that "today" was;
-    times are shown in `zone`, None for UTC.
+    `settled` holds query values that the next page must not compute again, such as the date that "today" meant. Times
+    are shown in `zone`, or in UTC if it is None.
     """
 
     read: Callable[[Marts, After, int], Awaitable[Sequence[object]]]
@@ -98,16 +98,16 @@ async def serve_list(
     varies_by: Sequence[object] = (),
     beside: Build = _nothing,
 ) -> Response:
-    """One page, or 304. `beside` reads further fields of the document; `varies_by` as in agree()."""
+    """Answers with one page or 304. `beside` reads further fields of the document; `varies_by` as in agree()."""
     purpose = _purpose(request, visitor.user_id, listing)
     after = After()
     if page.cursor is not None:
-        *keys, seen = open_cursor(site.cursors, purpose, page.cursor)
+        *keys, seen = open_cursor(site.cursors, purpose, page.cursor, user_id=visitor.user_id)
         after = After(keys, int(seen))
 
     def form(version: Version) -> Reply:
         return agree(
-            request, user_id=visitor.user_id, version=version.number, varies_by=varies_by, may_be_csv=True
+            request, user_id=visitor.user_id, version=version, varies_by=varies_by, may_be_csv=True
         )  # fmt: skip
 
     async def read(marts: Marts) -> tuple[Sequence[object], Fields]:
@@ -120,7 +120,8 @@ async def serve_list(
     cursor = None
     if len(rows) > page.limit:
         rows = rows[: page.limit]
-        cursor = site.cursors.seal(purpose, [*listing.order.keys_of(rows[-1]), after.seen + len(rows)])
+        keys = [*listing.order.keys_of(rows[-1]), after.seen + len(rows)]
+        cursor = site.cursors.seal(purpose, keys, user_id=visitor.user_id)
     links = [] if page.cursor is None else [link(request, "first", cursor=None)]
     if cursor is not None:
         links.append(link(request, "next", **listing.settled, cursor=cursor))
@@ -142,14 +143,13 @@ async def serve_document(
     varies_by: Sequence[object] = (),
     table_of: type[Answer] | None = None,
 ) -> Response:
-    """The document of which `build` reads the fields, or 304; `varies_by` as in agree(). With `table_of` its `data`, a
-    list of these, is a table too."""
+    """Answers with the document whose fields `build` reads, or 304; `varies_by` as in agree().
+
+    With `table_of`, its `data` (a list of these) is also available as a table."""
     may_be_csv = table_of is not None
 
     def form(version: Version) -> Reply:
-        return agree(
-            request, user_id=visitor.user_id, version=version.number, varies_by=varies_by, may_be_csv=may_be_csv
-        )
+        return agree(request, user_id=visitor.user_id, version=version, varies_by=varies_by, may_be_csv=may_be_csv)
 
     reply, version, found = await _read(request, visitor, site, form, build)
     if found is None:
@@ -168,7 +168,7 @@ async def _read(
     form: Callable[[Version], Reply],
     build: Callable[[Marts], Awaitable[Any]],
 ) -> tuple[Reply, Version, Any]:
-    """What `build` reads, or None when the client has it already."""
+    """What `build` reads, or None if the client has it already."""
 
     async def read(marts: Marts) -> tuple[Reply, Version, Any]:
         if "if-none-match" in request.headers:
@@ -179,27 +179,15 @@ async def _read(
         version = await marts.version()
         return form(version), version, found
 
+    # A replica that is behind what the client has would call older figures new.
+    need_version(visitor.user_id, newest_version(known_tags(request)))
     return await site.pools.read(visitor.user_id, read)
 
 
-@cache
-def _plan(model: type[Answer]) -> tuple[tuple[str, ...], Callable[[Fields], tuple[object, ...]]]:
-    """The fields that a row has, and how they are taken out of it."""
-    names = tuple(name for name in model.model_fields if name not in model.fixed)
-    return names, itemgetter(*(model.renamed.get(name, name) for name in names))
-
-
-def fields_of(model: type[Answer], rows: Sequence[object]) -> list[dict[str, Any]]:
-    """The fields that the contract names, of each row; a row may have others, which pages show."""
-    names, values = _plan(model)
-    fixed = model.fixed
-    return [{**fixed, **dict(zip(names, values(vars(row)), strict=True))} for row in rows]
-
-
-def open_cursor(cursors: Cursors, purpose: str, cursor: str) -> tuple[Key, ...]:
-    """What was sealed for this list. Raises Problem 422."""
+def open_cursor(cursors: Cursors, purpose: str, cursor: str, *, user_id: int | None = None) -> tuple[Key, ...]:
+    """The position sealed in the cursor of this list. Raises Problem 422."""
     try:
-        return cursors.open(purpose, cursor)
+        return cursors.open(purpose, cursor, user_id=user_id)
     except BadCursor as error:
         fields = [{"place": "query.cursor", "message": str(error)}]
         raise Problem(422, "invalid-cursor", f"The request was refused: {error}.", errors=fields) from None

@@ -1,6 +1,6 @@
-"""Which tracks are one song to you, and what you say about it.
+"""Which tracks count as one song, and your decisions about it.
 
-A decision concerns your figures alone and takes effect with the next refresh. Only a browser decides: a token reads.
+A decision affects only your own figures and takes effect with the next refresh. Only a browser may decide; tokens read.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from myi_pipeline.errors import BadInput
 from myi_pipeline.people import recording_decisions
 from myi_pipeline.web.answers import CSV, accept_list, untagged_list
 from myi_pipeline.web.api.contract_route import ContractRoute
-from myi_pipeline.web.api.models import Answer, EntityId, Heard, WholeDocument
-from myi_pipeline.web.api.routes.account import Number, no_truth
+from myi_pipeline.web.api.models import EntityId, Heard, WholeDocument
+from myi_pipeline.web.api.parameters import no_truth
+from myi_pipeline.web.api.routes.account import Number
 from myi_pipeline.web.api.routes.music import EntityId as TrackId
-from myi_pipeline.web.api.routes.reading import Fields, fields_of, responses, serve_document
+from myi_pipeline.web.api.routes.reading import Fields, responses, serve_document
 from myi_pipeline.web.problems import Problem, problem_responses
 from myi_pipeline.web.reads.cursors import MOST_INT
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.recordings import names_of_tracks, recording_of, tracks_of_recording
 from myi_pipeline.web.security.client_address import client_address
 from myi_pipeline.web.security.identity import CurrentPerson, CurrentUser
+from myi_pipeline.web.shown.contract import Answer, fields_of
 from myi_pipeline.web.site import TheSite
 
 router = APIRouter(route_class=ContractRoute, prefix="/v1/me", tags=["music"])
@@ -37,7 +39,7 @@ _BROWSER = problem_responses(401, 403, 429, 503)
 class RecordingTrack(Heard):
     """A track that is counted in a recording."""
 
-    recording_id: EntityId = Field(description="The number of the recording: that of one of its tracks.")
+    recording_id: EntityId = Field(description="The id of the recording, which is that of one of its tracks.")
     track_id: EntityId
     uri: str | None = Field(examples=["spotify:track:4uLU6hMCjMI75M1A2tKUQC"])
     name: str | None = Field(examples=["Sinnerman"])
@@ -48,13 +50,13 @@ class RecordingTrack(Heard):
     duration_ms: int | None = Field(ge=0, description="Null if unknown.", examples=[622_000])
     isrc: str | None = Field(description="International Standard Recording Code.", examples=["USPR36500027"])
     confidence: float | None = Field(
-        ge=0, le=1, description="How surely it belongs there; null where you decided.", examples=[0.97]
+        ge=0, le=1, description="How certain the match is; null if you decided.", examples=[0.97]
     )
     reason: str = Field(description="Code of the rule, or `decided`.", examples=["names_and_length"])
 
 
 class RecordingTracks(WholeDocument):
-    """The most heard first."""
+    """Most heard first."""
 
     data: list[RecordingTrack]
 
@@ -72,17 +74,18 @@ class Decision(Answer):
 
 
 class Decisions(Answer):
-    """The newest first."""
+    """Newest first."""
 
-    next: None = Field(description="Null, as `data` is the whole list.", examples=[None])
+    next: None = Field(description="Always null: `data` is the whole list.", examples=[None])
     data: list[Decision]
 
 
-_Id = Annotated[int, BeforeValidator(no_truth), Field(ge=1, le=MOST_INT, examples=[271])]
+# Field first: after a BeforeValidator the bounds are missing from the schema.
+_Id = Annotated[int, Field(ge=1, le=MOST_INT, examples=[271]), BeforeValidator(no_truth)]
 
 
 class DecisionWish(BaseModel):
-    """`same`: two tracks are one song. `apart`: a track is none of those that it is counted with."""
+    """`same`: two tracks are one song. `apart`: a track is not the song that it is counted as."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -99,7 +102,7 @@ class DecisionWish(BaseModel):
     summary="The tracks that are one song with a track",
 )
 async def recording(request: Request, visitor: CurrentUser, site: TheSite, track_id: TrackId) -> Response:
-    """All that you heard of it, and why each is counted there."""
+    """All of them that you heard, and why each is counted there."""
 
     async def build(marts: Marts) -> Fields:
         number = await recording_of(marts, track_id)
@@ -120,10 +123,10 @@ async def recording(request: Request, visitor: CurrentUser, site: TheSite, track
         **problem_responses(406),
         **_BROWSER,
     },
-    summary="What you said about recordings",
+    summary="Your decisions about recordings",
 )
 async def list_decisions(request: Request, person: CurrentPerson, site: TheSite) -> Response:
-    """Whatever you said is one song, or is not."""
+    """Tracks that you declared to be one song, or not."""
     media_type = accept_list(request)
     found = await site.pools.in_thread(recording_decisions.list_decisions, user_id=person.user_id)
     return untagged_list(
@@ -136,7 +139,7 @@ async def list_decisions(request: Request, person: CurrentPerson, site: TheSite)
     operation_id="decideRecording",
     status_code=201,
     responses={**problem_responses(400, 404, 413, 422), **_BROWSER},
-    summary="Say what is one song, or is not",
+    summary="Decide what is one song",
 )
 async def make_decision(wish: DecisionWish, request: Request, person: CurrentPerson, site: TheSite) -> Decision:
     wanted = {wish.track_id} | ({wish.other_track_id} if wish.other_track_id is not None else set())
@@ -168,10 +171,10 @@ async def make_decision(wish: DecisionWish, request: Request, person: CurrentPer
     operation_id="takeBackRecordingDecision",
     status_code=204,
     responses={**problem_responses(404, 422), **_BROWSER},
-    summary="Take back what you said",
+    summary="Undo a decision",
 )
 async def take_back(decision_id: Number, request: Request, person: CurrentPerson, site: TheSite) -> Response:
-    """As if you had never said it."""
+    """As if you had never made it."""
     found = await site.pools.in_thread(
         recording_decisions.take_back,
         user_id=person.user_id,
@@ -179,5 +182,5 @@ async def take_back(decision_id: Number, request: Request, person: CurrentPerson
         address=client_address(request, site.settings.trusted_networks),
     )
     if not found:
-        raise Problem(404, "not-found", "You have said no such thing.")
+        raise Problem(404, "not-found", "You have no such decision.")
     return Response(status_code=204)

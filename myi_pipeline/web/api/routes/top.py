@@ -1,24 +1,44 @@
-"""Top lists: which days a request means, and from which read they come."""
+"""Top lists: the days that a request means, and the read that answers it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from myi_pipeline.web.api.contract_route import ContractRoute
-from myi_pipeline.web.api.models import Answer, TopAlbum, TopAlbums, TopArtist, TopArtists, TopTrack, TopTracks
+from myi_pipeline.web.api.models import (
+    TopAlbum,
+    TopAlbums,
+    TopArtist,
+    TopArtists,
+    TopShow,
+    TopShows,
+    TopTrack,
+    TopTracks,
+)
 from myi_pipeline.web.api.parameters import COUNTED_BY, Day, DaysOf, ListedOf, PageOf, PeriodOf, wrong
 from myi_pipeline.web.api.routes.reading import Fields, Listing, responses, serve_list
 from myi_pipeline.web.reads.cursors import After
-from myi_pipeline.web.reads.database import Marts
+from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import LAST_DAY, Period, last_day_of, period_start, today_in
-from myi_pipeline.web.reads.top import OLDEST, Entity, Listed, TopRow, top_of_period, top_of_range, top_order
+from myi_pipeline.web.reads.top import (
+    OLDEST,
+    Entity,
+    Listed,
+    ShowKind,
+    TopRow,
+    top_of_period,
+    top_of_range,
+    top_order,
+    top_shows,
+)
 from myi_pipeline.web.security.identity import CurrentUser
 from myi_pipeline.web.security.visitors import Visitor
+from myi_pipeline.web.shown.contract import Answer
 from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter(route_class=ContractRoute, prefix="/v1/me/top", tags=["top lists"])
@@ -26,7 +46,7 @@ router = APIRouter(route_class=ContractRoute, prefix="/v1/me/top", tags=["top li
 
 @dataclass(frozen=True)
 class TopDays:
-    """The days of a top list: those of a period, or with `period` None any."""
+    """The days of a top list: a period or, if `period` is None, any range."""
 
     period: Period | None
     first: date
@@ -35,7 +55,7 @@ class TopDays:
 
     @property
     def settled(self) -> dict[str, str]:
-        """The query that asks for the same days tomorrow."""
+        """The query that means the same days tomorrow."""
         if self.period is None:
             return {"from": self.first.isoformat(), "to": self.last.isoformat()}
         return {"period": self.period.value, "date": self.first.isoformat()}
@@ -57,13 +77,13 @@ class TopDays:
 async def _days(
     visitor: CurrentUser,
     days: DaysOf,
-    period: Annotated[PeriodOf, Query(description="An ISO week, month, year, or all; else `all`.")] = None,
-    day: Annotated[Day, Query(alias="date", description="Any day of the period; else today.")] = None,
+    period: Annotated[PeriodOf, Query(description="An ISO week, month, year, or all; defaults to `all`.")] = None,
+    day: Annotated[Day, Query(alias="date", description="Any day of the period; defaults to today.")] = None,
 ) -> TopDays:
     today = today_in(visitor.time_zone)
     if days.is_given:
         if period is not None or day is not None:
-            raise wrong("period", "cannot stand beside 'from' and 'to'")
+            raise wrong("period", "cannot be combined with 'from' and 'to'")
         first, last = days.first or OLDEST, days.last or max(today, days.first or today)
         return TopDays(None, first, last, today)
     start = period_start(period or Period.ALL, day or today)
@@ -110,7 +130,7 @@ async def top_tracks(
     days: TopDaysOf,
     by: Annotated[ListedOf, Query(description=COUNTED_BY)] = Listed.TRACK,
 ) -> Response:
-    """By counted plays, then by time heard, of a week, month, year, of all time, or of any days `from` and `to`."""
+    """By counted plays, then by time heard, for a week, month, year, all time, or the days between `from` and `to`."""
     return await _serve(request, visitor, site, days, entity=by.value, item=TopTrack, page=page)
 
 
@@ -135,3 +155,37 @@ async def top_artists(request: Request, visitor: CurrentUser, site: TheSite, pag
 )
 async def top_albums(request: Request, visitor: CurrentUser, site: TheSite, page: PageOf, days: TopDaysOf) -> Response:
     return await _serve(request, visitor, site, days, entity="album", item=TopAlbum, page=page)
+
+
+@router.get(
+    "/shows",
+    operation_id="listTopShows",
+    response_model=TopShows,
+    responses=responses(is_list=True),
+    summary="Your top podcasts or audiobooks",
+)
+async def top_shows_of(
+    request: Request,
+    visitor: CurrentUser,
+    site: TheSite,
+    page: PageOf,
+    days: TopDaysOf,
+    kind: Annotated[
+        Literal["podcast", "audiobook"], Query(description="Which of the two; defaults to `podcast`.")
+    ] = "podcast",
+) -> Response:
+    """By counted plays, then by time heard. The sources know shows by name alone."""
+
+    async def read(marts: Marts, after: After, limit: int) -> Sequence[TopRow]:
+        last = min(days.last, days.today.replace(month=12, day=31))
+        return await top_shows(
+            marts, ShowKind[kind.upper()], first_day=days.first, last_day=last, after=after, limit=limit
+        )
+
+    async def beside(_: Marts) -> Fields:
+        return days.fields
+
+    listing = Listing(read, top_order("show"), TopShow, settled=days.settled)
+    return await serve_list(
+        request, visitor, site, listing, page=page, varies_by=(days.first, days.last), beside=beside
+    )  # fmt: skip

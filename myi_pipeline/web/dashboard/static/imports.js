@@ -68,7 +68,8 @@ document.querySelectorAll("form[data-upload]").forEach((form) => {
   const input = form.querySelector("input[type=file]");
   input.multiple = true;
   form.querySelector("button").hidden = true;
-  form.querySelector("[data-drop-text] strong").textContent = "Drop archives here";
+  // A finger drops nothing.
+  if (matchMedia("(pointer: fine)").matches) form.querySelector("[data-drop-text] strong").textContent += ", or drop it here";
   const take = (files) => {
     if (form.getAttribute("aria-busy") === "true" || files.length === 0) return;
     upload(form, [...files]);

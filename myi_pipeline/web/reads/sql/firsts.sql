@@ -1,5 +1,6 @@
+{#- A recording is listed as that of its tracks which was heard first: of those at one instant that of the first play. #}
 select
-    page.entity_kind as kind,
+    '{{ 'track' if kind == 'recording' else kind }}' as kind,
     page.entity_id as id,
     coalesce(track.uri, artist.uri, album.uri) as uri,
     coalesce(track.name, artist.name, album.name) as name,
@@ -8,19 +9,54 @@ select
     page.first_local_date,
     page.play_id::text as play_id
 from (
-    select *
+    {%- if kind == 'recording' %}
+    -- Not from fct_first_plays, which would look up every track before it sorts.
+    select
+        first.entity_id,
+        first.first_played_at,
+        play.play_id,
+        play.local_date as first_local_date,
+        play.track_id
+    from (
+        select recording_id as entity_id, first_played_at
+        from marts.agg_period_recordings_stored
+        where
+            user_id = %(user_id)s
+            and period_start = date '1970-01-01'
+            and first_played_at >= %(from_at)s
+            and first_played_at < %(to_at)s
+            and (first_played_at, recording_id) < (%(after_first_played_at)s, %(after_id)s)
+        order by first_played_at desc, recording_id desc
+        limit %(limit)s
+    ) as first
+    cross join lateral (
+        select heard.play_id, heard.local_date, heard.track_id
+        from (
+            select play_id, local_date, content_id as track_id
+            from marts.fct_plays
+            where user_id = %(user_id)s and played_at = first.first_played_at and kind = 'track'
+            offset 0
+        ) as heard
+        where first.entity_id = {% include 'recording_of_track.sql' %}
+
+        order by heard.play_id
+        limit 1
+    ) as play
+    {%- else %}
+    select entity_id, first_played_at, play_id, first_local_date, entity_id as track_id
     from marts.fct_first_plays
     where
         user_id = %(user_id)s
-        and entity_kind = %(kind)s
+        and entity_kind = '{{ kind }}'
         and first_played_at >= %(from_at)s
         and first_played_at < %(to_at)s
         and (first_played_at, entity_id) < (%(after_first_played_at)s, %(after_id)s)
     order by first_played_at desc, entity_id desc
     limit %(limit)s
+    {%- endif %}
 ) as page
-left join marts.dim_tracks as track on page.entity_kind = 'track' and track.track_id = page.entity_id
-left join marts.dim_artists as artist on page.entity_kind = 'artist' and artist.artist_id = page.entity_id
-left join marts.dim_albums as album on page.entity_kind = 'album' and album.album_id = page.entity_id
+left join marts.dim_tracks as track on '{{ kind }}' in ('track', 'recording') and track.track_id = page.track_id
+left join marts.dim_artists as artist on '{{ kind }}' = 'artist' and artist.artist_id = page.entity_id
+left join marts.dim_albums as album on '{{ kind }}' = 'album' and album.album_id = page.entity_id
 left join marts.dim_artists as maker on maker.artist_id = album.artist_id
 order by page.first_played_at desc, page.entity_id desc

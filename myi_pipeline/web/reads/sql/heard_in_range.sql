@@ -41,7 +41,7 @@ odd_days as materialized (
         coalesce(decided.recording_id, its.recording_id, heard.track_id) as track_id,
         sum(heard.plays)::int as plays,
         sum(heard.counted_plays)::int as counted_plays,
-        sum(heard.ms_played) as ms_played,
+        sum(heard.ms_played::float8)::bigint as ms_played,
         min(heard.first_played_at) as first_played_at,
         max(heard.last_played_at) as last_played_at
     from odd_tracks as heard
@@ -52,10 +52,13 @@ odd_days as materialized (
         where user_id = %(user_id)s
         offset 0
     ) as decided on decided.track_id = heard.track_id
-    left join lateral (
-        select recording_id from marts.dim_tracks where track_id = heard.track_id
+    left join (
+        -- In one pass over the index, not one descent a track.
+        select track_id, recording_id
+        from marts.dim_tracks
+        where track_id = any(array(select track_id from odd_tracks))
         offset 0
-    ) as its on true
+    ) as its on its.track_id = heard.track_id
     group by 1
 ),
 {%- endif %}

@@ -11,14 +11,7 @@ select
 from (
     select first.first_local_date, since.*
     from (
-        select entity_id, first_played_at, first_local_date
-        from marts.fct_first_plays
-        where
-            user_id = %(user_id)s
-            and entity_kind = 'artist'
-            and first_played_at >= %(from_at)s
-            and first_played_at < %(to_at)s
-        offset 0
+        {% include 'artists_first_heard.sql' %}
     ) as first
     cross join lateral (
         select artist_id, plays, counted_plays, ms_played, last_played_at

@@ -1,9 +1,13 @@
--- For each track the session in which it was played most often in a row, the longest first.
+-- For each song or track the session in which it was played most often in a row, the longest first.
 {%- set about = ['times', 'local_date'] %}
+{%- set times, id = {
+    'recording': ('longest_repeat_of_recording', 'repeated_recording_id'),
+    'track': ('longest_repeat', 'repeated_track_id'),
+}[entity] %}
 with run as (
-    select distinct on (repeated_track_id)
-        repeated_track_id as track_id,
-        longest_repeat as times,
+    select distinct on ({{ id }})
+        {{ id }} as track_id,
+        {{ times }} as times,
         local_date,
         ended_at
     from marts.fct_sessions
@@ -11,8 +15,8 @@ with run as (
         user_id = %(user_id)s
         and ended_at >= %(from_at)s
         and ended_at < %(to_at)s
-        and longest_repeat >= %(at_least)s
-    order by repeated_track_id, longest_repeat desc, ended_at
+        and {{ times }} >= %(at_least)s
+    order by {{ id }}, {{ times }} desc, ended_at
 ),
 
 heard as (

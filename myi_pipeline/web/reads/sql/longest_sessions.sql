@@ -1,4 +1,5 @@
--- The longest sessions that ended in a span, each with the tracks that it had most of: a row for each track, or one without.
+-- The longest sessions that ended in a span, each with the songs, or tracks, that it had most of: a row for each, or one
+-- without.
 select
     session.session_id::text as session_id,
     session.started_at,
@@ -20,24 +21,19 @@ from (
     limit %(limit)s
 ) as session
 left join lateral (
-    select
-        content_id as track_id,
-        count(*)::int as times,
-        (row_number() over (order by count(*) desc, sum(ms_played) desc nulls last, content_id))::int as place
-    from (
-        select content_id, ms_played
-        from marts.fct_plays
-        where
-            user_id = %(user_id)s
-            and played_at >= session.started_at
-            and played_at <= session.ended_at
-            and kind = 'track'
-            and is_counted
-            and content_id is not null
-        offset 0
-    ) as play
-    group by content_id
-    order by place
+    {%- set plays %}
+            select content_id, ms_played
+            from marts.fct_plays
+            where
+                user_id = %(user_id)s
+                and played_at >= session.started_at
+                and played_at <= session.ended_at
+                and kind = 'track'
+                and is_counted
+                and content_id is not null
+            offset 0
+        {% endset %}
+    {% include 'songs_of_plays.sql' %}
     limit %(tracks)s
 ) as heard on true
 left join marts.dim_tracks as track on track.track_id = heard.track_id

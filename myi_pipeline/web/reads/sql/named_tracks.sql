@@ -10,7 +10,7 @@ select
     heard.{{ column }}{{ ',' if not loop.last }}
     {%- endfor %}
 from heard
-{%- if are_recordings|default(false) %}
+{%- if entity == 'recording' %}
 {%- set number = 'heard.track_id' %}
 {% include 'own_track.sql' %}
 {%- else %}

@@ -13,14 +13,7 @@ from (
         within.ms_played,
         (count(*) over ())::int as found
     from (
-        select entity_id, first_local_date
-        from marts.fct_first_plays
-        where
-            user_id = %(user_id)s
-            and entity_kind = 'artist'
-            and first_played_at >= %(from_at)s
-            and first_played_at < %(to_at)s
-        offset 0
+        {% include 'artists_first_heard.sql' %}
     ) as first
     cross join lateral (
         select

@@ -5,18 +5,7 @@
 with page as (
     select *, row_number() over (order by played_at desc, play_id desc) as place
     from (
-        select *
-        from marts.fct_plays
-        where
-            user_id = %(user_id)s
-            {%- for column in narrowed_by %}
-            and {{ column }} = %({{ column }})s
-            {%- endfor %}
-            and played_at >= %(from_at)s
-            and played_at < %(to_at)s
-            and (played_at, play_id) < (%(after_played_at)s, %(after_play_id)s)
-        order by played_at desc, play_id desc
-        limit %(most_walked)s
+        {% with most = 'most_walked' %}{% include 'newest_plays.sql' %}{% endwith %}
     ) as newest
 )
 

@@ -31,14 +31,7 @@ spoken as materialized (
         limit %(most)s
     ) as found
     cross join lateral (
-        select
-            count(*)::int as plays,
-            (count(*) filter (where is_counted))::int as counted_plays,
-            coalesce(sum(ms_played), 0)::bigint as ms_played
-        from marts.fct_plays
-        where user_id = %(user_id)s and content_id = found.entity_id
-        having count(*) > 0
-        offset 0
+        {% include 'heard_of_found.sql' %}
     ) as sum
     where {{ search.holds('found.search_text') }}
 )

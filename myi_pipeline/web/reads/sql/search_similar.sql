@@ -53,14 +53,7 @@ union all
         limit %(most)s
     ) as found
     cross join lateral (
-        select
-            count(*)::int as plays,
-            (count(*) filter (where is_counted))::int as counted_plays,
-            coalesce(sum(ms_played), 0)::bigint as ms_played
-        from marts.fct_plays
-        where user_id = %(user_id)s and content_id = found.entity_id
-        having count(*) > 0
-        offset 0
+        {% include 'heard_of_found.sql' %}
     ) as sum
     order by counted_plays desc, ms_played desc, entity_id
     limit %(enough)s

@@ -3,6 +3,7 @@ select
     content.kind,
     content.collection as name,
     content.creator,
+    content.show_id,
     split_part(name.search_text, ' / ', 3) as folded
 from marts.dim_contents as content
 inner join marts.search_names as name on name.kind in ('episode', 'chapter') and name.entity_id = content.content_id

@@ -1,4 +1,5 @@
--- What this user played of a show or book, found by its name in the catalogue's index of trigrams.
+-- What this user played of a show or book, found by its name in the catalogue's index of trigrams; among the names that
+-- are like it, the show's own.
 select
     episode.entity_id as content_id,
     content.title,
@@ -10,6 +11,7 @@ select
     heard.first_played_at,
     heard.last_played_at
 from marts.search_names as episode
+inner join marts.dim_contents as content on content.content_id = episode.entity_id
 cross join lateral (
     select
         count(*)::int as plays,
@@ -23,9 +25,8 @@ cross join lateral (
     having count(*) > 0
     offset 0
 ) as heard
-left join marts.dim_contents as content on content.content_id = episode.entity_id
 where
     episode.kind in ('episode', 'chapter')
     and episode.search_grams @> %(grams)s::text []
-    and split_part(episode.search_text, ' / ', 3) = %(folded)s
+    and content.show_id = %(show_id)s
 order by heard.last_played_at desc, episode.entity_id

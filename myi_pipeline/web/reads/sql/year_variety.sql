@@ -1,10 +1,10 @@
--- How many different ones a year has, and how many of them were new. Counts of ranges of indexes.
+-- How many different songs and artists a year has, and how many of the artists were new. Counts of ranges of indexes.
 select
     (
         select count(*)
-        from marts.agg_period_tracks
-        where user_id = %(user_id)s and period = 'year' and period_start = %(year_start)s
-    )::int as tracks,
+        from marts.agg_period_recordings_stored
+        where user_id = %(user_id)s and period_start = %(year_start)s
+    )::int as songs,
     (
         select count(*)
         from marts.agg_period_artists

@@ -15,7 +15,7 @@ select
             and token.last_used_at > now() - interval '30 days'
     ) as has_scrobbler
 from app.users as person
-left join app.credentials as login on login.user_id = person.user_id
+left join app.credentials as login on login.user_id = person.user_id and login.is_main
 left join lateral (
     select import_id, archive_name, status
     from app.imports

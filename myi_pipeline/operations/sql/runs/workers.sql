@@ -1,0 +1,8 @@
+select
+    worker,
+    host,
+    queues,
+    slots,
+    now() - seen_at as silent_for
+from ops.celery_workers
+order by host, worker

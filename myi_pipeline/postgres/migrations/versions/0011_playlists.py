@@ -1,0 +1,16 @@
+"""Playlists of all services, and the accounts that they are read from: see the headings of the SQL files."""
+
+from __future__ import annotations
+
+from alembic import context, op
+
+from myi_pipeline.postgres.migrations.runner import NAMES, run_sql
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(op.get_bind(), revision, context.config.attributes[NAMES])

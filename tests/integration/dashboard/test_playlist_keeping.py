@@ -1,0 +1,122 @@
+"""The forms that keep playlists: files to take away, lists of what was on one before and of a top list."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+
+import httpx
+import pytest
+
+from tests.integration.dashboard.conftest import Browser, Element, Page, check_form
+from tests.integration.reads.conftest import Filled
+
+
+@pytest.fixture
+def ada(browser: Browser, filled: Filled) -> Iterator[httpx.Client]:
+    forget(filled)
+    yield browser.clients["ada"]
+    forget(filled)
+
+
+def forget(filled: Filled) -> None:
+    """Whatever tests on this warehouse made."""
+    filled.sql("delete from raw.playlists where provider_playlist like '/%'")
+    filled.sql("delete from ops.changed_playlists")
+    assert filled.settings.artifacts_folder is not None
+    shutil.rmtree(filled.settings.artifacts_folder, ignore_errors=True)
+
+
+@pytest.fixture
+def number(filled: Filled) -> int:
+    query = "select playlist_id from marts.dim_playlists where name = 'List one' and user_id = %s"
+    return int(filled.read(query, filled.users["ada"])[0][0])
+
+
+def form_of(page: Page, action: str) -> Element:
+    (form,) = [each for each in page.main.all("form") if each.attributes["action"] == action]
+    return form
+
+
+def sent(client: httpx.Client, form: Element, **chosen: str) -> httpx.Response:
+    """As a browser sends it, with what a person chose."""
+    fields = {each.attributes["name"]: each.attributes.get("value", "") for each in form.all("input")}
+    fields |= {each.attributes["name"]: each.all("option")[0].attributes["value"] for each in form.all("select")}
+    assert set(chosen) <= set(fields)
+    return client.post(form.attributes["action"], data={**fields, **chosen})
+
+
+def made_lists(filled: Filled) -> list[tuple[str, int]]:
+    query = (
+        "select v.name, v.items from raw.playlists as p inner join raw.playlist_versions as v using (playlist_id)"
+        " where p.provider_playlist like '/%%' and p.user_id = %s order by p.playlist_id"
+    )
+    return filled.sql(query, filled.users["ada"])
+
+
+def test_all_playlists_are_made_into_a_file_and_fetched(ada: httpx.Client, browser: Browser, number: int) -> None:
+    assert "/playlists/exports" in browser.page("/playlists").links()
+    page = browser.page("/playlists/exports")
+    check_form(page)
+    assert "No files at the moment" in page.text
+    answer = sent(ada, form_of(page, "/playlists/exports"), format="xspf")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/playlists/exports?done=made")
+    one = sent(ada, form_of(browser.page(f"/playlists/{number}"), f"/playlists/{number}/exports"), format="pls")
+    assert one.status_code == 303
+
+    page = browser.page("/playlists/exports?done=made")
+    check_form(page)
+    assert "The file is ready" in page.text
+    of_one, of_all = page.links("/downloads/")
+    with zipfile.ZipFile(BytesIO(browser.get(of_all, as_=None).content)) as archive:
+        assert len(archive.namelist()) == 3
+    assert browser.get(of_one, as_=None).text.startswith("[playlist]")
+    assert browser.page("/playlists/exports", as_="bob").links("/downloads/") == []
+    wrong = browser.page(of_one.replace("signature=", "signature=A"), as_=None, status=404)
+    assert "not a link of this site" in wrong.document.text
+
+
+def test_a_list_of_what_was_on_a_playlist_is_made_from_its_page(
+    ada: httpx.Client, browser: Browser, filled: Filled, number: int
+) -> None:
+    page = browser.page(f"/playlists/{number}")
+    check_form(page)
+    form = form_of(page, f"/playlists/{number}/restorations")
+    for what in ("all", "removed"):
+        answer = sent(ada, form, what=what)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/playlists?done=made")
+    assert made_lists(filled) == [("List one, 2024-06-01", 12), ("List one: removed", 1)]
+    assert "The playlist was created" in browser.page("/playlists?done=made").text
+    assert sent(ada, form, day="2024-05-31").status_code == 422
+    assert sent(ada, form, day="").status_code == 422
+
+
+def test_the_songs_of_a_top_list_become_a_playlist(ada: httpx.Client, browser: Browser, filled: Filled) -> None:
+    page = browser.page("/top?period=year&date=2023-01-01")
+    check_form(page)
+    answer = sent(ada, form_of(page, "/playlists"), limit="10")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/playlists?done=made")
+    days = browser.page("/top?from=2023-01-01&to=2023-06-30&by=track&ranked=time")
+    assert sent(ada, form_of(days, "/playlists"), limit="3").status_code == 303
+    assert made_lists(filled) == [
+        ("Most played, 2023", 10),
+        ("Most played, 2023-01-01 to 2023-06-30, by time", 3),
+    ]
+    assert sent(ada, form_of(days, "/playlists"), limit="501").status_code == 422
+    assert sent(ada, form_of(days, "/playlists"), ranked="luck").status_code == 422
+    artists = browser.page("/top?what=artists").main.all("form")
+    assert "/playlists" not in {each.attributes["action"] for each in artists}
+
+
+def test_what_is_not_ones_own_is_not_there(ada: httpx.Client, browser: Browser, filled: Filled, number: int) -> None:
+    bob = browser.clients["bob"]
+    for path, form in (
+        (f"/playlists/{number}/exports", {"format": "xspf"}),
+        (f"/playlists/{number}/restorations", {"what": "removed"}),
+    ):
+        assert bob.post(path, data=form).status_code == 404
+        assert ada.post(path, data={}).status_code == 422
+        assert browser.clients[None].post(path, data=form).headers["location"] == "/sign-in?return_to=%2Fplaylists"
+    assert made_lists(filled) == []

@@ -1,0 +1,288 @@
+"""An installation on several hosts goes on when it loses one, or its broker, or its network: no play is lost, none is
+stored twice, every run ends, and what was lost is noticed within a minute.
+
+The hosts are namespaces of the kernel where those can be made. Twenty users have archives, a thousand are polled for
+an hour, whose clock the simulated Spotify has: it moves on by a quarter of an hour for each round of polls. All tests
+share one installation, which is hurt by each of them; the last one looks at the whole.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from benchmarks.polling_setup import sign_in_listeners
+from myi_pipeline.postgres.connections import Role
+from myi_pipeline.simulator import ArchiveTruth
+from myi_pipeline.simulator.live import (
+    ListenerSpec,
+    MovableClock,
+    SimulatorSpec,
+    apps_for,
+    mixed_listeners,
+    world_of,
+)
+from tests.scale.accounting import account_for_archives, account_for_polls, truth_of_archives, write_archives
+from tests.scale.hosts import Host, machines, wait_until
+from tests.scale.installation import Installation, Run, installed
+from tests.scale.servers import RABBITMQ, RabbitMq, Redis
+
+IMPORTS, POLLS, REFRESHES = "import_uploads", "poll_users", "refresh_marts"
+FOUND_WITHIN_S = 60.0
+PARTITION_S = 60.0
+ROUND = timedelta(minutes=15)
+# A busy machine of two cores does all of it at a few hundred polls and a few ten thousand rows a second.
+PATIENCE_S = 1_200.0
+_FORCED = {"ops": {"recently_played": {"config": {"force": True}}}}
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3_600)]
+
+
+@dataclass
+class Story:
+    """One installation and all that it was given. `told` has a line for whoever reads the test's output."""
+
+    made: Installation
+    clock: MovableClock
+    spec: SimulatorSpec
+    truths: dict[str, ArchiveTruth]
+    users_a_run: int
+    first_poll: datetime | None = None
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def listeners(self) -> tuple[ListenerSpec, ...]:
+        return self.spec.listeners
+
+    def poll_everybody(self) -> list[str]:
+        """The runs of one round, which follows the last one by a quarter of an hour."""
+        if self.first_poll is None:
+            self.first_poll = self.clock.now()
+        else:
+            self.clock.advance(ROUND)
+        keys = [each.key for each in self.listeners]
+        with self.made.launcher() as launcher:
+            return [
+                launcher.launch(POLLS, first=keys[start], last=keys[min(start + self.users_a_run, len(keys)) - 1],
+                                config=_FORCED)
+                for start in range(0, len(keys), self.users_a_run)
+            ]  # fmt: skip
+
+    @contextmanager
+    def held_imports(self) -> Iterator[Callable[[], None]]:
+        """Imports come as far as their first plays, and no further until what is yielded is called."""
+        with closing(self.made.setup.warehouse.connect(Role.OWNER)) as connection:
+            connection.execute("lock table raw.listening_events in share mode")
+            yield connection.rollback
+
+    @contextmanager
+    def slow_spotify(self) -> Iterator[None]:
+        """It takes a second or two for an answer, so that polls are under way for a while."""
+        assert self.made.spotify is not None
+        control = self.made.spotify.simulator.control
+        control.fail("slow", path="/v1/me/player/*", times=None, chunk=40_000, pause_s=0.5)
+        try:
+            yield
+        finally:
+            control.clear_faults()
+
+    def busy(self, job: str, is_at_it: Callable[[Run], bool]) -> tuple[Host, Run]:
+        """A worker in the middle of a run of this job, and the run."""
+
+        def look() -> tuple[Host, Run] | None:
+            for run in self.made.runs(job):
+                if run.status == "STARTED" and run.host in self.made.workers and is_at_it(run):
+                    return self.made.workers[run.host], run
+            return None
+
+        found = wait_until(f"a worker in the middle of {job}", look, within_s=PATIENCE_S, told=self.made.told)
+        assert found is not None
+        return found
+
+    def is_importing(self, run: Run) -> bool:
+        """Whether the run waits for what `held_imports` holds."""
+        return bool(
+            self.one(
+                "select true from app.imports where run_id = %s and status = 'running' and exists"
+                " (select from pg_locks where relation = 'raw.listening_events'::regclass and not granted)",
+                run.run_id,
+            )
+        )
+
+    def lose(self, what: str, run: Run, take: Callable[[], object]) -> None:
+        """Do that, and wait until the run's loss is noticed, which may take a minute."""
+        began = time.time()
+        take()
+        lost = wait_until(
+            f"the loss of {run.job} {run.run_id[:8]} is noticed",
+            lambda: next((each for each in self.made.runs() if each.run_id == run.run_id and each.has_ended), None),
+            within_s=4 * FOUND_WITHIN_S,
+            told=self.made.told,
+        )
+        assert lost is not None
+        assert lost.status == "FAILURE"
+        assert lost.ended_at is not None
+        found_s = lost.ended_at.timestamp() - began
+        self.told.append(f"{what} in the middle of {run.job}: noticed after {found_s:.0f} s")
+        assert found_s <= FOUND_WITHIN_S
+
+    def again(self, run: Run) -> Run:
+        """The run that does again what the lost one did, once it has ended."""
+        retry = next(each for each in self.made.wait_until_quiet(within_s=PATIENCE_S) if each.parent_id == run.run_id)
+        assert retry.status == "SUCCESS"
+        return retry
+
+    def one(self, query: str, *values: object) -> Any:
+        with closing(self.made.setup.warehouse.connect(Role.OWNER, autocommit=True)) as connection:
+            row = connection.execute(query.encode(), values).fetchone()
+        return row[0] if row is not None else None
+
+
+@pytest.fixture(scope="module")
+def disks() -> Iterator[Path]:
+    """A folder through which accounts pass that serve for one program; pytest closes its own at any moment."""
+    with TemporaryDirectory(prefix="myi-scale-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def story(disks: Path, told: list[str], sizes: dict[str, int]) -> Iterator[Story]:
+    archives, plays, listeners = sizes["archives"], sizes["plays"], sizes["listeners"]
+    people = mixed_listeners(listeners)
+    spec = SimulatorSpec(artists=200, listeners=people, apps=apps_for(people))
+    clock = MovableClock(datetime.now(UTC) - 5 * ROUND)
+    users = [f"archive-{number + 1:02}" for number in range(archives)]
+    broker = RabbitMq if RABBITMQ.exists() else Redis
+    truths = write_archives(disks / "archives", users, plays=plays)
+    with machines(disks) as hosts, installed(hosts, broker=broker, store=True, spec=spec, clock=clock) as made:
+        assert made.spotify is not None
+        # Neighbours share a run: of those with archives there are none, so that each import is one.
+        keys, between = [each.key for each in people], max(1, listeners // archives)
+        for number, user in enumerate(users):
+            made.add_users([user])
+            some = (
+                keys[number * between : (number + 1) * between] if number + 1 < archives else keys[number * between :]
+            )
+            sign_in_listeners(made.setup, made.spotify.simulator, some, now=datetime.now(UTC))
+        wait_until(
+            "Dagster knows all users", lambda: made.partitions() == archives + listeners, within_s=300, told=made.told
+        )
+        found = Story(made, clock, spec, truths, users_a_run=max(1, (archives + listeners) // 5))
+        found.told.append(
+            f"{archives} archives of {plays:,} plays, {listeners:,} listeners, {broker.__name__},"
+            f" uploads in an object store, hosts are {'namespaces' if hosts.has_namespaces else 'processes'}"
+        )
+        yield found
+    told.extend(found.told)
+
+
+def test_imports_survive_the_power_cut_of_a_worker(story: Story) -> None:
+    half = len(story.truths) // 2
+    with story.held_imports() as release:
+        for user, truth in list(story.truths.items())[:half]:
+            story.made.upload(user, truth.path)
+        host, run = story.busy(IMPORTS, story.is_importing)
+        story.lose(f"power cut of {host.name}", run, lambda: (host.kill(silently=True), release()))
+    retry = story.again(run)
+    assert retry.host != host.name
+    host.boot()
+    story.made.start_worker(host.name)
+
+
+def test_imports_survive_a_worker_without_its_network(story: Story) -> None:
+    half = len(story.truths) // 2
+    with story.held_imports() as release:
+        for user, truth in list(story.truths.items())[half:]:
+            story.made.upload(user, truth.path)
+        host, run = story.busy(IMPORTS, story.is_importing)
+        began = time.monotonic()
+        story.lose(f"{host.name} without its network", run, lambda: (host.cut_off(), release()))
+    time.sleep(max(0.0, PARTITION_S - (time.monotonic() - began)))
+    host.reconnect()
+    story.again(run)
+
+
+def test_polls_survive_the_loss_of_a_worker(story: Story) -> None:
+    story.poll_everybody()
+    story.made.wait_until_quiet(within_s=PATIENCE_S, jobs=[POLLS])
+    before = story.one("select count(*) from ops.polls")
+    with story.slow_spotify():
+        story.poll_everybody()
+        host, run = story.busy(POLLS, lambda _: story.one("select count(*) from ops.polls") > before)
+        story.lose(f"SIGKILL of {host.name}", run, host.kill)
+    story.again(run)
+    host.boot()
+    story.made.start_worker(host.name)
+
+
+def test_a_refresh_survives_the_loss_of_its_worker(story: Story) -> None:
+    story.poll_everybody()
+    host, run = story.busy(
+        REFRESHES, lambda _: story.one("select count(*) from ops.mart_runs where finished_at is null")
+    )
+    story.lose(f"SIGKILL of {host.name}", run, host.kill)
+    story.again(run)
+    host.boot()
+    story.made.start_worker(host.name)
+
+
+def test_runs_survive_their_broker(story: Story) -> None:
+    runs = story.poll_everybody()
+    broker = story.made.broker
+    broker.host.kill()
+    time.sleep(10)
+    broker.host.boot()
+    broker.start()
+    ended = {run.run_id: run for run in story.made.wait_until_quiet(within_s=PATIENCE_S)}
+    assert [ended[run_id].status for run_id in runs] == ["SUCCESS"] * len(runs)
+    story.told.append(f"SIGKILL of the broker ({type(broker).__name__}) with {len(runs)} polls in it: all succeeded")
+
+
+def test_runs_survive_the_control_host(story: Story) -> None:
+    with story.slow_spotify():
+        runs = story.poll_everybody()
+        story.busy(POLLS, lambda run: run.run_id in runs)
+        story.made.control.kill()
+    time.sleep(10)
+    story.made.control.boot()
+    story.made.start_control()
+    story.made.wait_until_quiet(within_s=PATIENCE_S)
+    done = [run for run in story.made.runs(POLLS) if run.run_id in runs or run.parent_id in runs]
+    assert sum(run.status == "SUCCESS" for run in done) == len(runs)
+    story.told.append(f"SIGKILL of the control host with {len(runs)} polls under way: all succeeded")
+
+
+def test_nothing_is_lost_and_nothing_is_there_twice(story: Story) -> None:
+    made = story.made
+    with made.launcher() as launcher:
+        launcher.launch(REFRESHES)
+    runs = made.wait_until_quiet(within_s=PATIENCE_S)
+    assert [run for run in runs if not run.has_ended] == []
+    accounts = account_for_archives(made.setup, story.truths)
+    assert accounts == truth_of_archives(story.truths)
+    assert accounts.add_up
+    assert (accounts.lost, accounts.doubled) == (0, 0)
+    assert story.first_poll is not None
+    polled = account_for_polls(
+        made.setup, world_of(story.spec), story.listeners, since=story.first_poll, until=story.clock.now()
+    )
+    assert (polled.silent, polled.doubled) == (0, 0)
+    assert polled.kept > 0
+    assert polled.kept + polled.in_gaps + polled.between + polled.never == polled.plays
+    story.told += [
+        f"archives: {accounts.read:,} rows read, {accounts.stored:,} stored, {accounts.identical:,} identical,"
+        f" {sum(accounts.reasons.values()):,} refused; {accounts.lost} lost, {accounts.doubled} doubled",
+        f"polls: {polled.plays:,} plays, {polled.kept:,} stored, {polled.in_gaps:,} in gaps that are told;"
+        f" {polled.silent} lost, {polled.doubled} doubled",
+        f"runs: {len(runs)} ended, {sum(run.status == 'FAILURE' for run in runs)} of them lost and done again",
+        made.myi("verify", timeout_s=PATIENCE_S).strip().splitlines()[-1],
+    ]
