@@ -23,7 +23,7 @@ from myi_pipeline.postgres.connections import Role
 from myi_pipeline.simulator.tidal.world import TidalPlaylist, TidalTrack
 from tests.integration.dashboard.conftest import Browser, Element, Page, check_form, read_page
 from tests.integration.providers.conftest import AtTidal, at_tidal
-from tests.integration.reads.conftest import Filled
+from tests.integration.reads.conftest import ZONES, Filled
 
 __all__ = ["at_tidal"]
 
@@ -337,11 +337,11 @@ def test_each_move_says_what_it_waits_for(ada: Ada) -> None:
     number = ada.planned()
     ada.post(f"/migrations/{number}/apply")
     set_to = "update app.migrations set {} where migration_id = %s returning 1"
-    ada.filled.sql(
-        set_to.format("due_at = (current_date + 1) + time '12:00', last_error = 'TIDAL says too many requests'"), number
-    )
+    # Tomorrow where Ada lives: a day that begins an hour before that of UTC in winter.
+    noon = f"((now() at time zone '{ZONES['ada']}')::date + 1 + time '12:00') at time zone '{ZONES['ada']}'"
+    ada.filled.sql(set_to.format(f"due_at = {noon}, last_error = 'TIDAL says too many requests'"), number)
     page = ada.page(number)
-    assert re.search(r"It continues automatically tomorrow at .*: TIDAL says too many requests\.", page.text)
+    assert re.search(r"It continues automatically tomorrow at 12:00: TIDAL says too many requests\.", page.text)
     assert 'content="60"' in page.answer.text
     ada.filled.sql(
         "update app.provider_accounts set state = 'reauth_required' where account_id = %s returning 1", ada.account_id
