@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 import dagster as dg
@@ -38,6 +38,12 @@ _UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *ACT
 _TICK_EVERY_S = 300
 # A child of the code server imports Dagster before it begins: 7 CPU seconds, more on a small machine.
 _BEGINS_WITHIN_S = 180.0
+# Between the moment at which Dagster calls a run started and its first heartbeat lie milliseconds. Elsewhere that
+# moment is by the clock of another host (operations/run_workers.BEGINS_WITHIN). And a run that was launched
+# before this code server began is no child of it: most likely it ended with the one before.
+_HELD_WITHIN_S = 30.0
+# Sensors are evaluated in the process of the code server.
+_SERVES_SINCE = datetime.now(UTC)
 # The daemon calls a run STARTING before it gives it to a cluster or a broker, and may be at that for a while.
 _LAUNCHED_WITHIN = timedelta(minutes=1)
 _LOST = "Nothing was heard of the process of this run: its host or the process was ended, or cut off from the database."
@@ -225,7 +231,9 @@ def _why_lost(seen: ActiveRun, connection: Connection, *, is_local: bool) -> str
     a place there: how long, Dagster's start_timeout_seconds says."""
     if seen.process is not None:
         return _LOST if seen.process.is_given_up else None
-    is_late = seen.is_lost or (is_local and seen.is_waiting and seen.waited.total_seconds() > _BEGINS_WITHIN_S)
+    may_be_loading = seen.is_waiting and seen.since > _SERVES_SINCE
+    within_s = _BEGINS_WITHIN_S if may_be_loading else _HELD_WITHIN_S
+    is_late = seen.is_lost or (is_local and seen.waited.total_seconds() > within_s)
     return _NEVER_BEGUN if is_late and heartbeats.refuse_to_begin(connection, seen.run_id) else None
 
 
