@@ -9,6 +9,9 @@ SECONDS_LEFT ?= 1200
 DEMO ?=
 IMAGE ?=
 COVERAGE ?=
+# Seconds after which slow tests, properties and broken variants begin no more; nothing: all of them, however long it takes.
+BEGIN_WITHIN_S ?=
+WITHIN = $(if $(BEGIN_WITHIN_S),-p tests.time_budget --begin-within-s $(BEGIN_WITHIN_S))
 BENCHMARKS ?= first_minute refresh_command import_speed import_memory refresh_growth event_bytes end_to_end recordings matching migration resolution resolution_scrobbles polling_hour \
 	api search disk idle freshness growth backup
 
@@ -93,11 +96,11 @@ test: lint parsed
 
 # Whole installations, a real browser, and whatever waits for seconds.
 test-slow: parsed
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "slow and not long and not property" --durations=20 $(COVERAGE)
+	PYTHONPATH=. $(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "slow and not long and not property" --durations=20 $(COVERAGE) $(WITHIN)
 
 # Laws on random input, kills included, with counts that take some minutes.
 test-properties: parsed
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m "property and not long" tests/unit tests/dbt tests/integration $(COVERAGE)
+	PYTHONPATH=. $(BIN)/pytest -n $(WORKERS) --dist loadscope -m "property and not long" tests/unit tests/dbt tests/integration $(COVERAGE) $(WITHIN)
 
 # Counts in the tests' own processes alone; from Python 3.12 on sys.monitoring makes it cheaper.
 coverage: $(VENV)/.installed-dev
@@ -111,7 +114,7 @@ test-long: parsed
 
 # Properties that are run on a deliberately broken variant, so that they are known to be able to fail.
 test-long-broken: parsed
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m long -k broken tests/dbt tests/integration
+	PYTHONPATH=. $(BIN)/pytest -n $(WORKERS) --dist loadscope -m long -k broken tests/dbt tests/integration $(WITHIN)
 
 # The demo, from here and from the wheel.
 test-e2e: parsed
@@ -124,7 +127,7 @@ scale: parsed
 
 # What of the long suite fits into SECONDS_LEFT: fewer kills, and no test begins in the last seven minutes.
 test-long-part: parsed
-	PYTHONPATH=. $(BIN)/pytest -p tests.time_budget --begin-within-s $$(($(SECONDS_LEFT) - 420)) \
+	PYTHONPATH=. $(BIN)/pytest -p tests.time_budget --in-turns --begin-within-s $$(($(SECONDS_LEFT) - 420)) \
 		-n $(WORKERS) --dist load -m long -k "not broken" tests/integration tests/dbt --importer-kills 200 --refresh-kills 20 \
 		--login-kills 50 --key-rotation-kills 20 --poll-kills 100 --migration-kills 100
 

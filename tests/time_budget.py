@@ -1,7 +1,7 @@
 """As many tests as fit into a time: `pytest -p tests.time_budget --begin-within-s 600 -m long`, a plugin.
 
-A test that has begun is finished. Tests of different kinds take turns, so that a short time sees some of each, and what
-was left out is skipped by name.
+A test that has begun is finished, and what was left out is skipped by name. With `--in-turns` tests of different kinds
+take turns, so that a short time sees some of each; without, they keep their order and share their set-ups.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ _began = time.monotonic()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--begin-within-s", type=float, default=None, help="begin no test after so many seconds")
+    parser.addoption("--in-turns", action="store_true", help="one test of each kind, then the second of each")
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--in-turns"):
+        return
     kinds: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         kinds[f"{item.path}::{getattr(item, 'originalname', item.name)}"].append(item)

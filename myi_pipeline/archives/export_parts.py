@@ -14,7 +14,7 @@ from typing import Final
 
 from myi_pipeline.archives.accounting import Accounting, Span
 from myi_pipeline.archives.files.export_package import EVENTS_FOLDER
-from myi_pipeline.archives.loading import deleted_again
+from myi_pipeline.archives.loading import count_deleted_by_corrections
 from myi_pipeline.catalogue.event_partitions import ensure_partitions
 from myi_pipeline.errors import BadInput, Permanent
 from myi_pipeline.postgres.connections import Connection, retry_conflicts
@@ -115,7 +115,7 @@ def bring_events(
             loaded = connection.execute(load_sql("archives/parts/load_events"), values).rowcount
             # Rows that a permanent deletion removed as they were inserted count as loaded but are not found: they are
             # added back.
-            present = _count_present(connection, values) - loaded + deleted_again(connection)
+            present = _count_present(connection, values) - loaded + count_deleted_by_corrections(connection)
             if loaded < staged:
                 connection.execute(load_sql("archives/parts/hold_present"), values)
             accounting = Accounting(read=staged, loaded=loaded, present=present)

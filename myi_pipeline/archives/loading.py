@@ -221,14 +221,14 @@ def _insert(
     present = 0
     if loaded < staged - identical:
         row = connection.execute(tables.sql("archives/load/count_chunk_present"), values).fetchone()
-        present = (row[0] if row else 0) - loaded + deleted_again(connection)
+        present = (row[0] if row else 0) - loaded + count_deleted_by_corrections(connection)
     if shared_by_exports or (shared and present):
         for statement in tables.statements("archives/load/hold_present"):
             connection.execute(statement, values if "%(" in statement else None)
     return Accounting(read=staged, loaded=loaded, present=present, identical=identical)
 
 
-def deleted_again(connection: Connection) -> int:
+def count_deleted_by_corrections(connection: Connection) -> int:
     """How many rows of this transaction's last insert were deleted at once by one of the user's rules for permanent
     deletion: they were loaded, but cannot be found."""
     row = connection.execute("select nullif(current_setting('myi.deleted_again', true), '')::int").fetchone()

@@ -187,8 +187,8 @@ def deliveries_command(
 def send_tests_command(as_json: JsonOption = False) -> None:
     """Send a test to each of the operator's addresses at once, and show the results."""
     from myi_pipeline.notices import journal
+    from myi_pipeline.notices.sending import NoticeSender
     from myi_pipeline.notices.targets import list_targets, settings_addresses
-    from myi_pipeline.notices.telling import Teller
     from myi_pipeline.postgres.connections import Role
     from myi_pipeline.providers.transport import utc_now
 
@@ -209,7 +209,7 @@ def send_tests_command(as_json: JsonOption = False) -> None:
                 names[found] = target.name
         if not names:
             raise WrongUsage("the operator has no address: set MYI_NOTICES_URLS, or add one with `myi notices add`")
-        Teller(session.settings, connection, clock=utc_now).send_due(only=list(names))
+        NoticeSender(session.settings, connection, clock=utc_now).send_due(only=list(names))
         # A running `myi up` may have sent some of them already.
         done = _settled(connection, list(names))
 

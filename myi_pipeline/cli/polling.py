@@ -217,11 +217,11 @@ def reset_circuit_command(
 
     session = open_session(as_json=as_json)
     with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
-        holder = circuits.Holder(find_user_id(connection, user_key=key))
+        holder = circuits.CircuitOwner(find_user_id(connection, user_key=key))
         if account is not None:
             if account not in [each.account_id for each in list_accounts(connection, user_id=holder.number)]:
                 raise BadInput(f"{key} has no account {account}: see `myi providers list`", place="--account")
-            holder = circuits.Holder(account, is_account=True)
+            holder = circuits.CircuitOwner(account, is_account=True)
         was_open = circuits.reset_holder(connection, holder, now=utc_now())
     whose = f"{key}'s circuit" if account is None else f"The circuit of {key}'s account {account}"
     text = f"{whose} is closed." if was_open else f"{whose} was already closed; there was nothing to reset."

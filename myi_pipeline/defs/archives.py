@@ -38,7 +38,7 @@ from myi_pipeline.defs.resources import (
 )
 from myi_pipeline.errors import MyiError, Transient
 from myi_pipeline.operations import checks
-from myi_pipeline.operations.archive_playlists import keep_playlists_beside
+from myi_pipeline.operations.archive_playlists import import_archive_playlists
 from myi_pipeline.operations.checks import Finding, accounting_closes
 from myi_pipeline.operations.remove_users import finish_removals
 from myi_pipeline.operations.take_away.bring_back import bring_back
@@ -129,12 +129,12 @@ def _import_user(
             settings=installation.settings,
             user_key=user_key,
             names=names,
-            # The sensor asks for what is not in; whatever has come in since then was imported by a run that died.
-            leaves_done=_is_asked_by_sensor(run),
+            # The sensor asks only for what has not been imported; what has been since was imported by a run that died.
+            skip_imported=_is_asked_by_sensor(run),
             correlation_id=correlation,
             run_id=run.run_id,
             take_in_export=bring_back,
-            keep_beside=keep_playlists_beside,
+            import_extras=import_archive_playlists,
         )
     except Exception as error:
         # Also a bug that one user's data brings to light must not cost the others their run.

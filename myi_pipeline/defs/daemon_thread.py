@@ -25,8 +25,8 @@ _END_S = 5.0
 def daemon_thread(
     settings: Settings, name: str, work: Callable[[Warehouse, threading.Event], None], *, longest_pause_s: float
 ) -> Iterator[None]:
-    """`work` in a thread, for the duration of the context; it ends when the event is set. Whatever ends it before is
-    logged, and it is called again after a pause, which doubles. It never ends the daemon."""
+    """`work` in a thread, for the duration of the context; it ends when the event is set. If it fails or returns
+    before, that is logged, and it is called again after a pause, which doubles each time. It never ends the daemon."""
     stop = threading.Event()
 
     def keep_working() -> None:

@@ -1,6 +1,6 @@
-"""Polls at once, what is playing and top lists, for whoever asks: the part of the daemon that asks Spotify for pages.
+"""Serves live requests in the daemon: a poll at once, what is playing, top lists.
 
-A poll made here is reported as a run of the asset reports it. What it takes is loaded when the first person asks.
+A poll made here reports the same materialization as a run of the asset. Its imports are made at the first request.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ import dagster as dg
 from myi_pipeline.defs.daemon_thread import daemon_thread
 from myi_pipeline.defs.resources import Installation, utc_now
 from myi_pipeline.notices import journal
-from myi_pipeline.notices.telling import Teller
-from myi_pipeline.operations.worth_telling import worth_telling
+from myi_pipeline.notices.sending import NoticeSender
+from myi_pipeline.operations.notice_conditions import notice_conditions
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.settings import Settings
 
@@ -39,7 +39,7 @@ class Telling:
     """What the thread does, step by step, by a clock that tests move."""
 
     def __init__(
-        self, settings: Settings, warehouse: Warehouse, teller: Teller, *, clock: Callable[[], datetime]
+        self, settings: Settings, warehouse: Warehouse, teller: NoticeSender, *, clock: Callable[[], datetime]
     ) -> None:
         self._settings, self._warehouse, self._teller, self._clock = settings, warehouse, teller, clock
         self._looked_at: datetime | None = None
@@ -61,9 +61,9 @@ class Telling:
         return max(0.0, (min(next_look, due) if due is not None else next_look).timestamp() - now.timestamp())
 
 
-def look(settings: Settings, warehouse: Warehouse, teller: Teller, *, now: datetime) -> None:
+def look(settings: Settings, warehouse: Warehouse, teller: NoticeSender, *, now: datetime) -> None:
     """Find what is worth telling, and journal it."""
-    worth = worth_telling(settings, warehouse, now=now)
+    worth = notice_conditions(settings, warehouse, now=now)
     teller.follow(worth.found, asked=worth.asked, mended=worth.mended)
 
 
@@ -79,7 +79,7 @@ def _tell(settings: Settings, warehouse: Warehouse, stop: threading.Event) -> No
         while not take_turn(connection):
             if stop.wait(LOOK_EVERY.total_seconds()):
                 return
-        telling = Telling(settings, warehouse, Teller(settings, connection, clock=utc_now), clock=utc_now)
+        telling = Telling(settings, warehouse, NoticeSender(settings, connection, clock=utc_now), clock=utc_now)
         while not stop.is_set():
             telling.step()
             until = time.monotonic() + telling.wait_s(connection)
@@ -109,7 +109,7 @@ def notices_sensor(
     ):
         if not take_turn(connection):
             return dg.SkipReason("`myi up` sends notices itself")
-        teller = Teller(installation.settings, connection, clock=installation.clock)
+        teller = NoticeSender(installation.settings, connection, clock=installation.clock)
         look(installation.settings, warehouse, teller, now=installation.clock())
         sent = teller.send_due(batches=_BATCHES_A_TICK)
     return dg.SkipReason(f"{sent.taken} notices sent, {sent.failed} not accepted")

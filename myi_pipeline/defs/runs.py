@@ -26,9 +26,9 @@ from dagster._serdes import ConfigurableClassData
 from myi_pipeline.defs.resources import Installation
 from myi_pipeline.errors import Transient
 from myi_pipeline.operations import heartbeats
+from myi_pipeline.operations.active_runs import ActiveRun, look_at_runs
 from myi_pipeline.operations.heartbeats import AlreadyBegun, beating
 from myi_pipeline.operations.open_warehouse import open_warehouse
-from myi_pipeline.operations.run_workers import ActiveRun, look_at_runs
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.settings import Settings, load_settings
 
@@ -36,12 +36,6 @@ ACTIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterR
 _UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *ACTIVE]
 # Woken every quarter of a minute while a run is active (wake_ups).
 _TICK_EVERY_S = 300
-# A child of the code server imports Dagster before it begins: 7 CPU seconds, more on a small machine.
-_BEGINS_WITHIN_S = 180.0
-# Between the moment at which Dagster calls a run started and its first heartbeat lie milliseconds. Elsewhere that
-# moment is by the clock of another host (operations/run_workers.BEGINS_WITHIN). And a run that was launched
-# before this code server began is no child of it: most likely it ended with the one before.
-_HELD_WITHIN_S = 30.0
 # Sensors are evaluated in the process of the code server.
 _SERVES_SINCE = datetime.now(UTC)
 # The daemon calls a run STARTING before it gives it to a cluster or a broker, and may be at that for a while.
@@ -49,7 +43,7 @@ _LAUNCHED_WITHIN = timedelta(minutes=1)
 _LOST = "Nothing was heard of the process of this run: its host or the process was ended, or cut off from the database."
 _NEVER_BEGUN = "No process began this run: its code server or the machine was ended before it could."
 _GONE = "Canceled; the process of this run no longer exists."
-# Looks: a minute.
+# In looks, of which there is one every ten seconds: a minute.
 _INTERRUPTED_AGAIN_AFTER = 6
 # Runs whose process this is.
 _held: set[str] = set()
@@ -71,7 +65,7 @@ class LaunchesAgain(Protocol):
 
 
 class MyiRunLauncher(DefaultRunLauncher):
-    """Dagster's own launcher, or Celery's, as the settings say; terminating also reaches whom a code server cannot."""
+    """Dagster's own launcher, or Celery's, as the settings say; it also terminates runs that no code server reaches."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Any:
@@ -119,7 +113,7 @@ def end_if_gone(instance: DagsterInstance, settings: Settings, run: DagsterRun, 
 
 
 def ask_to_end(instance: DagsterInstance, run_id: str) -> bool:
-    """The run's own process sees it within seconds, wherever it is (see _Wishes). False when it has ended meanwhile."""
+    """The run's own process sees it within seconds, wherever it is (_CancellationWatch). False if it has ended."""
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished:
         return False
@@ -128,8 +122,8 @@ def ask_to_end(instance: DagsterInstance, run_id: str) -> bool:
     return True
 
 
-class _Wishes:
-    """In the process of a run: what others want of it. Called every ten seconds."""
+class _CancellationWatch:
+    """In the process of a run: whether others have canceled or ended it. Called every ten seconds."""
 
     def __init__(self, instance: DagsterInstance, run_id: str) -> None:
         self._instance, self._run_id = instance, run_id
@@ -154,11 +148,11 @@ class _Wishes:
 
 @contextmanager
 def holding(instance: DagsterInstance, settings: Settings, run_id: str) -> Iterator[None]:
-    """This process as that of a run. Raises AlreadyBegun. Once more in the same process it does nothing."""
+    """Holds the run for this process, by heartbeats. Reentrant. Raises AlreadyBegun if another process holds it."""
     if run_id in _held:
         yield
         return
-    with beating(settings, run_id, look=_Wishes(instance, run_id)):
+    with beating(settings, run_id, look=_CancellationWatch(instance, run_id)):
         _held.add(run_id)
         try:
             yield
@@ -221,20 +215,18 @@ def _judge(instance: DagsterInstance, seen: ActiveRun, connection: Connection, *
         return None
     if run.status is dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, reason)
-    else:
-        instance.report_run_failed(run, reason)
+        return f"{seen.describe()} has lost its process and is canceled"
+    instance.report_run_failed(run, reason)
     return f"{seen.describe()} has lost its process and is failed"
 
 
 def _why_lost(seen: ActiveRun, connection: Connection, *, is_local: bool) -> str | None:
-    """Of a run that nothing can come of any more. Runs that another launcher than ours gives to a cluster may wait for
-    a place there: how long, Dagster's start_timeout_seconds says."""
+    """Why the run is lost; None if it may still end by itself. Runs that a launcher other than ours gives to a cluster
+    may wait for a place there for as long as Dagster's start_timeout_seconds says."""
     if seen.process is not None:
         return _LOST if seen.process.is_given_up else None
-    may_be_loading = seen.is_waiting and seen.since > _SERVES_SINCE
-    within_s = _BEGINS_WITHIN_S if may_be_loading else _HELD_WITHIN_S
-    is_late = seen.is_lost or (is_local and seen.waited.total_seconds() > within_s)
-    return _NEVER_BEGUN if is_late and heartbeats.refuse_to_begin(connection, seen.run_id) else None
+    is_overdue = seen.is_overdue(serves_since=_SERVES_SINCE if is_local else None)
+    return _NEVER_BEGUN if is_overdue and heartbeats.refuse_to_begin(connection, seen.run_id) else None
 
 
 @dg.sensor(

@@ -51,7 +51,7 @@ LOST_RUNS, SERVICE_POLLS = "lost_runs", "service_polls"
 _SERVICES_EVERY_S = 60.0
 # What was put off has come due, or was left by a run that was killed.
 _MIGRATIONS_EVERY_S = 60.0
-# An export is made after the other, and one that was killed again.
+# Exports are made one at a time; one that was killed is made again.
 _EXPORTS_EVERY_S = 15.0
 _LOOK_EVERY_S, _STOPS_WITHIN_S = 15.0, 2.0
 # Looking through ten thousand folders takes a tenth of a second: then it is done less often.

@@ -1,4 +1,4 @@
-"""The kinds of notices; operations/worth_telling determines which are true now.
+"""The kinds of notices; operations/notice_conditions determines which are true now.
 
 A kind is also the `type` of a webhook's message, on which programs rely: names are added, never changed.
 """

@@ -53,6 +53,6 @@ def keep_playlists(warehouse: Warehouse, paths: Sequence[Path], *, user_key: str
     return KeptPlaylists(files=tuple(reading.place for reading in readings), lists=lists)
 
 
-def keep_playlists_beside(warehouse: Warehouse, paths: Sequence[Path], *, user_key: str) -> str | None:
+def import_archive_playlists(warehouse: Warehouse, paths: Sequence[Path], *, user_key: str) -> str | None:
     """The same with the machine's clock; returns what to tell people about it."""
     return keep_playlists(warehouse, paths, user_key=user_key, now=datetime.now(UTC)).sentence

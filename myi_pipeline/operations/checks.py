@@ -16,7 +16,7 @@ from myi_pipeline.catalogue.musicbrainz_dump.files import find_dump
 from myi_pipeline.catalogue.musicbrainz_enrichment import genres_status
 from myi_pipeline.errors import BadInput, MyiError, Transient
 from myi_pipeline.marts.model_times import slow_models
-from myi_pipeline.operations.run_workers import counted, look_at_runs
+from myi_pipeline.operations.active_runs import counted, look_at_runs
 from myi_pipeline.people.logins import LoginState, list_logins
 from myi_pipeline.polling import poll_store, scrobble_store
 from myi_pipeline.polling.poll_links import due_links

@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from myi_pipeline.errors import MyiError, Transient
 from myi_pipeline.people import audit, erasures
 from myi_pipeline.people.audit import Event
-from myi_pipeline.people.erasures import LoginEnded, Receipt, Request
+from myi_pipeline.people.erasures import ErasureRequest, LoginEnded, Receipt
 from myi_pipeline.people.tombstones import tombstone_of, users_with_tombstones, write_tombstone
 from myi_pipeline.people.uploads_folder import count_uploads
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse, retry_conflicts
@@ -80,7 +80,7 @@ def erase_again(warehouse: Warehouse, settings: Settings, *, user_id: int, recei
     with closing(_connect(warehouse)) as connection:
         found = erasures.find_request(connection, user_id=user_id)
         is_new = found is None or found.receipt_id != receipt_id
-        wish = Request(user_id=user_id, receipt_id=receipt_id, requested_at=now, due_at=now) if is_new else found
+        wish = ErasureRequest(user_id=user_id, receipt_id=receipt_id, requested_at=now, due_at=now) if is_new else found
         assert wish is not None
         _delete_rows(connection, settings, wish, logins=())
 
@@ -115,7 +115,7 @@ def _carry_out(
     warehouse: Warehouse,
     connection: Connection,
     settings: Settings,
-    wish: Request,
+    wish: ErasureRequest,
     *,
     keeps_key: bool = False,
     clock: Callable[[], float] = time.monotonic,
@@ -128,7 +128,7 @@ def _carry_out(
 def _delete_rows(
     connection: Connection,
     settings: Settings,
-    wish: Request,
+    wish: ErasureRequest,
     *,
     logins: tuple[LoginEnded, ...],
     keeps_key: bool = False,

@@ -1,6 +1,6 @@
 """Dagster's jobs that have failed and not succeeded since, with their users.
 
-Read from Dagster's storage, as in run_workers: no process needs Dagster for it, and what was missed is found by the
+Read from Dagster's storage, as in active_runs: no process needs Dagster for it, and what was missed is found by the
 next look. A success for a range of users makes good every failure within that range.
 """
 

@@ -4,9 +4,9 @@ The process that begins a run first writes its row in ops.run_heartbeats; a seco
 twice has started, is refused by the row that is there. From then on a thread says every five seconds that the process
 lives. A run whose process has been silent is given up by somebody else, which is final (`give_up_silent`), then failed
 and tried again by Dagster. A process that was only cut off ends itself: when it has reached nobody for so long that it
-might be given up any moment, or when it learns that it was. So two processes never do the same run at once, but for one
-that was stopped in the middle of an instruction, as a frozen container is; awake again it asks first whether it was
-given up, since the database may have slept with it. Meanwhile fences and locks of imports and refreshes keep it out.
+might be given up any moment, or when it learns that it was. So two processes never execute the same run at once. The
+one exception is a process that was frozen, as a container may be: when it wakes up it asks first whether it was given
+up, and until it knows, the fences and locks of imports and refreshes keep it out.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class RunProcess:
 
     @property
     def is_silent(self) -> bool:
-        """Whether it is likely dead; a look later, and not before, that is certain enough to act on."""
+        """Whether it is likely dead. That is not enough to act on: the next look has to confirm it."""
         return self.is_given_up or self.silent_for > SILENT_AFTER + DOUBTED_FOR
 
 

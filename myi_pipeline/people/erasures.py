@@ -57,7 +57,7 @@ class ImportIsRunning(Busy):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ErasureRequest:
     """A pending request. It can be withdrawn until `due_at`."""
 
     user_id: int
@@ -124,7 +124,7 @@ def check_no_import_runs(connection: Connection, *, user_id: int) -> None:
 
 def request_erasure(
     connection: Connection, *, user_id: int, now: datetime, grace: timedelta, address: str | None = None
-) -> Request:
+) -> ErasureRequest:
     """Requests erasure; a second request does not change the first. Raises ImportIsRunning."""
     with as_user(connection, user_id):
         check_no_import_runs(connection, user_id=user_id)
@@ -144,8 +144,8 @@ def request_erasure(
     return found
 
 
-def find_request(connection: Connection, *, user_id: int) -> Request | None:
-    with as_user(connection, user_id), connection.cursor(row_factory=class_row(Request)) as cursor:
+def find_request(connection: Connection, *, user_id: int) -> ErasureRequest | None:
+    with as_user(connection, user_id), connection.cursor(row_factory=class_row(ErasureRequest)) as cursor:
         return cursor.execute("select * from app.erasure_requests where user_id = %s", (user_id,)).fetchone()
 
 
@@ -162,9 +162,9 @@ def withdraw(connection: Connection, *, user_id: int, now: datetime, address: st
     return gone is not None
 
 
-def due_requests(connection: Connection, *, now: datetime) -> tuple[Request, ...]:
+def due_requests(connection: Connection, *, now: datetime) -> tuple[ErasureRequest, ...]:
     """Due requests of all users, oldest first; for the role `ingest`."""
-    with connection.cursor(row_factory=class_row(Request)) as cursor:
+    with connection.cursor(row_factory=class_row(ErasureRequest)) as cursor:
         cursor.execute("select * from app.erasure_requests where due_at <= %s order by due_at, user_id", (now,))
         return tuple(cursor.fetchall())
 

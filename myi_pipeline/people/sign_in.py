@@ -24,7 +24,7 @@ from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
 from myi_pipeline.providers import login_owners
 from myi_pipeline.providers.envelope import KeyRing, Place
-from myi_pipeline.providers.login_owners import AccountUnclear, AnotherAccount, Holder, LoginUse
+from myi_pipeline.providers.login_owners import AccountUnclear, AnotherAccount, LoginOwner, LoginUse
 from myi_pipeline.providers.login_terms import PLAYLIST_SCOPES, WRITE_SCOPES
 from myi_pipeline.providers.pkce import Challenge, LoginDenied, new_challenge, read_redirect
 from myi_pipeline.providers.spotify.open_spotify import Spotify
@@ -328,7 +328,7 @@ def _state(query: str) -> str:
     return values[0]
 
 
-def _holder(connection: Connection, granted: GrantedLogin) -> Holder | None:
+def _holder(connection: Connection, granted: GrantedLogin) -> LoginOwner | None:
     return next(iter(login_owners.holders(connection, granted.names)), None)
 
 

@@ -37,10 +37,10 @@ class Obstacle(StrEnum):
 # Without a usable login, nothing can be requested from Spotify at all.
 LOGIN_OBSTACLES = (Obstacle.NOT_SIGNED_IN, Obstacle.SIGN_IN_ENDED, Obstacle.PAUSED)
 # Obstacles that not even --force overrides.
-FIRM_OBSTACLES = (*LOGIN_OBSTACLES, Obstacle.NOT_ALLOWED, Obstacle.CIRCUIT_OPEN, Obstacle.QUOTA_BLOCKED)
+ALWAYS_BLOCKING = (*LOGIN_OBSTACLES, Obstacle.NOT_ALLOWED, Obstacle.CIRCUIT_OPEN, Obstacle.QUOTA_BLOCKED)
 # The obstacles to a poll that a person asks for, and to one that is due.
-WISH_OBSTACLES = (*FIRM_OBSTACLES, Obstacle.COOLING_DOWN)
-TURN_OBSTACLES = (*FIRM_OBSTACLES, Obstacle.JUST_POLLED, Obstacle.NOT_DUE)
+BLOCKING_A_REQUESTED_POLL = (*ALWAYS_BLOCKING, Obstacle.COOLING_DOWN)
+BLOCKING_A_DUE_POLL = (*ALWAYS_BLOCKING, Obstacle.JUST_POLLED, Obstacle.NOT_DUE)
 
 
 class _Words(NamedTuple):
@@ -142,7 +142,7 @@ class Outlook:
 
     def obstacle(self, now: datetime) -> tuple[Obstacle, datetime | None] | None:
         """What would prevent a poll that the person asked for now, and until when, if that is known."""
-        found = first_obstacle(self.obstacles, WISH_OBSTACLES, now=now)
+        found = first_obstacle(self.obstacles, BLOCKING_A_REQUESTED_POLL, now=now)
         return None if found is None else (found.obstacle, found.stands_until)
 
 

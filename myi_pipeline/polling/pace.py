@@ -51,7 +51,7 @@ _LISTENING_IS_FASTER = 3
 _LISTENING_WITHIN = timedelta(minutes=10)
 _SHARE_OF_FILL, _SHARE_OF_KNOWN_FILL = 0.4, 0.8
 # Shares of the day's spare polls: below _SCARCE, everybody who listens waits longer; if silent periods are long, slow
-# listeners begin to wait at _RESERVED + _SCARCE; silent users are favoured only above _PLENTY.
+# listeners begin to wait at _RESERVED + _SCARCE; silent users are favoured only above _NEARLY_SPENT.
 _SCARCE, _RESERVED, _NEARLY_SPENT = 0.25, 0.5, 0.1
 _LONG_PERIOD = 4 * SLOT
 _LAST_PLAYS, _STRETCH = 10, 20

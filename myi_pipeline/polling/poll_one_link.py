@@ -22,9 +22,9 @@ from myi_pipeline.catalogue.sources import POLLED_SOURCES
 from myi_pipeline.errors import AuthRevoked, MyiError, RateLimited, Transient, UnexpectedAnswer
 from myi_pipeline.polling import scrobble_store as store
 from myi_pipeline.polling.obstacles import (
-    FIRM_OBSTACLES,
-    TURN_OBSTACLES,
-    WISH_OBSTACLES,
+    ALWAYS_BLOCKING,
+    BLOCKING_A_DUE_POLL,
+    BLOCKING_A_REQUESTED_POLL,
     first_obstacle,
     obstacle_sentence,
     read_obstacles,
@@ -148,7 +148,7 @@ class LinkPoller:
             if not is_held:
                 return result_of(link, "skipped", "another process is polling this account")
             # Under the lock: another process may have polled since.
-            kinds = FIRM_OBSTACLES if force else TURN_OBSTACLES if is_turn else WISH_OBSTACLES
+            kinds = ALWAYS_BLOCKING if force else BLOCKING_A_DUE_POLL if is_turn else BLOCKING_A_REQUESTED_POLL
             obstacles = read_obstacles(connection, user_id=link.user_id, service=link.service)
             found = first_obstacle(obstacles, kinds, now=self._clock())
             if found is not None:

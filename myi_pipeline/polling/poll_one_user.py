@@ -22,9 +22,9 @@ from myi_pipeline.errors import AuthRevoked, CircuitOpen, MyiError, Paused, Rate
 from myi_pipeline.polling import poll_store
 from myi_pipeline.polling.due_plays import postpone_plays
 from myi_pipeline.polling.obstacles import (
-    FIRM_OBSTACLES,
-    TURN_OBSTACLES,
-    WISH_OBSTACLES,
+    ALWAYS_BLOCKING,
+    BLOCKING_A_DUE_POLL,
+    BLOCKING_A_REQUESTED_POLL,
     StandingObstacle,
     first_obstacle,
     obstacle_sentence,
@@ -261,7 +261,7 @@ class Poller:
         self, connection: Connection, user_id: int, *, force: bool, within: timedelta | None
     ) -> StandingObstacle | None:
         now = self._clock()
-        kinds = FIRM_OBSTACLES if force else WISH_OBSTACLES if within is None else TURN_OBSTACLES
+        kinds = ALWAYS_BLOCKING if force else BLOCKING_A_REQUESTED_POLL if within is None else BLOCKING_A_DUE_POLL
         turn_at = None if within is None else now + within
         return first_obstacle(read_obstacles(connection, user_id=user_id), kinds, now=now, turn_at=turn_at)
 

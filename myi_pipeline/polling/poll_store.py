@@ -15,7 +15,8 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from myi_pipeline.polling.obstacles import FIRM_OBSTACLES, LOGIN_OBSTACLES
+from myi_pipeline.catalogue.plays import Source
+from myi_pipeline.polling.obstacles import ALWAYS_BLOCKING, LOGIN_OBSTACLES
 from myi_pipeline.polling.windows import ONE_PLAY_WITHIN, Gap, PolledPlay, PollState
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
@@ -74,7 +75,7 @@ def find_users(connection: Connection, *, user_ids: Sequence[int]) -> dict[int, 
 
 def due_users(connection: Connection, *, now: datetime, within: timedelta) -> tuple[DueUser, ...]:
     """Users who may be polled and are due `within` this time, longest waiting first."""
-    values = {"now": now, "turn_at": now + within, "firm": list(FIRM_OBSTACLES)}
+    values = {"now": now, "turn_at": now + within, "firm": list(ALWAYS_BLOCKING)}
     with connection.cursor(row_factory=class_row(DueUser)) as cursor:
         return tuple(cursor.execute(load_sql("polling/polls/due"), values).fetchall())
 
@@ -127,7 +128,12 @@ def bring_forward(connection: Connection, *, user_id: int, due_at: datetime) -> 
 
 def known_plays(connection: Connection, *, user_id: int, oldest: datetime, newest: datetime) -> list[PolledPlay]:
     """The polled plays in raw between these times, and within a second before and after."""
-    values = {"user_id": user_id, "oldest": oldest - ONE_PLAY_WITHIN, "newest": newest + ONE_PLAY_WITHIN}
+    values = {
+        "user_id": user_id,
+        "source": Source.SPOTIFY_API,
+        "oldest": oldest - ONE_PLAY_WITHIN,
+        "newest": newest + ONE_PLAY_WITHIN,
+    }
     rows = connection.execute(load_sql("polling/polls/known_plays"), values)
     return [
         PolledPlay(played_at, frozenset([*digests, f"isrc {isrc.upper()}"] if isrc else digests))
@@ -139,8 +145,8 @@ def known_before(connection: Connection, *, user_id: int, moment: datetime) -> d
     """The last polled play before a moment, within two months: a window reaches no further back."""
     row = connection.execute(
         "select max(played_at) from raw.listening_events"
-        " where user_id = %s and source_id = 3 and played_at < %s and played_at > %s",
-        (user_id, moment, moment - timedelta(days=62)),
+        " where user_id = %s and source_id = %s and played_at < %s and played_at > %s",
+        (user_id, Source.SPOTIFY_API, moment, moment - timedelta(days=62)),
     ).fetchone()
     return row[0] if row is not None else None
 
@@ -151,6 +157,7 @@ def insert_plays(
     """Returns how many were not there yet."""
     values = {
         "user_id": user_id,
+        "source": Source.SPOTIFY_API,
         "poll_id": poll_id,
         "played_at": [played_at for played_at, _ in plays],
         "content_id": [content_id for _, content_id in plays],

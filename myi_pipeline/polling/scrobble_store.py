@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from myi_pipeline.catalogue.sources import POLLED_SOURCES
-from myi_pipeline.polling.obstacles import FIRM_OBSTACLES
+from myi_pipeline.polling.obstacles import ALWAYS_BLOCKING
 from myi_pipeline.polling.scrobble_rules import LinkState, NamedScrobble, Stretch
 from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
@@ -56,7 +56,7 @@ class PageEntry:
 
 def due_links(connection: Connection, *, now: datetime, within: timedelta) -> tuple[DueLink, ...]:
     """Accounts that may be polled and are due `within` this time, longest waiting first."""
-    values = {"now": now, "turn_at": now + within, "firm": list(FIRM_OBSTACLES)}
+    values = {"now": now, "turn_at": now + within, "firm": list(ALWAYS_BLOCKING)}
     with connection.cursor(row_factory=class_row(DueLink)) as cursor:
         return tuple(cursor.execute(load_sql("polling/scrobbles/due"), values).fetchall())
 

@@ -21,7 +21,7 @@ from myi_pipeline.postgres.connections import Connection
 from myi_pipeline.postgres.sql_files import load_sql
 from myi_pipeline.postgres.user_scope import as_user
 from myi_pipeline.providers import circuits, token_vault
-from myi_pipeline.providers.circuits import Holder
+from myi_pipeline.providers.circuits import CircuitOwner
 from myi_pipeline.providers.envelope import Damaged, KeyRing, Place, UnknownKey, sealed_by
 from myi_pipeline.providers.retries import failure_kind
 from myi_pipeline.providers.sign_in_rules import AccessToken, TokenGrant
@@ -261,7 +261,7 @@ def end_login(
 
 def admit(connection: Connection, account: ProviderAccount, *, now: datetime) -> None:
     """Asks this account's circuit to admit one piece of work. Raises CircuitOpen."""
-    admission = circuits.admit_holder(connection, Holder(account.account_id, is_account=True), now=now)
+    admission = circuits.admit_holder(connection, CircuitOwner(account.account_id, is_account=True), now=now)
     if not admission.allowed and admission.retry_at is not None:
         why = admission.circuit.reason or "requests failed"
         raise CircuitOpen(
@@ -272,7 +272,7 @@ def admit(connection: Connection, account: ProviderAccount, *, now: datetime) ->
 
 def note_outcome(connection: Connection, account: ProviderAccount, error: Exception | None, *, now: datetime) -> None:
     """Records the outcome of that work; errors are counted by kind."""
-    holder = Holder(account.account_id, is_account=True)
+    holder = CircuitOwner(account.account_id, is_account=True)
     if error is None:
         circuits.note_success_of(connection, holder, now=now)
         return

@@ -22,7 +22,7 @@ from myi_pipeline.providers.retries import FailureKind
 
 
 @dataclass(frozen=True)
-class Holder:
+class CircuitOwner:
     """The owner of a circuit: its table, and its id there."""
 
     number: int
@@ -72,10 +72,10 @@ class CircuitEvent:
 
 def admit(connection: Connection, *, user_id: int, now: datetime) -> Admission:
     """Asks to admit one request. A closed circuit costs one read."""
-    return admit_holder(connection, Holder(user_id), now=now)
+    return admit_holder(connection, CircuitOwner(user_id), now=now)
 
 
-def admit_holder(connection: Connection, holder: Holder, *, now: datetime) -> Admission:
+def admit_holder(connection: Connection, holder: CircuitOwner, *, now: datetime) -> Admission:
     """The same for any holder of a circuit."""
     found = _read(connection, holder)
     if found.state is CircuitState.CLOSED:
@@ -89,21 +89,21 @@ def admit_holder(connection: Connection, holder: Holder, *, now: datetime) -> Ad
 
 def note_success(connection: Connection, *, user_id: int, now: datetime) -> None:
     """Records a success. An untouched circuit costs one read."""
-    note_success_of(connection, Holder(user_id), now=now)
+    note_success_of(connection, CircuitOwner(user_id), now=now)
 
 
-def note_success_of(connection: Connection, holder: Holder, *, now: datetime) -> None:
+def note_success_of(connection: Connection, holder: CircuitOwner, *, now: datetime) -> None:
     if not _read(connection, holder).is_untouched:
         _change(connection, holder, lambda _: rules.succeed(), now)
 
 
 def note_failure(connection: Connection, *, user_id: int, kind: FailureKind, reason: str, now: datetime) -> Circuit:
     """Records a failure; returns the circuit. `reason` contains no secret."""
-    return note_failure_of(connection, Holder(user_id), kind=kind, reason=reason, now=now)
+    return note_failure_of(connection, CircuitOwner(user_id), kind=kind, reason=reason, now=now)
 
 
 def note_failure_of(
-    connection: Connection, holder: Holder, *, kind: FailureKind, reason: str, now: datetime
+    connection: Connection, holder: CircuitOwner, *, kind: FailureKind, reason: str, now: datetime
 ) -> Circuit:  # fmt: skip
     if kind not in rules.RULES and (found := _read(connection, holder)).state is not CircuitState.HALF_OPEN:
         return found
@@ -113,10 +113,10 @@ def note_failure_of(
 
 def reset(connection: Connection, *, user_id: int, now: datetime) -> bool:
     """Closes the circuit of a user's polls on request. False if it was closed and untouched."""
-    return reset_holder(connection, Holder(user_id), now=now)
+    return reset_holder(connection, CircuitOwner(user_id), now=now)
 
 
-def reset_holder(connection: Connection, holder: Holder, *, now: datetime) -> bool:
+def reset_holder(connection: Connection, holder: CircuitOwner, *, now: datetime) -> bool:
     """The same for any holder of a circuit."""
     if _read(connection, holder).is_untouched:
         return False
@@ -169,7 +169,7 @@ def list_events(connection: Connection, *, user_id: int | None = None, limit: in
 
 def _change(
     connection: Connection,
-    holder: Holder,
+    holder: CircuitOwner,
     step: Callable[[Circuit], Circuit],
     now: datetime,
     *,
@@ -184,7 +184,7 @@ def _change(
     return after
 
 
-def _read(connection: Connection, holder: Holder, *, lock: bool = False) -> Circuit:
+def _read(connection: Connection, holder: CircuitOwner, *, lock: bool = False) -> Circuit:
     query = holder.sql("select * from {circuits} where {holder_id} = %s")
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(f"{query} for update" if lock else query, (holder.number,)).fetchone()
@@ -206,7 +206,7 @@ def _circuit(row: dict[str, Any]) -> Circuit:
 
 def _write(
     connection: Connection,
-    holder: Holder,
+    holder: CircuitOwner,
     before: Circuit,
     after: Circuit,
     now: datetime,

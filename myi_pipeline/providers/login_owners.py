@@ -60,7 +60,7 @@ class StoredLogin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holder:
+class LoginOwner:
     """The user and login that an account has here."""
 
     user_id: int
@@ -177,7 +177,7 @@ def make_main(connection: Connection, *, user_id: int, account: int) -> bool:
     return True
 
 
-def holders(connection: Connection, given: AccountNames) -> tuple[Holder, ...]:
+def holders(connection: Connection, given: AccountNames) -> tuple[LoginOwner, ...]:
     """The logins whose account is the one in the answer, main or not; empty if nobody has it.
 
     Raises AccountUnclear if the names contradict each other: they lead to two logins, or to another account.
@@ -197,7 +197,7 @@ def holders(connection: Connection, given: AccountNames) -> tuple[Holder, ...]:
         ([each.provider_account_id for each in found],),
     )
     return tuple(
-        Holder(user_id=int(user_id), client_id=str(client_id), provider_account_id=int(account))
+        LoginOwner(user_id=int(user_id), client_id=str(client_id), provider_account_id=int(account))
         for user_id, client_id, account in rows
     )
 

@@ -17,7 +17,7 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from myi_pipeline.catalogue.event_partitions import ensure_partitions
-from myi_pipeline.catalogue.plays import PlayRecord
+from myi_pipeline.catalogue.plays import PlayRecord, Source
 from myi_pipeline.catalogue.scrobbles import intern_scrobbled
 from myi_pipeline.errors import MyiError
 from myi_pipeline.postgres.connections import Connection, retry_conflicts
@@ -130,6 +130,7 @@ def _insert(connection: Connection, waiting: _Waiting, plays: Sequence[PlayRecor
         connection.execute(load_sql("submissions/inbox/intern_contexts"), {"contexts": Jsonb(rows)})
     values = {
         "user_id": waiting.user_id,
+        "source": Source.SUBMITTED_LISTENS,
         "submission_id": waiting.submission_id,
         "played_at": [play.played_at for play in plays],
         "content_id": [ids[play.content.key] if play.content is not None else None for play in plays],

@@ -103,7 +103,10 @@ class UploadWorkers:
 
 
 async def receive_upload(request: Request, site: Site, visitor: Visitor, receive: Receive) -> TakenUpload:
-    """Take what `receive` writes into the file, as what it returns. Raises Problem and BadInput."""
+    """Store an upload: `receive` writes its bytes to the file and returns its name and zone.
+
+    Raises Problem and BadInput.
+    """
     user_id, user_key = visitor.user_id, visitor.user_key
     with site.uploads.held(user_id):
         try:

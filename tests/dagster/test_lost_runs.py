@@ -20,11 +20,11 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 from myi_pipeline.defs import runs as runs_module
 from myi_pipeline.defs.run_jobs import Jobs, Order
 from myi_pipeline.defs.runs import MyiRunLauncher, holding
+from myi_pipeline.operations.active_runs import look_at_runs
 from myi_pipeline.operations.checks import runs_have_processes
 from myi_pipeline.operations.doctor.check import Status
 from myi_pipeline.operations.doctor.run import run_checks
 from myi_pipeline.operations.heartbeats import AlreadyBegun, begin
-from myi_pipeline.operations.run_workers import look_at_runs
 from myi_pipeline.postgres.connections import Connection, Role, compose_url, parse_url
 from tests.dagster.conftest import Setup
 

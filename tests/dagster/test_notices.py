@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from myi_pipeline.defs.notices import LOOK_EVERY, Telling, take_turn, telling_people
 from myi_pipeline.defs.partitions import RANGE_END, RANGE_START
 from myi_pipeline.notices import journal
+from myi_pipeline.notices.sending import NoticeSender
 from myi_pipeline.notices.targets import settings_addresses
-from myi_pipeline.notices.telling import Teller
 from myi_pipeline.postgres.connections import Connection, Role
 from tests.dagster.conftest import Setup
 from tests.integration.notices.receivers import Mailbox, taking_mail
@@ -55,7 +55,7 @@ def watched(setup: Setup, mailbox: Mailbox) -> Iterator[Watched]:
     with closing(setup.warehouse.connect(Role.INGEST, autocommit=True)) as connection:
         made = Watched.__new__(Watched)
         made.now = datetime.now(UTC)
-        teller = Teller(settings, connection, clock=lambda: made.now)
+        teller = NoticeSender(settings, connection, clock=lambda: made.now)
         made.telling = Telling(settings, setup.warehouse, teller, clock=lambda: made.now)
         yield made
 

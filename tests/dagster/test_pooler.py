@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from myi_pipeline.operations.run_workers import look_at_runs
+from myi_pipeline.operations.active_runs import look_at_runs
 from myi_pipeline.postgres.connections import Role, Warehouse, parse_url, with_parameters
 from myi_pipeline.settings import Settings
 from myi_pipeline.web.metrics import dagster_figures

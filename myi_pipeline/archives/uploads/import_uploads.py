@@ -62,7 +62,7 @@ class TakeInExport(Protocol):
     ) -> ImportResult: ...
 
 
-class KeepBeside(Protocol):
+class ImportExtras(Protocol):
     def __call__(self, warehouse: Warehouse, paths: Sequence[Path], *, user_key: str) -> str | None: ...
 
 
@@ -104,18 +104,18 @@ def import_uploads(
     settings: Settings,
     user_key: str,
     names: Collection[str] | None,
-    leaves_done: bool = False,
+    skip_imported: bool = False,
     on_progress: ProgressListener | None = None,
     correlation_id: str | None = None,
     run_id: str | None = None,
     sleep: Callable[[float], None] = time.sleep,
     take_in_export: TakeInExport | None = None,
-    keep_beside: KeepBeside | None = None,
+    import_extras: ImportExtras | None = None,
 ) -> UserImports:
     """Import the named uploads of a user (paths below the folder), or all that are there, known or not.
 
-    `take_in_export` does for an export of MYI what import_history does for other archives. `keep_beside` keeps what an
-    archive holds beside plays, and returns a remark on it; it is called after the plays are in. `leaves_done`: the
+    `take_in_export` does for an export of MYI what import_history does for other archives. `import_extras` keeps what
+    an archive holds beside plays, and returns a remark on it; it is called after the plays are in. `skip_imported`: the
     plays of archives that have been imported are skipped, for a run that repeats what another one began. An archive's
     own failure, and an unavailable database, are in the result.
     """
@@ -141,11 +141,11 @@ def import_uploads(
     guard = disk_guard(settings)
     for upload in wanted:
         try:
-            if leaves_done and _is_done(warehouse, upload, identify=identify):
-                if keep_beside is not None:
+            if skip_imported and _is_done(warehouse, upload, identify=identify):
+                if import_extras is not None:
                     # The run that died may have been about to.
                     with paths_of(bucket, settings, upload) as paths:
-                        remarks += _remark(upload, keep_beside(warehouse, paths, user_key=user_key))
+                        remarks += _remark(upload, import_extras(warehouse, paths, user_key=user_key))
                 done.append(upload.name)
                 remarks.append(f"{upload.name} has been imported already")
                 continue
@@ -176,8 +176,8 @@ def import_uploads(
                     check_disk=guard.check,
                 )
                 results.append(result)
-                if keep_beside is not None:
-                    remarks += _remark(upload, keep_beside(warehouse, paths, user_key=user_key))
+                if import_extras is not None:
+                    remarks += _remark(upload, import_extras(warehouse, paths, user_key=user_key))
             if not upload.is_zip and result.sha256 != upload.sha256:
                 _forget_unread(warehouse, upload)
         except NotConfirmed as error:

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 # The play files of an archive: size and CRC-32 of each.
 Members = Sequence[tuple[int, int]]
 _NO_MEMBER: Members = ((0, 0),)
-_LOOKED_INTO_A_LOOK = 5
+_INSPECTED_PER_SCAN = 5
 
 
 class RunState(Enum):
@@ -159,7 +159,7 @@ def plan_uploads(
         request = _next_step(connection, row, first, uploads, seen_as=seen_as, runs=runs, remarks=remarks)
         if request is not None:
             wanted.append(WantedImport(import_id, user_key, first.name, request or None))
-    for row in [row for row in known.values() if row.is_done and not row.has_members][:_LOOKED_INTO_A_LOOK]:
+    for row in [row for row in known.values() if row.is_done and not row.has_members][:_INSPECTED_PER_SCAN]:
         members = look_into(copies[row.user_key, row.sha256.hex()][0])
         if members:
             import_log.keep_members(connection, row.import_id, members)

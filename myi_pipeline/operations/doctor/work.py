@@ -9,11 +9,11 @@ from myi_pipeline.notices.journal import count_given_up
 from myi_pipeline.notices.messengers import check_address
 from myi_pipeline.notices.store import list_notices
 from myi_pipeline.notices.targets import list_targets, settings_addresses
+from myi_pipeline.operations.active_runs import look_at_runs
 from myi_pipeline.operations.backup.journal import backup_health
 from myi_pipeline.operations.celery_workers import workers_seen
 from myi_pipeline.operations.checks import models_take_their_time
 from myi_pipeline.operations.doctor.check import Check, Status
-from myi_pipeline.operations.run_workers import look_at_runs
 from myi_pipeline.people.tombstones import read_tombstones
 from myi_pipeline.postgres.connections import Role, Warehouse, parse_url
 from myi_pipeline.postgres.sql_files import load_sql

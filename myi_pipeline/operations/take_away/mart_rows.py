@@ -20,8 +20,8 @@ from myi_pipeline.postgres.connections import Connection
 @dataclass(frozen=True, kw_only=True)
 class Mart:
     """One table: its name in an export, the mart, columns that are left out, what narrows it to the user's rows where
-    it is of everybody, and the order for people. Columns that begin with one of `tied` are not compared: of several
-    that are equal they name the one with the highest number, which another installation has not."""
+    it is of everybody, and the order for people. Columns whose names begin with one of `tied` are not compared: among
+    equals they name the one with the highest id, and ids differ between installations."""
 
     name: str
     mart: str

@@ -20,10 +20,10 @@ from myi_pipeline.polling.obstacles import polling_outlook
 from myi_pipeline.web.dashboard.pages import show_marts
 from myi_pipeline.web.dashboard.polling_news import poll_news
 from myi_pipeline.web.dashboard.signed_in import Person
-from myi_pipeline.web.reads.coverage import GapRow, coverage_gaps, covered_spans, days_known, find_login
+from myi_pipeline.web.reads.coverage import GapRow, coverage_gaps, covered_spans, find_login, known_part
 from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import moment
-from myi_pipeline.web.reads.summary import EVERYTHING, sums_of
+from myi_pipeline.web.reads.summary import EVERYTHING, is_late, sums_of
 from myi_pipeline.web.site import TheSite
 
 router = APIRouter()
@@ -202,8 +202,12 @@ def _bar(year: int, gaps: Sequence[GapRow], first: date, now: datetime, zone: tz
         words = WORDS.get(gap.reason)
         said = f"{words.title if words else gap.reason}: {_date(gap.gap_start)} to {_date(gap.gap_end)}"
         parts.append(part(start, end, "gap" if gap.is_evident else "polled", said))
-    known, asked = days_known(gaps, begins_known, ends_known)
-    return YearBar(year, days, parts, known, asked)
+    # As on the page of the year.
+    january, december = date(year, 1, 1), date(year, 12, 31)
+    since = first if first.year == year and is_late(first, january) else None
+    evident = [gap for gap in gaps if gap.is_evident]
+    known = known_part(evident, first=january, last=min(december, now.astimezone(zone).date()), since=since, zone=zone)
+    return YearBar(year, days, parts, known.known_days, known.asked_days)
 
 
 def _date(value: datetime | None) -> str:

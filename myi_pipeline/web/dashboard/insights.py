@@ -44,7 +44,7 @@ from myi_pipeline.web.reads.spans import moment, months_back, next_month
 from myi_pipeline.web.reads.summary import heard_span
 from myi_pipeline.web.reads.timeline import timeline
 from myi_pipeline.web.reads.top import Listed
-from myi_pipeline.web.shown.formats import month
+from myi_pipeline.web.shown.formats import country_name, month
 from myi_pipeline.web.site import TheSite
 
 router = APIRouter()
@@ -112,8 +112,8 @@ async def insights(request: Request, person: Person, site: TheSite) -> HTMLRespo
 class Habits:
     """Habits of a year.
 
-    Milliseconds by kind of device and by country, most first, as far as a source names them; and shares of skipped and
-    shuffled tracks, None if no source has them."""
+    Milliseconds by kind of device and by name of the country, most first, as far as a source names them; and shares of
+    skipped and shuffled tracks, None if no source has them."""
 
     devices: Sequence[tuple[str, int]]
     countries: Sequence[tuple[str, int]]
@@ -133,7 +133,7 @@ def habits_of(rows: Sequence[CircumstanceRow]) -> Habits:
     shuffled, shuffles_known = sum(row.shuffled for row in rows), sum(row.shuffles_known for row in rows)
     return Habits(
         devices.most_common(),
-        countries.most_common(_COUNTRIES),
+        [(country_name(code), ms) for code, ms in countries.most_common(_COUNTRIES)],
         # Older exports mark every play as not skipped.
         (skipped, skips_known) if skipped else None,
         (shuffled, shuffles_known) if shuffles_known else None,

@@ -23,11 +23,11 @@ from myi_pipeline.web.reads.clock import clock
 from myi_pipeline.web.reads.coverage import completeness, coverage_gaps
 from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.spans import FIRST_DAY, Period, months_back, period_start, today_in
-from myi_pipeline.web.reads.standing import find_standing
 from myi_pipeline.web.reads.streaks import streak_marks
 from myi_pipeline.web.reads.summary import sums_by_kind, usual_spans
 from myi_pipeline.web.reads.timeline import every_month, month_sums, timeline
 from myi_pipeline.web.reads.top import BYS, on_top, top_of_period
+from myi_pipeline.web.reads.user_status import find_user_status
 from myi_pipeline.web.shown.spans import Span
 from myi_pipeline.web.site import TheSite
 
@@ -51,7 +51,7 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
         by = choice_of(request, "ranked", BYS) or "plays"
     except Problem as problem:
         span, by, mistake = Span.of(Period.ALL, today), "plays", problem.detail
-    standing = await find_standing(site.pools, person.user_id)
+    user_status = await find_user_status(site.pools, person.user_id)
     if not span.is_everything:
         holds_today = span.first <= today <= span.last
 
@@ -62,10 +62,10 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
         tabs = period_tabs(span, "/", today, **({"ranked": by} if by != "plays" else {}))
         return await show_marts(
             request, person, site, "period.html", build_period,
-            today=today, by=by, tabs=tabs, holds_today=holds_today, standing=standing, zone=person.zones,
+            today=today, by=by, tabs=tabs, holds_today=holds_today, user_status=user_status, zone=person.zones,
         )  # fmt: skip
 
-    if standing.is_connected:
+    if user_status.is_connected:
         await site.pools.ask_access(_WANT_TOP_LISTS, {"user_id": person.user_id, "now": datetime.now(UTC)})
 
     async def build(marts: Marts) -> Mapping[str, object]:
@@ -95,7 +95,7 @@ async def overview(request: Request, person: Person, site: TheSite) -> HTMLRespo
 
     answer = await show_marts(
         request, person, site, "overview.html", build,
-        today=today, standing=standing, mendable=await mendable(site, person.user_id), zone=person.zones,
+        today=today, user_status=user_status, mendable=await mendable(site, person.user_id), zone=person.zones,
         span=span, tabs=period_tabs(span, "/", today),
         mistake=mistake, typed={name: request.query_params.get(name, "") for name in ("from", "to")},
     )  # fmt: skip

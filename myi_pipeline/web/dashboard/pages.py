@@ -27,8 +27,8 @@ from myi_pipeline.web.problems import Problem, is_of_the_contract, speaks_listen
 from myi_pipeline.web.reads import replica
 from myi_pipeline.web.reads.marts import Marts, MartsMissing
 from myi_pipeline.web.reads.servers import DatabaseGone
-from myi_pipeline.web.reads.standing import find_standing
 from myi_pipeline.web.reads.summary import heard_span
+from myi_pipeline.web.reads.user_status import find_user_status
 from myi_pipeline.web.security.identity import find_visitor
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.shown.cards import Card
@@ -131,7 +131,7 @@ async def show_marts(
 async def show_welcome(request: Request, person: Visitor, site: Site) -> HTMLResponse:
     """The welcome page with the upload, instead of an empty page."""
     values = {
-        "standing": await find_standing(site.pools, person.user_id),
+        "user_status": await find_user_status(site.pools, person.user_id),
         "spotify_trouble": spotify_trouble(site.settings),
         "most_bytes": site.settings.api_max_upload_bytes,
     }

@@ -1,5 +1,5 @@
-"""What whoever makes a request has seen and changed goes with it, so that a replica shows them nothing older: see
-reads/replica.py."""
+"""Read your own writes: a request carries the newest position that its client has seen or changed, so that a replica
+never shows anything older. See reads/replica.py."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ async def find_login(pools: Pools, user_id: int) -> LoginRow | None:
     )
 
 
-def days_known(gaps: Sequence[GapRow], begins: datetime, ends: datetime) -> tuple[int, int]:
+def _days_known(gaps: Sequence[GapRow], begins: datetime, ends: datetime) -> tuple[int, int]:
     """The number of known days in a span, and of all its days."""
     asked, missing = ends - begins, timedelta()
     for gap in gaps:
@@ -151,4 +151,4 @@ def known_part(gaps: Sequence[GapRow], *, first: date, last: date, since: date |
     """What is known of the days from `first` to `last`; of a history that begins among them, from `since` on."""
     begins, ends = moment(since or first, zone), moment(last, zone, is_end=True)
     whole_days = [gap if gap.gap_end else replace(gap, gap_start=moment(gap.first_day(zone), zone)) for gap in gaps]
-    return KnownPart(*days_known(whole_days, begins, ends), since)
+    return KnownPart(*_days_known(whole_days, begins, ends), since)

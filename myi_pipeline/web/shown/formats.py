@@ -43,6 +43,14 @@ def counted(value: int | None, one: str, many: str | None = None) -> str:
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
+def country_name(code: str) -> str:
+    """`DE` as `Germany`, by Unicode's CLDR; a code that it does not have as it is."""
+    # Few pages have countries.
+    from babel import Locale
+
+    return str(Locale("en").territories.get(code.upper(), code))
+
+
 def heard(ms: int | None) -> str:
     """Milliseconds as `48 s`, `32 min`, `3 h 20 min`, `1,204 h`."""
     if ms is None:

@@ -199,7 +199,7 @@ def test_doctor_names_accounts_whose_playlists_cannot_be_read(setup: Setup, conn
     assert (check.status, check.found) == (Status.WARN, "ana's TIDAL account failed 3 times in a row: no answer")
     assert check.mend.startswith("myi playlists gather --user ana")
 
-    holder = circuits.Holder(account.account_id, is_account=True)
+    holder = circuits.CircuitOwner(account.account_id, is_account=True)
     for _ in range(5):
         circuits.note_failure_of(connection, holder, kind=FailureKind.NETWORK, reason="cut off", now=NOW)
     (check,) = found()

@@ -28,6 +28,7 @@ from tests.integration.reads.conftest import PLAYS, ZONES, Filled
 
 BERLIN = ZoneInfo(ZONES["ada"])
 SVG = "{http://www.w3.org/2000/svg}"
+COUNTRIES = {"DE": "Germany", "NL": "Netherlands", "US": "United States", "JP": "Japan", "FR": "France"}
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ def test_devices_countries_skips_and_shuffle_are_those_of_the_archive(browser: B
     for play in plays:
         devices[FAMILIES[str(play.platform).split()[0]]] += play.ms_played or 0
         if play.conn_country != "ZZ":
-            countries[str(play.conn_country)] += play.ms_played or 0
+            countries[COUNTRIES[str(play.conn_country)]] += play.ms_played or 0
     page = browser.page("/insights", year=2023)
 
     def names_of(heading: str) -> list[str]:

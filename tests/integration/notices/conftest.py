@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from myi_pipeline.notices import targets
 from myi_pipeline.notices.kinds import KINDS, Condition, Key
+from myi_pipeline.notices.sending import NoticeSender
 from myi_pipeline.notices.targets import Added, Channel
-from myi_pipeline.notices.telling import Teller
 from myi_pipeline.people import manage_users
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.providers.encryption_keys import require_keys
@@ -46,8 +46,8 @@ class Told:
     def later(self, **span: float) -> None:
         self.now += timedelta(**span)
 
-    def teller(self, **more: Any) -> Teller:
-        return Teller(self.settings, self.connection, clock=self.clock, chance=lambda: 0.0, limit_s=2.0, **more)
+    def teller(self, **more: Any) -> NoticeSender:
+        return NoticeSender(self.settings, self.connection, clock=self.clock, chance=lambda: 0.0, limit_s=2.0, **more)
 
     def add(self, url: str, *, user_id: int | None, channel: Channel = Channel.WEBHOOK, **more: Any) -> Added:
         """A target, added by the role that does it: a page's for users, a command's for the operator."""

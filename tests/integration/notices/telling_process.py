@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from myi_pipeline.notices.kinds import IMPORT_FINISHED, Condition
-from myi_pipeline.notices.telling import Teller
+from myi_pipeline.notices.sending import NoticeSender
 from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.settings import load_settings
@@ -26,7 +26,7 @@ def main(ahead_h: float, user_id: int) -> None:
         open_warehouse(settings, migrate=False) as warehouse,
         closing(warehouse.connect(Role.INGEST, autocommit=True)) as connection,
     ):
-        teller = Teller(settings, connection, clock=lambda: began + timedelta(hours=ahead_h))
+        teller = NoticeSender(settings, connection, clock=lambda: began + timedelta(hours=ahead_h))
         sys.stdout.write("begins\n")
         sys.stdout.flush()
         teller.follow(found, asked=[])

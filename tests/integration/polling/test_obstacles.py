@@ -11,9 +11,9 @@ from datetime import timedelta
 import pytest
 
 from myi_pipeline.polling.obstacles import (
-    FIRM_OBSTACLES,
-    TURN_OBSTACLES,
-    WISH_OBSTACLES,
+    ALWAYS_BLOCKING,
+    BLOCKING_A_DUE_POLL,
+    BLOCKING_A_REQUESTED_POLL,
     Obstacle,
     first_obstacle,
     obstacle_sentence,
@@ -60,15 +60,15 @@ def test_nothing_stands_in_the_way_of_somebody_who_was_never_polled(polls: Polls
 def test_the_cool_down_is_five_minutes_and_a_poll_in_the_future_is_none(polls: Polls, ingest: Connection) -> None:
     for ago, expected in ((4 * MINUTE, Obstacle.COOLING_DOWN), (5 * MINUTE, None), (-DAY, None)):
         polled(polls, ago=ago, due_in=HOUR)
-        assert obstacle(polls, ingest, WISH_OBSTACLES) == expected
-        assert obstacle(polls, ingest, FIRM_OBSTACLES) is None
+        assert obstacle(polls, ingest, BLOCKING_A_REQUESTED_POLL) == expected
+        assert obstacle(polls, ingest, ALWAYS_BLOCKING) is None
 
 
 def test_a_poll_whose_turn_it_is_needs_no_cool_down_but_the_least_wait(polls: Polls, ingest: Connection) -> None:
     polled(polls, ago=LEAST, due_in=timedelta(0))
-    assert obstacle(polls, ingest, TURN_OBSTACLES) is None
+    assert obstacle(polls, ingest, BLOCKING_A_DUE_POLL) is None
     polled(polls, ago=LEAST - SECOND, due_in=timedelta(0))
-    assert obstacle(polls, ingest, TURN_OBSTACLES) == Obstacle.JUST_POLLED
+    assert obstacle(polls, ingest, BLOCKING_A_DUE_POLL) == Obstacle.JUST_POLLED
 
 
 def test_a_turn_that_a_wrong_clock_wrote_has_come(polls: Polls, ingest: Connection) -> None:
@@ -81,7 +81,7 @@ def test_a_turn_that_a_wrong_clock_wrote_has_come(polls: Polls, ingest: Connecti
     )
     for ago, due_in, expected in cases:
         polled(polls, ago=ago, due_in=due_in)
-        assert obstacle(polls, ingest, TURN_OBSTACLES) == expected, (ago, due_in)
+        assert obstacle(polls, ingest, BLOCKING_A_DUE_POLL) == expected, (ago, due_in)
         assert bool(due_now(polls.setup.warehouse, now=polls.now)) is (expected is None), (ago, due_in)
 
 
@@ -100,7 +100,7 @@ def test_a_circuit_is_open_exactly_while_its_rules_admit_nothing(polls: Polls, i
         )  # fmt: skip
         for ahead in _around(timedelta(0), HOUR, 2 * HOUR, 2 * HOUR + 5 * MINUTE):
             expected = None if admit(circuit, now + ahead).allowed else Obstacle.CIRCUIT_OPEN
-            assert obstacle(polls, ingest, FIRM_OBSTACLES, ahead=ahead) == expected, (circuit.state, ahead)
+            assert obstacle(polls, ingest, ALWAYS_BLOCKING, ahead=ahead) == expected, (circuit.state, ahead)
 
 
 def test_a_quota_is_blocked_exactly_while_its_rules_say_so(polls: Polls, ingest: Connection) -> None:
@@ -112,7 +112,7 @@ def test_a_quota_is_blocked_exactly_while_its_rules_say_so(polls: Polls, ingest:
     )  # fmt: skip
     for ahead in _around(timedelta(0), HOUR):
         expected = Obstacle.QUOTA_BLOCKED if is_blocked(block, polls.now + ahead) else None
-        assert obstacle(polls, ingest, FIRM_OBSTACLES, ahead=ahead) == expected, ahead
+        assert obstacle(polls, ingest, ALWAYS_BLOCKING, ahead=ahead) == expected, ahead
 
 
 def test_the_scope_that_the_rule_asks_for_is_the_one_that_polls_need() -> None:
@@ -122,13 +122,13 @@ def test_the_scope_that_the_rule_asks_for_is_the_one_that_polls_need() -> None:
 def test_the_first_obstacle_is_the_reason_and_every_obstacle_has_a_sentence(polls: Polls, ingest: Connection) -> None:
     polled(polls, ago=MINUTE, due_in=HOUR)
     polls.setup.sql("update app.credentials set paused_at = %s", polls.now)
-    assert obstacle(polls, ingest, TURN_OBSTACLES) == Obstacle.PAUSED
+    assert obstacle(polls, ingest, BLOCKING_A_DUE_POLL) == Obstacle.PAUSED
     polls.setup.sql("update app.credentials set scopes = '{user-top-read}', paused_at = null")
-    assert obstacle(polls, ingest, TURN_OBSTACLES) == Obstacle.NOT_ALLOWED
+    assert obstacle(polls, ingest, BLOCKING_A_DUE_POLL) == Obstacle.NOT_ALLOWED
     polls.setup.sql("update app.credentials set status = 'reauth_required'")
-    assert obstacle(polls, ingest, TURN_OBSTACLES) == Obstacle.SIGN_IN_ENDED
+    assert obstacle(polls, ingest, BLOCKING_A_DUE_POLL) == Obstacle.SIGN_IN_ENDED
     polls.setup.sql("delete from app.credentials")
-    assert obstacle(polls, ingest, TURN_OBSTACLES) == Obstacle.NOT_SIGNED_IN
+    assert obstacle(polls, ingest, BLOCKING_A_DUE_POLL) == Obstacle.NOT_SIGNED_IN
     for each in Obstacle:
         assert obstacle_sentence(each)
     assert "myi user login ana" in obstacle_sentence(Obstacle.NOT_SIGNED_IN, user_key="ana")

@@ -10,7 +10,7 @@ import pytest
 
 from myi_pipeline.archives.uploads.import_uploads import UserImports, import_uploads
 from myi_pipeline.errors import Transient
-from myi_pipeline.operations.archive_playlists import keep_playlists_beside
+from myi_pipeline.operations.archive_playlists import import_archive_playlists
 from myi_pipeline.postgres.connections import Warehouse
 from tests.integration.uploads.conftest import Uploads
 from tests.integration.uploads.test_another_persons_rows import account_data
@@ -30,10 +30,10 @@ def put_account_data(uploads: Uploads, name: str, *, lists: str, rows: int = 20)
     return uploads.put(name, content=path.read_bytes())
 
 
-def run(uploads: Uploads, user_key: str = "ana", *, leaves_done: bool = False, keep: object = None) -> UserImports:
+def run(uploads: Uploads, user_key: str = "ana", *, skip_imported: bool = False, keep: object = None) -> UserImports:
     return import_uploads(
         uploads.warehouse, settings=uploads.settings, user_key=user_key, names=None, sleep=lambda _: None,
-        leaves_done=leaves_done, keep_beside=keep or keep_playlists_beside,
+        skip_imported=skip_imported, import_extras=keep or import_archive_playlists,
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_what_a_run_that_died_did_not_keep_is_kept_by_the_next(uploads: Uploads)
     (failure,) = run(uploads, keep=dies).failures
     assert failure.is_transient
     assert uploads.sql("select status from app.imports") == [("completed",)]
-    again = run(uploads, leaves_done=True)
+    again = run(uploads, skip_imported=True)
     assert again.done == ("ana/my_spotify_data.zip",)
     assert uploads.sql(KEPT) == [("ana", "file", "Road trip", 1)]
 

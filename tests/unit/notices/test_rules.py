@@ -198,7 +198,7 @@ def test_where_private_networks_are_forbidden_each_connection_is_judged(host: st
     # Audit hooks stay for as long as a process lasts.
     code = """
 import socket, sys
-from myi_pipeline.notices.apart import forbid_private
+from myi_pipeline.notices.messenger_process import forbid_private
 forbid_private()
 made = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
 made.setblocking(False)

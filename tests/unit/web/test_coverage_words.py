@@ -52,7 +52,7 @@ def test_years_show_what_is_known_and_no_gap_is_too_short_to_see() -> None:
         gap(datetime(2022, 1, 1, tzinfo=UTC), datetime(2022, 2, 1, tzinfo=UTC)),
     ]
     this, last = years_of(rows, first=date(2023, 12, 2), now=NOW, zone=UTC)
-    assert (this.year, this.days, this.asked_days, this.known_days) == (2024, 366, 182, 172)
+    assert (this.year, this.days, this.asked_days, this.known_days) == (2024, 366, 183, 172)
     assert (last.year, last.days, last.asked_days, last.known_days) == (2023, 365, 30, 20)
     assert [part.kind for part in this.parts] == ["known", "gap", "gap", "polled"]
     assert [part.kind for part in last.parts] == ["known", "gap"]
@@ -76,7 +76,7 @@ def test_a_history_that_begins_on_new_years_morning_has_no_bar_of_the_year_befor
     heard = datetime(2023, 1, 1, 0, 30, tzinfo=berlin)
     assert heard.astimezone(UTC).year == 2022
     bars = years_of([], first=heard.date(), now=NOW, zone=berlin)
-    assert [(bar.year, bar.known_days, bar.asked_days) for bar in bars] == [(2024, 182, 182), (2023, 365, 365)]
+    assert [(bar.year, bar.known_days, bar.asked_days) for bar in bars] == [(2024, 183, 183), (2023, 365, 365)]
     late = datetime(2023, 12, 31, 23, 30, tzinfo=UTC)
     assert [bar.year for bar in years_of([], first=date(2023, 12, 1), now=late, zone=berlin)] == [2024, 2023]
 

@@ -28,5 +28,5 @@ select
 from raw.listening_events as event
 where
     event.user_id = %(user_id)s
-    and event.source_id = 3
+    and event.source_id = %(source)s
     and event.played_at between %(oldest)s and %(newest)s

@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from myi_pipeline.errors import BadInput
-from myi_pipeline.people.erasures import ImportIsRunning
-from myi_pipeline.people.erasures import Request as Wish
+from myi_pipeline.people.erasures import ErasureRequest, ImportIsRunning
 from myi_pipeline.web.api.contract_route import ContractRoute
 from myi_pipeline.web.erasing import ask_for_erasure, look_at_erasure, withdraw_erasure
 from myi_pipeline.web.problems import Problem, problem_responses, refused, sentence
@@ -94,7 +93,7 @@ async def withdraw(request: Request, person: CurrentPerson, site: TheSite) -> Re
     return Response(status_code=204)
 
 
-def _asked(wish: Wish) -> ErasureAsked:
+def _asked(wish: ErasureRequest) -> ErasureAsked:
     return ErasureAsked(
         receipt_id=wish.receipt_id, requested_at=wish.requested_at, due_at=wish.due_at, last_error=wish.last_error
     )

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from myi_pipeline.errors import BadInput, MyiError
-from myi_pipeline.notices import apart, journal, store, webhooks
+from myi_pipeline.notices import journal, messenger_process, store, webhooks
 from myi_pipeline.notices.addresses import Lookup, system_lookup
 from myi_pipeline.notices.journal import Delivery
 from myi_pipeline.notices.kinds import Condition, Key
@@ -45,7 +45,7 @@ class Sent:
     failed: int
 
 
-class Teller:
+class NoticeSender:
     """Sends notices on one connection of the role `ingest`, in autocommit."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Teller:
         chance: Callable[[], float] = random.random,
         lookup: Lookup = system_lookup,
         limit_s: float = webhooks.LIMIT_S,
-        messenger_limit_s: float = apart.LIMIT_S,
+        messenger_limit_s: float = messenger_process.LIMIT_S,
     ) -> None:
         self._settings, self._connection = settings, connection
         self._clock, self._chance, self._lookup = clock, chance, lookup
@@ -132,7 +132,7 @@ class Teller:
             )
         data = json.loads(delivery.payload)["data"]
         async with places:
-            return await apart.send(
+            return await messenger_process.send(
                 opened.address,
                 Words(data["title"], data["text"]),
                 link=data["url"],

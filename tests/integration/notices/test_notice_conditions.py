@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from myi_pipeline.notices.kinds import KINDS, Condition, Key
-from myi_pipeline.operations.worth_telling import worth_telling
+from myi_pipeline.operations.notice_conditions import notice_conditions
 from myi_pipeline.providers import login_owners
 from myi_pipeline.providers.encryption_keys import require_keys
 from myi_pipeline.providers.login_terms import ends_at
@@ -13,7 +13,7 @@ from tests.integration.notices.conftest import Told
 
 
 def found(told: Told, *, free: int = 10**12, at: datetime | None = None) -> dict[str, list[Condition]]:
-    worth = worth_telling(told.settings, told.warehouse, now=at or told.now, free=lambda _: free)
+    worth = notice_conditions(told.settings, told.warehouse, now=at or told.now, free=lambda _: free)
     # What runs need is Dagster's database, which these tests do not have.
     assert worth.asked >= set(KINDS) - {"run.failed", "pipeline.stopped"}
     by_kind: dict[str, list[Condition]] = {}
@@ -23,7 +23,7 @@ def found(told: Told, *, free: int = 10**12, at: datetime | None = None) -> dict
 
 
 def mended(told: Told) -> frozenset[Key]:
-    return worth_telling(told.settings, told.warehouse, now=told.now, free=lambda _: 10**12).mended
+    return notice_conditions(told.settings, told.warehouse, now=told.now, free=lambda _: 10**12).mended
 
 
 def test_each_thing_is_found_while_it_is_true(told: Told) -> None:

@@ -1,10 +1,11 @@
-"""Which of Dagster's runs have lost their process, and which wait.
+"""Dagster's active runs and its queue, and the rule by which a run has lost its process.
 
 A run that is STARTED holds a place among the runs that may go on at once until its end is reported. Its process reports
-it, and Dagster's code server does so for a child that dies before it; nothing does when a whole host goes. By its
+it, and Dagster's code server does so for a child that dies first; nothing does when a whole host goes. By its
 heartbeats (operations/heartbeats) every run is judged alike, wherever it runs.
 
-Only looked at here; reporting the end of a run is left to defs/, which has Dagster in memory.
+doctor, the checks and the notices show what is found here. The sensor `lost_runs` (defs/runs), which has Dagster in
+memory, acts on it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from myi_pipeline.operations.heartbeats import RunProcess, processes_of
 from myi_pipeline.postgres.connections import CONNECT_TIMEOUT_S, Role, Warehouse, compose_url, parse_url
 from myi_pipeline.postgres.sql_files import load_sql
 
-# Between the moment at which Dagster calls a run started and its row lie milliseconds; but that moment is by the clock
-# of the run's host, which may be behind.
-BEGINS_WITHIN = timedelta(minutes=3)
+# Between the moment at which Dagster calls a run started and its first heartbeat lie milliseconds.
+_HELD_WITHIN = timedelta(seconds=30)
+# The same if that moment was taken by the clock of another host, which may be behind.
+_HELD_ELSEWHERE_WITHIN = timedelta(minutes=3)
+# A child of the code server imports Dagster before it begins: 7 CPU seconds, more on a small machine.
+_LOADED_WITHIN = timedelta(minutes=3)
 # With a free place and a daemon, a run is taken from the queue within seconds; with a free worker, from the broker too.
 WAITING_TOO_LONG = timedelta(minutes=10)
 _NAMED = 5
@@ -40,11 +44,23 @@ class ActiveRun:
     process: RunProcess | None = None
 
     @property
-    def is_lost(self) -> bool:
-        """Whether its process is gone for all that is known. A look of the sensor `lost_runs` makes sure, and acts."""
+    def looks_lost(self) -> bool:
+        """Whether its process seems gone, wherever it was. The sensor `lost_runs` makes sure and acts."""
+        return self.process.is_silent if self.process is not None else self.is_overdue()
+
+    def is_overdue(self, *, serves_since: datetime | None = None) -> bool:
+        """Whether a process should have begun it by now, and none has.
+
+        `serves_since`: the start of the code server whose child its process is, on this host; None if another host may
+        run it. A run that was launched before that start is no child of this code server: most likely its process ended
+        with the one before. On another host a launched run may wait for a free place as long as it must.
+        """
         if self.process is not None:
-            return self.process.is_silent
-        return self.status != "STARTING" and self.waited > BEGINS_WITHIN
+            return False
+        if serves_since is None:
+            return not self.is_waiting and self.waited > _HELD_ELSEWHERE_WITHIN
+        may_be_loading = self.is_waiting and self.since > serves_since
+        return self.waited > (_LOADED_WITHIN if may_be_loading else _HELD_WITHIN)
 
     @property
     def is_waiting(self) -> bool:
@@ -71,7 +87,7 @@ class RunsSeen:
 
     @property
     def lost(self) -> tuple[ActiveRun, ...]:
-        return tuple(run for run in self.active if run.is_lost)
+        return tuple(run for run in self.active if run.looks_lost)
 
     @property
     def waiting_long(self) -> tuple[ActiveRun, ...]:

@@ -18,10 +18,10 @@ import structlog
 from myi_pipeline.errors import MyiError
 from myi_pipeline.notices import kinds
 from myi_pipeline.notices.kinds import Condition, Key, Kind, Mended
+from myi_pipeline.operations.active_runs import look_at_runs
 from myi_pipeline.operations.backup.journal import backup_health
 from myi_pipeline.operations.checks import has_ended, ledger_is_young
 from myi_pipeline.operations.failed_runs import EndedRun, find_failing
-from myi_pipeline.operations.run_workers import look_at_runs
 from myi_pipeline.people.logins import list_logins
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse
 from myi_pipeline.postgres.disk_space import MIB, FreeBytes, disk_guard, free_bytes
@@ -44,7 +44,7 @@ _Answer = Condition | Mended
 
 
 @dataclass(frozen=True)
-class Worth:
+class Conditions:
     """Current conditions, the kinds whose source answered, and what is known to be fine."""
 
     found: tuple[Condition, ...]
@@ -62,12 +62,12 @@ class _Asking:
     free: FreeBytes
 
     def rows(self, name: str, **values: object) -> list[tuple[object, ...]]:
-        return self.connection.execute(load_sql(f"operations/telling/{name}"), values).fetchall()
+        return self.connection.execute(load_sql(f"operations/notice_conditions/{name}"), values).fetchall()
 
 
-def worth_telling(
+def notice_conditions(
     settings: Settings, warehouse: Warehouse, *, now: datetime, free: FreeBytes = free_bytes
-) -> Worth:  # fmt: skip
+) -> Conditions:  # fmt: skip
     """A dozen small statements. Raises psycopg.Error if the warehouse does not answer at all."""
     found: list[Condition] = []
     mended: set[Key] = set()
@@ -87,7 +87,7 @@ def worth_telling(
                 found += [each for each in answers if isinstance(each, Condition)]
                 mended |= {each.key for each in answers if isinstance(each, Mended)}
                 asked |= {kind.name for kind in answered}
-    return Worth(tuple(found), frozenset(asked), frozenset(mended))
+    return Conditions(tuple(found), frozenset(asked), frozenset(mended))
 
 
 def _logins(asking: _Asking) -> Iterable[_Answer]:

@@ -36,7 +36,7 @@ async def send(url: str, words: Words, *, link: str, allow_private: bool, limit_
     given = {"url": url, "title": words.title, "text": words.text, "link": link, "allow_private": allow_private}
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "myi_pipeline.notices.apart", str(int(limit_s) + 5),
+            sys.executable, "-P", "-m", "myi_pipeline.notices.messenger_process", str(int(limit_s) + 5),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             env=_environment(with_proxies=allow_private),
         )  # fmt: skip

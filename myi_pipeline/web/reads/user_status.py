@@ -1,4 +1,4 @@
-"""How things stand for a person beside the marts: the login, the newest import, what is still to be counted."""
+"""What a page says about its user beside the marts: the login, the newest import, what is still to be counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MANY_DAYS = 8
 
 
 @dataclass(frozen=True)
-class Standing:
+class UserStatus:
     """`import_id` is the newest import, None without any; one that waits for the person's word is none.
     `is_zone_chosen`: the person, or somebody for them, set the time zone. `has_scrobbler`: a token that submits listens
     was used within a month."""
@@ -44,8 +44,8 @@ class Standing:
         return self.days_to_count == _MANY_DAYS
 
 
-async def find_standing(pools: Pools, user_id: int) -> Standing:
+async def find_user_status(pools: Pools, user_id: int) -> UserStatus:
     """Raises DatabaseGone."""
-    found = await pools.ask_access(load_sql("access/standing"), {"user_id": user_id, "at_most": _MANY_DAYS})
+    found = await pools.ask_access(load_sql("access/user_status"), {"user_id": user_id, "at_most": _MANY_DAYS})
     # A user who was removed a moment ago has nothing.
-    return Standing(*found) if found is not None else Standing(True, "", 0, None, None, None)
+    return UserStatus(*found) if found is not None else UserStatus(True, "", 0, None, None, None)
