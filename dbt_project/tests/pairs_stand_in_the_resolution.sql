@@ -5,12 +5,11 @@ select
     pair.user_id,
     pair.played_at,
     pair.event_id
-from {{ last_touched_users() }} as touched
-inner join {{ ref('int_plays__paired') }} as pair on pair.user_id = touched.user_id
+from {{ last_touched_rows(ref('int_plays__paired')) }} as pair
 inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = pair.source_id
-left join {{ ref('int_plays__resolved') }} as polled
+left join {{ last_touched_rows(ref('int_plays__resolved')) }} as polled
     on polled.user_id = pair.user_id and polled.played_at = pair.played_at and polled.event_id = pair.event_id
-left join {{ ref('int_plays__resolved') }} as archived
+left join {{ last_touched_rows(ref('int_plays__resolved')) }} as archived
     on
         archived.user_id = pair.user_id
         and archived.played_at = pair.play_played_at
@@ -22,5 +21,5 @@ where
         or archived.confirmed_by is null
         or not sources.source = any(string_to_array(archived.confirmed_by, ', '))
     )
-    and touched.user_id not in (select user_id from {{ source('ops', 'changed_days') }})
-    and touched.user_id not in (select user_id from {{ source('ops', 'changed_users') }})
+    and pair.user_id not in (select user_id from {{ source('ops', 'changed_days') }})
+    and pair.user_id not in (select user_id from {{ source('ops', 'changed_users') }})

@@ -2,11 +2,10 @@
 -- reports live, only events of one second. For the listeners of the last mart run, excluding listeners with newer data.
 with collapsed as materialized (
     select resolved.user_id, resolved.play_id
-    from {{ last_touched_users() }} as touched
-    inner join {{ ref('int_plays__resolved') }} as resolved on resolved.user_id = touched.user_id
+    from {{ last_touched_rows(ref('int_plays__resolved')) }} as resolved
     where
-        touched.user_id not in (select user_id from {{ source('ops', 'changed_days') }})
-        and touched.user_id not in (select user_id from {{ source('ops', 'changed_users') }})
+        resolved.user_id not in (select user_id from {{ source('ops', 'changed_days') }})
+        and resolved.user_id not in (select user_id from {{ source('ops', 'changed_users') }})
     group by resolved.user_id, resolved.play_id
     having count(*) <> count(distinct resolved.source_id) or count(*) filter (where resolved.is_canonical) <> 1
 ),
@@ -23,15 +22,17 @@ events as materialized (
         {{ origin('sources', 'contexts') }} as origin,
         event.batch_id
     from collapsed
-    inner join {{ ref('int_plays__resolved') }} as resolved
+    inner join {{ last_touched_rows(ref('int_plays__resolved')) }} as resolved
         on resolved.user_id = collapsed.user_id and resolved.play_id = collapsed.play_id
-    inner join {{ ref('stg_raw__listening_events') }} as event
+    inner join {{ last_touched_rows(ref('stg_raw__listening_events')) }} as event
         on
             event.user_id = resolved.user_id
             and event.played_at = resolved.played_at
             and event.event_id = resolved.event_id
     inner join {{ ref('stg_raw__sources') }} as sources on sources.source_id = event.source_id
     left join {{ ref('stg_raw__contexts') }} as contexts on contexts.context_id = event.context_id
+    -- Usually there is none, and then nothing is read twice.
+    where exists (select from collapsed)
 ),
 
 archive_events as (
@@ -63,7 +64,6 @@ group by user_id, play_id, source_id, origin
 having count(*) > 1 and max(played_at) - min(played_at) >= (count(*) - 1) * interval '1 second'
 union
 select matched.user_id, matched.play_id
-from {{ last_touched_users() }} as touched
-inner join {{ ref('int_plays__matched') }} as matched on matched.user_id = touched.user_id
+from {{ last_touched_rows(ref('int_plays__matched')) }} as matched
 group by matched.user_id, matched.play_id
 having count(*) filter (where matched.is_canonical) <> 1 or count(*) < 2

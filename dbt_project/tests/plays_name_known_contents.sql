@@ -3,8 +3,7 @@
 select distinct
     plays.user_id,
     plays.content_id
-from {{ last_touched_users() }} as touched
-inner join {{ ref('fct_plays') }} as plays on plays.user_id = touched.user_id
+from {{ last_touched_rows(ref('fct_plays')) }} as plays
 left join {{ ref('dim_contents') }} as contents on contents.content_id = plays.content_id
 left join {{ ref('dim_tracks') }} as tracks on tracks.track_id = plays.content_id
 where

@@ -2,7 +2,7 @@
 with totals as (
     {%- for mart in ['fct_plays', 'agg_day_user', 'agg_hour_user', 'agg_clock_user', 'agg_period_user', 'fct_sessions'] %}
     select
-        touched.user_id,
+        mart_row.user_id,
         '{{ mart }}' as mart,
         {%- if mart == 'fct_plays' %}
         count(*) as plays,
@@ -12,12 +12,11 @@ with totals as (
         sum(mart_row.counted_plays) as counted_plays,
         {%- endif %}
         coalesce(sum(mart_row.ms_played), 0) as ms_played
-    from {{ last_touched_users() }} as touched
-    inner join {{ ref(mart) }} as mart_row on mart_row.user_id = touched.user_id
+    from {{ last_touched_rows(ref(mart)) }} as mart_row
     {%- if mart == 'agg_period_user' %}
     where mart_row.period = 'all'
     {%- endif %}
-    group by touched.user_id
+    group by mart_row.user_id
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 )

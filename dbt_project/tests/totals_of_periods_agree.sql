@@ -3,27 +3,25 @@
 with totals as (
     {%- for entity in ['tracks', 'artists', 'albums'] %}
     select
-        touched.user_id,
+        mart_row.user_id,
         '{{ entity }}' as entity,
         case when mart_row.period_start = {{ beginning() }} then 'all' else 'year' end as period,
         2 as kept,
         sum(mart_row.plays) as plays,
         sum(mart_row.ms_played) as ms_played
-    from {{ last_touched_users() }} as touched
-    inner join {{ ref('agg_period_' ~ entity ~ '_stored') }} as mart_row on mart_row.user_id = touched.user_id
+    from {{ last_touched_rows(ref('agg_period_' ~ entity ~ '_stored')) }} as mart_row
     group by 1, 2, 3
     union all
     {%- endfor %}
     select
-        touched.user_id,
+        mart_row.user_id,
         'user',
         mart_row.period,
         4,
         sum(mart_row.plays),
         sum(mart_row.ms_played)
-    from {{ last_touched_users() }} as touched
-    inner join {{ ref('agg_period_user') }} as mart_row on mart_row.user_id = touched.user_id
-    group by touched.user_id, mart_row.period
+    from {{ last_touched_rows(ref('agg_period_user')) }} as mart_row
+    group by mart_row.user_id, mart_row.period
 )
 
 select

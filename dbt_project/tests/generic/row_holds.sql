@@ -4,7 +4,6 @@
 #}
 {% test row_holds(model, condition, has_users=true) %}
     select model.*
-    from {{ last_touched_users() ~ ' as touched inner join ' if has_users }}{{ model }} as model
-    {{- ' on model.user_id = touched.user_id' if has_users }}
+    from {{ last_touched_rows(model) if has_users else model }} as model
     where ({{ condition }}) is not true
 {% endtest %}
