@@ -208,7 +208,7 @@ def test_a_run_that_its_code_server_has_just_interrupted_is_not_interrupted_at_o
 ) -> None:
     run, sent = make_run(setup, CANCELING), list[int]()
     monkeypatch.setattr(runs_module.os, "kill", lambda _, what: sent.append(what))
-    look = runs_module._Wishes(setup.instance, run.run_id)
+    look = runs_module._CancellationWatch(setup.instance, run.run_id)
     told = []
     for _ in range(8):
         look(threading.Event())
