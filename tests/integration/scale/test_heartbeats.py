@@ -12,7 +12,7 @@ from datetime import datetime
 
 import pytest
 
-from myi_pipeline.defs.runs import _Wishes
+from myi_pipeline.defs.runs import _CancellationWatch
 from myi_pipeline.operations import heartbeats
 from myi_pipeline.operations.heartbeats import AlreadyBegun, beat, beating, begin, give_up_silent, processes_of
 from myi_pipeline.postgres.connections import Connection, Role, Warehouse, parse_url, with_parameters
@@ -181,7 +181,7 @@ def test_what_outlives_its_run_ends_no_process_that_does_the_next_one(
     monkeypatch.setattr(heartbeats, "end_process", said.append)
     for name in ("BEAT_EVERY_S", "_ASKS_EVERY_S", "_STOPS_WITHIN_S"):
         monkeypatch.setattr(heartbeats, name, 0.1)
-    wishes = _Wishes(Late(), RUN)  # type: ignore[arg-type]
+    wishes = _CancellationWatch(Late(), RUN)  # type: ignore[arg-type]
     wishes._seen_finished = 1
     with beating(settings_for_tests, RUN, look=wishes, end=said.append):
         asked.wait(60)
