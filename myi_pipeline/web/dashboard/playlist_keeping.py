@@ -1,4 +1,5 @@
-"""Exporting playlists as files, and making playlists from former versions or from what was played most.
+"""Exporting playlists as files, making playlists from former versions or from what was played most, and removing those
+that are no service's.
 
 The forms are on the pages of playlists and top lists (templates/parts/keep_*.html); the results are listed here or
 among the playlists.
@@ -16,6 +17,7 @@ from myi_pipeline.errors import BadInput
 from myi_pipeline.playlists.files import FORMATS, WRITABLE
 from myi_pipeline.playlists.kept import list_versions
 from myi_pipeline.playlists.own_lists import restore
+from myi_pipeline.playlists.removing import ListOfService, remove_list
 from myi_pipeline.web.dashboard.inputs import day_in_form, form_of, id_in_path, missing, wrong
 from myi_pipeline.web.dashboard.pages import show
 from myi_pipeline.web.dashboard.signed_in import Person, PlaylistsForm
@@ -117,6 +119,22 @@ async def restore_list(playlist_id: str, request: Request, person: PlaylistsForm
     except BadInput as error:
         raise _refusal(error) from None
     return RedirectResponse("/playlists?done=made", 303)
+
+
+@router.post("/playlists/{playlist_id}/remove", dependencies=_LIMITED)
+async def remove(playlist_id: str, request: Request, person: PlaylistsForm, site: TheSite) -> Response:
+    """Marks a playlist from a file, or one made here, as gone."""
+    number = id_in_path(playlist_id, what="playlist")
+    try:
+        await site.pools.in_thread(
+            remove_list, user_id=person.user_id, playlist_id=number, now=datetime.now(UTC),
+            address=_address(request, site),
+        )  # fmt: skip
+    except ListOfService as error:
+        raise Problem(409, "list-of-a-service", sentence(str(error))) from None
+    except BadInput as error:
+        raise _refusal(error) from None
+    return RedirectResponse("/playlists?done=removed", 303)
 
 
 async def _number_of(playlist_id: str, person: Visitor, site: Site) -> int:

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
+from myi_pipeline.playlists.store import FILE
 from myi_pipeline.providers.accounts import ProviderAccount, list_accounts
 from myi_pipeline.web.dashboard.inputs import id_in_path, missing
 from myi_pipeline.web.dashboard.pages import show_marts
@@ -44,6 +45,8 @@ _WORDS = {
     "unreadable": "tracks no longer shown",
     "gone": "left your library",
 }
+# The same of a list that is no service's.
+_OWN_WORDS = {"readable": "brought back", "gone": "removed"}
 # Names of the services with playlists, and how the addresses of their pages begin.
 _PROVIDERS = {
     "spotify": "Spotify", "tidal": "TIDAL", "deezer": "Deezer", "youtube_music": "YouTube Music", "file": "a file",
@@ -54,8 +57,10 @@ _THEIR_PAGES = (
 )  # fmt: skip
 
 
-def words_of(change: PlaylistChangeRow) -> str:
+def words_of(change: PlaylistChangeRow, provider: str | None = None) -> str:
     """A description of what happened."""
+    if provider == FILE and change.change in _OWN_WORDS:
+        return _OWN_WORDS[change.change]
     if change.change != "visibility":
         return _WORDS.get(change.change, change.change)
     if change.value_after == change.value_before:
@@ -153,7 +158,7 @@ async def playlist(request: Request, person: Person, site: TheSite, playlist_id:
             "most": max((row.plays for row in rows), default=0),
             "plays": sum(month.plays for month in months),
             "months": months[-12:],
-            "changes": [(each, words_of(each)) for each in changes],
+            "changes": [(each, words_of(each, found.provider)) for each in changes],
             "removed": removed[:_REMOVED_SHOWN],
             "has_more_removed": len(removed) > _REMOVED_SHOWN,
             "overlap": [(each, origin_of(each, accounts)) for each in overlap],

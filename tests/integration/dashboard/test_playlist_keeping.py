@@ -31,8 +31,7 @@ def forget(filled: Filled) -> None:
 
 @pytest.fixture
 def number(filled: Filled) -> int:
-    query = "select playlist_id from marts.dim_playlists where name = 'List one' and user_id = %s"
-    return int(filled.read(query, filled.users["ada"])[0][0])
+    return listed_number(filled, "List one")
 
 
 def form_of(page: Page, action: str) -> Element:
@@ -110,6 +109,44 @@ def test_the_songs_of_a_top_list_become_a_playlist(ada: httpx.Client, browser: B
     assert "/playlists" not in {each.attributes["action"] for each in artists}
 
 
+def test_a_list_that_was_made_is_removed_from_its_page(ada: httpx.Client, browser: Browser, filled: Filled) -> None:
+    """The form asks first where scripts run; without them it is a form like any other."""
+    number = listed_number(filled, "List two")
+    page = browser.page(f"/playlists/{number}")
+    check_form(page)
+    form = form_of(page, f"/playlists/{number}/remove")
+    assert form.attributes["data-confirm"].startswith("Remove this playlist?")
+    try:
+        for _ in range(2):
+            answer = sent(ada, form)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/playlists?done=removed")
+        assert "The playlist was removed" in browser.page("/playlists?done=removed").text
+        assert states(filled, number) == ["readable", "gone"]
+        # As the next refresh makes it.
+        filled.sql("update marts.dim_playlists set state = 'gone', deleted_at = now() where playlist_id = %s", number)
+        page = browser.page(f"/playlists/{number}")
+        check_form(page)
+        assert "You removed it" in page.text
+        assert f"/playlists/{number}/remove" not in {each.attributes["action"] for each in page.main.all("form")}
+        assert "List two removed" in browser.page("/playlists").text
+    finally:
+        filled.sql("delete from raw.playlist_versions where playlist_id = %s and state = 'gone'", number)
+        filled.sql(
+            "update marts.dim_playlists set state = 'readable', deleted_at = null where playlist_id = %s", number
+        )
+        filled.sql("delete from ops.changed_playlists")
+
+
+def listed_number(filled: Filled, name: str) -> int:
+    query = "select playlist_id from marts.dim_playlists where name = %s and user_id = %s"
+    return int(filled.read(query, name, filled.users["ada"])[0][0])
+
+
+def states(filled: Filled, number: int) -> list[str]:
+    query = "select state from raw.playlist_versions where playlist_id = %s order by version_no"
+    return [state for (state,) in filled.sql(query, number)]
+
+
 def test_what_is_not_ones_own_is_not_there(ada: httpx.Client, browser: Browser, filled: Filled, number: int) -> None:
     bob = browser.clients["bob"]
     for path, form in (
@@ -119,4 +156,7 @@ def test_what_is_not_ones_own_is_not_there(ada: httpx.Client, browser: Browser, 
         assert bob.post(path, data=form).status_code == 404
         assert ada.post(path, data={}).status_code == 422
         assert browser.clients[None].post(path, data=form).headers["location"] == "/sign-in?return_to=%2Fplaylists"
+    assert bob.post(f"/playlists/{number}/remove").status_code == 404
+    assert browser.clients[None].post(f"/playlists/{number}/remove").status_code == 303
+    assert states(filled, number) == ["readable", "readable"]
     assert made_lists(filled) == []

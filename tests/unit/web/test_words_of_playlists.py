@@ -52,6 +52,10 @@ def test_every_change_has_words() -> None:
     assert words_of(change("described", "a", "b")) == "description changed"
     assert words_of(change("owner", "x1", "x2")) == "new owner"
     assert [words_of(change(name)) for name in ("renamed", "moved")] == ["renamed", "moved"]
+    assert [words_of(change(name), "spotify") for name in ("gone", "readable")] == [
+        "left your library", "available again"
+    ]  # fmt: skip
+    assert [words_of(change(name), "file") for name in ("gone", "readable")] == ["removed", "brought back"]
 
 
 def test_without_playlists_a_listener_is_led_to_the_account_page() -> None:
