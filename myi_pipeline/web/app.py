@@ -21,7 +21,7 @@ from myi_pipeline.postgres.connections import Warehouse
 from myi_pipeline.postgres.local_keys import local_key
 from myi_pipeline.settings import Settings
 from myi_pipeline.storage.links import Links
-from myi_pipeline.web import downloads, problems
+from myi_pipeline.web import downloads, playlist_uploads, problems
 from myi_pipeline.web.api.openapi import describe_app
 from myi_pipeline.web.api.routes import (
     account,
@@ -214,7 +214,9 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     app.add_middleware(ErrorBoundaryMiddleware)
     app.add_middleware(MethodsMiddleware)
     most = settings.api_max_upload_bytes
-    larger = {UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES, **listenbrainz.LARGER_BODIES}
+    larger = {
+        UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES, **playlist_uploads.LARGER_BODIES, **listenbrainz.LARGER_BODIES
+    }  # fmt: skip
     app.add_middleware(BodyLimitMiddleware, larger=larger, as_page=pages.as_page)
     if settings.cors_origin_list:
         app.add_middleware(

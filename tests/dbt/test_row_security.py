@@ -306,6 +306,8 @@ def test_no_role_that_serves_people_can_become_more_than_it_is(built: Marts) -> 
             # moved; the last takes the user of the transaction.
             ("ops.playlists_of",), ("ops.playlist_versions_of",), ("ops.playlist_entries_of",),
             ("ops.playlist_removed_of",), ("ops.keep_list",), ("ops.remove_list",), ("app.playlist_to_move",),
+            # A playlist file, which another role stores.
+            ("ops.accept_playlist_file",),
             # What would be erased of a person and what stands in the way, and a receipt, by its unguessable number.
             ("app.count_kept_of",), ("app.running_import_of",), ("app.erasure_receipt",),
             # A report or an invitation by its link, the latter for the user of the transaction; that a report was seen.
@@ -337,6 +339,7 @@ def test_no_role_that_serves_people_can_become_more_than_it_is(built: Marts) -> 
         ("ops.playlist_removed_of",),
         ("ops.keep_list",),
         ("ops.remove_list",),
+        ("ops.accept_playlist_file",),
         ("app.count_kept_of",),
         ("app.running_import_of",),
         ("app.erasure_receipt",),

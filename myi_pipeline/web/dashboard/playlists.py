@@ -10,6 +10,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
+from myi_pipeline.playlists.file_inbox import MOST_BYTES
+from myi_pipeline.playlists.files import FORMATS, Reading
 from myi_pipeline.playlists.store import FILE
 from myi_pipeline.providers.accounts import ProviderAccount, list_accounts
 from myi_pipeline.web.dashboard.inputs import id_in_path, missing
@@ -21,12 +23,15 @@ from myi_pipeline.web.reads import playlists as reads
 from myi_pipeline.web.reads.cursors import FIRST_PAGE
 from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.playlists import OverlapRow, PlaylistChangeRow, PlaylistItemRow, PlaylistRow
+from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.shown.formats import day, month
 from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
 
 _LISTS_A_PAGE = 100
+# What the upload form offers; Spotify's account data is JSON.
+SUFFIXES = (*dict.fromkeys(suffix for each in FORMATS.values() for suffix in each.suffixes), ".json", ".zip")
 _ITEMS_A_PAGE = 100
 _REMOVED_A_PAGE = 100
 _CHANGES_SHOWN = 20
@@ -113,6 +118,19 @@ def page_at_service(listed: PlaylistRow) -> str | None:
 
 @router.get("/playlists")
 async def playlists(request: Request, person: Person, site: TheSite) -> HTMLResponse:
+    return await show_list(request, person, site)
+
+
+async def show_list(
+    request: Request,
+    person: Visitor,
+    site: Site,
+    *,
+    trouble: str | None = None,
+    taken: Sequence[Reading] = (),
+    path: str | None = None,
+) -> HTMLResponse:
+    """The list of playlists, after its upload form: why the file was refused, or what was taken of it."""
     place = place_of(request, site, person.user_id)
 
     async def build(marts: Marts) -> Mapping[str, object]:
@@ -127,7 +145,16 @@ async def playlists(request: Request, person: Person, site: TheSite) -> HTMLResp
 
     accounts = await accounts_of(site, person.user_id)
     pictures = await pictures_of_lists(site, person.user_id)
-    return await show_marts(request, person, site, "playlists.html", build, pictures=pictures)
+    about = {
+        "trouble": trouble,
+        "taken": sum(len(reading.playlists) for reading in taken),
+        "warnings": [warning for reading in taken for warning in reading.warnings],
+        "most_bytes": MOST_BYTES,
+        "suffixes": SUFFIXES,
+    }
+    return await show_marts(
+        request, person, site, "playlists.html", build, pictures=pictures, path=path, **about
+    )  # fmt: skip
 
 
 @router.get("/playlists/{playlist_id}")
