@@ -1,4 +1,4 @@
-"""`myi playlists list`, `show`, `history` and `gather`: playlists of linked accounts and their history."""
+"""`myi playlists list`, `show`, `history`, `gather` and `remove`: the playlists of users and their history."""
 
 from __future__ import annotations
 
@@ -162,6 +162,37 @@ def gather_command(
         raise typer.Exit(1)
 
 
+def remove_command(
+    playlist: PlaylistArgument,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="KEY", help="Only if it is this user's; default: whoever has it.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a playlist from a file, or one that MYI made. Its history stays, and importing it again undoes this."""
+    from myi_pipeline.people.manage_users import get_user
+    from myi_pipeline.playlists.kept import owner_of
+    from myi_pipeline.playlists.removing import remove_list
+    from myi_pipeline.postgres.connections import Role
+    from myi_pipeline.providers.transport import utc_now
+
+    session = open_session(as_json=as_json)
+    with warehouse(session) as opened, opened.connect(Role.INGEST, autocommit=True) as connection:
+        if user is not None:
+            user_id = get_user(connection, user_key=user).user_id
+        else:
+            user_id = owner_of(connection, playlist_id=playlist)
+        was_there = remove_list(connection, user_id=user_id, playlist_id=playlist, now=utc_now())
+    said = (
+        f"Playlist {playlist} is removed; its history stays. Bring the marts up to date with: myi refresh"
+        if was_there
+        else f"Playlist {playlist} was removed before."
+    )
+    session.output.result(
+        {"removed": {"playlist_id": playlist, "is_new": was_there}}, lambda console: console.print(said)
+    )
+
+
 def _render(console: Console, results: tuple[GatherResult, ...]) -> None:
     rows = (
         (
@@ -194,3 +225,4 @@ def add_commands(app: typer.Typer) -> None:
     app.command("show")(show_command)
     app.command("history")(history_command)
     app.command("gather")(gather_command)
+    app.command("remove")(remove_command)

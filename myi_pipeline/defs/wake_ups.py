@@ -34,6 +34,7 @@ from myi_pipeline.defs.live_wishes import Wishes
 from myi_pipeline.defs.resources import utc_now
 from myi_pipeline.defs.runs import ACTIVE, unfinished_runs
 from myi_pipeline.people.take_away_orders import due_exports
+from myi_pipeline.playlists.file_inbox import keep_files
 from myi_pipeline.playlists.migration.job_orders import due_orders
 from myi_pipeline.polling.pace import slot_of
 from myi_pipeline.polling.poll_store import due_users
@@ -206,6 +207,7 @@ def _listen(settings: Settings, instance: DagsterInstance, warehouse: Warehouse,
         while not stop.is_set():
             wishes.look(connection)
             load_listens(connection)
+            keep_playlist_files(connection)
             wake_ups.look(connection)
             if time.monotonic() - tidied_at >= _TIDY_EVERY_S:
                 tidied_at = time.monotonic()
@@ -226,6 +228,15 @@ def load_listens(connection: Connection) -> None:
         log.info("listens_loaded", requests=drained.requests, loaded=drained.loaded, put_off=drained.put_off)
     if not drained.is_done:
         wake(connection, Wake.LISTENS)
+
+
+def keep_playlist_files(connection: Connection) -> None:
+    """The playlists of uploaded files, for a moment, and the whole of at least one."""
+    kept = keep_files(connection, now=utc_now, at_most_s=_LOADS_FOR_S)
+    if kept.files or kept.put_off:
+        log.info("playlist_files_kept", files=kept.files, new=kept.new, put_off=kept.put_off)
+    if not kept.is_done:
+        wake(connection, Wake.PLAYLIST_FILES)
 
 
 def give_memory_back() -> None:

@@ -25,6 +25,7 @@ from myi_pipeline.notices import store as notices
 from myi_pipeline.operations import heartbeats
 from myi_pipeline.people import audit, kept_answers, manage_access, take_away_orders
 from myi_pipeline.playlists import gathering
+from myi_pipeline.playlists.file_inbox import keep_files
 from myi_pipeline.polling import poll_store, scrobble_store
 from myi_pipeline.polling.due_plays import bring_in_due_plays
 from myi_pipeline.postgres.connections import Role, Warehouse
@@ -122,6 +123,7 @@ def maintain(
         polls = chores.do("polls", lambda: poll_store.prune(connection, before=now - POLLS_KEPT), 0)
         # Where no daemon hears of them.
         chores.do("submissions", lambda: submissions.drain(connection), None)
+        chores.do("playlist files", lambda: keep_files(connection, now=lambda: datetime.now(UTC)), None)
         refused_before = now - timedelta(days=quarantine_days)
         removed += chores.do(
             "old submissions",

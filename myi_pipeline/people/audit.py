@@ -42,6 +42,7 @@ class Event(StrEnum):
     SPOTIFY_DISCONNECTED = "spotify_disconnected"
     RECORDING_DECIDED = "recording_decided"
     RECORDING_TAKEN_BACK = "recording_taken_back"
+    PLAYLIST_REMOVED = "playlist_removed"
     MIGRATION_ORDERED = "migration_ordered"
     MIGRATION_APPLIED = "migration_applied"
     MIGRATION_CANCELLED = "migration_cancelled"

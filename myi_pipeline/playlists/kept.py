@@ -111,12 +111,24 @@ def list_playlists(connection: Connection, *, user_id: int) -> tuple[KeptPlaylis
         return tuple(cursor.execute(load_sql("playlists/list_playlists"), {"user_id": user_id}).fetchall())
 
 
+def owner_of(connection: Connection, *, playlist_id: int) -> int:
+    """The id of the user who has this playlist. For the role `ingest`. Raises BadInput."""
+    row = connection.execute("select user_id from raw.playlists where playlist_id = %s", (playlist_id,)).fetchone()
+    if row is None:
+        raise no_playlist(playlist_id)
+    return int(row[0])
+
+
+def no_playlist(playlist_id: int) -> BadInput:
+    return BadInput(f"there is no playlist {playlist_id}: see `myi playlists list`", place="playlist")
+
+
 def list_versions(connection: Connection, *, user_id: int, playlist_id: int) -> tuple[KeptVersion, ...]:
     """Newest first. Raises BadInput for a playlist that is not this user's."""
     with as_user(connection, user_id), connection.cursor(row_factory=class_row(KeptVersion)) as cursor:
         found = tuple(cursor.execute(_VERSIONS, (user_id, playlist_id)).fetchall())
     if not found:
-        raise BadInput(f"there is no playlist {playlist_id}: see `myi playlists list`", place="playlist")
+        raise no_playlist(playlist_id)
     return found
 
 

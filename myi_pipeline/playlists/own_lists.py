@@ -1,8 +1,8 @@
 """Lists that MYI makes: what was on a playlist at an earlier time, what was removed from one, what was played most.
 
 They are stored like playlists from files, with their own versions, so they can be exported, or moved to a service.
-Making a list again adds a version if anything differs. Both roles that serve people may call this: database functions
-check who owns the playlist.
+Making a list again adds a version if anything differs, or if it was removed. Both roles that serve people may call
+this: database functions check who owns the playlist.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from myi_pipeline.postgres.connections import Connection, retry_conflicts
 from myi_pipeline.postgres.sql_files import load_sql
 from myi_pipeline.postgres.user_scope import as_user
 
+# Without those that were removed.
 MOST_LISTS: Final = 1_000
 # No service accepts a longer name.
 LONGEST_NAME: Final = 200

@@ -68,8 +68,8 @@ def store_playlist(
     For a file, `head.playlist_id` is what identifies the playlist on the next import, such as the file's name. Without
     `entries`, those of the last version stay. A `permission` (what the service says about who may read the list) means
     that the list was read or refused just now. `skips_known`: entries that the list had in an earlier version are no
-    change, because they may come from before the last one. `connection` is in autocommit. Raises Transient if the
-    warehouse stays too busy, BadInput if this is not a valid playlist.
+    change, because they may come from before the last one; a removed list comes back with its last ones. `connection`
+    is in autocommit. Raises Transient if the warehouse stays too busy, BadInput if this is not a valid playlist.
     """
     if entries is not None and len(entries) > MOST_ENTRIES:
         raise BadInput(f"a playlist has at most {MOST_ENTRIES:,} entries, this has {len(entries):,}", place="playlist")
@@ -130,14 +130,16 @@ def _store_version(
     items: int | None = last["items"] if last is not None else None
     if rows is not None:
         digest = _digest(rows)
-        if skips_known and last is not None and _had(connection, playlist_id, digest):
+        is_known = skips_known and last is not None and _had(connection, playlist_id, digest)
+        if is_known and last is not None and last["state"] != "gone":
             return Stored(playlist_id=playlist_id, version_id=last["version_id"], is_new=False, items=items)
-        items_key, items = digest, len(rows)
-        named = [{name: value for name, value in row.items() if name != "key"} for row in rows]
-        connection.execute(
-            load_sql("playlists/insert_items"),
-            {"playlist_id": playlist_id, "items_key": items_key, "items": Jsonb(named)},
-        )
+        if not is_known:
+            items_key, items = digest, len(rows)
+            named = [{name: value for name, value in row.items() if name != "key"} for row in rows]
+            connection.execute(
+                load_sql("playlists/insert_items"),
+                {"playlist_id": playlist_id, "items_key": items_key, "items": Jsonb(named)},
+            )
     # Once read or refused, the list is not requested again before the service reports a change.
     if rows is not None or permission is not None:
         values = {

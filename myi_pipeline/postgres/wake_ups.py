@@ -15,7 +15,7 @@ CHANNEL = "myi_wake"
 
 class Wake(StrEnum):
     """Who should check, by sensor name; `live`: somebody requests a poll or the current track; `listens`: a player has
-    submitted listens."""
+    submitted listens; `playlist_files`: a playlist file was uploaded."""
 
     CHANGES = "changes"
     USERS = "users"
@@ -23,6 +23,7 @@ class Wake(StrEnum):
     POLLS = "polls"
     LIVE = "live"
     LISTENS = "listens"
+    PLAYLIST_FILES = "playlist_files"
     MIGRATIONS = "migrations"
     EXPORTS = "exports"
 

@@ -21,7 +21,7 @@ from myi_pipeline.postgres.connections import Warehouse
 from myi_pipeline.postgres.local_keys import local_key
 from myi_pipeline.settings import Settings
 from myi_pipeline.storage.links import Links
-from myi_pipeline.web import downloads, problems
+from myi_pipeline.web import downloads, playlist_uploads, problems
 from myi_pipeline.web.api.openapi import describe_app
 from myi_pipeline.web.api.routes import (
     account,
@@ -43,6 +43,7 @@ from myi_pipeline.web.api.routes import made_playlists as made_playlist_routes
 from myi_pipeline.web.api.routes import migrations as migration_routes
 from myi_pipeline.web.api.routes import music as music_routes
 from myi_pipeline.web.api.routes import notices as notice_routes
+from myi_pipeline.web.api.routes import own_playlists as own_playlist_routes
 from myi_pipeline.web.api.routes import playlist_files as playlist_file_routes
 from myi_pipeline.web.api.routes import playlists as playlist_routes
 from myi_pipeline.web.api.routes import recordings as recording_routes
@@ -145,8 +146,9 @@ def create_app(settings: Settings, warehouse: Warehouse) -> FastAPI:
         figures, top, genres, plays, search, music_routes, recording_routes,
         # Before the routes of one playlist, of which "exports" is no number.
         playlist_file_routes,
-        playlist_routes, made_playlist_routes, migration_routes, live, imports, correction_routes, account, attempts,
-        take_away_routes, erasure_routes, share_routes, notice_routes, migration_events, saved_migration_routes,
+        playlist_routes, made_playlist_routes, own_playlist_routes, migration_routes, live, imports, correction_routes,
+        account, attempts, take_away_routes, erasure_routes, share_routes, notice_routes, migration_events,
+        saved_migration_routes,
     ):  # fmt: skip
         app.include_router(group.router)
     if settings.metrics_port is None:
@@ -212,7 +214,9 @@ def _app(site: Site, **contract: Any) -> FastAPI:
     app.add_middleware(ErrorBoundaryMiddleware)
     app.add_middleware(MethodsMiddleware)
     most = settings.api_max_upload_bytes
-    larger = {UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES, **listenbrainz.LARGER_BODIES}
+    larger = {
+        UPLOADS: most, UPLOAD_FORM: most + FORM_BYTES, **playlist_uploads.LARGER_BODIES, **listenbrainz.LARGER_BODIES
+    }  # fmt: skip
     app.add_middleware(BodyLimitMiddleware, larger=larger, as_page=pages.as_page)
     if settings.cors_origin_list:
         app.add_middleware(

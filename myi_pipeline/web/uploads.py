@@ -152,18 +152,32 @@ async def whole_body(request: Request, upload: Incoming, *, name: str, time_zone
 
 async def form_file(request: Request, upload: Incoming, *, field: str) -> Sent:
     """The body is a browser's form, with one file in `field`, and perhaps a field `time_zone`."""
-    kind, options = parse_options_header(request.headers.get("content-type"))
-    if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise _no_form()
-    try:
-        form = _Form(options[b"boundary"], field.encode())
-    except FormParserError:
-        raise _no_form() from None
+    form = _form_of(request, field)
     async for piece in _pieces(form.contents(_chunks(request))):
         await run_in_threadpool(upload.write, piece)
     if not form.is_whole:
         raise _no_form()
     return Sent(form.file_name, form.time_zone)
+
+
+async def small_file(request: Request, *, field: str) -> tuple[str, bytes]:
+    """The name and content of the one file in a browser's form, whose body is small enough for the memory."""
+    form, content = _form_of(request, field), bytearray()
+    async for chunk in form.contents(_chunks(request)):
+        content += chunk
+    if not form.is_whole:
+        raise _no_form()
+    return form.file_name, bytes(content)
+
+
+def _form_of(request: Request, field: str) -> _Form:
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise _no_form()
+    try:
+        return _Form(options[b"boundary"], field.encode())
+    except FormParserError:
+        raise _no_form() from None
 
 
 class _Form:
@@ -219,7 +233,7 @@ class _Form:
         self._is_zone = options.get(b"name") == b"time_zone"
         self._is_file = options.get(b"name") == self._field and b"filename" in options
         if self._is_file and self._was_file:
-            raise Problem(422, "invalid-request", "Hand in one archive at a time.")
+            raise Problem(422, "invalid-request", "Hand in one file at a time.")
         if self._is_file:
             self._was_file = True
             self.file_name = options[b"filename"].decode("utf-8", "replace") or self.file_name

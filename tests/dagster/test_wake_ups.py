@@ -16,7 +16,8 @@ from dagster._daemon.sensor import get_elapsed
 
 from myi_pipeline.archives.uploads.scan import SETTLE_S
 from myi_pipeline.defs.live_wishes import Wishes
-from myi_pipeline.defs.wake_ups import UploadsWatch, WakeUps, load_listens, make_due
+from myi_pipeline.defs.wake_ups import UploadsWatch, WakeUps, keep_playlist_files, load_listens, make_due
+from myi_pipeline.playlists.file_inbox import accept_file
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.postgres.wake_ups import CHANNEL, Wake
 from myi_pipeline.submissions.inbox import ACCEPT, accept_values
@@ -57,7 +58,7 @@ def cursors(setup: Setup, names: Iterable[str]) -> set[str | None]:
 def test_every_sensor_looks_seldom_by_itself(setup: Setup) -> None:
     assert {sensor.name for sensor in setup.definitions.sensors or ()} == set(NAMES)
     assert {sensor.minimum_interval_seconds for sensor in setup.definitions.sensors or ()} == {300}
-    assert set(NAMES) >= set(Wake) - {Wake.LIVE, Wake.LISTENS}
+    assert set(NAMES) >= set(Wake) - {Wake.LIVE, Wake.LISTENS, Wake.PLAYLIST_FILES}
 
 
 def test_a_sensor_that_is_made_due_is_evaluated_and_keeps_its_cursor(setup: Setup) -> None:
@@ -201,3 +202,20 @@ def test_what_players_submit_is_loaded_at_once_and_wakes_the_refresh(setup: Setu
         told = {each.payload for each in connection.notifies(timeout=5, stop_after=3)}
         assert told == {Wake.CHANGES}
         assert connection.execute("select count(*) from raw.listening_events").fetchone() == (3,)
+
+
+def test_a_playlist_file_is_stored_at_once_and_wakes_the_refresh(setup: Setup) -> None:
+    setup.add_users("ana")
+    ((user_id,),) = setup.sql("select user_id from app.users")
+    with (
+        setup.warehouse.connect(Role.INGEST, autocommit=True) as connection,
+        setup.warehouse.connect(Role.APP, autocommit=True) as site,
+    ):
+        connection.execute(f"listen {CHANNEL}".encode())
+        content = b"#EXTM3U\n#PLAYLIST:Trip\nhttps://open.spotify.com/track/1\n"
+        accept_file(site, user_id=user_id, name="trip.m3u8", content=content)
+        assert [each.payload for each in connection.notifies(timeout=5, stop_after=1)] == [Wake.PLAYLIST_FILES]
+        keep_playlist_files(connection)
+        assert [each.payload for each in connection.notifies(timeout=5, stop_after=1)] == [Wake.CHANGES]
+        assert connection.execute("select name from raw.playlist_versions").fetchall() == [("Trip",)]
+        assert connection.execute("select count(*) from ops.playlist_file_inbox").fetchone() == (0,)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from myi_pipeline.marts.refresh import RefreshResult
+from myi_pipeline.playlists.removing import remove_list
 from myi_pipeline.playlists.store import store_playlist
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.providers.playlists import EntryKind, ListedTrack, PlaylistEntry, PlaylistHead
@@ -75,6 +76,21 @@ def test_a_list_is_shown_as_it_is_with_what_is_no_track(marts: Any) -> None:
         ("gone", START + timedelta(days=2), 4)
     ]
     assert len(marts.read(ITEMS)) == 4
+
+
+def test_a_list_that_its_user_removed_is_gone_until_its_file_is_imported_again(marts: Any) -> None:
+    ada = marts.add_user("ada")
+    playlist = keep(marts, ada, ["a", "b"])
+    marts.refreshed()
+    with marts.warehouse.connect(Role.APP, autocommit=True) as connection:
+        assert remove_list(connection, user_id=ada, playlist_id=playlist, now=START + timedelta(days=2))
+    marts.refreshed()
+    states = "select state, deleted_at, items, versions from marts.dim_playlists"
+    assert marts.read(states) == [("gone", START + timedelta(days=2), 2, 2)]
+    keep(marts, ada, ["a", "b"], day=3)
+    marts.refreshed()
+    assert marts.read(states) == [("readable", None, 2, 3)]
+    assert [change for _, change, *_ in changes(marts)] == ["created", "gone", "readable"]
 
 
 def test_changes_name_what_came_went_and_moved_and_nothing_else(marts: Any) -> None:

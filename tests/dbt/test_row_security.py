@@ -302,10 +302,12 @@ def test_no_role_that_serves_people_can_become_more_than_it_is(built: Marts) -> 
             ("app.count_account_keys",), ("app.count_notice_keys",),
             # Which of the lists of the session's user have a picture of their service's.
             ("ops.pictures_of_playlists",),
-            # A person's playlists with what was on them, lists that are made of these, and which is to be moved; the
-            # last takes the user of the transaction.
+            # A person's playlists with what was on them, lists that are made of these or removed, and which is to be
+            # moved; the last takes the user of the transaction.
             ("ops.playlists_of",), ("ops.playlist_versions_of",), ("ops.playlist_entries_of",),
-            ("ops.playlist_removed_of",), ("ops.keep_list",), ("app.playlist_to_move",),
+            ("ops.playlist_removed_of",), ("ops.keep_list",), ("ops.remove_list",), ("app.playlist_to_move",),
+            # A playlist file, which another role stores.
+            ("ops.accept_playlist_file",),
             # What would be erased of a person and what stands in the way, and a receipt, by its unguessable number.
             ("app.count_kept_of",), ("app.running_import_of",), ("app.erasure_receipt",),
             # A report or an invitation by its link, the latter for the user of the transaction; that a report was seen.
@@ -336,6 +338,8 @@ def test_no_role_that_serves_people_can_become_more_than_it_is(built: Marts) -> 
         ("ops.playlist_entries_of",),
         ("ops.playlist_removed_of",),
         ("ops.keep_list",),
+        ("ops.remove_list",),
+        ("ops.accept_playlist_file",),
         ("app.count_kept_of",),
         ("app.running_import_of",),
         ("app.erasure_receipt",),

@@ -42,6 +42,7 @@ NOT_EXPORTED: Final[dict[str, str]] = {
     "ops.notice_deliveries": "a log that is pruned, of what was sent to addresses that do not travel",
     "ops.notices": "a log that is pruned, of what was found here; what it was about is in other parts",
     "ops.now_playing": "what is playing at this moment",
+    "ops.playlist_file_inbox": "uploaded files that are stored within seconds; what came of them is in playlists/lists",
     "ops.playlist_gatherings": "a log that is pruned; nothing follows from it",
     "ops.playlist_reads": "when each list was last read from here",
     "ops.playlist_states": "when accounts are read next from here",

@@ -9,6 +9,7 @@ from myi_pipeline.playlists.files.formats import (
     read_bytes,
     read_file,
     read_lists_beside_plays,
+    read_open_file,
     write_playlists,
 )
 from myi_pipeline.playlists.files.records import Limits, Playlist
@@ -23,5 +24,6 @@ __all__ = [
     "read_bytes",
     "read_file",
     "read_lists_beside_plays",
+    "read_open_file",
     "write_playlists",
 ]

@@ -245,21 +245,27 @@ def read_file(path: Path, *, limits: Limits | None = None) -> tuple[Reading, ...
     Raises BadInput, which says what is wrong, where and by which rule; for a file of another kind, what it is and what
     MYI reads.
     """
-    limits, place = limits or Limits(), path.name
+    place = path.name
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             what = "a folder; name the files in it" if stat.S_ISDIR(mode) else "not a file"
             raise BadInput(f"{place}: this is {what}.", place=place, rule="a file")
         with path.open("rb") as handle:
-            head = handle.read(len(MARKS[0]))
-            handle.seek(0)
-            if head in MARKS:
-                return _read_zip(handle, place=place, limits=limits)
-            data = handle.read(limits.max_bytes + 1)
+            return read_open_file(handle, place=place, limits=limits)
     except OSError as error:
         raise BadInput(f"{place}: cannot be read: {error.strerror}.", place=place, rule="a readable file") from None
-    return (read_bytes(data, place=place, name=path.stem, limits=limits),)
+
+
+def read_open_file(handle: BinaryIO, *, place: str, limits: Limits | None = None) -> tuple[Reading, ...]:
+    """The same for a file that is open or in memory; `place` is its name."""
+    limits = limits or Limits()
+    head = handle.read(len(MARKS[0]))
+    handle.seek(0)
+    if head in MARKS:
+        return _read_zip(handle, place=place, limits=limits)
+    data = handle.read(limits.max_bytes + 1)
+    return (read_bytes(data, place=place, name=PurePosixPath(place).stem, limits=limits),)
 
 
 def _read_zip(handle: BinaryIO, *, place: str, limits: Limits) -> tuple[Reading, ...]:

@@ -47,7 +47,7 @@ def describe(head: bytes) -> str | None:
         return next(what for pattern, what in _MARKUP if re.search(pattern, text))
     if start.startswith((b"[{", b"{")) or re.match(rb"\[\s*[{\]]", start):
         if _STREAMS.search(head):
-            return "This is a listening history, which `myi import` reads."
+            return "This is a listening history, not a playlist; import it as an archive."
         return "This is JSON of another kind."
     # A text may have a few control characters by mistake; in UTF-16 every other byte may be NUL.
     controls = sum(byte < 9 for byte in head[:1_000])

@@ -51,8 +51,10 @@ async def coverage(request: Request, person: Person, site: TheSite) -> HTMLRespo
             else [],
         }
 
-    values = {"login": login, "outlook": outlook, "now": now, "news": poll_news(outlook, now, person.time_zone)}
-    return await show_marts(request, person, site, "coverage.html", build, **values)
+    return await show_marts(
+        request, person, site, "coverage.html", build, login=login, outlook=outlook, now=now,
+        news=poll_news(outlook, now, person.time_zone),
+    )  # fmt: skip
 
 
 _ARCHIVE = "An extended archive that covers this time closes it."

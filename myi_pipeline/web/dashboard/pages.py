@@ -110,9 +110,19 @@ def show(
 
 
 async def show_marts(
-    request: Request, person: Visitor, site: Site, template: str, build: Build, **values: object
+    request: Request,
+    person: Visitor,
+    site: Site,
+    template: str,
+    build: Build,
+    *,
+    path: str | None = None,
+    **values: object,
 ) -> HTMLResponse:
-    """A page with what `build` reads in one snapshot, or the welcome page if nothing was heard yet."""
+    """A page with what `build` reads in one snapshot, or the welcome page if nothing was heard yet.
+
+    `path` is its own address if it answers another one.
+    """
 
     async def read(marts: Marts) -> Mapping[str, object] | None:
         if (await marts.version()).number is None or await heard_span(marts) is None:
@@ -125,7 +135,7 @@ async def show_marts(
         found = None
     if found is None:
         return await show_welcome(request, person, site)
-    return show(request, person, template, {**values, **found})
+    return show(request, person, template, {**values, **found}, path=path)
 
 
 async def show_welcome(request: Request, person: Visitor, site: Site) -> HTMLResponse:

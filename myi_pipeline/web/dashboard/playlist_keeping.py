@@ -1,4 +1,5 @@
-"""Exporting playlists as files, and making playlists from former versions or from what was played most.
+"""Exporting playlists as files, importing them, making playlists from former versions or from what was played most, and
+removing those that are no service's.
 
 The forms are on the pages of playlists and top lists (templates/parts/keep_*.html); the results are listed here or
 among the playlists.
@@ -13,11 +14,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
 
 from myi_pipeline.errors import BadInput
+from myi_pipeline.playlists.file_inbox import InboxFull, accept_file
 from myi_pipeline.playlists.files import FORMATS, WRITABLE
 from myi_pipeline.playlists.kept import list_versions
 from myi_pipeline.playlists.own_lists import restore
+from myi_pipeline.playlists.removing import ListOfService, remove_list
 from myi_pipeline.web.dashboard.inputs import day_in_form, form_of, id_in_path, missing, wrong
 from myi_pipeline.web.dashboard.pages import show
+from myi_pipeline.web.dashboard.playlists import show_list
 from myi_pipeline.web.dashboard.signed_in import Person, PlaylistsForm
 from myi_pipeline.web.playlist_files import (
     LINK_LASTS_S,
@@ -26,6 +30,7 @@ from myi_pipeline.web.playlist_files import (
     in_export_place,
     kept_exports,
 )
+from myi_pipeline.web.playlist_uploads import inbox_full, read_in_time, told
 from myi_pipeline.web.problems import Problem, sentence
 from myi_pipeline.web.reads.played_lists import MOST_TRACKS, PlayedDays, PlayedList
 from myi_pipeline.web.reads.spans import Period, moment, today_in
@@ -35,6 +40,7 @@ from myi_pipeline.web.security.rate_limits import Tier, limited
 from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.shown.made_playlists import list_of_plays
 from myi_pipeline.web.site import Site, TheSite
+from myi_pipeline.web.uploads import small_file
 
 router = APIRouter()
 
@@ -85,6 +91,26 @@ async def make_from_plays(request: Request, person: PlaylistsForm, site: TheSite
     return RedirectResponse("/playlists?done=made", 303)
 
 
+@router.post("/playlist-files", dependencies=_LIMITED)
+async def import_file(request: Request, person: PlaylistsForm, site: TheSite) -> Response:
+    """Imports playlists from a file. What is wrong with it, or was not understood, is shown above the list."""
+    try:
+        with site.uploads.held(person.user_id):
+            given, content = await small_file(request, field="file")
+            name, readings = await read_in_time(site, person, name=given, content=content)
+            await site.pools.in_thread(accept_file, user_id=person.user_id, name=name, content=content)
+    except InboxFull as error:
+        raise inbox_full(error) from None
+    except BadInput as error:
+        trouble = f"{told(error)} Expected: {error.rule}." if error.rule else told(error)
+        answer = await show_list(request, person, site, trouble=trouble, path="/playlists")
+        answer.status_code = 422
+        return answer
+    if any(reading.warnings for reading in readings):
+        return await show_list(request, person, site, taken=readings, path="/playlists")
+    return RedirectResponse("/playlists?done=imported", 303)
+
+
 @router.post("/playlists/{playlist_id}/exports", dependencies=_LIMITED)
 async def export_one(playlist_id: str, request: Request, person: PlaylistsForm, site: TheSite) -> Response:
     number = await _number_of(playlist_id, person, site)
@@ -117,6 +143,22 @@ async def restore_list(playlist_id: str, request: Request, person: PlaylistsForm
     except BadInput as error:
         raise _refusal(error) from None
     return RedirectResponse("/playlists?done=made", 303)
+
+
+@router.post("/playlists/{playlist_id}/remove", dependencies=_LIMITED)
+async def remove(playlist_id: str, request: Request, person: PlaylistsForm, site: TheSite) -> Response:
+    """Marks a playlist from a file, or one made here, as gone."""
+    number = id_in_path(playlist_id, what="playlist")
+    try:
+        await site.pools.in_thread(
+            remove_list, user_id=person.user_id, playlist_id=number, now=datetime.now(UTC),
+            address=_address(request, site),
+        )  # fmt: skip
+    except ListOfService as error:
+        raise Problem(409, "list-of-a-service", sentence(str(error))) from None
+    except BadInput as error:
+        raise _refusal(error) from None
+    return RedirectResponse("/playlists?done=removed", 303)
 
 
 async def _number_of(playlist_id: str, person: Visitor, site: Site) -> int:

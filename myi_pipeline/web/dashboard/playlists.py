@@ -10,6 +10,9 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
+from myi_pipeline.playlists.file_inbox import MOST_BYTES
+from myi_pipeline.playlists.files import FORMATS, Reading
+from myi_pipeline.playlists.store import FILE
 from myi_pipeline.providers.accounts import ProviderAccount, list_accounts
 from myi_pipeline.web.dashboard.inputs import id_in_path, missing
 from myi_pipeline.web.dashboard.pages import show_marts
@@ -20,12 +23,15 @@ from myi_pipeline.web.reads import playlists as reads
 from myi_pipeline.web.reads.cursors import FIRST_PAGE
 from myi_pipeline.web.reads.marts import Marts
 from myi_pipeline.web.reads.playlists import OverlapRow, PlaylistChangeRow, PlaylistItemRow, PlaylistRow
+from myi_pipeline.web.security.visitors import Visitor
 from myi_pipeline.web.shown.formats import day, month
 from myi_pipeline.web.site import Site, TheSite
 
 router = APIRouter()
 
 _LISTS_A_PAGE = 100
+# What the upload form offers; Spotify's account data is JSON.
+SUFFIXES = (*dict.fromkeys(suffix for each in FORMATS.values() for suffix in each.suffixes), ".json", ".zip")
 _ITEMS_A_PAGE = 100
 _REMOVED_A_PAGE = 100
 _CHANGES_SHOWN = 20
@@ -44,6 +50,8 @@ _WORDS = {
     "unreadable": "tracks no longer shown",
     "gone": "left your library",
 }
+# The same of a list that is no service's.
+_OWN_WORDS = {"readable": "brought back", "gone": "removed"}
 # Names of the services with playlists, and how the addresses of their pages begin.
 _PROVIDERS = {
     "spotify": "Spotify", "tidal": "TIDAL", "deezer": "Deezer", "youtube_music": "YouTube Music", "file": "a file",
@@ -54,8 +62,10 @@ _THEIR_PAGES = (
 )  # fmt: skip
 
 
-def words_of(change: PlaylistChangeRow) -> str:
+def words_of(change: PlaylistChangeRow, provider: str | None = None) -> str:
     """A description of what happened."""
+    if provider == FILE and change.change in _OWN_WORDS:
+        return _OWN_WORDS[change.change]
     if change.change != "visibility":
         return _WORDS.get(change.change, change.change)
     if change.value_after == change.value_before:
@@ -108,6 +118,19 @@ def page_at_service(listed: PlaylistRow) -> str | None:
 
 @router.get("/playlists")
 async def playlists(request: Request, person: Person, site: TheSite) -> HTMLResponse:
+    return await show_list(request, person, site)
+
+
+async def show_list(
+    request: Request,
+    person: Visitor,
+    site: Site,
+    *,
+    trouble: str | None = None,
+    taken: Sequence[Reading] = (),
+    path: str | None = None,
+) -> HTMLResponse:
+    """The list of playlists, after its upload form: why the file was refused, or what was taken of it."""
     place = place_of(request, site, person.user_id)
 
     async def build(marts: Marts) -> Mapping[str, object]:
@@ -122,7 +145,16 @@ async def playlists(request: Request, person: Person, site: TheSite) -> HTMLResp
 
     accounts = await accounts_of(site, person.user_id)
     pictures = await pictures_of_lists(site, person.user_id)
-    return await show_marts(request, person, site, "playlists.html", build, pictures=pictures)
+    about = {
+        "trouble": trouble,
+        "taken": sum(len(reading.playlists) for reading in taken),
+        "warnings": [warning for reading in taken for warning in reading.warnings],
+        "most_bytes": MOST_BYTES,
+        "suffixes": SUFFIXES,
+    }
+    return await show_marts(
+        request, person, site, "playlists.html", build, pictures=pictures, path=path, **about
+    )  # fmt: skip
 
 
 @router.get("/playlists/{playlist_id}")
@@ -153,7 +185,7 @@ async def playlist(request: Request, person: Person, site: TheSite, playlist_id:
             "most": max((row.plays for row in rows), default=0),
             "plays": sum(month.plays for month in months),
             "months": months[-12:],
-            "changes": [(each, words_of(each)) for each in changes],
+            "changes": [(each, words_of(each, found.provider)) for each in changes],
             "removed": removed[:_REMOVED_SHOWN],
             "has_more_removed": len(removed) > _REMOVED_SHOWN,
             "overlap": [(each, origin_of(each, accounts)) for each in overlap],

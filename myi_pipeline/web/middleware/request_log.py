@@ -53,7 +53,8 @@ class RequestLogMiddleware:
             await self._app(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - began
-            route = getattr(scope.get("route"), "path", None) or "unknown"
+            found = scope.get("route")
+            route = getattr(found, "path_format", None) or getattr(found, "path", None) or "unknown"
             self._observe(scope["method"], route, status, seconds)
             # A line for every request would cost more than the request; level debug logs all of them.
             is_worth_it = status >= 400 or status == 0 or seconds > _SLOW_S or scope["method"] not in ("GET", "HEAD")

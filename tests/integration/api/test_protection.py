@@ -283,7 +283,7 @@ def test_every_route_is_described(site: RunningSite) -> None:
     pages = ("access", "dashboard", "scrobblers")
     described = "".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in pages)
     # What scrobblers find below either base is the same.
-    paths = {route.path.removeprefix("/apis/listenbrainz") for route in api_routes(app.routes)}
+    paths = {route.path_format.removeprefix("/apis/listenbrainz") for route in api_routes(app.routes)}
     hidden = sorted(paths - contract)
     assert "/sign-in" in hidden
     assert [path for path in hidden if f"{path}`" not in described] == []

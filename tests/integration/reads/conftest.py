@@ -120,6 +120,7 @@ class Filled:
             " cancel_asked_at = null"
         )
         self.sql("delete from raw.playlists where provider_playlist like '/%'")
+        self.sql("delete from ops.playlist_file_inbox")
         for ledger in ("days", "users", "playlists", "contents", "facts"):
             self.sql(f"delete from ops.changed_{ledger}")
         self.sql("update app.access_tokens set revoked_at = null")

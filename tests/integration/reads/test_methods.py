@@ -32,7 +32,7 @@ def addresses(filled: Filled) -> dict[str, set[str]]:
     """Each address of the site with its methods, numbers filled in."""
     found: dict[str, set[str]] = {"/static/site.css": {"GET"}, "/v1/openapi.json": {"GET"}}
     for route in iter_route_contexts(create_app(filled.settings, filled.warehouse).routes):
-        path = route.path or ""
+        path = route.path_format or route.path or ""
         for name, value in _FILLED.items():
             path = path.replace(name, value)
         if route.methods:

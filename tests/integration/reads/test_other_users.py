@@ -282,6 +282,7 @@ def test_nothing_of_another_user_is_in_any_answer(
         "makePlaylist": {"json": {"name": f"of bob's {kind}"}},
         "restorePlaylist": {"json": {"only_removed": True}},
         "importArchive": {"content": ada.archive},
+        "importPlaylistFile": {"content": b"#EXTM3U\n#PLAYLIST:of bob\nhttps://open.spotify.com/track/1\n"},
         "orderMigration": {"json": {"playlist_id": ada.values["playlist_id"]}},
         "saveMigration": {"json": {"migration_id": ada.values["migration_id"]}},
         "decideMigrationItem": {"json": {"position": 0, "decision": "unavailable"}},

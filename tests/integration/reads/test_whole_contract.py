@@ -54,14 +54,14 @@ BEYOND_SCHEMAS = {
     "query.content_id",
     "header.Idempotency-Key",
 }
-# Whether bytes are an archive, which characters of a name can be printed, which versions a playlist has, what is a
-# track of a service, which addresses are public, and what of a wish, of a list's days or of a report's days and end
-# goes together.
+# Whether bytes are an archive or a playlist file, which characters of a name can be printed, which versions a playlist
+# has, what is a track of a service, which addresses are public, and what of a wish, of a list's days or of a report's
+# days and end goes together.
 UNSAID = {
     "POST /v1/me/imports", "POST /v1/me/tokens", "POST /v1/me/corrections", "POST /v1/me/correction-previews",
     "POST /v1/me/recording-decisions", "POST /v1/me/migrations", "POST /v1/me/migrations/{migration_id}/decisions",
     "POST /v1/me/playlists", "POST /v1/me/playlists/{playlist_id}/exports",
-    "POST /v1/me/playlists/{playlist_id}/restorations",
+    "POST /v1/me/playlists/{playlist_id}/restorations", "POST /v1/me/playlist-files",
     "POST /auth/attempts", "POST /v1/me/erasure", "POST /v1/me/shares", "POST /v1/me/share-previews",
     "PATCH /v1/me/shares/{share_id}", "POST /v1/me/webhooks", "PATCH /v1/me/webhooks/{webhook_id}",
 }  # fmt: skip

@@ -20,7 +20,10 @@ OTHERS = {
     "ASX": (b"<asx version='3.0'>", "Windows Media Player (ASX)"),
     "a feed": (b"<?xml version='1.0'?><rss>", "podcast feed"),
     "other XML": (b"<a/>", "XML of another kind"),
-    "a history": (b'[{"endTime": "2020-01-01 00:00", "msPlayed": 1}]', "a listening history, which `myi import` reads"),
+    "a history": (
+        b'[{"endTime": "2020-01-01 00:00", "msPlayed": 1}]',
+        "a listening history, not a playlist; import it as an archive",
+    ),
     "other JSON": (b'{"a": 1}', "JSON of another kind"),
     "an MP3": (b"ID3\x03", "an MP3 recording"),
     "a PDF": (b"%PDF-1.7", "a PDF"),

@@ -52,6 +52,10 @@ def test_every_change_has_words() -> None:
     assert words_of(change("described", "a", "b")) == "description changed"
     assert words_of(change("owner", "x1", "x2")) == "new owner"
     assert [words_of(change(name)) for name in ("renamed", "moved")] == ["renamed", "moved"]
+    assert [words_of(change(name), "spotify") for name in ("gone", "readable")] == [
+        "left your library", "available again"
+    ]  # fmt: skip
+    assert [words_of(change(name), "file") for name in ("gone", "readable")] == ["removed", "brought back"]
 
 
 def test_without_playlists_a_listener_is_led_to_the_account_page() -> None:
@@ -63,6 +67,8 @@ def test_without_playlists_a_listener_is_led_to_the_account_page() -> None:
     )
     made = jinja2.Environment(loader=templates, undefined=jinja2.StrictUndefined, autoescape=True)
     made.filters.update(FILTERS)
-    shown = made.get_template("playlists.html").render(rows=[], here="/playlists")
+    shown = made.get_template("playlists.html").render(
+        rows=[], here="/playlists", warnings=[], trouble=None, suffixes=[".m3u8"], most_bytes=1
+    )  # fmt: skip
     assert '<a href="/account">account page</a>' in shown
     assert "myi " not in shown, "commands are for the operator"

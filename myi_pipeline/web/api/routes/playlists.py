@@ -47,14 +47,15 @@ class PlaylistFacts(Answer):
     is_collaborative: bool | None = Field(description="Null if unknown.", examples=[False])
     is_liked_songs: bool = Field(examples=[False])
     state: Literal["readable", "unreadable", "gone"] = Field(
-        description="unreadable: the service refuses to show its entries; gone: it is no longer in the library.",
+        description="unreadable: the service refuses to show its entries; gone: it is no longer in the library, or was"
+        " removed.",
         examples=["readable"],
     )
     items: int | None = Field(ge=0, description="Null if its entries were never read.", examples=[120])
     versions: int = Field(ge=1, description="Number of known versions.", examples=[3])
     first_seen_at: datetime = Field(examples=_AT)
     last_changed_at: datetime = Field(description="When its latest change was noticed.", examples=_AT)
-    deleted_at: datetime | None = Field(description="When it was first found missing.", examples=_AT)
+    deleted_at: datetime | None = Field(description="When it was first found missing, or was removed.", examples=_AT)
     url: str | None = Field(
         description="Address of its page at the service.", examples=["https://open.spotify.com/playlist/1"]
     )
