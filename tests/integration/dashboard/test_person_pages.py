@@ -191,6 +191,7 @@ def test_coverage_names_every_gap_in_words_with_what_helps(browser: Browser, api
     assert years[-1].startswith("2021: ")
     # The gap begins in the evening of the last day: as the page of the year has it.
     assert "2024: 366 of 366 days known" in years
+    assert "All 366 days of 2024 are known" in browser.page("/year/2024").text
     assert "Spotify is not connected" in page.text
 
 
