@@ -28,7 +28,7 @@ help:
 	@echo "make demo         a made-up listening history, from archive to answers (DEMO='--keep' leaves the pages running)"
 	@echo "make wheel        the wheel, with the dbt project parsed ahead, into dist/"
 	@echo "make image        the container image, as scripts/build-image builds it (IMAGE='--extras object-store,celery')"
-	@echo "make check        linters, types, import rules, unit tests, tests/architecture: a minute, for every commit"
+	@echo "make check        linters, types, import rules, unit tests, tests/architecture: a minute and a half, for every commit"
 	@echo "make test         linters, types, import rules, and every test but slow ones, properties and long ones"
 	@echo "make test-slow    whole installations, a real browser, and whatever waits for seconds"
 	@echo "make coverage     both of these, and that they reach 85 % of the lines"
@@ -71,7 +71,7 @@ check: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory -j $(WORKERS) lint-style lint-types lint-imports lint-sql unit
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -n $(WORKERS) -q tests/unit tests/architecture
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope -q -m "not slow and not long and not property" tests/unit tests/architecture
 
 lint-style: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
