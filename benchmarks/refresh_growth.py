@@ -40,13 +40,17 @@ order by played_at
 """
 
 
+def add_new_plays(setup: Setup, user: int, number: int) -> None:
+    """50 plays of the user, other ones for each number."""
+    with setup.warehouse.connect(Role.OWNER, autocommit=True) as connection:
+        assert connection.execute(NEW_PLAYS.encode(), {"round": number, "user": user}).rowcount == 50
+
+
 def refreshes(setup: Setup, dbt: DbtProcess, user: int, rounds: int, first: int) -> list[float]:
     """Database seconds of each refresh after 50 new plays."""
     spent = []
     for number in range(rounds + 1):
-        with setup.warehouse.connect(Role.OWNER, autocommit=True) as connection:
-            added = connection.execute(NEW_PLAYS.encode(), {"user": user, "round": first + number}).rowcount
-            assert added == 50
+        add_new_plays(setup, user, first + number)
         result = setup.refresh(dbt=dbt)
         seconds = result.seconds or {}
         models = sum(node.seconds for node in result.models)

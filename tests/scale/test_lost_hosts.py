@@ -33,7 +33,7 @@ from myi_pipeline.simulator.live import (
 from tests.scale.accounting import account_for_archives, account_for_polls, truth_of_archives, write_archives
 from tests.scale.hosts import Host, machines, wait_until
 from tests.scale.installation import Installation, Run, installed
-from tests.scale.servers import RABBITMQ, RabbitMq, Redis
+from tests.scale.servers import RabbitMq, Redis
 
 IMPORTS, POLLS, REFRESHES = "import_uploads", "poll_users", "refresh_marts"
 FOUND_WITHIN_S = 60.0
@@ -155,13 +155,12 @@ def disks() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def story(disks: Path, told: list[str], sizes: dict[str, int]) -> Iterator[Story]:
+def story(disks: Path, told: list[str], sizes: dict[str, int], broker: type[RabbitMq] | type[Redis]) -> Iterator[Story]:
     archives, plays, listeners = sizes["archives"], sizes["plays"], sizes["listeners"]
     people = mixed_listeners(listeners)
     spec = SimulatorSpec(artists=200, listeners=people, apps=apps_for(people))
     clock = MovableClock(datetime.now(UTC) - 5 * ROUND)
     users = [f"archive-{number + 1:02}" for number in range(archives)]
-    broker = RabbitMq if RABBITMQ.exists() else Redis
     truths = write_archives(disks / "archives", users, plays=plays)
     with machines(disks) as hosts, installed(hosts, broker=broker, store=True, spec=spec, clock=clock) as made:
         assert made.spotify is not None
