@@ -27,15 +27,11 @@
         where entity_kind = {{ entity_kind_number('track') }}
         union
         select standing.user_id, standing.period_start
-        from (
-            select listener.user_id, track.track_id
-            from {{ run_tracks() }} as track
-            cross join {{ source('app', 'users') }} as listener
-        ) as heard
+        from {{ run_tracks() }} as track
         cross join lateral (
             select user_id, period_start
             from {{ ref('agg_period_tracks_stored') }}
-            where user_id = heard.user_id and track_id = heard.track_id and period_start <> {{ beginning() }}
+            where track_id = track.track_id and period_start <> {{ beginning() }}
             offset 0
         ) as standing
     )

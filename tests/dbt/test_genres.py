@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -104,3 +105,31 @@ def test_votes_that_are_all_gone_leave_no_genre(marts: Any) -> None:
     marts.refreshed()
     assert marts.read("select count(*) from marts.bridge_track_genres") == [(0,)]
     assert marts.read("select count(*) from marts.agg_period_genres_stored") == [(0,)]
+
+
+def test_what_changes_of_tracks_is_looked_up_by_track_however_many_users_there_are(marts: Any) -> None:
+    """Of 100 tracks with 3 listeners' rows, that is hundreds of steps in the index; by track and user it is 30,000."""
+    ada = marts.add_user("ada")
+    marts.sql("insert into app.users (user_key, time_zone) select 'u' || n, 'UTC' from generate_series(1, 300) as n")
+    songs = [marts.add_content(f"Song {number}", uri=f"spotify:track:{number}") for number in range(100)]
+    for number, song in enumerate(songs):
+        marts.add_play(ada, f"2024-03-{1 + number % 28:02} {number // 28:02}:00Z", song)
+    describe(marts, songs[0])
+    marts.refreshed()
+
+    def steps() -> int:
+        ((count,),) = marts.sql(
+            "select coalesce(sum(idx_scan), 0) from pg_stat_all_indexes where relname = 'agg_period_tracks_stored'"
+        )
+        return int(count)
+
+    marts.sql("update raw.contents set title = title || ' (Live)'")
+    before = steps()
+    result = marts.refreshed()
+    assert not result.is_rebuild
+    assert "agg_period_genres_stored" in names(result)
+    # The counts of a session that is still open arrive within seconds.
+    deadline = time.monotonic() + 10
+    while steps() == before and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert before < steps() < before + 3_000
