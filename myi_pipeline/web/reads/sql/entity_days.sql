@@ -22,7 +22,7 @@ with sums as materialized (
     group by grouping sets ((local_date), (hour_of_week))
 ),
 
-days as materialized (
+days as not materialized (
     select local_date, plays, counted_plays, ms_played
     from sums
     where local_date is not null
@@ -37,7 +37,8 @@ select
     null::int as hour,
     sum(plays)::int as plays,
     sum(counted_plays)::int as counted_plays,
-    sum(ms_played)::bigint as ms_played
+    -- Whole numbers below 2^53, which this type adds up exactly, and several times faster than numeric does.
+    sum(ms_played::float8)::bigint as ms_played
 from days
 where local_date between %(first_day)s::date and %(last_day)s::date
 having count(*) > 0
@@ -50,15 +51,16 @@ select
     null::int as hour,
     sum(plays)::int as plays,
     sum(counted_plays)::int as counted_plays,
-    sum(ms_played)::bigint as ms_played
+    sum(ms_played::float8)::bigint as ms_played
 from days
 group by 2
 union all
-select 'day', local_date, null, null, null, plays, counted_plays, ms_played
-from days
-where
-    extract(year from local_date)
-    = coalesce(%(year)s::int, (select extract(year from max(local_date)) from days))
+select 'day', day.local_date, null, null, null, day.plays, day.counted_plays, day.ms_played
+from days as day
+inner join (
+    select coalesce(%(year)s::int, extract(year from max(local_date))::int) as year
+    from days
+) as shown on day.local_date between make_date(shown.year, 1, 1) and make_date(shown.year, 12, 31)
 union all
 select 'hour', null, null, hour_of_week / 24 + 1, hour_of_week %% 24, plays, counted_plays, ms_played
 from sums

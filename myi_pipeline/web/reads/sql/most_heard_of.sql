@@ -8,22 +8,23 @@ with heard as materialized (
         track.name,
         track.artist_id,
         track.artist_name,
+        track.recording_id,
         sum.plays,
         sum.counted_plays,
         sum.ms_played
     from (
-        select track_id, album_id, name, artist_id, artist_name
+        select track_id, album_id, name, artist_id, artist_name, recording_id
         from marts.dim_tracks
         where %(entity)s = 'artist' and artist_id = %(id)s
         union all
-        select track_id, album_id, name, artist_id, artist_name
+        select track_id, album_id, name, artist_id, artist_name, recording_id
         from marts.dim_tracks
         where %(entity)s = 'album' and album_id = %(id)s
     ) as track
     cross join lateral (
         select plays, counted_plays, ms_played
-        from marts.agg_period_tracks
-        where user_id = %(user_id)s and track_id = track.track_id and period = 'all'
+        from marts.agg_period_tracks_stored
+        where user_id = %(user_id)s and track_id = track.track_id and period_start = date '1970-01-01'
         offset 0
     ) as sum
 )
@@ -53,16 +54,28 @@ from (
             {%- if by == 'recording' %}
             -- Of each recording the track that was heard most stands for what is on this page.
             select
-                (array_agg(track_id order by counted_plays desc, ms_played desc, track_id))[1] as track_id,
-                (array_agg(album_id order by counted_plays desc, ms_played desc, track_id))[1] as album_id,
-                (array_agg(name order by counted_plays desc, ms_played desc, track_id))[1] as name,
-                (array_agg(artist_id order by counted_plays desc, ms_played desc, track_id))[1] as artist_id,
-                (array_agg(artist_name order by counted_plays desc, ms_played desc, track_id))[1] as artist_name,
+                {%- for column in ('track_id', 'album_id', 'name', 'artist_id', 'artist_name') %}
+                (array_agg({{ column }} order by place))[1] as {{ column }},
+                {%- endfor %}
                 sum(plays)::int as plays,
                 sum(counted_plays)::int as counted_plays,
                 sum(ms_played)::bigint as ms_played
-            from heard
-            group by {% include 'recording_of_track.sql' %}
+            from (
+                select
+                    heard.*,
+                    coalesce(decided.recording_id, heard.recording_id) as known_as,
+                    -- Sorted once, and not for each of the columns.
+                    row_number() over (order by heard.counted_plays desc, heard.ms_played desc, heard.track_id) as place
+                from heard
+                left join (
+                    -- A person's decisions are few: read once, not looked up for each track.
+                    select track_id, recording_id
+                    from marts.bridge_user_recordings
+                    where user_id = %(user_id)s
+                    offset 0
+                ) as decided on decided.track_id = heard.track_id
+            ) as placed
+            group by known_as
             order by 7 desc, 8 desc, 1
             {%- else %}
             select *
