@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import runpy
 import signal
 import sys
@@ -39,8 +40,9 @@ def up_command(
         return
     words = forks.code_server.fork(name="code server", others=[forks.daemon, forks.api])
     if words is not None:
-        # Until Dagster handles it.
+        # As in a program that begins: Dagster handles signals and writes its lines itself.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        logging.getLogger().handlers.clear()
         # The words name it, so it has another owner.
         forks.daemon.file.detach()
         # As its command does, and not by an import: no command imports Dagster.
