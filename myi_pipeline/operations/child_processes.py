@@ -174,7 +174,9 @@ def _wait_to_be_taken(end: socket.socket, name: str, supervisor: int) -> _Taken:
     _die_with(supervisor)
     # What `ps` and `top` show; the arguments remain those of the process that it was forked from.
     Path("/proc/self/comm").write_text(name, encoding="ascii")
-    with end, end.makefile(encoding="utf-8") as told:
+    line = ""
+    # It is reset where the supervisor has closed its end before it read the id.
+    with end, end.makefile(encoding="utf-8") as told, contextlib.suppress(OSError):
         end.sendall(str(os.getpid()).encode())
         line = told.readline()
     if not line.endswith("\n"):

@@ -303,7 +303,9 @@ print(code)
 
 def forked(file: Path, *, is_threaded: bool = False, is_taken: bool = True) -> str:
     command = [sys.executable, "-c", FORKING, str(file), str(is_threaded), str(is_taken)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    return done.stdout.strip()
 
 
 @ON_LINUX
