@@ -47,8 +47,9 @@ _PLAYS = 12
 # What is found in a name and command line, and the name that the table gives it; the first that fits.
 _NAMES = (
     ("benchmarks.idle", ""),
-    # By its name, if it is a fork of the code server.
+    # Forks have names of their own and the arguments of `myi up`.
     ("dagster-daemon", "daemon"),
+    ("code server", "code server"),
     ("defs.daemon", "daemon"),
     ("api grpc", "code server"),
     ("dagster_pages", "Dagster's pages"),

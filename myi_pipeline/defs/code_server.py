@@ -1,8 +1,8 @@
 """Dagster's code server, as `dagster ARGUMENTS` starts it, and before that the daemon: `python -m
 myi_pipeline.defs.code_server FILE WORKSPACE_FILE LOG_LEVEL LOG_FORMAT ARGUMENTS`. FILE is a Fork's.
 
-Dagster, SQLAlchemy and what both import of MYI are 100 MB, which they have once: the daemon is a fork of this process.
-That is how `myi up` starts them on Linux; it starts each alone when it has ended.
+Dagster, SQLAlchemy and gRPC are 100 MB, which they have once: the daemon is a fork of this process, as this one is of
+`myi up`, on Linux. Each is started alone when it has ended.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from myi_pipeline.operations.child_processes import fork_sibling
 
 
 def main(file: str, workspace: str, log_level: str, log_format: str, *arguments: str) -> None:
-    # Not at the top: runs are processes that import the module by which this one began. Dagster's storage and the
-    # drivers are imported by both later on.
+    # Not at the top: runs are processes that import the module by which this one began. Both import them later on.
+    import dagster._grpc.server  # noqa: F401
     import dagster_postgres  # noqa: F401
-    import psycopg2  # noqa: F401
+    import psycopg2.extras  # noqa: F401
+    import upath  # noqa: F401
 
     from myi_pipeline.defs import daemon
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
+import json
 import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +33,8 @@ _WELL_AFTER_S = 120.0
 _LOOK_EVERY_S = 30.0
 _SET_CHILD_SUBREAPER, _SET_DEATH_SIGNAL = 36, 1
 _FORK_TIMEOUT_S, _LONGEST_ID = 1.0, 20
+# What glibc reads when a program starts, by mallopt's numbers.
+_MALLOC_OPTIONS = {"MALLOC_ARENA_MAX": -8, "MALLOC_TRIM_THRESHOLD_": -1}
 _NOT_OURS = ("postgres", "pg_ctl")
 _ADOPTS = sys.platform == "linux"
 
@@ -67,27 +72,59 @@ class Adopted:
 
 
 class Fork:
-    """Another child, forked by the first process of one: it has what the two import in memory once.
+    """A child that is no program of its own: forked by this process, or by the first process of another child. What
+    the two import is in memory once.
 
-    `file` is the end for that process, to be inherited. The fork tells its id there when its parent has left it to us,
-    and waits for a byte, or for the end of this end, with which it goes (see fork_sibling).
+    `file` is the end for that process, to be inherited. The fork tells its id there when it is a child of ours, and
+    waits for its environment, or for the end of this end, with which it goes (see fork_sibling).
     """
 
     def __init__(self) -> None:
         self._ours, self.file = socket.socketpair()
+
+    def fork(self, *, name: str, others: Iterable[Fork] = ()) -> Sequence[str] | None:
+        """Fork a child of this process, which has no connections yet; in the child, once it was taken, the arguments
+        that it was taken with, otherwise None. `others` are Forks that were made before.
+
+        None is forked where a Fork cannot become a child, or of a process with a second thread.
+        """
+        if not can_fork() or _has_threads():
+            return None
+        gc.collect()
+        # A collection writes to every object that it looks at, and a page that is written to is no longer shared.
+        gc.freeze()
+        sys.stdout.flush()
+        supervisor = os.getpid()
+        if os.fork():
+            return None
+        for each in (self, *others):
+            each._ours.close()
+        # The handler is for somebody who has begun to work.
+        handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        taken = _wait_to_be_taken(self.file, name, supervisor)
+        signal.signal(signal.SIGTERM, handler)
+        # As every child: it reads nothing, and what it says goes where its log does.
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        os.dup2(2, 1)
+        _change_environment(taken.environment)
+        return taken.arguments
 
     def close(self) -> None:
         """End the fork, if nobody took it."""
         self._ours.close()
         self.file.close()
 
-    def take(self) -> Adopted | None:
-        """The process, which begins its work; None if there is none, or if it has said nothing for a second."""
+    def take(self, environment: Mapping[str, str] | None = None, arguments: Sequence[str] = ()) -> Adopted | None:
+        """The process, which begins its work; None if there is none, or if it has said nothing for a second.
+
+        A child of this process works in this environment and with these arguments; a sibling has its own.
+        """
         self.file.close()
         self._ours.settimeout(_FORK_TIMEOUT_S)
         with contextlib.suppress(OSError, ValueError):
             process = Adopted(int(self._ours.recv(_LONGEST_ID)))
-            self._ours.sendall(b"\n")
+            self._ours.sendall(json.dumps([dict(environment or {}), list(arguments)]).encode() + b"\n")
             return process
         # One that comes too late ends: its command starts another.
         self._ours.close()
@@ -105,7 +142,7 @@ def fork_sibling(end: socket.socket, *, name: str) -> bool:
     Of a process without connections. One that has a second thread is not forked: what that held would stay locked.
     """
     supervisor = os.getppid()
-    if len(os.listdir("/proc/self/task")) > 1:
+    if _has_threads():
         log.warning("%s is started alone: an import has started a thread", name)
         end.close()
         return False
@@ -118,15 +155,43 @@ def fork_sibling(end: socket.socket, *, name: str) -> bool:
         os._exit(0)
     while os.getppid() == between:
         time.sleep(0.01)
+    _wait_to_be_taken(end, name, supervisor)
+    return True
+
+
+def _has_threads() -> bool:
+    return len(os.listdir("/proc/self/task")) > 1
+
+
+@dataclass(frozen=True)
+class _Taken:
+    environment: Mapping[str, str] = field(repr=False)
+    arguments: Sequence[str]
+
+
+def _wait_to_be_taken(end: socket.socket, name: str, supervisor: int) -> _Taken:
     os.setsid()
     _die_with(supervisor)
-    # What `ps` and `top` show; the arguments remain those of the sibling.
+    # What `ps` and `top` show; the arguments remain those of the process that it was forked from.
     Path("/proc/self/comm").write_text(name, encoding="ascii")
-    with end:
+    line = ""
+    # It is reset where the supervisor has closed its end before it read the id.
+    with end, end.makefile(encoding="utf-8") as told, contextlib.suppress(OSError):
         end.sendall(str(os.getpid()).encode())
-        if not end.recv(1):
-            os._exit(0)
-    return True
+        line = told.readline()
+    if not line.endswith("\n"):
+        os._exit(0)
+    return _Taken(*json.loads(line))
+
+
+def _change_environment(environment: Mapping[str, str]) -> None:
+    """To this one alone, with what was made of the former."""
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None
+    for name, option in _MALLOC_OPTIONS.items():
+        with contextlib.suppress(KeyError, OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(option, int(environment[name]))
 
 
 @dataclass

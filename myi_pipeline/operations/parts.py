@@ -28,6 +28,8 @@ from myi_pipeline.providers.encryption_keys import keys_as_setting, require_keys
 from myi_pipeline.settings import PREFIX, ROLES_WITH_A_URL, LogFormat, Settings
 
 LOCATION = "myi"
+# The code server that forks a daemon first.
+CODE_SERVER = "myi_pipeline.defs.code_server"
 BACKLOG = 128
 # As the last argument of the pages and the daemon: nobody else looks after them.
 ALONE = "alone"
@@ -65,10 +67,8 @@ def code_server(settings: Settings, *, code_socket: Path | None = None) -> list[
 
 
 def code_server_and_daemon(settings: Settings, workspace: Path, fork: Fork, *, code_socket: Path) -> list[str]:
-    """The code server, which forks a daemon first. It inherits the fork's file."""
-    module = "myi_pipeline.defs.code_server"
-    serving = _serving_code(settings, code_socket)
-    return [sys.executable, "-m", module, str(fork.file.fileno()), *_daemon_words(settings, workspace), *serving]
+    """The arguments of CODE_SERVER, which inherits the fork's file."""
+    return [str(fork.file.fileno()), *_daemon_words(settings, workspace), *_serving_code(settings, code_socket)]
 
 
 def _serving_code(settings: Settings, code_socket: Path | None) -> list[str]:

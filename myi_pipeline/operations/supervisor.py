@@ -80,12 +80,24 @@ class _Stop:
         return any(each in ready for each in listeners)
 
 
+class Forks:
+    """Parts that begin as forks. Without those that a command has forked (cli/serve) they are programs from the start,
+    but for the daemon, which the code server forks."""
+
+    def __init__(self) -> None:
+        self.api, self.daemon, self.code_server = Fork(), Fork(), Fork()
+
+    def close(self) -> None:
+        for each in (self.api, self.daemon, self.code_server):
+            each.close()
+
+
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
-def run_up(settings: Settings, *, announce: Announce = _say) -> int:
+def run_up(settings: Settings, *, announce: Announce = _say, forks: Forks | None = None) -> int:
     """Run until Ctrl-C, SIGTERM or SIGHUP; returns an exit code. Raises MyiError when it cannot begin.
 
     Must be called in the main thread.
@@ -113,8 +125,8 @@ def run_up(settings: Settings, *, announce: Announce = _say) -> int:
         environment["TMPDIR"] = str(private_folder(folder / "tmp"))
         children = ChildProcesses()
         try:
-            with warm_dbt(settings.dbt_socket), closing(Fork()) as fork:
-                return _run(settings, warehouse, sole, environment, folder, children, stop, announce, listening, fork)
+            with warm_dbt(settings.dbt_socket), closing(forks or Forks()) as forks:
+                return _run(settings, warehouse, sole, environment, folder, children, stop, announce, listening, forks)
         finally:
             announce("stopping ...")
             children.stop(is_hurried=lambda: stop.is_hurried)
@@ -131,7 +143,7 @@ def _run(
     stop: _Stop,
     announce: Announce,
     listening: socket.socket,
-    fork: Fork,
+    forks: Forks,
 ) -> int:
     announce("starting Dagster ...")
     documents = None
@@ -140,8 +152,13 @@ def _run(
     code_server = Child("code server", parts.code_server(settings, code_socket=code_socket), environment)
     daemon = Child("dagster-daemon", parts.daemon(settings, workspace), environment)
     if can_fork():
-        both = parts.code_server_and_daemon(settings, workspace, fork, code_socket=code_socket)
-        children.add(code_server, first=both, files=[fork.file.fileno()])
+        words = parts.code_server_and_daemon(settings, workspace, forks.daemon, code_socket=code_socket)
+        children.add(
+            code_server,
+            running=forks.code_server.take(environment, words),
+            first=[sys.executable, "-m", parts.CODE_SERVER, *words],
+            files=[forks.daemon.file.fileno()],
+        )
     else:
         children.add(code_server)
     # Nobody looks at them most of the day, and they take 150 MB: started by the first who connects.
@@ -155,8 +172,9 @@ def _run(
         stop.wait(_POLL_S)
     if not stop.is_asked:
         children.add(pages)
-        children.add(daemon, running=fork.take())
-        children.add(Child("myi api", [parts.program("myi"), "api"], environment))
+        children.add(daemon, running=forks.daemon.take())
+        command = [parts.program("myi"), "api"]
+        children.add(Child("myi api", command, environment), running=forks.api.take(environment))
     is_announced = False
     docs_at = 0.0
     while not stop.is_asked:

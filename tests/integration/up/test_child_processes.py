@@ -269,3 +269,61 @@ waiting.set()
 def test_a_process_with_a_second_thread_is_not_forked() -> None:
     done = subprocess.run([sys.executable, "-c", THREADED], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, "sibling is started alone" in done.stderr) == (0, True), done.stderr
+
+
+# Of a supervisor without threads, or with one; what the fork says of itself comes by a file.
+FORKING = """
+import json, os, sys, threading
+from contextlib import closing
+from myi_pipeline.operations.child_processes import Fork
+
+file, is_threaded, is_taken = sys.argv[1], sys.argv[2] == "True", sys.argv[3] == "True"
+ending = threading.Event()
+if is_threaded:
+    threading.Thread(target=ending.wait).start()
+with closing(Fork()) as fork:
+    words = fork.fork(name="forked", others=[Fork()])
+    if words is not None:
+        name = open("/proc/self/comm").read().strip()
+        stands_alone = os.getsid(0) == os.getpid()
+        with open(file, "w") as said:
+            json.dump([name, list(words), dict(os.environ), os.readlink("/proc/self/fd/0"), stands_alone], said)
+        sys.exit(3)
+    taken = fork.take({"ONLY": "this", "MALLOC_ARENA_MAX": "2"}, ["a", "b"]) if is_taken else None
+code = taken.wait() if taken else None
+ending.set()
+try:
+    # One that was not taken goes by itself.
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    pass
+print(code)
+"""
+
+
+def forked(file: Path, *, is_threaded: bool = False, is_taken: bool = True) -> str:
+    command = [sys.executable, "-c", FORKING, str(file), str(is_threaded), str(is_taken)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+@ON_LINUX
+def test_a_fork_of_the_supervisor_works_with_what_it_was_taken_with(tmp_path: Path) -> None:
+    assert forked(tmp_path / "said") == "3"
+
+    name, words, environment, reads, stands_alone = json.loads((tmp_path / "said").read_text())
+    assert (name, words, reads, stands_alone) == ("forked", ["a", "b"], os.devnull, True)
+    assert environment == {"ONLY": "this", "MALLOC_ARENA_MAX": "2"}
+
+
+@ON_LINUX
+def test_a_fork_that_is_not_taken_goes(tmp_path: Path) -> None:
+    assert forked(tmp_path / "said", is_taken=False) == "None"
+    assert not (tmp_path / "said").exists()
+
+
+@ON_LINUX
+def test_a_supervisor_with_a_second_thread_has_no_fork_to_take(tmp_path: Path) -> None:
+    assert forked(tmp_path / "said", is_threaded=True) == "None"
+    assert not (tmp_path / "said").exists()

@@ -22,6 +22,7 @@ from myi_pipeline.errors import Permanent
 from myi_pipeline.operations.supervisor import refuse_used_port
 from myi_pipeline.settings import Settings
 
+BY_COMMAND = "from myi_pipeline.cli import main; main(['up'])"
 UP = """
 import sys
 from myi_pipeline.logs import configure_logs
@@ -184,6 +185,51 @@ def test_up_serves_restarts_what_dies_and_leaves_no_orphan_in_the_middle_of_a_ru
     assert list((settings_for_tests.home / "run").iterdir()) == []
     # Nothing that reaches a terminal or a log file holds a password.
     assert not re.search(r"://[^\s:/@]+:[^\s/*]+@", log())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to their supervisor")
+def test_the_command_has_what_its_parts_import_once_in_memory(
+    environment_for_tests: dict[str, str], port: int, settings_for_tests: Settings, tmp_path: Path
+) -> None:
+    def log() -> str:
+        return (tmp_path / "log").read_text(encoding="utf-8", errors="replace")
+
+    def children() -> dict[str, psutil.Process]:
+        return {each.name(): each for each in psutil.Process(up.pid).children()}
+
+    environment = {**environment_for_tests, **UNKIND, "MYI_DAGSTER_PORT": str(port)}
+    with (tmp_path / "log").open("wb") as file:
+        up = subprocess.Popen([sys.executable, "-c", BY_COMMAND], env=environment, stdout=file, stderr=file)
+    try:
+        wait_until(lambda: f"Dagster: http://127.0.0.1:{port}" in log(), at_most_s=150, what="it does not come up")
+        forks = children()
+        assert forks.keys() == {"myi api", "code server", "dagster-daemon"}
+        for each in forks.values():
+            assert each.cmdline() == psutil.Process(up.pid).cmdline()
+        assert answers(settings_for_tests.api_port)
+        assert get(port, "/server_info") == 200
+
+        # Alone each is a program like any other.
+        for name in ("myi api", "code server"):
+            forks[name].kill()
+        wait_until(lambda: not forks.keys() - {"dagster-daemon"} & children().keys(), at_most_s=30, what="it stays")
+        wait_until(lambda: answers(settings_for_tests.api_port), at_most_s=60, what="the API does not come back")
+        wait_until(
+            lambda: any("myi_pipeline.definitions" in each.cmdline() for each in children().values()),
+            at_most_s=60,
+            what="the code server does not come back",
+        )
+    finally:
+        left = psutil.Process(up.pid).children(recursive=True) if up.poll() is None else []
+        up.terminate()
+        try:
+            assert up.wait(timeout=60) == 0
+        finally:
+            up.kill()
+    assert [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
+    assert log().rstrip().endswith("stopped")
 
 
 def test_a_used_port_is_refused_before_anything_is_started() -> None:
