@@ -400,6 +400,8 @@ def test_dagsters_instance_is_mys_own_but_for_where_runs_and_their_logs_are() ->
     assert there["concurrency"]["runs"].pop("max_concurrent_runs") > shipped["concurrency"]["runs"].pop(
         "max_concurrent_runs"
     )
+    # It cannot be written where Dagster's home of a run's pod is.
+    assert there["compute_logs"] == shipped["compute_logs"] | {"config": {"home": {"env": "MYI_HOME"}}}
     left = {name: value for name, value in there.items() if name not in differs}
     assert left == {name: value for name, value in shipped.items() if name not in differs}
     assert validate_config(K8sRunLauncher.config_type(), there["run_launcher"]["config"]).success
@@ -415,6 +417,9 @@ def test_values_for_dagsters_chart_say_the_same_as_the_manifests() -> None:
     assert {name: custom[name] for name in ("module", "class")} == {
         name: whole["run_launcher"][name] for name in ("module", "class")
     }
+    logs = values["computeLogManager"]
+    assert logs["type"] == "CustomComputeLogManager"
+    assert logs["config"]["customComputeLogManager"] == whole["compute_logs"]
     # Where the chart's own objects and its password are.
     own = {
         "instance_config_map": "dagster-instance",
