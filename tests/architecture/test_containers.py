@@ -433,29 +433,30 @@ def test_values_for_dagsters_chart_say_the_same_as_the_manifests() -> None:
 def test_the_chart_starts_no_unguarded_pages_and_no_server_of_its_own() -> None:
     values = instance("dagster-values.yaml")
     assert values["dagsterWebserver"]["replicaCount"] == 0
+    # Its daemon takes no command, and looks for lost runs every five minutes alone.
+    assert values["dagsterDaemon"] == {"enabled": False}
     assert not any(values[name]["enabled"] for name in ("postgresql", "rabbitmq", "redis", "flower", "ingress"))
     # SQLAlchemy 2.1 reads postgresql:// as psycopg 3, by which Dagster's storage cannot notify.
     assert values["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
 
 
-def test_pods_of_the_chart_are_as_restricted_as_ours_and_settings_exist() -> None:
+def test_the_pod_of_the_chart_is_as_restricted_as_ours_and_settings_exist() -> None:
     values = instance("dagster-values.yaml")
     (code,) = values["dagster-user-deployments"]["deployments"]
     services = {each["metadata"]["name"]: each for each in applied() if each["kind"] == "Service"}
     assert code["name"] in services
     assert code["port"] == services[code["name"]]["spec"]["ports"][0]["port"]
-    for part, given in (("daemon", values["dagsterDaemon"]), ("code", code)):
-        container = {
-            "name": part,
-            "image": "{repository}:{tag}".format(**given["image"]),
-            "securityContext": given["securityContext"],
-            "resources": given["resources"],
-            "volumeMounts": given["volumeMounts"],
-        }
-        pod = {"securityContext": given["podSecurityContext"], "volumes": given["volumes"], "containers": [container]}
-        assert complaints_of_restricted_profile(pod, container) == []
-        manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": part}, "spec": pod}
-        kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
-        assert unknown_variables(given["env"]) == []
-        assert given["labels"] == {"app.kubernetes.io/component": part}
-        assert [each["name"] for each in given["envSecrets"]] == ["myi"]
+    container = {
+        "name": "code",
+        "image": "{repository}:{tag}".format(**code["image"]),
+        "securityContext": code["securityContext"],
+        "resources": code["resources"],
+        "volumeMounts": code["volumeMounts"],
+    }
+    pod = {"securityContext": code["podSecurityContext"], "volumes": code["volumes"], "containers": [container]}
+    assert complaints_of_restricted_profile(pod, container) == []
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "code"}, "spec": pod}
+    kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+    assert unknown_variables(code["env"]) == []
+    assert code["labels"] == {"app.kubernetes.io/component": "code"}
+    assert [each["name"] for each in code["envSecrets"]] == ["myi"]
