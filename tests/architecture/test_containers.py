@@ -3,13 +3,14 @@ with settings and commands that exist, and with no more rights than they need. N
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -144,6 +145,59 @@ def compose_complaints(document: Mapping[str, Any]) -> list[str]:
 def test_the_compose_file_is_one_by_its_specification(compose: dict[str, Any]) -> None:
     assert compose_complaints(compose) == []
     assert compose_complaints({**compose, "services": {"api": {"imagge": "x"}}}) != []
+
+
+CARELESS = """
+version: "3"
+services:
+  web:
+    image: nginx
+    container_name: careless
+    ports: ["80:80"]
+  database:
+    image: postgres:latest
+    build: .
+    container_name: careless
+    ports: ["80:5432"]
+"""
+
+
+@pytest.fixture(scope="module")
+def dclint() -> Callable[[Path], set[str]]:
+    """Asks the linter, in the version of .ci/run, for the rules that a compose file breaks. It fetches nothing."""
+    (version,) = re.findall(r" dclint@([0-9.]+) ", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    place = str(ROOT / "build" / "dclint" / "node_modules" / ".bin")
+    program = shutil.which("dclint", path=os.pathsep.join([place, os.environ["PATH"]]))
+
+    def run(*arguments: str) -> str:
+        assert program is not None
+        return subprocess.run(
+            [program, *arguments], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT
+        ).stdout
+
+    if program is None or (found := run("--version").strip()) != version:
+        pytest.skip(
+            f"needs dclint {version} (found: {'none' if program is None else found}); .ci/run installs it with npm"
+        )
+
+    def broken_rules(file: Path) -> set[str]:
+        told = run("--config", str(DEPLOY / ".dclintrc.yaml"), "--formatter", "json", str(file))
+        return {message["rule"] for each in json.loads(told) for message in each["messages"]}
+
+    return broken_rules
+
+
+def test_the_compose_file_is_clean_to_its_linter(dclint: Callable[[Path], set[str]]) -> None:
+    assert dclint(DEPLOY / "compose.yaml") == set()
+
+
+def test_the_linter_complains_of_a_careless_compose_file(dclint: Callable[[Path], set[str]], tmp_path: Path) -> None:
+    careless = tmp_path / "compose.yaml"
+    careless.write_text(CARELESS, encoding="utf-8")
+    assert dclint(careless) >= {
+        "no-build-and-image", "no-duplicate-container-names", "no-duplicate-exported-ports",
+        "no-unbound-port-interfaces", "no-version-field", "service-image-require-explicit-tag",
+    }  # fmt: skip
 
 
 def test_each_container_of_the_compose_file_has_no_more_rights_than_it_needs(compose: dict[str, Any]) -> None:
