@@ -123,6 +123,24 @@ def test_the_image_takes_what_it_needs_and_runs_as_nobody_special() -> None:
     assert {line[1:] for line in context if line.startswith("!")} == copied
 
 
+def test_pip_is_taken_out_of_the_base_wherever_it_is(tmp_path: Path) -> None:
+    """Of python:slim, which has it in /usr/local, and of Debian's python3-venv, which has a wheel of it."""
+    gone = (
+        "usr/local/bin/pip3.13", "usr/local/bin/pip", "usr/local/lib/python3.13/site-packages/pip/__init__.py",
+        "usr/local/lib/python3.13/site-packages/pip-25.3.dist-info/METADATA", "usr/share/python-wheels/pip-25.1.whl",
+        "usr/local/lib/python3.13/ensurepip/_bundled/pip-25.3-py3-none-any.whl",
+        "usr/lib/python3.13/ensurepip/__init__.py",
+    )  # fmt: skip
+    stays = ("usr/bin/pipe", "usr/lib/python3.13/pipes.py", "usr/local/bin/python3.13")
+    for name in (*gone, *stays):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    text = (ROOT / "Containerfile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"find / (-xdev -depth .* -exec rm -rf \{\} \+)", text)
+    subprocess.run(["sh", "-c", f"find . {command}"], cwd=tmp_path, check=True, timeout=60)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(stays)
+
+
 def test_extras_that_are_asked_for_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     text = (ROOT / "Containerfile").read_text(encoding="utf-8")
