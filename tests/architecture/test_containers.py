@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
@@ -26,6 +27,7 @@ from dagster._config import validate_config
 from dagster_k8s import K8sRunLauncher
 
 from myi_pipeline.cli.app import app
+from myi_pipeline.defs.daemon import SIGN_OF_LIFE
 from myi_pipeline.settings import load_settings, unknown_variables
 from tests.architecture.repository import ROOT
 
@@ -383,6 +385,28 @@ def test_a_database_that_is_away_takes_the_site_from_its_service_and_starts_noth
     (deployment,) = (each for each in applied() if each["kind"] == "Deployment" and "api" in each["metadata"]["name"])
     assert deployment["spec"]["replicas"] > budget["spec"]["minAvailable"] == 1
     assert budget["spec"]["selector"] == deployment["spec"]["selector"]
+
+
+def test_a_daemon_whose_loop_has_not_turned_for_half_an_hour_is_started_again(tmp_path: Path) -> None:
+    """It had no probe: one that hung was told by an alert alone."""
+    (container,) = dict(pods(applied()))["daemon"]["spec"]["containers"]
+    for name in ("startupProbe", "livenessProbe"):
+        program, option, script = container[name]["exec"]["command"]
+        assert (program, option) == ("sh", "-c")
+        # MYI_HOME of the image.
+        assert f" /var/lib/myi/dagster/{SIGN_OF_LIFE} " in script
+        script = script.replace("/var/lib/myi/dagster", str(tmp_path))
+
+        def is_well(script: str = script) -> bool:
+            return subprocess.run(["sh", "-c", script], capture_output=True, timeout=60, check=False).returncode == 0
+
+        file = tmp_path / SIGN_OF_LIFE
+        assert not is_well()
+        for minutes, wanted in ((0, True), (28, True), (32, False)):
+            file.touch()
+            os.utime(file, (time.time() - minutes * 60,) * 2)
+            assert is_well() is wanted, minutes
+        file.unlink()
 
 
 def test_services_and_the_ingress_lead_to_ports_that_containers_have() -> None:
