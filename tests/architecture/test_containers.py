@@ -425,65 +425,6 @@ def test_services_and_the_ingress_lead_to_ports_that_containers_have() -> None:
     assert backend["port"]["name"] in {each["name"] for each in services["site"]["spec"]["ports"]}
 
 
-def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    matches = selector.get("matchLabels", {}).items() <= labels.items()
-    return matches and all(
-        each["operator"] == "In" and labels.get(each["key"]) in each["values"]
-        for each in selector.get("matchExpressions", [])
-    )
-
-
-def _names(peer: Mapping[str, Any], *, namespace: str, labels: Mapping[str, str]) -> bool:
-    if "ipBlock" in peer:
-        return namespace == "world" and peer["ipBlock"]["cidr"] == "0.0.0.0/0"
-    if "namespaceSelector" in peer:
-        inside = _selects(peer["namespaceSelector"], {"kubernetes.io/metadata.name": namespace})
-    else:
-        inside = namespace == "myi"
-    return inside and _selects(peer.get("podSelector", {}), labels)
-
-
-@cache
-def policies() -> list[dict[str, Any]]:
-    return [each["spec"] for each in applied() if each["kind"] == "NetworkPolicy"]
-
-
-def allows(direction: str, part: str, port: int, *, namespace: str = "myi", other: str = "") -> bool:
-    """Whether the policies let a part connect to another (Egress) or be connected to by it (Ingress)."""
-    mine, theirs = {"app.kubernetes.io/component": part}, {"app.kubernetes.io/component": other}
-    if other == "dns":
-        theirs = {"k8s-app": "kube-dns"}
-    rules, peers = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
-    chosen = [each for each in policies() if _selects(each["podSelector"], mine) and direction in each["policyTypes"]]
-    assert chosen, "without any policy everything is allowed"
-    return any(
-        port in [each["port"] for each in rule["ports"]]
-        and any(_names(peer, namespace=namespace, labels=theirs) for peer in rule[peers])
-        for policy in chosen
-        for rule in policy.get(rules, [])
-    )
-
-
-def test_network_policies_allow_what_is_needed_and_nothing_else() -> None:
-    parts = ["migrate", "api", "code", "daemon", "webserver", "run_worker"]
-    everybody = [*parts, "somebody else's"]
-    for part in everybody:
-        assert allows("Egress", part, 53, namespace="kube-system", other="dns"), part
-        assert allows("Egress", part, 5432, namespace="world") is (part in parts), part
-        assert allows("Egress", part, 443, namespace="world") is (part in parts), part
-        assert not allows("Egress", part, 80, namespace="world"), part
-        for other in everybody:
-            is_needed = other == "code" and part in ("daemon", "webserver")
-            assert allows("Egress", part, 4266, other=other) is is_needed, (part, other)
-            assert allows("Ingress", other, 4266, other=part) is is_needed, (part, other)
-            assert not allows("Ingress", other, 3000, other=part)
-            assert not allows("Ingress", other, 8898, other=part)
-    assert allows("Ingress", "api", 8898, namespace="ingress-nginx", other="x")
-    assert not allows("Ingress", "api", 9108, namespace="ingress-nginx", other="x")
-    assert allows("Ingress", "api", 9108, namespace="monitoring", other="x")
-    assert not allows("Ingress", "webserver", 3000, namespace="ingress-nginx", other="x")
-
-
 def instance(name: str) -> dict[str, Any]:
     (found,) = read(KUBERNETES / name)
     return found
