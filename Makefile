@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo         a made-up listening history, from archive to answers (DEMO='--keep' leaves the pages running)"
 	@echo "make wheel        the wheel, with the dbt project parsed ahead, into dist/"
-	@echo "make image        the container image, as scripts/build-image builds it (IMAGE='--extras object-store,celery')"
+	@echo "make image        the container image, as scripts/build-image builds it (IMAGE='--extras aws,celery,object-store')"
 	@echo "make check        linters, types, import rules, unit tests, tests/architecture: a minute and a half, for every commit"
 	@echo "make test         linters, types, import rules, and every test but slow ones, properties and long ones"
 	@echo "make test-slow    whole installations, a real browser, and whatever waits for seconds"

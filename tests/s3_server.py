@@ -23,6 +23,13 @@ KEY, SECRET, REGION = "key", "a+secret/of=ours", "eu-central-1"
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _HEADER = re.compile(rf"{_ALGORITHM} Credential=([^,]+), ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{{64}})\Z")
 _CLOCKS_APART = timedelta(minutes=15)
+# A week: no link is good for longer.
+_LONGEST_S = 604_800
+_STATUS = {
+    "InternalError": "500 Internal Server Error",
+    "AuthorizationQueryParametersError": "400 Bad Request",
+    "AuthorizationHeaderMalformed": "400 Bad Request",
+}
 
 Environ = dict[str, Any]
 
@@ -49,8 +56,7 @@ class SignatureCheck:
         except Refused as error:
             # Unread, the rest of the body would be taken for the next request.
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            status = "500 Internal Server Error" if str(error) == "InternalError" else "403 Forbidden"
-            start_response(status, [("Content-Type", "application/xml")])
+            start_response(_STATUS.get(str(error), "403 Forbidden"), [("Content-Type", "application/xml")])
             return [f"<Error><Code>{error}</Code></Error>".encode()]
         self.asked.append((environ["REQUEST_METHOD"], environ["RAW_URI"]))
         return self.app(environ, start_response)
@@ -58,11 +64,15 @@ class SignatureCheck:
     def _check(self, environ: Environ) -> None:
         query = parse_qsl(environ["QUERY_STRING"], keep_blank_values=True)
         told = dict(query)
+        malformed = "AuthorizationQueryParametersError" if "X-Amz-Signature" in told else "AuthorizationHeaderMalformed"
         if "X-Amz-Signature" in told:
             at = _moment(told.get("X-Amz-Date", ""))
             if told.get("X-Amz-Algorithm") != _ALGORITHM:
                 raise Refused("AuthorizationQueryParametersError")
-            if not at <= self.now() + _CLOCKS_APART or self.now() >= at + timedelta(seconds=int(told["X-Amz-Expires"])):
+            expires = told.get("X-Amz-Expires", "")
+            if not re.fullmatch(r"[0-9]{1,18}", expires) or not 1 <= int(expires) <= _LONGEST_S:
+                raise Refused("AuthorizationQueryParametersError")
+            if not at <= self.now() + _CLOCKS_APART or self.now() >= at + timedelta(seconds=int(expires)):
                 raise Refused("AccessDenied")
             credential, headers, signature = (
                 told["X-Amz-Credential"], told["X-Amz-SignedHeaders"], told["X-Amz-Signature"]
@@ -78,7 +88,10 @@ class SignatureCheck:
             if abs(self.now() - at) > _CLOCKS_APART:
                 raise Refused("RequestTimeTooSkewed")
             payload = _payload(environ)
-        key, day, region, service, end = credential.split("/")
+        key, day, region, service, end = (credential.split("/") + [""] * 5)[:5]
+        # A signature is good in the region alone for which it was made.
+        if region != REGION:
+            raise Refused(malformed)
         if key != KEY or (day, service, end) != (f"{at:%Y%m%d}", "s3", "aws4_request"):
             raise Refused("InvalidAccessKeyId")
         if "host" not in headers.split(";"):

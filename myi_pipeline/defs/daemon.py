@@ -1,10 +1,10 @@
 """Dagster's daemon: `python -m myi_pipeline.defs.daemon WORKSPACE_FILE LOG_LEVEL LOG_FORMAT`, as `myi up` runs it, and
 `alone` behind these, as `myi daemon` does: then it prepares the instance and keeps a second one out by itself.
 
-It is Dagster's own, as `dagster-daemon run` starts it, with three differences. Its storage keeps connections: Dagster's
+It is Dagster's own, as `dagster-daemon run` starts it, with some differences. Its storage keeps connections: Dagster's
 command opens one for each statement, six a second, which was more than half of what an idle installation cost. And
 beside it one thread wakes sensors, which otherwise look every few minutes (see wake_ups), and one tells people (see
-notices).
+notices). Its loop leaves a sign of life in MYI_HOME/dagster, for whoever watches its container and must ask nobody.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import structlog
@@ -23,7 +23,7 @@ from dagster import DagsterInstance
 
 # As Dagster's command does it, which has no public name for any of these.
 from dagster._core.workspace.load_target import WorkspaceFileTarget
-from dagster._daemon.controller import daemon_controller_from_instance
+from dagster._daemon.controller import DagsterDaemonController, daemon_controller_from_instance
 from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
 
 from myi_pipeline.defs.commands import prepare_instance
@@ -40,6 +40,8 @@ from myi_pipeline.settings import Settings, load_settings
 log = structlog.get_logger(__name__)
 
 _KEEP_EVERY_S = 5.0
+# In MYI_HOME/dagster: was touched when the daemon's loop turned last.
+SIGN_OF_LIFE = "daemon-turned"
 # Dagster sets no limit in its daemon; one that no honest statement reaches.
 _STATEMENT_MS, _RECYCLE_S, _OVERFLOW = 600_000, 3_600, 20
 
@@ -60,9 +62,24 @@ def run_daemon(settings: Settings, workspace: Path, *, log_level: str, log_forma
             ):
                 # Dagster has configured its logger meanwhile.
                 watch_logs()
+                leave_signs_of_life(controller, settings.dagster_home / SIGN_OF_LIFE)
                 controller.check_daemon_loop()
     except KeyboardInterrupt:
         return
+
+
+def leave_signs_of_life(controller: DagsterDaemonController, file: Path) -> None:
+    """From now on `file` is touched each time the loop finds that all threads of the daemon live: every five seconds.
+    That asks no database."""
+    look = controller.check_daemon_threads
+
+    def look_and_tell() -> None:
+        look()
+        # A full disk is no reason to end.
+        with suppress(OSError):
+            file.touch()
+
+    controller.check_daemon_threads = look_and_tell  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -3,13 +3,15 @@ with settings and commands that exist, and with no more rights than they need. N
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -25,6 +27,7 @@ from dagster._config import validate_config
 from dagster_k8s import K8sRunLauncher
 
 from myi_pipeline.cli.app import app
+from myi_pipeline.defs.daemon import SIGN_OF_LIFE
 from myi_pipeline.settings import load_settings, unknown_variables
 from tests.architecture.repository import ROOT
 
@@ -122,6 +125,24 @@ def test_the_image_takes_what_it_needs_and_runs_as_nobody_special() -> None:
     assert {line[1:] for line in context if line.startswith("!")} == copied
 
 
+def test_pip_is_taken_out_of_the_base_wherever_it_is(tmp_path: Path) -> None:
+    """Of python:slim, which has it in /usr/local, and of Debian's python3-venv, which has a wheel of it."""
+    gone = (
+        "usr/local/bin/pip3.13", "usr/local/bin/pip", "usr/local/lib/python3.13/site-packages/pip/__init__.py",
+        "usr/local/lib/python3.13/site-packages/pip-25.3.dist-info/METADATA", "usr/share/python-wheels/pip-25.1.whl",
+        "usr/local/lib/python3.13/ensurepip/_bundled/pip-25.3-py3-none-any.whl",
+        "usr/lib/python3.13/ensurepip/__init__.py",
+    )  # fmt: skip
+    stays = ("usr/bin/pipe", "usr/lib/python3.13/pipes.py", "usr/local/bin/python3.13")
+    for name in (*gone, *stays):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    text = (ROOT / "Containerfile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"find / (-xdev -depth .* -exec rm -rf \{\} \+)", text)
+    subprocess.run(["sh", "-c", f"find . {command}"], cwd=tmp_path, check=True, timeout=60)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(stays)
+
+
 def test_extras_that_are_asked_for_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     text = (ROOT / "Containerfile").read_text(encoding="utf-8")
@@ -144,6 +165,59 @@ def compose_complaints(document: Mapping[str, Any]) -> list[str]:
 def test_the_compose_file_is_one_by_its_specification(compose: dict[str, Any]) -> None:
     assert compose_complaints(compose) == []
     assert compose_complaints({**compose, "services": {"api": {"imagge": "x"}}}) != []
+
+
+CARELESS = """
+version: "3"
+services:
+  web:
+    image: nginx
+    container_name: careless
+    ports: ["80:80"]
+  database:
+    image: postgres:latest
+    build: .
+    container_name: careless
+    ports: ["80:5432"]
+"""
+
+
+@pytest.fixture(scope="module")
+def dclint() -> Callable[[Path], set[str]]:
+    """Asks the linter, in the version of .ci/run, for the rules that a compose file breaks. It fetches nothing."""
+    (version,) = re.findall(r" dclint@([0-9.]+) ", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    place = str(ROOT / "build" / "dclint" / "node_modules" / ".bin")
+    program = shutil.which("dclint", path=os.pathsep.join([place, os.environ["PATH"]]))
+
+    def run(*arguments: str) -> str:
+        assert program is not None
+        return subprocess.run(
+            [program, *arguments], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT
+        ).stdout
+
+    if program is None or (found := run("--version").strip()) != version:
+        pytest.skip(
+            f"needs dclint {version} (found: {'none' if program is None else found}); .ci/run installs it with npm"
+        )
+
+    def broken_rules(file: Path) -> set[str]:
+        told = run("--config", str(DEPLOY / ".dclintrc.yaml"), "--formatter", "json", str(file))
+        return {message["rule"] for each in json.loads(told) for message in each["messages"]}
+
+    return broken_rules
+
+
+def test_the_compose_file_is_clean_to_its_linter(dclint: Callable[[Path], set[str]]) -> None:
+    assert dclint(DEPLOY / "compose.yaml") == set()
+
+
+def test_the_linter_complains_of_a_careless_compose_file(dclint: Callable[[Path], set[str]], tmp_path: Path) -> None:
+    careless = tmp_path / "compose.yaml"
+    careless.write_text(CARELESS, encoding="utf-8")
+    assert dclint(careless) >= {
+        "no-build-and-image", "no-duplicate-container-names", "no-duplicate-exported-ports",
+        "no-unbound-port-interfaces", "no-version-field", "service-image-require-explicit-tag",
+    }  # fmt: skip
 
 
 def test_each_container_of_the_compose_file_has_no_more_rights_than_it_needs(compose: dict[str, Any]) -> None:
@@ -313,6 +387,28 @@ def test_a_database_that_is_away_takes_the_site_from_its_service_and_starts_noth
     assert budget["spec"]["selector"] == deployment["spec"]["selector"]
 
 
+def test_a_daemon_whose_loop_has_not_turned_for_half_an_hour_is_started_again(tmp_path: Path) -> None:
+    """It had no probe: one that hung was told by an alert alone."""
+    (container,) = dict(pods(applied()))["daemon"]["spec"]["containers"]
+    for name in ("startupProbe", "livenessProbe"):
+        program, option, script = container[name]["exec"]["command"]
+        assert (program, option) == ("sh", "-c")
+        # MYI_HOME of the image.
+        assert f" /var/lib/myi/dagster/{SIGN_OF_LIFE} " in script
+        script = script.replace("/var/lib/myi/dagster", str(tmp_path))
+
+        def is_well(script: str = script) -> bool:
+            return subprocess.run(["sh", "-c", script], capture_output=True, timeout=60, check=False).returncode == 0
+
+        file = tmp_path / SIGN_OF_LIFE
+        assert not is_well()
+        for minutes, wanted in ((0, True), (28, True), (32, False)):
+            file.touch()
+            os.utime(file, (time.time() - minutes * 60,) * 2)
+            assert is_well() is wanted, minutes
+        file.unlink()
+
+
 def test_services_and_the_ingress_lead_to_ports_that_containers_have() -> None:
     templates = [template for _, template in pods(applied())]
     services = {each["metadata"]["name"]: each for each in applied() if each["kind"] == "Service"}
@@ -329,65 +425,6 @@ def test_services_and_the_ingress_lead_to_ports_that_containers_have() -> None:
     assert backend["port"]["name"] in {each["name"] for each in services["site"]["spec"]["ports"]}
 
 
-def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    matches = selector.get("matchLabels", {}).items() <= labels.items()
-    return matches and all(
-        each["operator"] == "In" and labels.get(each["key"]) in each["values"]
-        for each in selector.get("matchExpressions", [])
-    )
-
-
-def _names(peer: Mapping[str, Any], *, namespace: str, labels: Mapping[str, str]) -> bool:
-    if "ipBlock" in peer:
-        return namespace == "world" and peer["ipBlock"]["cidr"] == "0.0.0.0/0"
-    if "namespaceSelector" in peer:
-        inside = _selects(peer["namespaceSelector"], {"kubernetes.io/metadata.name": namespace})
-    else:
-        inside = namespace == "myi"
-    return inside and _selects(peer.get("podSelector", {}), labels)
-
-
-@cache
-def policies() -> list[dict[str, Any]]:
-    return [each["spec"] for each in applied() if each["kind"] == "NetworkPolicy"]
-
-
-def allows(direction: str, part: str, port: int, *, namespace: str = "myi", other: str = "") -> bool:
-    """Whether the policies let a part connect to another (Egress) or be connected to by it (Ingress)."""
-    mine, theirs = {"app.kubernetes.io/component": part}, {"app.kubernetes.io/component": other}
-    if other == "dns":
-        theirs = {"k8s-app": "kube-dns"}
-    rules, peers = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
-    chosen = [each for each in policies() if _selects(each["podSelector"], mine) and direction in each["policyTypes"]]
-    assert chosen, "without any policy everything is allowed"
-    return any(
-        port in [each["port"] for each in rule["ports"]]
-        and any(_names(peer, namespace=namespace, labels=theirs) for peer in rule[peers])
-        for policy in chosen
-        for rule in policy.get(rules, [])
-    )
-
-
-def test_network_policies_allow_what_is_needed_and_nothing_else() -> None:
-    parts = ["migrate", "api", "code", "daemon", "webserver", "run_worker"]
-    everybody = [*parts, "somebody else's"]
-    for part in everybody:
-        assert allows("Egress", part, 53, namespace="kube-system", other="dns"), part
-        assert allows("Egress", part, 5432, namespace="world") is (part in parts), part
-        assert allows("Egress", part, 443, namespace="world") is (part in parts), part
-        assert not allows("Egress", part, 80, namespace="world"), part
-        for other in everybody:
-            is_needed = other == "code" and part in ("daemon", "webserver")
-            assert allows("Egress", part, 4266, other=other) is is_needed, (part, other)
-            assert allows("Ingress", other, 4266, other=part) is is_needed, (part, other)
-            assert not allows("Ingress", other, 3000, other=part)
-            assert not allows("Ingress", other, 8898, other=part)
-    assert allows("Ingress", "api", 8898, namespace="ingress-nginx", other="x")
-    assert not allows("Ingress", "api", 9108, namespace="ingress-nginx", other="x")
-    assert allows("Ingress", "api", 9108, namespace="monitoring", other="x")
-    assert not allows("Ingress", "webserver", 3000, namespace="ingress-nginx", other="x")
-
-
 def instance(name: str) -> dict[str, Any]:
     (found,) = read(KUBERNETES / name)
     return found
@@ -400,6 +437,8 @@ def test_dagsters_instance_is_mys_own_but_for_where_runs_and_their_logs_are() ->
     assert there["concurrency"]["runs"].pop("max_concurrent_runs") > shipped["concurrency"]["runs"].pop(
         "max_concurrent_runs"
     )
+    # It cannot be written where Dagster's home of a run's pod is.
+    assert there["compute_logs"] == shipped["compute_logs"] | {"config": {"home": {"env": "MYI_HOME"}}}
     left = {name: value for name, value in there.items() if name not in differs}
     assert left == {name: value for name, value in shipped.items() if name not in differs}
     assert validate_config(K8sRunLauncher.config_type(), there["run_launcher"]["config"]).success
@@ -415,6 +454,9 @@ def test_values_for_dagsters_chart_say_the_same_as_the_manifests() -> None:
     assert {name: custom[name] for name in ("module", "class")} == {
         name: whole["run_launcher"][name] for name in ("module", "class")
     }
+    logs = values["computeLogManager"]
+    assert logs["type"] == "CustomComputeLogManager"
+    assert logs["config"]["customComputeLogManager"] == whole["compute_logs"]
     # Where the chart's own objects and its password are.
     own = {
         "instance_config_map": "dagster-instance",
@@ -428,29 +470,30 @@ def test_values_for_dagsters_chart_say_the_same_as_the_manifests() -> None:
 def test_the_chart_starts_no_unguarded_pages_and_no_server_of_its_own() -> None:
     values = instance("dagster-values.yaml")
     assert values["dagsterWebserver"]["replicaCount"] == 0
+    # Its daemon takes no command, and looks for lost runs every five minutes alone.
+    assert values["dagsterDaemon"] == {"enabled": False}
     assert not any(values[name]["enabled"] for name in ("postgresql", "rabbitmq", "redis", "flower", "ingress"))
     # SQLAlchemy 2.1 reads postgresql:// as psycopg 3, by which Dagster's storage cannot notify.
     assert values["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
 
 
-def test_pods_of_the_chart_are_as_restricted_as_ours_and_settings_exist() -> None:
+def test_the_pod_of_the_chart_is_as_restricted_as_ours_and_settings_exist() -> None:
     values = instance("dagster-values.yaml")
     (code,) = values["dagster-user-deployments"]["deployments"]
     services = {each["metadata"]["name"]: each for each in applied() if each["kind"] == "Service"}
     assert code["name"] in services
     assert code["port"] == services[code["name"]]["spec"]["ports"][0]["port"]
-    for part, given in (("daemon", values["dagsterDaemon"]), ("code", code)):
-        container = {
-            "name": part,
-            "image": "{repository}:{tag}".format(**given["image"]),
-            "securityContext": given["securityContext"],
-            "resources": given["resources"],
-            "volumeMounts": given["volumeMounts"],
-        }
-        pod = {"securityContext": given["podSecurityContext"], "volumes": given["volumes"], "containers": [container]}
-        assert complaints_of_restricted_profile(pod, container) == []
-        manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": part}, "spec": pod}
-        kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
-        assert unknown_variables(given["env"]) == []
-        assert given["labels"] == {"app.kubernetes.io/component": part}
-        assert [each["name"] for each in given["envSecrets"]] == ["myi"]
+    container = {
+        "name": "code",
+        "image": "{repository}:{tag}".format(**code["image"]),
+        "securityContext": code["securityContext"],
+        "resources": code["resources"],
+        "volumeMounts": code["volumeMounts"],
+    }
+    pod = {"securityContext": code["podSecurityContext"], "volumes": code["volumes"], "containers": [container]}
+    assert complaints_of_restricted_profile(pod, container) == []
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "code"}, "spec": pod}
+    kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+    assert unknown_variables(code["env"]) == []
+    assert code["labels"] == {"app.kubernetes.io/component": "code"}
+    assert [each["name"] for each in code["envSecrets"]] == ["myi"]

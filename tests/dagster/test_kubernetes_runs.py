@@ -28,6 +28,7 @@ from myi_pipeline.settings import Settings
 from tests.architecture.test_containers import KUBERNETES, VERSIONS, complaints_of_restricted_profile
 from tests.dagster.conftest import Setup
 from tests.dagster.kubernetes_api import Cluster, running_cluster
+from tests.s3_server import S3Server
 
 
 @dataclass
@@ -82,8 +83,9 @@ def kubernetes(
 
 @pytest.mark.slow
 def test_a_run_is_a_job_whose_pod_is_restricted_and_does_it_with_nothing_but_its_environment(
-    kubernetes: KubernetesSetup, tmp_path: Path
+    kubernetes: KubernetesSetup, tmp_path: Path, s3: S3Server
 ) -> None:
+    s3.make_bucket("logs")
     kubernetes.add_users("ana")
     kubernetes.put("ana/one.zip", rows=20)
     sync_partitions(kubernetes.instance, kubernetes.warehouse)
@@ -122,6 +124,8 @@ def test_a_run_is_a_job_whose_pod_is_restricted_and_does_it_with_nothing_but_its
             "PATH": os.environ["PATH"],
             **secret,
             "MYI_UPLOADS": str(kubernetes.settings.uploads_folder),
+            "MYI_COMPUTE_LOGS": "s3://logs/of/myi",
+            "MYI_COMPUTE_LOGS_OPTIONS": s3.options,
             "DAGSTER_POSTGRES_URL": storage,
             **{each["name"]: each["value"] for each in container["env"]},
         },
@@ -136,6 +140,8 @@ def test_a_run_is_a_job_whose_pod_is_restricted_and_does_it_with_nothing_but_its
     assert kubernetes.sql("select count(*) from raw.listening_events") == [(20,)]
     assert kubernetes.sql("select given_up_at from ops.run_heartbeats where run_id = %s", run.run_id) == [(None,)]
     assert kubernetes.cluster.refused == []
+    # What it printed is in the bucket, where Dagster's pages find it.
+    assert [key for key in s3.keys("logs") if run.run_id in key and key.endswith(".err")]
 
 
 def test_a_pod_may_wait_for_its_node_as_long_as_it_must(kubernetes: KubernetesSetup) -> None:

@@ -78,9 +78,10 @@ class Installation:
         self.spotify, self.store, self._cores = spotify, store, cores_of_worker
         self.control = machines.host("control")
         self.workers: dict[str, Host] = {}
-        # Without an object store a folder that every host mounts.
-        self._uploads = machines.folder / "uploads"
+        # Without an object store folders that every host mounts.
+        self._uploads, self._artifacts = machines.folder / "uploads", machines.folder / "exports"
         self._uploads.mkdir()
+        self._artifacts.mkdir()
         self._code_port, self._api_port = self.control.port(4266), self.control.port(8898)
         self._common = {
             "MYI_CELERY_BROKER_URL": broker.url,
@@ -99,10 +100,12 @@ class Installation:
 
     def _places(self) -> dict[str, str]:
         if self.store is None:
-            return {"MYI_UPLOADS": str(self._uploads)}
+            return {"MYI_UPLOADS": str(self._uploads), "MYI_ARTIFACTS": str(self._artifacts)}
         return {
             "MYI_UPLOADS": f"s3://{self.store.BUCKET}/uploads",
             "MYI_UPLOADS_OPTIONS": self.store.options,
+            "MYI_ARTIFACTS": f"s3://{self.store.BUCKET}/exports",
+            "MYI_ARTIFACTS_OPTIONS": self.store.options,
             "MYI_COMPUTE_LOGS": f"s3://{self.store.BUCKET}/logs",
             "MYI_COMPUTE_LOGS_OPTIONS": self.store.options,
         }
@@ -202,27 +205,32 @@ class Installation:
         part.rename(folder / archive.name)
 
     def _hand_in(self, user_key: str, archive: Path) -> None:
+        with archive.open("rb") as content:
+            answer = self.ask(
+                user_key, "POST", "/v1/me/imports", params={"name": archive.name}, content=content,
+                headers={"content-type": "application/zip"},
+            )  # fmt: skip
+        if answer.status_code != 202:
+            raise HostFailed(f"{archive.name} was not taken: {answer.status_code} {answer.text[:500]}")
+
+    def ask(
+        self, user_key: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> httpx.Response:
+        """What the site on the control host answers a signed-in browser of this user."""
         with closing(self.setup.warehouse.connect(Role.APP, autocommit=True)) as connection:
             row = connection.execute("select user_id from app.users where user_key = %s", (user_key,)).fetchone()
             assert row is not None
             session = begin_session(connection, user_id=row[0], method="link", device="tests")
         door = self.control.door(self._api_port, address=LOOPBACK)
-        with archive.open("rb") as content:
-            answer = httpx.post(
-                f"http://{LOOPBACK}:{door}/v1/me/imports",
-                params={"name": archive.name},
-                content=content,
-                headers={
-                    "cookie": f"myi_session={session}",
-                    "host": f"{LOOPBACK}:{self._api_port}",
-                    "sec-fetch-site": "same-origin",
-                    "content-type": "application/zip",
-                },
-                timeout=120,
-                trust_env=False,
-            )
-        if answer.status_code != 202:
-            raise HostFailed(f"{archive.name} was not taken: {answer.status_code} {answer.text[:500]}")
+        of_a_browser = {
+            "cookie": f"myi_session={session}",
+            "host": f"{LOOPBACK}:{self._api_port}",
+            "sec-fetch-site": "same-origin",
+        }
+        return httpx.request(
+            method, f"http://{LOOPBACK}:{door}{path}", headers=of_a_browser | dict(headers or {}), timeout=120,
+            trust_env=False, **request,
+        )  # fmt: skip
 
     @contextmanager
     def launcher(self) -> Iterator[Launcher]:
@@ -349,7 +357,7 @@ def installed(
     pool_limits: str = "warehouse_load=4,spotify_api=4",
 ) -> Iterator[Installation]:
     """An installation that runs, for as long as the block lasts; with a simulated Spotify if there is a `spec`, and
-    with uploads and the logs of runs in an object store if there is to be a `store`."""
+    with uploads, exports and the logs of runs in an object store if there is to be a `store`."""
     with ExitStack() as stack:
         postgres = Postgres(machines.host("database"))
         results = Redis(machines.host("results"))

@@ -3,11 +3,13 @@ stored twice, every run ends, and what was lost is noticed within a minute.
 
 The hosts are namespaces of the kernel where those can be made. Twenty users have archives, a thousand are polled for
 an hour, whose clock the simulated Spotify has: it moves on by a quarter of an hour for each round of polls. All tests
-share one installation, which is hurt by each of them; the last one looks at the whole.
+share one installation, which is hurt by each of them; the last ones look at the whole.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -41,6 +43,12 @@ PARTITION_S = 60.0
 ROUND = timedelta(minutes=15)
 # A busy machine of two cores does all of it at a few hundred polls and a few ten thousand rows a second.
 PATIENCE_S = 1_200.0
+# Run on a host: how many bytes a link leads to, and the first damaged file in that ZIP.
+_DOWNLOAD = """
+import io, json, sys, urllib.request, zipfile
+content = urllib.request.urlopen(sys.argv[1], timeout=60).read()
+print(json.dumps([len(content), zipfile.ZipFile(io.BytesIO(content)).testzip()]))
+"""
 _FORCED = {"ops": {"recently_played": {"config": {"force": True}}}}
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3_600)]
@@ -178,7 +186,8 @@ def story(disks: Path, told: list[str], sizes: dict[str, int], broker: type[Rabb
         found = Story(made, clock, spec, truths, users_a_run=max(1, (archives + listeners) // 5))
         found.told.append(
             f"{archives} archives of {plays:,} plays, {listeners:,} listeners, {broker.__name__},"
-            f" uploads in an object store, hosts are {'namespaces' if hosts.has_namespaces else 'processes'}"
+            " uploads and exports in an object store,"
+            f" hosts are {'namespaces' if hosts.has_namespaces else 'processes'}"
         )
         yield found
     told.extend(found.told)
@@ -285,3 +294,23 @@ def test_nothing_is_lost_and_nothing_is_there_twice(story: Story) -> None:
         f"runs: {len(runs)} ended, {sum(run.status == 'FAILURE' for run in runs)} of them lost and done again",
         made.myi("verify", timeout_s=PATIENCE_S).strip().splitlines()[-1],
     ]
+
+
+def test_an_export_that_a_worker_made_is_downloaded_on_the_control_host(story: Story) -> None:
+    made, user = story.made, next(iter(story.truths))
+    ordered = made.ask(user, "POST", "/v1/me/exports", json={"with_marts": False})
+    assert ordered.status_code == 202, ordered.text
+
+    def ended() -> dict[str, Any] | None:
+        found: dict[str, Any] = made.ask(user, "GET", ordered.headers["location"]).json()
+        return found if found["state"] in ("done", "failed") else None
+
+    export = wait_until("the export is made", ended, within_s=PATIENCE_S, told=made.told)
+    assert export is not None
+    assert export["state"] == "done", made.told()
+    assert {run.host for run in made.runs("make_export")} <= made.workers.keys()
+    stored = "select count(*) from raw.listening_events join app.users using (user_id) where user_key = %s"
+    assert export["events"] == story.one(stored, user)
+    told = made.control.run([sys.executable, "-S", "-c", _DOWNLOAD, export["link"]])
+    assert json.loads(told) == [export["bytes"], None]
+    story.told.append(f"an export of {export['events']:,} plays, made by a worker, was downloaded on the control host")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 from myi_pipeline.errors import Permanent, Transient
 from myi_pipeline.operations.doctor.check import Check, Status
 from myi_pipeline.postgres.disk_space import MIB, FreeBytes, disk_guard, nearest_existing
@@ -55,6 +57,8 @@ def disk(settings: Settings, free: FreeBytes) -> Check:
 
 def uploads(settings: Settings) -> Check:
     folder = _folder("uploads", settings.uploads_folder, setting="MYI_UPLOADS", made="at the first start")
+    if folder.status is Status.OK and not is_object_store(settings.uploads_place):
+        folder = _shared(folder, settings, settings.uploads_folder, "MYI_UPLOADS")
     # With an object store the folder is where archives are looked into.
     if folder.status is not Status.OK or not is_object_store(settings.uploads_place):
         return folder
@@ -72,7 +76,8 @@ def uploads(settings: Settings) -> Check:
 def exports(settings: Settings) -> Check:
     folder = settings.artifacts_folder
     if folder is not None:
-        return _folder("exports", folder, setting="MYI_ARTIFACTS", made="with the first export")
+        check = _folder("exports", folder, setting="MYI_ARTIFACTS", made="with the first export")
+        return _shared(check, settings, folder, "MYI_ARTIFACTS") if check.status is Status.OK else check
     return _store("exports", lambda: open_store(settings), "MYI_ARTIFACTS")
 
 
@@ -105,3 +110,17 @@ def _folder(name: str, folder: Path, *, setting: str, made: str) -> Check:
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return Check(name, Status.FAIL, f"{folder} may not be read and written", "make it this user's folder")
     return Check(name, Status.OK, str(folder))
+
+
+def _shared(check: Check, settings: Settings, folder: Path, setting: str) -> Check:
+    """The check, or a warning: where a broker gives runs to any host, each has to see uploads and exports, and every
+    host has a MYI_HOME of its own. What is mounted in it, such as a volume of containers, can be everybody's."""
+    home, place = settings.home.resolve(), folder.resolve()
+    if settings.celery_broker_url is None or not place.is_relative_to(home):
+        return check
+    mounted = {Path(each.mountpoint) for each in psutil.disk_partitions(all=True)}
+    if any(each in mounted for each in (place, *place.parents) if home in each.parents):
+        return check
+    found = f"{folder} is in MYI_HOME: workers on other hosts, to which MYI_CELERY_BROKER_URL leads, do not see it"
+    mend = f"set {setting} to an object store, or on each host to a folder that all of them mount"
+    return Check(check.name, Status.WARN, found, mend)

@@ -19,7 +19,7 @@ from myi_pipeline.storage.object_store import ObjectStore
 from myi_pipeline.storage.open_store import open_store
 from myi_pipeline.storage.stored_files import make_room, prune
 from tests.conftest import free_port
-from tests.s3_server import SECRET, S3Server, SignatureCheck
+from tests.s3_server import REGION, SECRET, S3Server, SignatureCheck
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto.server")
@@ -133,6 +133,26 @@ def test_files_are_listed_pruned_and_deleted_by_user(store: ObjectStore, setting
     assert [file.user_id for file in store.all_files()] == [11]
     assert prune(store, before=now + timedelta(minutes=1)) == 1
     assert list(store.all_files()) == []
+
+
+@pytest.mark.parametrize("expires", ["604801", "0", "-5", "soon", "1e3", "", "9" * 40])
+def test_a_link_for_no_time_or_more_than_a_week_is_no_link(store: ObjectStore, expires: str) -> None:
+    """The tests' server let every number pass, and broke down at what is none."""
+    put(store, 1, NAME)
+    answer = httpx.get(changed(store.link(1, NAME, expires_in_s=3_600), **{"X-Amz-Expires": expires}), trust_env=False)
+    assert (answer.status_code, "AuthorizationQueryParametersError" in answer.text) == (400, True)
+    assert httpx.get(store.link(1, NAME, expires_in_s=604_800), trust_env=False).status_code == 200
+
+
+def test_what_was_signed_for_another_region_is_refused(settings: Settings, s3: S3Server) -> None:
+    elsewhere = SecretStr(s3.options.replace(f"region={REGION}", "region=us-east-1"))
+    store = open_store(settings.model_copy(update={"artifacts_options": elsewhere}))
+    assert isinstance(store, ObjectStore)
+    answer = httpx.get(str(store.link(1, NAME, expires_in_s=3_600)), trust_env=False)
+    assert (answer.status_code, "AuthorizationQueryParametersError" in answer.text) == (400, True)
+    # By a header, too.
+    with pytest.raises((Permanent, Transient)):
+        put(store, 1, NAME)
 
 
 def test_doctor_says_whether_the_bucket_can_be_written_to(settings: Settings, store: ObjectStore) -> None:
