@@ -39,7 +39,7 @@ end $some$
 #}
 {% macro index_plays_of_shows() -%}
     {{ index_of_some(
-        '(user_id, played_at) include (kind, local_date, content_id, ms_played, flags)',
+        '(user_id, played_at) include (kind, local_date, content_id, ms_played, flags) with (fillfactor = 100)',
         "kind in ('episode', 'chapter') and is_hidden is null",
         printed='episode',
     ) }}
