@@ -137,10 +137,10 @@ def main() -> None:
                     rows.append((f"top {entity}s, {period.value}, ms", took, "5" if entity == "recording" else ""))
         sizes = setup.execute(
             "select pg_total_relation_size('ops.content_blocks'), pg_total_relation_size('ops.content_recordings'),"
-            " pg_total_relation_size('marts.agg_period_recordings_stored'),"
+            " pg_total_relation_size('marts.agg_period_recordings_merged'),"
             " pg_total_relation_size('marts.agg_period_tracks_stored')"
         )
-        names = ("ops.content_blocks", "ops.content_recordings", "agg_period_recordings", "agg_period_tracks")
+        names = ("ops.content_blocks", "ops.content_recordings", "agg_period_recordings_merged", "agg_period_tracks")
         rows += [(f"{name}, MB", int(str(size)) / 1e6, "") for name, size in zip(names, sizes[0], strict=True)]
         print_table(f"recordings of {given.tracks:,} tracks, {given.plays:,} plays", ("", "", "aim"), rows)
 

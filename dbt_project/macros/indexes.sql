@@ -1,6 +1,16 @@
 {# Indexes that dbt's own `indexes` cannot describe. #}
 
 {#
+  By time or day a listener's rows are added at the end, and of periods only this year and all of time change. The pages of
+  such an index are filled, without the tenth that is else left free for rows in between.
+#}
+{% macro postgres__get_create_index_sql(relation, index_dict) -%}
+    {%- set times = ['played_at', 'ended_at', 'local_date', 'period_start', 'year_start'] -%}
+    {{ dbt.postgres__get_create_index_sql(relation, index_dict) }}
+    {%- if index_dict.columns[0] == 'user_id' and index_dict.columns[1] in times %} with (fillfactor = 100) {%- endif -%}
+{%- endmacro %}
+
+{#
   Post-hook: an index of the rows that a condition names. `columns` is what stands behind the table's name, `printed` a
   part of the condition as Postgres prints it, by which an index that is there already is recognised.
 #}
@@ -29,7 +39,7 @@ end $some$
 #}
 {% macro index_plays_of_shows() -%}
     {{ index_of_some(
-        '(user_id, played_at) include (kind, local_date, content_id, ms_played, flags)',
+        '(user_id, played_at) include (kind, local_date, content_id, ms_played, flags) with (fillfactor = 100)',
         "kind in ('episode', 'chapter') and is_hidden is null",
         printed='episode',
     ) }}

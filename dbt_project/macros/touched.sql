@@ -137,8 +137,23 @@
     )
 {%- endmacro %}
 
+{# An expression: the recording of a track, for a user. Looked up one by one: a run touches few tracks out of many. #}
+{% macro recording_of(user_id, track_id) -%}
+coalesce(
+                (
+                    select decided.recording_id from {{ source('ops', 'user_recordings') }} as decided
+                    where decided.user_id = {{ user_id }} and decided.content_id = {{ track_id }}
+                ),
+                (
+                    select resolved.recording_id from {{ source('ops', 'content_recordings') }} as resolved
+                    where resolved.content_id = {{ track_id }}
+                ),
+                {{ track_id }}
+            )
+{%- endmacro %}
+
 {#
-  The slices of agg_period_recordings_stored: the periods of touched tracks, and of recordings whose tracks have
+  The slices of agg_period_recordings_merged: the periods of touched tracks, and of recordings whose tracks have
   changed.
 #}
 {% macro touched_recordings() -%}
@@ -147,24 +162,29 @@
         select distinct
             user_id,
             year_start,
-            -- Looked up one by one: a run touches few tracks out of many.
-            coalesce(
-                (
-                    select decided.recording_id from {{ source('ops', 'user_recordings') }} as decided
-                    where decided.user_id = entity.user_id and decided.content_id = entity.entity_id
-                ),
-                (
-                    select resolved.recording_id from {{ source('ops', 'content_recordings') }} as resolved
-                    where resolved.content_id = entity.entity_id
-                ),
-                entity_id
-            ) as recording_id
+            {{ recording_of('entity.user_id', 'entity.entity_id') }} as recording_id
         from {{ source('ops', 'touched_entities') }} as entity
         where entity_kind = {{ entity_kind_number('track') }}
     ) as touched
     cross join lateral (values (touched.year_start), ({{ beginning() }})) as period (period_start)
     union
     select user_id, recording_id, period_start from {{ source('ops', 'touched_recordings') }}
+{%- endmacro %}
+
+{# A query: every track of these recordings, with their periods, whether it was heard in them or not. #}
+{% macro tracks_of_touched_recordings() -%}
+    select touched.user_id, touched.recording_id, touched.period_start, member.track_id
+    from ({{ touched_recordings() }}) as touched
+    cross join lateral (
+        {{ tracks_of_recording('touched.user_id', 'touched.recording_id') }}
+    ) as member
+{%- endmacro %}
+
+{# The slices of agg_period_tracks_stored: a row also changes when another track of its recording comes or goes. #}
+{% macro touched_tracks() -%}
+    {{ touched_years_of('track') }}
+    union
+    select user_id, track_id, period_start from ({{ tracks_of_touched_recordings() }}) as member
 {%- endmacro %}
 
 {# A query: the tracks that one listener's marts count towards a recording. #}

@@ -1,7 +1,7 @@
--- What a user heard of tracks, artists and albums, and overall, adds up to the same in every stored period; weeks and
--- months of the first three are counted from plays when read.
+-- What a user heard of tracks, recordings, artists and albums, and overall, adds up to the same in every stored period;
+-- weeks and months of all but the last are counted from plays when read.
 with totals as (
-    {%- for entity in ['tracks', 'artists', 'albums'] %}
+    {%- for entity in ['tracks', 'recordings', 'artists', 'albums'] %}
     select
         mart_row.user_id,
         '{{ entity }}' as entity,

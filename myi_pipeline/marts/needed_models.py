@@ -57,6 +57,7 @@ FOLLOWS_FROM: Mapping[str, frozenset[str]] = {
     "touched_users": _KEYS,
     "touched_firsts": _KEYS,
     "touched_session_spans": _KEYS | {"recordings"},
+    "touched_tracks": _KEYS | {"recordings"},
     "touched_recordings": _KEYS | {"recordings"},
     "touched_listeners": _KEYS | {"users", "recordings", "facts", "playlists"},
 }

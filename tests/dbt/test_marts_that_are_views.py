@@ -16,6 +16,7 @@ from myi_pipeline.operations import checks
 from myi_pipeline.postgres.connections import Role
 
 VIEWS = ("marts.fct_plays", "marts.agg_period_tracks", "marts.agg_period_artists", "marts.agg_period_albums",
+         "marts.agg_period_recordings_stored", "marts.agg_period_recordings",
          "intermediate.int_plays__resolved", "intermediate.int_plays__timed")  # fmt: skip
 WITHOUT_RIGHTS = """
 select c.oid::regclass::text

@@ -335,7 +335,7 @@ def live(marts: Any, seed: int, *, refreshes: int) -> Catalogue:
             catalogue.random.choice(catalogue.steps())()
         if catalogue.random.random() < 0.4:
             # A run that comes no further than this; the next one inherits what it touched.
-            part = catalogue.random.choice(("dim_tracks", "bridge_user_recordings", "agg_period_recordings_stored"))
+            part = catalogue.random.choice(("dim_tracks", "bridge_user_recordings", "agg_period_tracks_stored"))
             assert marts.refresh(select=part).status in ("partial", "nothing")
         marts.refreshed()
         assert differs_from_whole(marts) == []

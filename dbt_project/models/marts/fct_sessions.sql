@@ -4,10 +4,7 @@
     meta={'slices': 'touched_session_spans',
           'slice_condition': 'target.user_id = slice.user_id and target.ended_at between slice.span_start and slice.span_end',
           'order_by': 'user_id, ended_at'},
-    indexes=[
-        {'columns': ['user_id', 'session_id'], 'unique': true},
-        {'columns': ['user_id', 'ended_at']},
-    ],
+    indexes=[{'columns': ['user_id', 'ended_at', 'session_id'], 'unique': true}],
 ) }}
 {%- set ids = ['track_id', 'recording_id'] %}
 

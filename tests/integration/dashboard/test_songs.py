@@ -16,24 +16,20 @@ from tests.integration.reads.conftest import Api, Filled
 MERGE = """
 update marts.dim_tracks set recording_id = {one}, recording_reason = 'same_isrc' where track_id = {other};
 update marts.fct_sessions set repeated_recording_id = {one} where repeated_recording_id = {other};
-delete from marts.agg_period_recordings_stored where recording_id in ({one}, {other});
-insert into marts.agg_period_recordings_stored (
+update marts.agg_period_tracks_stored set part_of_recording = {one} where track_id in ({one}, {other});
+insert into marts.agg_period_recordings_merged (
     ms_played, first_played_at, last_played_at, user_id, period_start, recording_id, plays, counted_plays
 )
 select
     sum(ms_played), min(first_played_at), max(last_played_at), user_id, period_start, {one}, sum(plays),
     sum(counted_plays)
-from marts.agg_period_tracks_stored where track_id in ({one}, {other}) group by user_id, period_start
+from marts.agg_period_tracks_stored where part_of_recording = {one} group by user_id, period_start
 """
 PART = """
 update marts.dim_tracks set recording_id = track_id, recording_reason = 'alone' where track_id in ({one}, {other});
 update marts.fct_sessions set repeated_recording_id = repeated_track_id where repeated_recording_id = {one};
-delete from marts.agg_period_recordings_stored where recording_id in ({one}, {other});
-insert into marts.agg_period_recordings_stored (
-    ms_played, first_played_at, last_played_at, user_id, period_start, recording_id, plays, counted_plays
-)
-select ms_played, first_played_at, last_played_at, user_id, period_start, track_id, plays, counted_plays
-from marts.agg_period_tracks_stored where track_id in ({one}, {other})
+update marts.agg_period_tracks_stored set part_of_recording = 0 where part_of_recording = {one};
+delete from marts.agg_period_recordings_merged where recording_id = {one}
 """
 
 

@@ -45,17 +45,17 @@ delete from ops.mart_run_users where run_id <> %(run_id)s;
 delete from ops.mart_run_changes where run_id <> %(run_id)s;
 
 -- The ledger rows of this run: exactly those that are visible now, by id. A transaction that began before and commits
--- later keeps its rows for the next run.
+-- later keeps its rows for the next run. In the order of the key, which fills the pages of its index.
 insert into ops.mart_run_changes (run_id, ledger, change_id)
-select %(run_id)s::bigint, 'days', change_id from ops.changed_days
-union all
 select %(run_id)s::bigint, 'contents', change_id from ops.changed_contents
 union all
-select %(run_id)s::bigint, 'users', change_id from ops.changed_users
+select %(run_id)s::bigint, 'days', change_id from ops.changed_days
 union all
 select %(run_id)s::bigint, 'facts', change_id from ops.changed_facts
 union all
-select %(run_id)s::bigint, 'playlists', change_id from ops.changed_playlists;
+select %(run_id)s::bigint, 'playlists', change_id from ops.changed_playlists
+union all
+select %(run_id)s::bigint, 'users', change_id from ops.changed_users;
 
 insert into ops.mart_run_days (run_id, user_id, utc_day)
 select distinct f.run_id, c.user_id, c.utc_day

@@ -18,15 +18,37 @@ from (
         play.local_date as first_local_date,
         play.track_id
     from (
-        select recording_id as entity_id, first_played_at
-        from marts.agg_period_recordings_stored
-        where
-            user_id = %(user_id)s
-            and period_start = date '1970-01-01'
-            and first_played_at >= %(from_at)s
-            and first_played_at < %(to_at)s
-            and (first_played_at, recording_id) < (%(after_first_played_at)s, %(after_id)s)
-        order by first_played_at desc, recording_id desc
+        -- The rows of tracks stand in the order of an index; those of several tracks are few.
+        (
+            select heard.entity_id, heard.first_played_at
+            from marts.fct_first_plays_stored as heard
+            inner join marts.agg_period_tracks_stored as whole
+                on whole.user_id = heard.user_id and whole.track_id = heard.entity_id
+            where
+                heard.user_id = %(user_id)s
+                and heard.entity_kind = 'track'
+                and heard.first_played_at >= %(from_at)s
+                and heard.first_played_at < %(to_at)s
+                and (heard.first_played_at, heard.entity_id) < (%(after_first_played_at)s, %(after_id)s)
+                and whole.period_start = date '1970-01-01'
+                and whole.part_of_recording = 0
+            order by heard.first_played_at desc, heard.entity_id desc
+            limit %(limit)s
+        )
+        union all
+        (
+            select recording_id, first_played_at
+            from marts.agg_period_recordings_merged
+            where
+                user_id = %(user_id)s
+                and period_start = date '1970-01-01'
+                and first_played_at >= %(from_at)s
+                and first_played_at < %(to_at)s
+                and (first_played_at, recording_id) < (%(after_first_played_at)s, %(after_id)s)
+            order by first_played_at desc, recording_id desc
+            limit %(limit)s
+        )
+        order by first_played_at desc, entity_id desc
         limit %(limit)s
     ) as first
     cross join lateral (
