@@ -54,16 +54,17 @@ PERSONAL = personal()
 
 @pytest.fixture
 def filled(marts: Marts) -> Marts:
-    """Two users with plays of the same song and episode on three days; each hides one, and decides that it is a song
-    of its own. Its genre is known."""
+    """Two users with plays of the same song, under two ids, and episode on three days; each hides one, and decides that
+    a third id is a song of its own. Its genre is known."""
     song = marts.add_content("Song", "Artist", uri="spotify:track:0000000000000000000001", album="Album")
     remastered = marts.add_content(
         "Song - Remastered", "Artist", uri="spotify:track:0000000000000000000002", album="Best"
     )
+    again = marts.add_content("Song", "Artist", uri="spotify:track:0000000000000000000003", album="Hits")
     episode = marts.add_content("Episode", None, album="Show", kind=ContentKind.EPISODE)
     for key in ("ana", "ben"):
         user_id = marts.add_user(key)
-        for day, content in (("01", song), ("02", song), ("09", episode)):
+        for day, content in (("01", song), ("02", again), ("09", episode)):
             marts.add_play(user_id, f"2024-03-{day} 12:00Z", content)
         marts.sql(
             "insert into raw.top_items (user_id, taken_on, entity_kind, term, rank, content_id, taken_at)"
@@ -81,7 +82,7 @@ def filled(marts: Marts) -> Marts:
         )  # fmt: skip
         marts.add_play(user_id, "2024-03-05 12:00Z", song)
         correct(marts, user_id, "hide", from_at="2024-03-05 00:00Z", until_at="2024-03-06 00:00Z")
-        # The rules make one song of the two; for these two listeners they are two.
+        # The rules make one song of the three; for these two listeners they are two.
         marts.add_play(user_id, "2024-03-03 12:00Z", remastered)
         decide(marts, user_id, "apart", remastered)
         with marts.warehouse.connect(Role.INGEST, autocommit=True) as connection:
