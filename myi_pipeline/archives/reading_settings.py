@@ -8,8 +8,11 @@ from dataclasses import fields
 from hashlib import blake2b
 
 from myi_pipeline.archives.files import Limits
-from myi_pipeline.postgres.local_keys import local_key
+from myi_pipeline.providers.shared_keys import lasting_key
 from myi_pipeline.settings import Settings
+
+# The name of its key in MYI_HOME/secrets.
+ACCOUNT_NAMES = "account_names"
 
 
 def archive_limits(settings: Settings) -> Limits:
@@ -20,7 +23,7 @@ def archive_limits(settings: Settings) -> Limits:
 def account_names_key(settings: Settings) -> bytes:
     """The key of MYI_ACCOUNT_NAMES_KEY, or else of this MYI_HOME. Secret."""
     given = settings.account_names_key
-    return local_key(settings, "account_names") if given is None else bytes.fromhex(given.get_secret_value())
+    return lasting_key(settings, ACCOUNT_NAMES) if given is None else bytes.fromhex(given.get_secret_value())
 
 
 def account_hasher(settings: Settings) -> Callable[[str], bytes]:

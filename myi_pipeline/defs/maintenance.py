@@ -31,6 +31,7 @@ from myi_pipeline.operations.maintenance import (
     remove_unfinished_uploads,
 )
 from myi_pipeline.operations.remove_users import finish_removals
+from myi_pipeline.people.tombstones import share_tombstones
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def maintenance(
         )
         chores = Chores()
         erased = chores.do("erasures", lambda: carry_out_due(warehouse, settings, now=datetime.now(UTC)), ())
+        chores.do("record of erasures", lambda: share_tombstones(settings), 0)
         erased_again = chores.do("erasures after a restore", lambda: reapply_tombstones(warehouse, settings), 0)
         added, removed = chores.do("partitions of users", lambda: sync_partitions(context.instance, warehouse), (0, 0))
         keys = context.instance.get_dynamic_partitions(USERS)

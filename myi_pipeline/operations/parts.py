@@ -20,12 +20,14 @@ from pydantic import SecretStr
 from myi_pipeline.archives.reading_settings import account_names_key
 from myi_pipeline.errors import Permanent
 from myi_pipeline.isolation import children_environment
+from myi_pipeline.notices.targets import settings_addresses
+from myi_pipeline.operations.backup.make import given_passphrase
 from myi_pipeline.operations.child_processes import Fork
 from myi_pipeline.operations.dagster_home import prepare_dagster
 from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.postgres.connections import Role, Warehouse, compose_url, parse_url
 from myi_pipeline.providers.encryption_keys import keys_as_setting, require_keys
-from myi_pipeline.settings import PREFIX, ROLES_WITH_A_URL, LogFormat, Settings
+from myi_pipeline.settings import PREFIX, ROLES_WITH_A_URL, LogFormat, Settings, path_settings
 
 LOCATION = "myi"
 # The code server that forks a daemon first.
@@ -120,42 +122,49 @@ def refuse_embedded(settings: Settings) -> None:
         raise Permanent("MYI_DATABASE_URL is not set: `myi up` runs all of MYI with the embedded Postgres")
 
 
-# What another host decides for itself; a folder, unlike a bucket, is not the same there.
+# What another host decides for itself.
 _OF_THIS_HOST = frozenset(
     {
-        "home", "dagster_yaml", "correlation_id", "api_host", "api_port", "metrics_port",
+        "correlation_id", "api_host", "api_port", "metrics_port",
         "dagster_host", "dagster_port", "docs_port", "code_host", "code_port", "sql_port", "log_format", "log_level",
-        "postgres_programs", "backup_passphrase_file",
     }
 )  # fmt: skip
-
-_PLACES = ("MYI_UPLOADS", "MYI_ARTIFACTS", "MYI_BACKUP")
+# A folder, unlike a bucket, is not the same there.
+_PLACES = ("MYI_UPLOADS", "MYI_ARTIFACTS", "MYI_BACKUP", "MYI_COMPUTE_LOGS")
 
 
 def variables_for_a_worker(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
-    """The environment of a worker on another host: the settings that were made here, and the secrets that this
-    MYI_HOME keeps. It goes by the same poolers and replicas. Raises MyiError. Secret."""
+    """The environment of a worker on another host: the settings that were made here, what their files hold, and the
+    secrets that this MYI_HOME keeps. It goes by the same poolers and replicas. Raises MyiError. Secret."""
     require_keys(settings, warehouse)
     urls = {
         f"database_url_{role}": warehouse.replica_url(Role(role)) or warehouse.url(Role(role))
         for role in ROLES_WITH_A_URL
     }
-    told = settings.model_copy(
-        update={
-            name: SecretStr(value)
-            for name, value in {
-                **urls,
-                "database_url": warehouse.url(Role.OWNER),
-                "dagster_database_url": compose_url(parse_url(warehouse.dagster_storage_url())),
-                "encryption_keys": keys_as_setting(settings) or "",
-                "account_names_key": account_names_key(settings).hex(),
-            }.items()
-        }
-    )
-    made = settings.model_fields_set | {"encryption_keys", "account_names_key", "database_url", "dagster_database_url"}
-    wanted = {PREFIX + name.upper() for name in (made | urls.keys()) - _OF_THIS_HOST}
+    update = {
+        **urls,
+        "database_url": warehouse.url(Role.OWNER),
+        "dagster_database_url": compose_url(parse_url(warehouse.dagster_storage_url())),
+        "encryption_keys": keys_as_setting(settings) or "",
+        "account_names_key": account_names_key(settings).hex(),
+        **_held_in_files(settings),
+    }
+    told = settings.model_copy(update={name: SecretStr(value) for name, value in update.items()})
+    wanted = {
+        PREFIX + name.upper() for name in (settings.model_fields_set | update.keys()) - _OF_THIS_HOST - path_settings()
+    }
     given = {name: value for name, value in sorted(told.environment().items()) if name in wanted}
     return {name: value for name, value in given.items() if name not in _PLACES or "://" in value}
+
+
+def _held_in_files(settings: Settings) -> dict[str, str]:
+    """Settings whose values are in files here, where another host has none. Raises MyiError. Secret."""
+    found = {}
+    if settings.notices_urls_file is not None:
+        found["notices_urls"] = " ".join(settings_addresses(settings).values())
+    if settings.backup_passphrase_file is not None:
+        found["backup_passphrase"] = given_passphrase(settings) or ""
+    return found
 
 
 def alone_workspace(settings: Settings) -> Path:

@@ -43,13 +43,13 @@ class KeyUse:
 
 def find_keys(settings: Settings) -> KeyRing | None:
     """The existing keys, or None before the first was made. Raises BadInput if the file is damaged."""
-    keys = _all_keys(settings)
+    keys = all_keys(settings)
     return KeyRing(keys) if keys else None
 
 
 def keys_as_setting(settings: Settings) -> str | None:
     """All keys there are, as MYI_ENCRYPTION_KEYS takes them, for another host. Secret."""
-    keys = _all_keys(settings)
+    keys = all_keys(settings)
     return ",".join(base64.b64encode(key).decode("ascii") for key in keys) if keys else None
 
 
@@ -137,7 +137,8 @@ def put_new_key_into_file(settings: Settings) -> str:
     return KeyRing([decode_key(text)]).sealing_id.hex()
 
 
-def _all_keys(settings: Settings) -> list[bytes]:
+def all_keys(settings: Settings) -> list[bytes]:
+    """Those of the settings and of the file; the first seals. Raises BadInput if the file is damaged. Secret."""
     given = list(settings.encryption_key_bytes())
     return given + [key for key in _file_keys(settings) if key not in given]
 

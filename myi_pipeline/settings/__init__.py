@@ -11,6 +11,7 @@ from myi_pipeline.settings.environment import (
     environment_of_strangers,
     known_variables,
     load_settings,
+    path_settings,
     unknown_variables,
 )
 from myi_pipeline.settings.kinds import CLIENT_ID
@@ -32,6 +33,7 @@ __all__ = [
     "known_variables",
     "load_settings",
     "machine_time_zone",
+    "path_settings",
     "pool_limits_in",
     "unknown_variables",
 ]

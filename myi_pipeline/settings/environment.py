@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import get_args
 
 from pydantic import SecretStr, ValidationError
@@ -52,6 +53,11 @@ def secret_variables() -> frozenset[str]:
         for name, field in Settings.model_fields.items()
         if SecretStr in _types_in(field.annotation) and name + FILE_SUFFIX.lower() not in Settings.model_fields
     )
+
+
+def path_settings() -> frozenset[str]:
+    """Names of the settings that are a file or folder of one machine; what may be a bucket as well is none."""
+    return frozenset(name for name, field in Settings.model_fields.items() if Path in _types_in(field.annotation))
 
 
 def known_variables() -> frozenset[str]:

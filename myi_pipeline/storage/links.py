@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 from urllib.parse import urlencode
@@ -26,26 +27,29 @@ class LinkExpired(ValueError):
 
 
 class Links:
-    """Links of one installation; `key` is secret and has 32 bytes. Times are in Unix seconds."""
+    """Links of one installation; each of `keys` is secret and has 32 bytes, and the first one signs. Times are in Unix
+    seconds."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._keys = tuple(keys)
 
     def address(self, user_id: int, name: str, *, expires_at: int) -> str:
         """The path and query on this site."""
-        query = urlencode({"expires": expires_at, "signature": self._signature(user_id, name, expires_at)})
+        query = urlencode({"expires": expires_at, "signature": _signature(self._keys[0], user_id, name, expires_at)})
         return f"{PATH}/{user_id}/{name}?{query}"
 
     def check(self, user_id: int, name: str, *, expires: str, signature: str, now: float) -> None:
         """Raises BadLink and, only for links with a valid signature, LinkExpired."""
         if not _EXPIRES.match(expires) or not signature.isascii():
             raise BadLink
-        if not hmac.compare_digest(signature, self._signature(user_id, name, int(expires))):
+        made = (_signature(key, user_id, name, int(expires)) for key in self._keys)
+        if not any(hmac.compare_digest(signature, each) for each in made):
             raise BadLink
         if now >= int(expires):
             raise LinkExpired
 
-    def _signature(self, user_id: int, name: str, expires_at: int) -> str:
-        signed = f"download\0{user_id}\0{name}\0{expires_at}".encode()
-        digest = blake2b(signed, key=self._key, digest_size=_MAC_BYTES).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+def _signature(key: bytes, user_id: int, name: str, expires_at: int) -> str:
+    signed = f"download\0{user_id}\0{name}\0{expires_at}".encode()
+    digest = blake2b(signed, key=key, digest_size=_MAC_BYTES).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

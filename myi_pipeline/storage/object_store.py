@@ -226,7 +226,8 @@ class Bucket:
             raise Transient(f"unfinished uploads in {self._setting} cannot be ended ({type(error).__name__})") from None
         return ended
 
-    def put(self, key: str, source: Path) -> None:
+    def put(self, key: str, source: Path | bytes) -> None:
+        """A file, or these bytes."""
         with self.explained():
             self.obstore.put(self.store, key, source, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
 

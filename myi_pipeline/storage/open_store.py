@@ -45,5 +45,21 @@ def open_backups(place: str, *, options: SecretStr | None, scratch: Path) -> Bac
     return BucketBackups(place, _options(options), scratch=scratch)
 
 
+def record_buckets(settings: Settings, *, backups: str | None = None) -> tuple[Bucket, ...]:
+    """Where the record of who was erased is kept beside backups and exports, of those that are in an object store;
+    `backups` is a place of backups to look at as well. None: the record is in MYI_HOME alone. Raises Permanent as
+    above."""
+    places = {
+        place: (setting, options)
+        for place, setting, options in (
+            (backups, "MYI_BACKUP", settings.backup_options),
+            (settings.backup, "MYI_BACKUP", settings.backup_options),
+            (settings.artifacts, "MYI_ARTIFACTS", settings.artifacts_options),
+        )
+        if place is not None and is_object_store(place)
+    }
+    return tuple(Bucket(place, _options(options), setting=setting) for place, (setting, options) in places.items())
+
+
 def _options(options: SecretStr | None) -> dict[str, str]:
     return options_of(options.get_secret_value()) if options is not None else {}

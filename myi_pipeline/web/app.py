@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from myi_pipeline import __version__
 from myi_pipeline.postgres.connections import Warehouse
-from myi_pipeline.postgres.local_keys import local_key
+from myi_pipeline.providers.shared_keys import shared_keys
 from myi_pipeline.settings import Settings
 from myi_pipeline.storage.links import Links
 from myi_pipeline.web import downloads, playlist_uploads, problems
@@ -186,10 +186,10 @@ def _site(settings: Settings, warehouse: Warehouse) -> Site:
         visitors=KnownVisitors(),
         limits=RateLimits(settings),
         metrics=Metrics(),
-        cursors=Cursors(local_key(settings, "cursors")),
+        cursors=Cursors(shared_keys(settings, "cursors")),
         streams=Streams(),
         uploads=UploadWorkers(),
-        links=Links(local_key(settings, "downloads")),
+        links=Links(shared_keys(settings, "downloads")),
     )
 
 

@@ -96,7 +96,7 @@ def make_backup(
             dump_dagster(programs, warehouse, folder / DAGSTER, place=store.place)
             on_progress("files", 0, 0)
             if passphrase is not None:
-                pack_secrets(settings.secrets_folder, folder / SECRETS, passphrase=passphrase)
+                pack_secrets(settings, folder / SECRETS, passphrase=passphrase)
             if with_files:
                 if not is_object_store(settings.uploads_place):
                     pack_folder(settings.uploads_folder, folder / UPLOADS)

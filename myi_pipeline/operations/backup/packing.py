@@ -16,24 +16,30 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from myi_pipeline.archives.reading_settings import ACCOUNT_NAMES
 from myi_pipeline.errors import BadInput
 from myi_pipeline.operations.backup.sealing import seal, unseal
 from myi_pipeline.people.tombstones import TOMBSTONES, TOMBSTONES_KEYS
 from myi_pipeline.postgres.role_passwords import private_folder, write_private
 from myi_pipeline.providers.encryption_keys import FILE_NAME as ENCRYPTION_KEYS
+from myi_pipeline.settings import Settings
 from myi_pipeline.storage.backups import explained
 
 # Passwords of roles belong to one server, and are made again.
 _LEFT_OUT: Final = ("roles-*.json", "*.pgpass", ".*")
+ACCOUNT_NAMES_KEY: Final = f"{ACCOUNT_NAMES}.key"
 # Tombstones take 160 bytes each.
 _LARGEST_SECRET: Final = 16 * 1024 * 1024
 # The first key is the one in use: for logins, that of the backup, which sealed the restored ones.
 _ADDED_TO: Final = (ENCRYPTION_KEYS, TOMBSTONES, TOMBSTONES_KEYS)
 
 
-def pack_secrets(folder: Path, target: Path, *, passphrase: str) -> None:
-    """Raises BadInput for a passphrase that is too short."""
-    found = {path.name: path.read_bytes() for path in _secrets_in(folder)}
+def pack_secrets(settings: Settings, target: Path, *, passphrase: str) -> None:
+    """What MYI_HOME/secrets keeps, and the key of account names even if it came by environment: no other key makes the
+    hashes that are in the database. Raises BadInput for a passphrase that is too short."""
+    found = {path.name: path.read_bytes() for path in _secrets_in(settings.secrets_folder)}
+    if settings.account_names_key is not None:
+        found[ACCOUNT_NAMES_KEY] = f"{settings.account_names_key.get_secret_value()}\n".encode()
     text = json.dumps({name: base64.b64encode(data).decode("ascii") for name, data in found.items()})
     target.write_bytes(seal(text.encode(), passphrase))
 

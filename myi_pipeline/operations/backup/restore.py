@@ -42,6 +42,7 @@ from myi_pipeline.operations.erase_users import reapply_tombstones
 from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.operations.remove_users import finish_removals
 from myi_pipeline.people.manage_users import list_user_keys
+from myi_pipeline.people.tombstones import fetch_record
 from myi_pipeline.postgres.connections import CONNECT_TIMEOUT_S, Role, Warehouse, with_parameters
 from myi_pipeline.postgres.disk_space import disk_guard
 from myi_pipeline.postgres.sql_files import load_sql, load_statements
@@ -99,6 +100,7 @@ def restore_backup(
         secrets = None
         if passphrase is not None and manifest.has_secrets:
             secrets = open_secrets(folder / SECRETS, passphrase=passphrase)
+        erased = fetch_record(settings, backups=store.place)
         with restore_target(settings, replace=replace, make_roles=make_roles) as target:
             if target.server.embedded:
                 # It needs its former size, in addition to what is there.
@@ -109,6 +111,7 @@ def restore_backup(
             uploads, artifacts = _unpack(settings, folder, manifest, replace=replace)
             if secrets is not None:
                 put_secrets(settings.secrets_folder, secrets)
+            put_secrets(settings.secrets_folder, erased)
             target.put_in_place()
             has_dagster = target.fills_dagster
     with open_warehouse(settings, repair=True, make_roles=True) as warehouse:

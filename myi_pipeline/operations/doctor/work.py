@@ -14,7 +14,7 @@ from myi_pipeline.operations.backup.journal import backup_health
 from myi_pipeline.operations.celery_workers import workers_seen
 from myi_pipeline.operations.checks import models_take_their_time
 from myi_pipeline.operations.doctor.check import Check, Status
-from myi_pipeline.people.tombstones import read_tombstones
+from myi_pipeline.people.tombstones import recorded_tombstones
 from myi_pipeline.postgres.connections import Role, Warehouse, parse_url
 from myi_pipeline.postgres.sql_files import load_sql
 from myi_pipeline.providers.transport import utc_now
@@ -48,10 +48,10 @@ def removals(warehouse: Warehouse) -> Check:
 
 
 def tombstones(settings: Settings, warehouse: Warehouse) -> Check:
-    """Whether this home knows of every erasure, so that a restore here brings nobody back."""
+    """Whether a restore here would know of every erasure, and bring nobody back."""
     with warehouse.connect(Role.INGEST) as connection:
         erased = {row[0].hex() for row in connection.execute("select tombstone from ops.erasures")}
-    elsewhere = len(erased - read_tombstones(settings).keys())
+    elsewhere = len(erased - recorded_tombstones(settings))
     if elsewhere:
         found = (
             f"{elsewhere} of {len(erased)} erasures are recorded in another MYI_HOME: a restore here brings them back"

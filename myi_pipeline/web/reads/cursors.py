@@ -67,16 +67,16 @@ class Order:
 
 
 class Cursors:
-    """Cursors of one installation; `key` is secret and 32 bytes long."""
+    """Cursors of one installation; each of `keys` is secret and 32 bytes long, and the first one seals."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._keys = tuple(keys)
 
     def seal(self, purpose: str, keys: Sequence[Key], *, user_id: int | None = None) -> str:
         """`purpose` names the user, the list and its filters; `user_id` for a list of that user's marts."""
         version = version_seen(user_id) if user_id is not None else 0
         payload = orjson.dumps({"keys": list(keys), "version": version} if version else list(keys))
-        return base64.urlsafe_b64encode(self._mac(purpose, payload) + payload).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(_mac(self._keys[0], purpose, payload) + payload).rstrip(b"=").decode()
 
     def open(self, purpose: str, text: str, *, user_id: int | None = None) -> tuple[Key, ...]:
         """The keys that were sealed for the same purpose. What this request then reads of the user's marts is at least
@@ -88,7 +88,7 @@ class Cursors:
         except (ValueError, binascii.Error):
             raise BadCursor("the cursor is invalid") from None
         mac, payload = whole[:_MAC_BYTES], whole[_MAC_BYTES:]
-        if not hmac.compare_digest(mac, self._mac(purpose, payload)):
+        if not any(hmac.compare_digest(mac, _mac(key, purpose, payload)) for key in self._keys):
             raise BadCursor("the cursor is invalid, or belongs to another list")
         found = orjson.loads(payload)
         if isinstance(found, dict):
@@ -97,5 +97,6 @@ class Cursors:
             found = found["keys"]
         return tuple(found)
 
-    def _mac(self, purpose: str, payload: bytes) -> bytes:
-        return blake2b(purpose.encode() + b"\0" + payload, key=self._key, digest_size=_MAC_BYTES).digest()
+
+def _mac(key: bytes, purpose: str, payload: bytes) -> bytes:
+    return blake2b(purpose.encode() + b"\0" + payload, key=key, digest_size=_MAC_BYTES).digest()

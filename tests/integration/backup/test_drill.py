@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from myi_pipeline.errors import BadInput, Busy, DiskFull, SchemaMismatch
 from myi_pipeline.operations.backup.make import MadeBackup
@@ -19,10 +20,12 @@ from myi_pipeline.operations.backup.restore import NUMBERS_LEFT_OUT
 from myi_pipeline.operations.backup.verify import verify_backup
 from myi_pipeline.operations.erase_users import erase_user
 from myi_pipeline.operations.open_warehouse import open_warehouse
+from myi_pipeline.people.tombstones import share_tombstones
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.storage.backups import MANIFEST, FolderBackups
 from tests.integration.backup.conftest import PASSPHRASE, PLAYS, Installation, ask
 from tests.integration.backup.rights import rights
+from tests.s3_server import S3Server
 
 COUNTS = (
     "select (select count(*) from app.users), (select count(*) from raw.listening_events),"
@@ -202,9 +205,9 @@ def test_a_restore_that_is_killed_leaves_the_old_warehouse_or_the_new_one(
 
 @pytest.mark.slow
 def test_whoever_was_erased_since_does_not_come_back(
-    installation: Installation, backup: MadeBackup, new_home: Callable[[str], Path]
+    installation: Installation, backup: MadeBackup, new_home: Callable[[str], Path], s3: S3Server
 ) -> None:
-    """Neither here nor on another machine, to which a backup brought the tombstone."""
+    """Neither here nor on another machine, to which a backup or the object store brought the tombstone."""
     with open_warehouse(installation.settings) as warehouse:
         ((ben,),) = ask(warehouse, "select user_id from app.users where user_key = 'ben'")
         receipt = erase_user(warehouse, installation.settings, user_id=ben, now=datetime.now(UTC))
@@ -217,3 +220,10 @@ def test_whoever_was_erased_since_does_not_come_back(
     assert other.restore(newer.name).erased_again == 0
     assert other.restore(backup.name, replace=True).erased_again == 1
     assert other.sql("select user_key from app.users") == [("ana",)]
+
+    s3.make_bucket("kept")
+    stored = {"artifacts": "s3://kept/exports", "artifacts_options": SecretStr(s3.options)}
+    assert share_tombstones(installation.settings.model_copy(update=stored)) == 1
+    third = installation.elsewhere(new_home("third"), **stored)
+    assert third.restore(backup.name, passphrase=None).erased_again == 1
+    assert third.sql("select user_key from app.users") == [("ana",)]

@@ -23,7 +23,7 @@ from myi_pipeline.people import manage_access
 from myi_pipeline.people.manage_access import TokenScope
 from myi_pipeline.playlists.files import FORMATS, WRITABLE, Limits, read_bytes
 from myi_pipeline.postgres.connections import Role
-from myi_pipeline.postgres.local_keys import local_key
+from myi_pipeline.providers.shared_keys import shared_keys
 from myi_pipeline.storage.links import Links
 from myi_pipeline.web.api.routes.playlist_files import FormatKey
 from tests.integration.reads.conftest import Api, Filled
@@ -124,7 +124,7 @@ def test_a_link_that_was_changed_or_has_expired_fetches_nothing(
     assert status(f"/downloads/{filled.users['bob']}/{name}", **query) == wrong
     assert status("/downloads/0/x", **query) == wrong
     assert status(f"/downloads/{user}/..%2f..%2fsecrets%2fdownloads.key", **query)[0] == 404
-    links = Links(local_key(filled.settings, "downloads"))
+    links = Links(shared_keys(filled.settings, "downloads"))
     code, said = status(links.address(user, name, expires_at=int(time.time()) - 1))
     assert (code, "has expired" in said) == (410, True)
     # Even a good signature reaches stored files alone.

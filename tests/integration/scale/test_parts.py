@@ -14,13 +14,15 @@ from typer.testing import CliRunner
 
 from myi_pipeline.cli.app import app
 from myi_pipeline.defs.runs import MyiRunLauncher
+from myi_pipeline.notices.targets import settings_addresses
+from myi_pipeline.operations.backup.make import given_passphrase
 from myi_pipeline.operations.dagster_home import prepare_dagster
 from myi_pipeline.operations.doctor.check import Status
 from myi_pipeline.operations.doctor.run import run_checks
 from myi_pipeline.operations.open_warehouse import open_warehouse
 from myi_pipeline.operations.parts import variables_for_a_worker
 from myi_pipeline.postgres.connections import Warehouse
-from myi_pipeline.settings import Settings, SettingsError, load_settings
+from myi_pipeline.settings import Settings, SettingsError, load_settings, path_settings
 from tests.integration.scale.fleet import Fleet
 
 NOWHERE = "redis://:geheim@127.0.0.1:1/0"
@@ -92,17 +94,44 @@ def test_what_a_worker_is_given_opens_the_same_warehouse_from_an_empty_home(
     assert str(settings_for_tests.home) not in str(given)
 
 
-def test_a_worker_is_given_no_folder_and_no_program_of_the_control_host(
+def test_a_worker_is_given_no_path_of_the_control_host(
     settings_for_tests: Settings, warehouse: Warehouse, dagster_storage: None, tmp_path: Path
 ) -> None:
-    here = {"MYI_BACKUP": str(tmp_path / "backups"), "MYI_BACKUP_PASSPHRASE_FILE": str(tmp_path / "passphrase")}
-    (tmp_path / "passphrase").write_text("a passphrase of some length")
-    here |= {"MYI_POSTGRES_PROGRAMS": str(tmp_path)}
-    settings = load_settings(settings_for_tests.environment() | here)
-    elsewhere = load_settings(settings_for_tests.environment() | {"MYI_BACKUP": "s3://backups/of/myi"})
+    """The list of what stays was kept by hand, and files that were added later went along: a worker looked for the
+    operator's addresses and MusicBrainz' dump at paths that it does not have."""
+    here = {name: str(tmp_path / name) for name in (*path_settings(), "backup", "uploads", "artifacts")}
+    assert here.keys() >= {"home", "dagster_yaml", "notices_urls_file", "musicbrainz_dump", "backup_passphrase_file"}
+    for name, text in HELD.items():
+        (tmp_path / name).write_text(text)
+    here["home"] = str(settings_for_tests.home)
+    environment = settings_for_tests.environment() | {"MYI_NOTICES_URLS": "json://first.example"}
+    settings = load_settings(environment | {f"MYI_{name.upper()}": path for name, path in here.items()})
     with open_warehouse(settings_for_tests) as opened:
-        assert not here.keys() & variables_for_a_worker(settings, opened).keys()
-        assert variables_for_a_worker(elsewhere, opened)["MYI_BACKUP"] == "s3://backups/of/myi"
+        given = variables_for_a_worker(settings, opened)
+    assert not given.keys() & {f"MYI_{name.upper()}" for name in here}
+    assert not [name for name, value in given.items() if str(tmp_path) in value or here["home"] in value]
+
+    there = load_settings(given | {"MYI_HOME": str(tmp_path / "worker")})
+    assert settings_addresses(there) == settings_addresses(settings)
+    assert len(settings_addresses(there)) == 3
+    assert given_passphrase(there) == given_passphrase(settings) == "a passphrase of some length"
+
+
+HELD = {
+    "backup_passphrase_file": "a passphrase of some length\n",
+    "notices_urls_file": "# mine\njson://second.example\n\njson://third.example/a?b=c\n",
+}
+
+
+def test_a_worker_is_given_the_buckets_of_the_control_host(
+    settings_for_tests: Settings, warehouse: Warehouse, dagster_storage: None
+) -> None:
+    places = {
+        f"MYI_{name}": f"s3://music/{name.lower()}" for name in ("BACKUP", "UPLOADS", "ARTIFACTS", "COMPUTE_LOGS")
+    }
+    settings = load_settings(settings_for_tests.environment() | places)
+    with open_warehouse(settings_for_tests) as opened:
+        assert places.items() <= variables_for_a_worker(settings, opened).items()
 
 
 def test_the_instance_file_holds_max_runs_and_a_persons_own_is_left_alone(

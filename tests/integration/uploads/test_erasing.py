@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from myi_pipeline.archives.import_log import archive_lock
+from myi_pipeline.errors import Permanent
+from myi_pipeline.operations.backup.packing import put_secrets
 from myi_pipeline.operations.doctor.check import Status
 from myi_pipeline.operations.doctor.run import run_checks
 from myi_pipeline.operations.erase_users import carry_out_due, count_all, erase_user, reapply_tombstones, receipt_of
@@ -24,10 +28,11 @@ from myi_pipeline.people import erasures
 from myi_pipeline.people.corrections import Described, Wish, add_correction, undo_correction
 from myi_pipeline.people.erasures import ImportIsRunning, Receipt
 from myi_pipeline.people.manage_users import add_user, find_user_id
-from myi_pipeline.people.tombstones import read_tombstones, tombstones_file
+from myi_pipeline.people.tombstones import fetch_record, read_tombstones, share_tombstones, tombstones_file
 from myi_pipeline.postgres.connections import Role
 from tests.hostile import decoys
 from tests.integration.uploads.conftest import Uploads
+from tests.s3_server import S3Server
 from tests.searching import places_with
 
 NOW = datetime.now(UTC)
@@ -84,6 +89,77 @@ def test_doctor_fails_where_a_restore_would_bring_back_whom_another_home_erased(
     assert said() is Status.OK
     tombstones_file(erasing.settings).rename(tmp_path / "in another home")
     assert said() is Status.FAIL
+
+
+def host(erasing: Erasing, home: Path, s3: S3Server) -> Erasing:
+    """The same installation on a host with a home of its own, as a pod has it."""
+    given = {"home": home, "artifacts": "s3://kept/exports", "artifacts_options": SecretStr(s3.options)}
+    return replace(erasing, settings=erasing.settings.model_copy(update=given))
+
+
+def bring_back(erasing: Erasing, user: tuple[object, ...]) -> None:
+    """As a restore of an older backup: the row is as it was, and the database knows nothing of an erasure."""
+    erasing.sql("delete from ops.erasures")
+    erasing.sql("delete from ops.removals")
+    erasing.sql(
+        "insert into app.users (user_id, user_key, display_name, time_zone, created_at) overriding system value"
+        " values (%s, %s, %s, %s, %s)", *user,
+    )  # fmt: skip
+
+
+def test_a_restore_on_another_host_knows_whom_a_host_erased_that_is_gone(
+    erasing: Erasing, s3: S3Server, tmp_path: Path
+) -> None:
+    """The record was in the home of the pod that erased, and went with it."""
+    s3.make_bucket("kept")
+    one, two, third = (host(erasing, tmp_path / name, s3) for name in ("one", "two", "third"))
+    users = erasing.sql("select user_id, user_key, display_name, time_zone, created_at from app.users order by 2")
+    receipts = {one.erase("ana"), two.erase("ben")}
+    shutil.rmtree(one.settings.home)
+    shutil.rmtree(two.settings.home)
+    # Two tombstones, and the keys of the two homes; none has a name.
+    assert [key.split("/")[1:3] for key in s3.keys("kept")] == [["erased", "keys"]] * 2 + [["erased", "tombstones"]] * 2
+    stored = [s3.client.get_object(Bucket="kept", Key=key)["Body"].read() for key in s3.keys("kept")]
+    assert not [text for text in stored if b"ana" in text or b"ben" in text]
+    (check,) = [each for each in run_checks(third.settings, {}) if each.name == "tombstones"]
+    assert check.status is Status.OK
+
+    for user in users:
+        bring_back(erasing, user)
+    # A daily look does not read the bucket: it may be that of the installation of which this is a copy.
+    assert reapply_tombstones(third.warehouse, third.settings) == 0
+    put_secrets(third.settings.secrets_folder, fetch_record(third.settings, backups=str(tmp_path / "backups")))
+    assert reapply_tombstones(third.warehouse, third.settings) == 2
+    assert third.users() == []
+    assert set(read_tombstones(third.settings).values()) == receipts
+
+
+def test_what_a_home_alone_records_is_brought_into_the_object_store(
+    erasing: Erasing, s3: S3Server, tmp_path: Path
+) -> None:
+    s3.make_bucket("kept")
+    (user,) = erasing.sql(USER)
+    erasing.erase()
+    control = host(erasing, erasing.settings.home, s3)
+    assert share_tombstones(control.settings) == 1
+    assert share_tombstones(control.settings) == 0
+    bring_back(erasing, user)
+    other = host(erasing, tmp_path / "other", s3)
+    # The place of the backups is looked at as well as that of the exports.
+    elsewhere = other.settings.model_copy(update={"artifacts": None, "backup_options": SecretStr(s3.options)})
+    assert fetch_record(elsewhere, backups=str(tmp_path)) == {}
+    put_secrets(elsewhere.secrets_folder, fetch_record(elsewhere, backups="s3://kept/exports"))
+    assert reapply_tombstones(other.warehouse, elsewhere) == 1
+
+
+def test_nothing_is_deleted_while_the_record_cannot_be_written(erasing: Erasing, s3: S3Server, tmp_path: Path) -> None:
+    s3.make_bucket("another")
+    with pytest.raises(Permanent, match="the bucket of MYI_ARTIFACTS does not exist"):
+        host(erasing, tmp_path / "one", s3).erase()
+    assert erasing.users() == ["ana", "ben"]
+    s3.make_bucket("kept")
+    assert host(erasing, tmp_path / "two", s3).carry_out() != ()
+    assert erasing.users() == ["ben"]
 
 
 def test_a_wish_can_be_withdrawn_until_it_is_due(erasing: Erasing) -> None:
@@ -168,12 +244,7 @@ def test_whom_an_older_backup_brings_back_is_erased_again(erasing: Erasing) -> N
     assert tombstones_file(erasing.settings).stat().st_mode & 0o077 == 0
     assert reapply_tombstones(erasing.warehouse, erasing.settings) == 0
 
-    # A restore: the row is as it was, and the database knows nothing of an erasure.
-    erasing.sql("delete from ops.erasures")
-    erasing.sql(
-        "insert into app.users (user_id, user_key, display_name, time_zone, created_at) overriding system value"
-        " values (%s, %s, %s, %s, %s)", *kept[0],
-    )  # fmt: skip
+    bring_back(erasing, kept[0])
     assert reapply_tombstones(erasing.warehouse, erasing.settings) == 1
     assert erasing.users() == ["ben"]
     assert finish_removals(erasing.warehouse, erasing.settings, partition_keys=()) == ()

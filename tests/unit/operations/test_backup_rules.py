@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
+from myi_pipeline.archives.reading_settings import account_names_key
 from myi_pipeline.errors import BadInput, DiskFull, Permanent, Transient
 from myi_pipeline.operations.backup import packing, sealing
 from myi_pipeline.operations.backup.load import renamed
@@ -156,7 +158,7 @@ def test_secrets_of_one_server_stay_there(tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("encryption_keys", "downloads.key", "roles-myi-0a.json", "dagster-0a.pgpass"):
         (folder / name).write_text(f"{name}\n")
-    packing.pack_secrets(folder, tmp_path / "sealed", passphrase="correct horse")
+    packing.pack_secrets(Settings(home=tmp_path), tmp_path / "sealed", passphrase="correct horse")
     found = packing.open_secrets(tmp_path / "sealed", passphrase="correct horse")
     assert set(found) == {"encryption_keys", "downloads.key"}
     other = tmp_path / "other"
@@ -165,6 +167,16 @@ def test_secrets_of_one_server_stay_there(tmp_path: Path) -> None:
     packing.put_secrets(other, found)
     assert (other / "encryption_keys").read_text().split() == ["encryption_keys", "its", "own"]
     assert (other / "downloads.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_key_of_account_names_is_sealed_wherever_it_came_from(tmp_path: Path) -> None:
+    """Given by environment it was in no backup, and nothing said so: whoever restored without it hashed the same user
+    names differently, and was no longer told that two people hand in archives of one account."""
+    given = Settings(home=tmp_path / "pod", account_names_key=SecretStr("ab" * 32))
+    packing.pack_secrets(given, tmp_path / "sealed", passphrase="correct horse")
+    other = Settings(home=tmp_path / "other")
+    packing.put_secrets(other.secrets_folder, packing.open_secrets(tmp_path / "sealed", passphrase="correct horse"))
+    assert account_names_key(other) == account_names_key(given)
 
 
 def test_whoever_was_erased_here_or_there_stays_erased(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from myi_pipeline.storage.links import BadLink, LinkExpired, Links
 
-LINKS = Links(b"k" * 32)
+LINKS = Links([b"k" * 32])
 FILE = "playlists-xspf-20240309-5f0c1e2d3a4b.zip"
 
 
@@ -39,7 +39,7 @@ def test_a_link_is_for_one_file_of_one_user_and_of_one_installation() -> None:
     for user_id, name, given in (
         (2, FILE, parts()),
         (1, FILE.replace("xspf", "jspf"), parts()),
-        (1, FILE, parts(Links(b"o" * 32))),
+        (1, FILE, parts(Links([b"o" * 32]))),
         (1, "1" + FILE, parts(user_id=11)),
     ):
         with pytest.raises(BadLink):

@@ -14,7 +14,7 @@ from myi_pipeline.web.reads.cursors import BadCursor, Cursors
 TIMES = st.datetimes(timezones=st.timezones()).map(lambda time: time.isoformat())
 DATES = st.dates().map(lambda day: day.isoformat())
 KEYS = st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), DATES, TIMES), max_size=4)
-ours = Cursors(b"k" * 32)
+ours = Cursors([b"k" * 32])
 
 
 @given(KEYS)
@@ -28,7 +28,7 @@ def test_a_cursor_of_another_list_user_or_installation_is_refused() -> None:
         ("8 /v1/me/plays []", ours),
         ("7 /v1/me/sessions []", ours),
         ("7 /v1/me/plays [('from', '2024-01-01')]", ours),
-        ("7 /v1/me/plays []", Cursors(b"K" * 32)),
+        ("7 /v1/me/plays []", Cursors([b"K" * 32])),
     ):
         with pytest.raises(BadCursor):
             cursors.open(purpose, cursor)
