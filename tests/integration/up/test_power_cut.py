@@ -176,8 +176,9 @@ def test_after_a_power_cut_myi_up_alone_brings_a_refresh_back(setup: Setup) -> N
         # The worker of the retry and the code server die while it is still STARTING; or, on a fast machine, STARTED.
         second = setup.wait_for("STARTING", at_most_s=60)
         assert second["id"] == retry
-        # It is a fork of `myi up`, with the same arguments.
-        (code_server,) = (each for each in up.children() if each.name() == "code server")
+        # The daemon is a fork of it, with the same arguments.
+        serving = [each for each in up.children() if "myi_pipeline.definitions" in " ".join(each.cmdline())]
+        (code_server,) = (each for each in serving if each.name() != "dagster-daemon")
         for process in (code_server, psutil.Process(second["pid"])):
             process.kill()
         # It is failed, and there is another retry; or Dagster had not been told yet that it was launched, and launches
