@@ -403,8 +403,9 @@ def test_a_daemon_whose_loop_has_not_turned_for_half_an_hour_is_started_again(tm
         file = tmp_path / SIGN_OF_LIFE
         assert not is_well()
         for minutes, wanted in ((0, True), (28, True), (32, False)):
+            then = time.time() - minutes * 60
             file.touch()
-            os.utime(file, (time.time() - minutes * 60,) * 2)
+            os.utime(file, (then, then))
             assert is_well() is wanted, minutes
         file.unlink()
 

@@ -24,7 +24,7 @@ def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 def _names(peer: Mapping[str, Any], *, namespace: str, labels: Mapping[str, str]) -> bool:
     if "ipBlock" in peer:
-        return peer["ipBlock"]["cidr"] == WORLDS.get(namespace)
+        return namespace in WORLDS and peer["ipBlock"]["cidr"] == WORLDS[namespace]
     if "namespaceSelector" in peer:
         inside = _selects(peer["namespaceSelector"], {"kubernetes.io/metadata.name": namespace})
     else:
