@@ -4,7 +4,8 @@
 `settings_for_tests` are settings that lead to it, `environment_for_tests` the same for a child process.
 `importer_kills` and its like say how often a test kills on purpose: a few times by default, hundreds under `-m long`.
 Tests marked `both_servers` run on the embedded server and on an external one (MYI_TEST_DATABASE_URL, else postgres at
-127.0.0.1:5432); all others on the embedded one.
+127.0.0.1:5432 if it answers, else one on a port of its own that is started for them), there as slow tests; all others
+on the embedded one.
 """
 
 from __future__ import annotations
@@ -115,7 +116,9 @@ def logs_put_back() -> Iterator[None]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server_kind" in metafunc.fixturenames:
         both = metafunc.definition.get_closest_marker("both_servers") is not None
-        metafunc.parametrize("server_kind", ["embedded", "external"] if both else ["embedded"], scope="session")
+        # A second server with a template of its own takes each worker some ten seconds.
+        external = [pytest.param("external", marks=pytest.mark.slow)] if both else []
+        metafunc.parametrize("server_kind", ["embedded", *external], scope="session")
 
 
 def _kills(request: pytest.FixtureRequest, what: str) -> int:
@@ -204,21 +207,23 @@ class TestServer:
                 admin.execute(statement("drop database if exists {} with (force)", database))
 
 
-def _external_url() -> str | None:
-    url = os.environ.get("MYI_TEST_DATABASE_URL", LIKELY_EXTERNAL_URL)
+def _external_url(stack: ExitStack) -> str:
+    """That of the variable, of a server at the usual place, or of one that is started for this."""
+    if given := os.environ.get("MYI_TEST_DATABASE_URL"):
+        return given
     try:
-        psycopg.connect(url, connect_timeout=3).close()
+        psycopg.connect(LIKELY_EXTERNAL_URL, connect_timeout=3).close()
     except psycopg.OperationalError:
-        return None
-    return url
+        from tests.postgres_servers import running_server
+
+        return stack.enter_context(running_server()).url()
+    return LIKELY_EXTERNAL_URL
 
 
 def _start(kind: str, home: Path, stack: ExitStack) -> TestServer:
     name = f"myi_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
     if kind == "external":
-        url = _external_url()
-        if url is None:
-            pytest.skip("no external Postgres answers: set MYI_TEST_DATABASE_URL to test on one")
+        url = _external_url(stack)
     else:
         from myi_pipeline.postgres.embedded import embedded_server
 

@@ -18,7 +18,7 @@ from myi_pipeline.archives.due_rows import bring_in_due_rows
 from myi_pipeline.archives.files import Limits
 from myi_pipeline.archives.loading import drop_abandoned_staging
 from myi_pipeline.archives.uploads.bucket import forget_fetched
-from myi_pipeline.archives.uploads.receive import forget_unfinished
+from myi_pipeline.archives.uploads.incoming import forget_unfinished
 from myi_pipeline.catalogue.event_partitions import ensure_partitions
 from myi_pipeline.errors import MyiError
 from myi_pipeline.notices import store as notices

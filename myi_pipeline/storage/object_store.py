@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from myi_pipeline.errors import Gone, Permanent, Transient
+from myi_pipeline.storage.object_ranges import ObjectRanges
 from myi_pipeline.storage.stored_files import StoredFile, check_name, is_name
 
 _CONNECT_TIMEOUT, _TIMEOUT = timedelta(seconds=5), timedelta(seconds=60)
@@ -178,11 +179,27 @@ class Bucket:
         Each part is a request with its own retries and time limit: a single request for a large object could exceed the
         limit.
         """
+        fetch, size = self._ranges(key)
+        for start in range(0, size, _PART_BYTES):
+            yield fetch(start, min(start + _PART_BYTES, size))
+
+    def ranges(self, key: str) -> ObjectRanges:
+        """The bytes of an object at any place. Raises Gone, as does its `read_at`, and that Transient if the object is
+        replaced in the meantime."""
+        fetch, size = self._ranges(key)
+        return ObjectRanges(fetch, size=size)
+
+    def _ranges(self, key: str) -> tuple[Callable[[int, int], bytes], int]:
+        """What fetches the bytes between two positions, and the size of the object."""
         with self.explained(key):
             found = self.obstore.head(self.store, key)
-            for start in range(0, found["size"], _PART_BYTES):
-                options = {"range": (start, min(start + _PART_BYTES, found["size"])), "if_match": found["e_tag"]}
-                yield bytes(self.obstore.get(self.store, key, options=options).bytes())
+
+        def fetch(start: int, end: int) -> bytes:
+            options = {"range": (start, end), "if_match": found["e_tag"]}
+            with self.explained(key):
+                return bytes(self.obstore.get(self.store, key, options=options).bytes())
+
+        return fetch, int(found["size"])
 
     def writing(self, key: str) -> ObjectWriter:
         return ObjectWriter(self, key)

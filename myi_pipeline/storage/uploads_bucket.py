@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from myi_pipeline.storage.object_ranges import ObjectRanges
 from myi_pipeline.storage.object_store import Bucket, ObjectWriter, StoredObject
 
 INCOMING_PREFIX: Final = ".incoming-"
@@ -49,6 +50,9 @@ class UploadsBucket:
 
     def chunks(self, name: str) -> Iterator[bytes]:
         return self._bucket.chunks(name)
+
+    def ranges(self, name: str) -> ObjectRanges:
+        return self._bucket.ranges(name)
 
     def delete(self, *names: str) -> None:
         """Delete objects; missing ones are ignored."""

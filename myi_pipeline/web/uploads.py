@@ -22,12 +22,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from myi_pipeline.archives.uploads.incoming import Incoming, OverQuota, incoming
 from myi_pipeline.archives.uploads.receive import (
-    Incoming,
-    OverQuota,
     TakenUpload,
     find_import_of,
-    incoming,
     judge_upload,
     place_upload,
     take_upload,
@@ -114,7 +112,7 @@ async def receive_upload(request: Request, site: Site, visitor: Visitor, receive
             # In a thread: a disk takes its time, an object store more.
             async with contextmanager_in_threadpool(place) as upload:
                 sent = await receive(request, upload)
-                if upload.file.tell() == 0:
+                if upload.size == 0:
                     raise Problem(422, "invalid-request", "The request contains no file: send the archive as it is.")
                 judge = partial(
                     judge_upload,

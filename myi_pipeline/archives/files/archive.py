@@ -1,4 +1,4 @@
-"""From a path to the play files behind it: a ZIP, a folder, or single files.
+"""From a path to the play files behind it: a ZIP, a folder, or single files; or from a ZIP or file elsewhere.
 
 Nothing is yielded from an archive that is unsafe or of the wrong kind. A ZIP is opened exactly once, so that what was
 checked is what is read.
@@ -28,6 +28,7 @@ from myi_pipeline.archives.files.formats import (
 )
 from myi_pipeline.archives.files.kinds import FileKind
 from myi_pipeline.archives.files.members import Limits, Member, folder_files, single_file
+from myi_pipeline.archives.files.remote import RemoteFile
 from myi_pipeline.archives.files.rows import KnownNames
 from myi_pipeline.archives.files.zip_files import ZIP_MARKS, ZipMember, open_zip
 from myi_pipeline.catalogue.plays import Source
@@ -148,13 +149,13 @@ class HistoryArchive:
 
 
 def open_history(
-    path: Path | Sequence[Path],
+    path: Path | Sequence[Path] | RemoteFile,
     *,
     limits: Limits,
     hash_account: Callable[[str], bytes],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> HistoryArchive:
-    """Open a ZIP, a folder, a file, or several files, and find the play files in it.
+    """Open a ZIP, a folder, a file, or several files, and find the play files in it. One ZIP or file may be remote.
 
     `hash_account` turns a user name into a keyed hash; `now` decides what is in the future. The sha256 of a ZIP is that
     of its bytes; that of a folder or of files is computed from the sorted sha256 of each play file's content, so
@@ -162,7 +163,13 @@ def open_history(
 
     Raises UnsafeArchive, WrongPackage or BadInput before any row is read.
     """
-    paths = [Path(path)] if isinstance(path, str | Path) else [Path(each) for each in path]
+    paths: list[Path | RemoteFile]
+    if isinstance(path, RemoteFile):
+        paths = [path]
+    elif isinstance(path, str | Path):
+        paths = [Path(path)]
+    else:
+        paths = [Path(each) for each in path]
     resources = ExitStack()
     try:
         found = _find(paths, resources, limits)
@@ -176,16 +183,16 @@ def open_history(
         raise
 
 
-def _find(paths: list[Path], resources: ExitStack, limits: Limits) -> _Found:
+def _find(paths: Sequence[Path | RemoteFile], resources: ExitStack, limits: Limits) -> _Found:
     if not paths:
         raise BadInput("No file was given.", rule=kinds.WANTED)
-    if len(paths) == 1 and paths[0].is_dir():
+    if len(paths) == 1 and isinstance(paths[0], Path) and paths[0].is_dir():
         files, left = folder_files(paths[0], limits=limits)
         return _Found(paths[0].resolve().name, list(files), left, None, named=False)
-    singles = [single_file(path) for path in paths]
+    singles = [path if isinstance(path, RemoteFile) else single_file(path) for path in paths]
     if len(paths) == 1:
         handle = resources.enter_context(paths[0].open("rb"))
-        if handle.read(4) in ZIP_MARKS or paths[0].suffix.lower() == ".zip":
+        if handle.read(4) in ZIP_MARKS or paths[0].name.lower().endswith(".zip"):
             return _find_in_zip(handle, paths[0].name, limits)
         handle.close()
     for file in singles:

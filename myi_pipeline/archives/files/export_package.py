@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from myi_pipeline.archives.files.members import Limits
+from myi_pipeline.archives.files.remote import RemoteFile
 from myi_pipeline.archives.files.zip_files import ZIP_MARKS, ZipMember, open_zip
 from myi_pipeline.errors import BadInput, BrokenFile, UnsafeArchive
 
@@ -151,7 +152,7 @@ class ExportPackage:
         return member.chunks()
 
 
-def is_export(path: Path) -> bool:
+def is_export(path: Path | RemoteFile) -> bool:
     """Whether a file claims to be an export of MYI, of any version: reads only the ZIP's directory."""
     try:
         with path.open("rb") as handle:
@@ -164,7 +165,7 @@ def is_export(path: Path) -> bool:
 
 
 @contextmanager
-def open_export(path: Path, *, limits: Limits) -> Iterator[ExportPackage]:
+def open_export(path: Path | RemoteFile, *, limits: Limits) -> Iterator[ExportPackage]:
     """Raises BadInput (UnsafeArchive) if it is not an export, was cut off, or was made by a newer version."""
     name = path.name
     try:

@@ -22,6 +22,7 @@ from typing import BinaryIO, Final
 
 from myi_pipeline.archives.files.kinds import is_archive
 from myi_pipeline.archives.files.members import CHUNK_BYTES, MIB, Limits
+from myi_pipeline.archives.files.remote import read_at
 from myi_pipeline.errors import BadInput, BrokenFile, UnsafeArchive
 
 _END: Final = struct.Struct("<4s4H2LH")
@@ -110,7 +111,7 @@ class ZipMember:
         while left:
             try:
                 # Not seek and read: the position of the handle is shared with other members, and with forked readers.
-                data = os.pread(self.handle.fileno(), min(CHUNK_BYTES, left), position)
+                data = read_at(self.handle, position, min(CHUNK_BYTES, left))
             except OSError as error:
                 raise self._broken(0, f"cannot be read ({error.strerror})", "a readable file") from error
             if not data:
@@ -166,10 +167,14 @@ def open_zip(handle: BinaryIO, *, place: str, limits: Limits) -> list[ZipMember]
         raise _lying(place, f"its directory cannot be read: {error}") from None
     if len(infos) != count:
         raise _lying(place, "its directory is ambiguous")
-    members = []
-    for info in infos:
-        data_start = _check_local_header(handle, info, directory_start, place)
-        members.append(ZipMember(handle=handle, info=info, data_start=data_start, max_ratio=limits.max_ratio))
+    data_starts = [0] * count
+    # Once through the file, whatever the order of the directory: of a remote one each jump is a request.
+    for number in sorted(range(count), key=lambda number: infos[number].header_offset):
+        data_starts[number] = _check_local_header(handle, infos[number], directory_start, place)
+    members = [
+        ZipMember(handle=handle, info=info, data_start=data_start, max_ratio=limits.max_ratio)
+        for info, data_start in zip(infos, data_starts, strict=True)
+    ]
     _check_members(members, place=place, limits=limits)
     return [member for member in members if not member.is_folder]
 

@@ -28,6 +28,7 @@ from tests.conftest import free_port
 from tests.hostile import decoys
 from tests.integration.api.conftest import RunningSite, SiteMaker
 from tests.s3_server import S3Server
+from tests.searching import files_below
 
 BUCKET, PREFIX = "uploads", "of/myi"
 IMPORTS = "/v1/me/imports"
@@ -132,6 +133,37 @@ def test_a_site_that_is_killed_in_the_middle_of_an_upload_leaves_parts_that_are_
     (row,) = site.sql("select status, upload_name, seen_as is not null from app.imports")
     assert row == ("pending", key.removeprefix(f"{PREFIX}/"), True)
     assert s3.unfinished(BUCKET) == []
+
+
+@pytest.mark.slow
+def test_nothing_of_an_upload_is_written_to_the_disk_of_the_site(
+    site: RunningSite, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is looked at whenever the store is asked for something, of an archive that is taken in and of one that
+    is refused after its last byte."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    found: set[Path] = set()
+    looks = 0
+
+    def look(_: object) -> bool:
+        nonlocal looks
+        looks += 1
+        found.update(files_below(site.settings.uploads_folder), files_below(temporary))
+        return False
+
+    good, bad = large_archive(tmp_path / "a.zip", mib=64), tmp_path / "b.zip"
+    bad.write_bytes(good.read_bytes()[:-100])
+    with serving(site.settings):
+        s3.check.fails = look
+        assert hand_in(site, in_pieces(bad)).status_code == 422
+        assert s3.keys(BUCKET) == []
+        assert hand_in(site, in_pieces(good)).status_code == 202
+        # At the least for each part of both, and for some ranges of each.
+        assert looks > 2 * 64 // 8 + 4
+    assert found == set()
+    assert len(s3.keys(BUCKET)) == 1
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ from myi_pipeline.archives.accounting import ImportResult
 from myi_pipeline.archives.import_history import import_history
 from myi_pipeline.archives.reading_settings import account_hasher, archive_limits
 from myi_pipeline.archives.uploads.import_uploads import import_uploads
-from myi_pipeline.archives.uploads.receive import TakenUpload, incoming, judge_upload, place_upload, take_upload
+from myi_pipeline.archives.uploads.incoming import incoming
+from myi_pipeline.archives.uploads.receive import TakenUpload, judge_upload, place_upload, take_upload
 from myi_pipeline.errors import BadInput, NotConfirmed
 from myi_pipeline.operations.take_away.bring_back import bring_back
 from myi_pipeline.operations.take_away.export import write_export

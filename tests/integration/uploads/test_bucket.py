@@ -24,8 +24,9 @@ from pydantic import SecretStr
 from myi_pipeline.archives.uploads import upload_log
 from myi_pipeline.archives.uploads.bucket import fetched, scan_bucket
 from myi_pipeline.archives.uploads.forget import forget_upload, has_file
+from myi_pipeline.archives.uploads.incoming import incoming
 from myi_pipeline.archives.uploads.plan import RunState
-from myi_pipeline.archives.uploads.receive import incoming, judge_upload, place_upload, take_upload
+from myi_pipeline.archives.uploads.receive import judge_upload, place_upload, take_upload
 from myi_pipeline.archives.uploads.scan import Scan, UploadsSeen
 from myi_pipeline.errors import Permanent, Transient
 from myi_pipeline.operations.doctor.check import Status

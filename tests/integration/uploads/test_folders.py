@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from myi_pipeline.archives.uploads.receive import incoming
+from myi_pipeline.archives.uploads.incoming import incoming
 from myi_pipeline.errors import Permanent
 from myi_pipeline.operations.dagster_home import prepare_dagster
 from myi_pipeline.operations.doctor.check import Status

@@ -1,10 +1,14 @@
-"""Hostile ZIP files: each is refused by its own rule, before a row is read, or breaks one file and nothing else."""
+"""Hostile ZIP files: each is refused by its own rule, before a row is read, or breaks one file and nothing else.
+
+On this machine's disk, and in an object store.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
+import os
 import random
 import resource
 import stat
@@ -18,12 +22,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myi_pipeline.archives.files import Limits, open_history
+from myi_pipeline.archives.files.remote import RemoteFile
 from myi_pipeline.archives.files.zip_files import open_zip
 from myi_pipeline.errors import BadInput, UnsafeArchive, WrongPackage
+from myi_pipeline.storage import object_ranges
 
 CENTRAL = b"PK\x01\x02"
 LOCAL = b"PK\x03\x04"
 END = b"PK\x05\x06"
+
+
+@pytest.fixture(params=["disk", "store"])
+def read(request: pytest.FixtureRequest, read, monkeypatch: pytest.MonkeyPatch):
+    """From a file, and by ranges of an object, in windows so short that the smallest ZIP takes several."""
+    if request.param == "disk":
+        return read
+    monkeypatch.setattr(object_ranges, "_SHORTEST", 64)
+    monkeypatch.setattr(object_ranges, "_LONGEST", 16 * 1024)
+
+    def read_by_ranges(path: Path, **limits: int):
+        with path.open("rb") as file:
+
+            def fetch(start: int, end: int) -> bytes:
+                return os.pread(file.fileno(), end - start, start)
+
+            ranges = object_ranges.ObjectRanges(fetch, size=path.stat().st_size)
+            return read(RemoteFile(name=path.name, size=ranges.size, read_at=ranges.read_at), **limits)
+
+    return read_by_ranges
 
 
 def patched(path: Path, signature: bytes, offset: int, layout: str, value: int, *, nth: int = 0) -> Path:
