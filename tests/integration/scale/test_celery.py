@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -17,7 +16,7 @@ from dagster._serdes import pack_value
 from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
 from myi_pipeline.defs.celery_runs import celery_app
-from myi_pipeline.postgres.connections import Role, Warehouse
+from myi_pipeline.postgres.connections import Warehouse
 from myi_pipeline.settings import Settings
 from tests.integration.scale.fleet import Fleet, Part, Run, rabbitmq_broker, redis_broker
 
@@ -56,51 +55,44 @@ def test_a_run_goes_through_a_worker_that_has_nothing_but_its_environment(fleet:
     assert (queues, slots) == (["loads", "house"], 1)
 
 
-# Of chunks of 25,000 that are each committed: three of them.
-FEW_ROWS = 60_000
 ROWS = 150_000
 
 
-def in_mid_import(fleet: Fleet, rows: int) -> tuple[Run, Part, Part]:
+def in_mid_import(fleet: Fleet) -> tuple[Run, Part, Part]:
     """A run of an import that has committed some of its rows, the worker that has it, and another."""
     fleet.add_user("ana")
     fleet.control()
     workers = [fleet.worker(name, "loads", "house") for name in ("first", "second")]
     fleet.wait_until(lambda: len(fleet.sql("select from ops.celery_workers")) == 2, what="not both workers are there")
-    fleet.upload("ana", rows=rows)
-    fleet.wait_until(lambda: 0 < fleet.plays() < rows, what="no import is in the middle")
+    fleet.upload("ana", rows=ROWS)
+    fleet.wait_until(lambda: 0 < fleet.plays() < ROWS, what="no import is in the middle")
     (run,) = fleet.runs(IMPORT)
     workers.sort(key=lambda worker: fleet.process_of(run.run_id) not in worker.pids)
     return run, workers[0], workers[1]
 
 
-def ends_with_equal_plays(fleet: Fleet, run: Run, survivor: Part, rows: int) -> None:
+def ends_with_equal_plays(fleet: Fleet, run: Run, survivor: Part) -> None:
     fleet.wait_until(
         lambda: any(each.parent == run.run_id and each.status == "SUCCESS" for each in fleet.runs(IMPORT)),
         what="no other worker ended it",
     )
-    assert fleet.plays() == rows
+    assert fleet.plays() == ROWS
     assert fleet.sql("select status, rows_read, rows_loaded + rows_present from app.imports") == [
-        ("completed", rows, rows)
+        ("completed", ROWS, ROWS)
     ]
     retry = fleet.runs(IMPORT)[1]
     assert fleet.process_of(retry.run_id) in survivor.pids
 
 
-@pytest.mark.parametrize(
-    "rows", [pytest.param(FEW_ROWS, marks=pytest.mark.slow), pytest.param(ROWS, marks=pytest.mark.long)]
-)
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_worker_that_is_killed_in_mid_import_is_found_and_another_ends_the_import_with_equal_plays(
-    fleet: Fleet, rows: int
+    fleet: Fleet,
 ) -> None:
     """SIGKILL to all of the host that has the run: nothing is left that could say so."""
-    with closing(fleet.warehouse.connect(Role.OWNER)) as connection:
-        run, doomed, survivor = in_mid_import(fleet, rows)
-        # However fast the machine is, the import comes no further before the kill.
-        connection.execute("lock table raw.listening_events in share mode")
-        assert 0 < fleet.plays() < rows, "it was too late for a kill in mid-import"
-        doomed.kill()
+    run, doomed, survivor = in_mid_import(fleet)
+    doomed.kill()
+    assert 0 < fleet.plays() < ROWS, "it was too late for a kill in mid-import"
 
     found_s = fleet.wait_until(
         lambda: fleet.runs(IMPORT)[0].status == "FAILURE", what="the run of the dead worker is not failed"
@@ -108,14 +100,14 @@ def test_a_worker_that_is_killed_in_mid_import_is_found_and_another_ends_the_imp
     log.info("the lost run was failed %.0f s after the kill", found_s)
     # Looks are a quarter of a minute apart, and this machine may have other things to do.
     assert found_s < 90
-    ends_with_equal_plays(fleet, run, survivor, rows)
+    ends_with_equal_plays(fleet, run, survivor)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_worker_that_was_stopped_and_comes_back_ends_its_run_and_nothing_is_doubled(fleet: Fleet) -> None:
     """Stopped, it cannot even end itself, and its locks are held: the hardest of those that were presumed lost."""
-    run, stopped, survivor = in_mid_import(fleet, ROWS)
+    run, stopped, survivor = in_mid_import(fleet)
     process = psutil.Process(fleet.process_of(run.run_id))
     process.suspend()
     try:
@@ -132,7 +124,7 @@ def test_a_worker_that_was_stopped_and_comes_back_ends_its_run_and_nothing_is_do
 
     fleet.wait_until(lambda: not process.is_running(), what="the one that came back goes on")
     assert "this process ends" in stopped.text
-    ends_with_equal_plays(fleet, run, survivor, ROWS)
+    ends_with_equal_plays(fleet, run, survivor)
     assert fleet.runs(IMPORT)[0].status == "FAILURE"
 
 
