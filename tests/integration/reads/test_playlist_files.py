@@ -124,7 +124,8 @@ def test_a_link_that_was_changed_or_has_expired_fetches_nothing(
     assert status(f"/downloads/{filled.users['bob']}/{name}", **query) == wrong
     assert status("/downloads/0/x", **query) == wrong
     assert status(f"/downloads/{user}/..%2f..%2fsecrets%2fdownloads.key", **query)[0] == 404
-    links = Links(shared_keys(filled.settings, "downloads"))
+    # The oldest key: an encryption key may have been made since the site started.
+    links = Links(shared_keys(filled.settings, "downloads")[-1:])
     code, said = status(links.address(user, name, expires_at=int(time.time()) - 1))
     assert (code, "has expired" in said) == (410, True)
     # Even a good signature reaches stored files alone.
