@@ -33,8 +33,11 @@ _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 
 
 @contextmanager
-def warm_dbt(path: Path, *, idle_s: float = IDLE_S) -> Iterator[None]:
-    """Serve dbt at `path` within the context, or do nothing if the system cannot bind a socket there."""
+def warm_dbt(path: Path, *, idle_s: float = IDLE_S, temporary: Path | None = None) -> Iterator[None]:
+    """Serve dbt at `path` within the context, or do nothing if the system cannot bind a socket there.
+
+    `temporary` is the folder in which the process has its temporary files, if not in this process's.
+    """
     private_folder(path.parent)
     try:
         listener = _listen(path)
@@ -43,7 +46,7 @@ def warm_dbt(path: Path, *, idle_s: float = IDLE_S) -> Iterator[None]:
         yield
         return
     stop, stopping = socket.socketpair()
-    keeper = _Keeper(listener, stop, idle_s)
+    keeper = _Keeper(listener, stop, idle_s, temporary)
     thread = threading.Thread(target=keeper.run, name="warm dbt", daemon=True)
     thread.start()
     try:
@@ -73,8 +76,9 @@ def _listen(path: Path) -> socket.socket:
 class _Keeper:
     """Starts a process when somebody connects while there is none."""
 
-    def __init__(self, listener: socket.socket, stop: socket.socket, idle_s: float) -> None:
+    def __init__(self, listener: socket.socket, stop: socket.socket, idle_s: float, temporary: Path | None) -> None:
         self._listener, self._stop, self._idle_s = listener, stop, idle_s
+        self._of_its_own = {"TMPDIR": str(temporary)} if temporary is not None else {}
 
     def run(self) -> None:
         pause_s = _PAUSE_S
@@ -102,7 +106,7 @@ class _Keeper:
             stdin=self._listener.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=children_environment(),
+            env=children_environment() | self._of_its_own,
             start_new_session=True,
         )
         ended, ending = socket.socketpair()

@@ -122,10 +122,11 @@ def run_up(settings: Settings, *, announce: Announce = _say, forks: Forks | None
         # After the database: a server that it started has no parent here.
         adopt_orphans()
         environment = parts.part_environment(settings, warehouse)
-        environment["TMPDIR"] = str(private_folder(folder / "tmp"))
+        temporary = private_folder(folder / "tmp")
+        environment["TMPDIR"] = str(temporary)
         children = ChildProcesses()
         try:
-            with warm_dbt(settings.dbt_socket), closing(forks or Forks()) as forks:
+            with warm_dbt(settings.dbt_socket, temporary=temporary), closing(forks or Forks()) as forks:
                 return _run(settings, warehouse, sole, environment, folder, children, stop, announce, listening, forks)
         finally:
             announce("stopping ...")

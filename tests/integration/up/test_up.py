@@ -145,23 +145,9 @@ def test_up_serves_restarts_what_dies_and_leaves_no_orphan_in_the_middle_of_a_ru
     # Where the path of the home is too long for a socket, the folder lies beside other programs' in /run.
     assert not folder.is_relative_to(tempfile.gettempdir()) or folder.is_relative_to(settings_for_tests.home)
     assert {"code.sock", "workspace.yaml", "tmp"} <= {path.name for path in folder.iterdir()}
-
-    def of_children() -> list[dict[str, str]]:
-        return [each.environ() for each in psutil.Process(up.pid).children()]
-
-    # One that is just being started has its parent's for a moment.
-    wait_until(
-        lambda: {environ["TMPDIR"] for environ in of_children() if "TMPDIR" in environ} == {str(folder / "tmp")},
-        at_most_s=30,
-        what="a child has another temporary folder",
-    )
-    wait_until(
-        lambda: (
-            not any(UNKIND.keys() & environ.keys() - {"HTTP_PROXY", "ALL_PROXY", "TMPDIR"} for environ in of_children())
-        ),
-        at_most_s=30,
-        what="a child has what a user's shell holds",
-    )
+    of_children = [each.environ() for each in psutil.Process(up.pid).children()]
+    assert {environ["TMPDIR"] for environ in of_children if "TMPDIR" in environ} == {str(folder / "tmp")}
+    assert not any(UNKIND.keys() & environ.keys() - {"HTTP_PROXY", "ALL_PROXY", "TMPDIR"} for environ in of_children)
     for each in (port, settings_for_tests.api_port):
         assert (
             first_line(each, b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nhost: evil.example\r\n\r\n")

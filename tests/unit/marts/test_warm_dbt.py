@@ -156,6 +156,16 @@ def test_it_ends_after_some_time_without_work_and_comes_again(environment: dict[
     assert len(set(served_by(environment))) == 2
 
 
+@pytest.mark.slow
+def test_its_temporary_files_are_where_it_is_told(
+    environment: dict[str, str], socket_path: Path, tmp_path: Path
+) -> None:
+    with warm_dbt(socket_path, idle_s=60, temporary=tmp_path):
+        ask(socket_path, environment)
+        (child,) = warm_children()
+        assert child.environ()["TMPDIR"] == str(tmp_path)
+
+
 def test_one_that_cannot_start_turns_its_clients_away(
     environment: dict[str, str], socket_path: Path, tmp_path: Path
 ) -> None:
