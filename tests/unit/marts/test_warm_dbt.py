@@ -50,7 +50,15 @@ def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 def warm_children() -> list[psutil.Process]:
     """Other tests' processes of dbt are not warm: they have no time after which they end."""
-    return [child for child in psutil.Process().children() if MODULE in child.cmdline()[:-1]]
+
+    def is_warm(child: psutil.Process) -> bool:
+        try:
+            return MODULE in child.cmdline()[:-1]
+        except psutil.Error:
+            # It has just ended.
+            return False
+
+    return [child for child in psutil.Process().children() if is_warm(child)]
 
 
 @pytest.fixture
