@@ -32,7 +32,7 @@ _BATCHES_A_STEP = 8
 # A sensor's tick has a minute.
 _BATCHES_A_TICK = 2
 # "myit"
-_LOCK = 0x6D796974
+TURN = 0x6D796974
 
 
 class Telling:
@@ -69,7 +69,7 @@ def look(settings: Settings, warehouse: Warehouse, teller: NoticeSender, *, now:
 
 def take_turn(connection: Connection) -> bool:
     """Whether this session tells now, until it ends."""
-    row = connection.execute("select pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+    row = connection.execute("select pg_try_advisory_lock(%s)", (TURN,)).fetchone()
     return bool(row and row[0])
 
 
