@@ -21,7 +21,7 @@ BENCHMARKS ?= first_minute refresh_command import_speed import_memory refresh_gr
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo wheel image parsed test test-slow test-properties test-e2e scale check unit coverage test-long test-long-broken test-long-part pictures lint lint-style lint-types \
+.PHONY: help demo wheel image parsed test test-slow test-properties test-e2e scale test-scale-small check unit coverage test-long test-long-broken test-long-part pictures lint lint-style lint-types \
 	lint-imports lint-sql format bench constraints clean
 
 help:
@@ -128,6 +128,10 @@ test-e2e: parsed
 scale: parsed
 	$(BIN)/pytest tests/scale
 	$(BIN)/python -m benchmarks.scale_throughput
+
+# The same story in a small version, for CI.
+test-scale-small: parsed
+	PYTHONPATH=. $(BIN)/pytest -n 0 tests/scale/test_lost_hosts.py --scale-archives 2 --scale-plays 2000 --scale-listeners 20 --scale-broker redis $(WITHIN)
 
 # What of the long suite fits into SECONDS_LEFT: fewer kills, and no test begins in the last seven minutes.
 test-long-part: parsed

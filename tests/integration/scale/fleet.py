@@ -186,7 +186,9 @@ class Part:
 class Fleet:
     """One installation over several homes. Uploads are a folder that all of them see."""
 
-    def __init__(self, settings: Settings, warehouse: Warehouse, folder: Path, *, broker: str, **more: object) -> None:
+    def __init__(
+        self, settings: Settings, warehouse: Warehouse, folder: Path, *, broker: str | None, **more: object
+    ) -> None:
         self.warehouse, self.folder = warehouse, folder
         self.parts: dict[str, Part] = {}
         self.uploads = folder / "uploads"
@@ -199,12 +201,21 @@ class Fleet:
                     database_url=settings.database_url,
                     code_port=free_port(),
                     dagster_port=free_port(),
+                    api_port=free_port(),
                     celery_broker_url=broker,  # type: ignore[arg-type]
                     account_names_key=keys,  # type: ignore[arg-type]
                     uploads=str(self.uploads),
                     **more,  # type: ignore[arg-type]
                 ).model_dump(
-                    include={"code_port", "dagster_port", "celery_broker_url", "account_names_key", "uploads", *more}
+                    include={
+                        "code_port",
+                        "dagster_port",
+                        "api_port",
+                        "celery_broker_url",
+                        "account_names_key",
+                        "uploads",
+                        *more,
+                    }
                 )
             }
         )
@@ -244,6 +255,10 @@ class Fleet:
         self.start("code", "code")
         self.wait_until(lambda: _listens(self.settings.code_port), what="the code server does not listen")
         self.start("daemon", "daemon")
+
+    def up(self) -> None:
+        """All of it on one machine, as a household has it."""
+        self.start("up", "up")
 
     def worker(self, name: str, *queues: str, concurrency: int = 1) -> Part:
         given = [word for queue in queues or ("polls", "loads", "dbt", "house") for word in ("--queue", queue)]
