@@ -7,6 +7,7 @@ points of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -102,6 +103,26 @@ def shared_setup(setup_of_module: Setup) -> Setup:
 def set_steps(monkeypatch: pytest.MonkeyPatch, *, batch: int, chunk: int) -> None:
     monkeypatch.setattr(read_files, "_ROWS_A_BATCH", batch)
     monkeypatch.setattr(loading, "ROWS_A_CHUNK", chunk)
+
+
+@contextmanager
+def stopping_after(chunks: int) -> Iterator[type[Exception]]:
+    """Loading fails with what is yielded once so many chunks have begun. Whoever waits to be told of a chunk may stop
+    too late: two loaders can be done with all of them before that."""
+
+    class Stopped(Exception):
+        pass
+
+    left, insert = iter(range(chunks)), loading._insert
+
+    def insert_or_stop(*arguments: Any, **named: Any) -> Any:
+        if next(left, None) is None:
+            raise Stopped
+        return insert(*arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_insert", insert_or_stop)
+        yield Stopped
 
 
 @pytest.fixture

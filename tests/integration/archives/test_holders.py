@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.archives.conftest import set_steps
+from tests.integration.archives.conftest import set_steps, stopping_after
 from tests.integration.archives.setups import Setup, account_row, nameless, row, write_account_rows, write_rows
 
 HELD = (
@@ -80,13 +80,8 @@ def test_an_import_that_stops_in_the_middle_and_is_repeated_notes_the_same(
     rows = [track(second, number) for second in range(200) for number in (1, 2)]
     path = write_rows(tmp_path / "second.zip", *rows)
 
-    def stop(progress: Any) -> None:
-        if progress.stage == "loading" and progress.rows >= 150:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        shared_setup.bring(path, on_progress=stop)
-    stopped_at = shared_setup.one("select count(*) from raw.event_holders")
-    assert 0 < stopped_at < 200
+    with stopping_after(3) as stopped, pytest.raises(stopped):
+        shared_setup.bring(path)
+    assert 0 < shared_setup.one("select count(*) from raw.event_holders") < 200
     assert shared_setup.bring(path).accounting.unaccounted == 0
     assert shared_setup.one("select count(*) from raw.event_holders") == 200
