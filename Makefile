@@ -129,9 +129,9 @@ scale: parsed
 	$(BIN)/pytest tests/scale
 	$(BIN)/python -m benchmarks.scale_throughput
 
-# The same story in a small version, for CI.
+# The same story in a small version, for CI. Each test goes on with what the one before has left.
 test-scale-small: parsed
-	PYTHONPATH=. $(BIN)/pytest -n 0 tests/scale/test_lost_hosts.py --scale-archives 2 --scale-plays 2000 --scale-listeners 20 --scale-broker redis $(WITHIN)
+	PYTHONPATH=. $(BIN)/pytest -n 0 -x tests/scale/test_lost_hosts.py --scale-archives 2 --scale-plays 2000 --scale-listeners 20 --scale-broker redis $(WITHIN)
 
 # What of the long suite fits into SECONDS_LEFT: fewer kills, and no test begins in the last seven minutes.
 test-long-part: parsed

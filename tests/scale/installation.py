@@ -299,14 +299,18 @@ class Installation:
 
     def wait_until_quiet(self, *, within_s: float, jobs: Sequence[str] = ()) -> list[Run]:
         """Until every run (of these jobs) has ended, and each that was lost has been tried again."""
+        before: list[Run] = []
 
         def quiet() -> list[Run] | None:
+            nonlocal before
             runs = [run for run in self.runs() if not jobs or run.job in jobs]
             tried_again = {run.parent_id for run in runs}
             is_quiet = all(run.has_ended and (not run.is_retried or run.run_id in tried_again) for run in runs)
-            return runs if runs and is_quiet else None
+            # Dagster fails a run, and marks it a moment later as one that is tried again: one look is not enough.
+            was, before = before, runs if is_quiet else []
+            return runs if before and before == was else None
 
-        return wait_until("all runs have ended", quiet, within_s=within_s, every_s=1, told=self.told) or []
+        return wait_until("all runs have ended", quiet, within_s=within_s, every_s=2, told=self.told) or []
 
     def told(self) -> str:
         """What is known when something did not happen: runs, and the ends of all logs."""

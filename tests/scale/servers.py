@@ -119,6 +119,8 @@ class Redis:
         settings = folder / "redis.conf"
         settings.write_text(
             f"bind {self.host.address}\nport {self._port}\nrequirepass {self._password}\ndir {folder}\n"
+            # A worker that lost its network is gone before it is handed the next task.
+            "tcp-keepalive 15\n"
             "appendonly yes\nappendfsync always\nsave ''\n",
             encoding="ascii",
         )

@@ -144,6 +144,12 @@ class Story:
 
     def again(self, run: Run) -> Run:
         """The run that does again what the lost one did, once it has ended."""
+        wait_until(
+            f"{run.job} {run.run_id[:8]} is done again",
+            lambda: any(each.parent_id == run.run_id for each in self.made.runs()),
+            within_s=PATIENCE_S,
+            told=self.made.told,
+        )
         retry = next(each for each in self.made.wait_until_quiet(within_s=PATIENCE_S) if each.parent_id == run.run_id)
         assert retry.status == "SUCCESS"
         return retry

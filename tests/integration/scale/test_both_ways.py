@@ -120,8 +120,9 @@ def test_an_upload_whose_import_is_killed_and_polls_come_to_the_same_figures(way
     )
 
     assert [run.status for run in fleet.runs(IMPORT)] == ["FAILURE", "SUCCESS"]
-    assert {run.status for run in fleet.runs(REFRESH)} == {"SUCCESS"}
-    assert {run.status for run in fleet.runs(POLL)} == {"SUCCESS"}
+    # Another poll, or what follows from one, may just have begun.
+    for job in (POLL, REFRESH):
+        assert "FAILURE" not in {run.status for run in fleet.runs(job)}, job
     assert fleet.sql(
         "select i.status, i.rows_read, i.rows_loaded + i.rows_present, i.rows_identical from app.imports as i"
     ) == [("completed", ROWS, ROWS, 0)]
