@@ -68,9 +68,7 @@ def way(
         )
         stack.callback(fleet.stop)
         fleet.add_user("ana")
-        sign_in_listeners(
-            Setup(fleet.settings, warehouse, tmp_path), simulator, [LISTENER.key], now=datetime.now(UTC)
-        )  # fmt: skip
+        sign_in_listeners(Setup(fleet.settings, warehouse, tmp_path), simulator, [LISTENER.key], now=datetime.now(UTC))
         if is_celery:
             fleet.control()
             workers = [fleet.worker(name) for name in ("first", "second")]
