@@ -42,6 +42,7 @@ _SERVES_SINCE = datetime.now(UTC)
 _LAUNCHED_WITHIN = timedelta(minutes=1)
 _LOST = "Nothing was heard of the process of this run: its host or the process was ended, or cut off from the database."
 _NEVER_BEGUN = "No process began this run: its code server or the machine was ended before it could."
+_LOST_BUT_DONE = "Nothing was heard of the process of this run, but all of its steps had succeeded."
 _GONE = "Canceled; the process of this run no longer exists."
 # In looks, of which there is one every ten seconds: a minute.
 _INTERRUPTED_AGAIN_AFTER = 6
@@ -216,8 +217,26 @@ def _judge(instance: DagsterInstance, seen: ActiveRun, connection: Connection, *
     if run.status is dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, reason)
         return f"{seen.describe()} has lost its process and is canceled"
+    if _has_done_all(instance, run):
+        _report_succeeded(instance, run)
+        return f"{seen.describe()} has lost its process after its last step, and has succeeded"
     instance.report_run_failed(run, reason)
     return f"{seen.describe()} has lost its process and is failed"
+
+
+def _has_done_all(instance: DagsterInstance, run: DagsterRun) -> bool:
+    if run.execution_plan_snapshot_id is None:
+        return False
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    done = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_SKIPPED}
+    ended = {event.step_key for event in instance.all_logs(run.run_id, of_type=done)}
+    return bool(plan.step_keys_to_execute) and ended.issuperset(plan.step_keys_to_execute)
+
+
+def _report_succeeded(instance: DagsterInstance, run: DagsterRun) -> None:
+    """As the process of the run would have done next. For the other ends Dagster has methods of its own."""
+    event = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, job_name=run.job_name, message=_LOST_BUT_DONE)
+    instance.report_dagster_event(event, run_id=run.run_id)
 
 
 def _why_lost(seen: ActiveRun, connection: Connection, *, is_local: bool) -> str | None:

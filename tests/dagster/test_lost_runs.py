@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from dagster import DagsterInstance, DefaultRunLauncher
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.execution.plan.objects import StepSuccessData
 
 from myi_pipeline.defs import runs as runs_module
 from myi_pipeline.defs.run_jobs import Jobs, Order
@@ -72,6 +73,18 @@ def enqueued(setup: Setup) -> Run:
     with psycopg.connect(compose_url(parse_url(setup.warehouse.dagster_url())), autocommit=True) as connection:
         connection.execute("update runs set status = 'QUEUED' where run_id = %s", (run.run_id,))
     return run
+
+
+def report_steps(setup: Setup, run: Run, *, are_done: bool) -> None:
+    """As the run's process does for each of its steps."""
+    assert run.execution_plan_snapshot_id is not None
+    data: dict[dg.DagsterEventType, StepSuccessData | None] = {dg.DagsterEventType.STEP_START: None}
+    if are_done:
+        data[dg.DagsterEventType.STEP_SUCCESS] = StepSuccessData(duration_ms=1.0)  # type: ignore[no-untyped-call]
+    for key in setup.instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id).step_keys_to_execute:
+        for kind, of_kind in data.items():
+            event = dg.DagsterEvent(kind.value, run.job_name, step_key=key, event_specific_data=of_kind)
+            setup.instance.report_dagster_event(event, run_id=run.run_id)
 
 
 def status_of(setup: Setup, run: Run) -> str:
@@ -134,6 +147,18 @@ def test_a_run_that_lost_its_process_is_failed_and_retried_and_nobody_elses_is_t
     assert {what: status_of(setup, run) for what, run in left.items()} == expected
     setup.instance.delete_run(queued.run_id)
     assert runs_have_processes(setup.warehouse).passed
+
+
+def test_a_run_that_lost_its_process_after_its_last_step_has_succeeded(setup: Setup) -> None:
+    """Dagster retries no run that has no step left, and would leave it failed for ever."""
+    done, under_way = make_run(setup, STARTED, silent_s=40), make_run(setup, STARTED, silent_s=40)
+    report_steps(setup, done, are_done=True)
+    report_steps(setup, under_way, are_done=False)
+    setup.sensor("lost_runs")
+    for run in (done, under_way):
+        silence(setup, run, 11)
+    setup.sensor("lost_runs")
+    assert (status_of(setup, done), status_of(setup, under_way)) == ("SUCCESS", "FAILURE")
 
 
 def test_a_run_that_an_earlier_code_server_launched_is_not_waited_for(

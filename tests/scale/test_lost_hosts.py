@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import pytest
 
 from benchmarks.polling_setup import sign_in_listeners
-from myi_pipeline.postgres.connections import Role
+from myi_pipeline.postgres.connections import Connection, Role
 from myi_pipeline.simulator import ArchiveTruth
 from myi_pipeline.simulator.live import (
     ListenerSpec,
@@ -49,9 +50,27 @@ import io, json, sys, urllib.request, zipfile
 content = urllib.request.urlopen(sys.argv[1], timeout=60).read()
 print(json.dumps([len(content), zipfile.ZipFile(io.BytesIO(content)).testzip()]))
 """
+_LOCK_POLLS = (
+    "select from ops.poll_states as polled join app.users using (user_id) where user_key = any(%s) for update of polled"
+)
 _FORCED = {"ops": {"recently_played": {"config": {"force": True}}}}
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3_600)]
+
+
+@dataclass
+class Held:
+    """What a transaction has locked."""
+
+    connection: Connection
+
+    def is_waited_for(self) -> bool:
+        blocked = "select exists (select from pg_locks where not granted and %s = any(pg_blocking_pids(pid)))"
+        row = self.connection.execute(blocked.encode(), [self.connection.info.backend_pid]).fetchone()
+        return bool(row and row[0])
+
+    def let_go(self) -> None:
+        self.connection.rollback()
 
 
 @dataclass
@@ -85,11 +104,11 @@ class Story:
             ]  # fmt: skip
 
     @contextmanager
-    def held_imports(self) -> Iterator[Callable[[], None]]:
-        """Imports come as far as their first plays, and no further until what is yielded is called."""
+    def held(self, lock: str, *values: object) -> Iterator[Held]:
+        """Runs come as far as what is locked, and no further until it is let go."""
         with closing(self.made.setup.warehouse.connect(Role.OWNER)) as connection:
-            connection.execute("lock table raw.listening_events in share mode")
-            yield connection.rollback
+            connection.execute(lock.encode(), values)
+            yield Held(connection)
 
     @contextmanager
     def slow_spotify(self) -> Iterator[None]:
@@ -116,19 +135,13 @@ class Story:
         return found
 
     def is_importing(self, run: Run) -> bool:
-        """Whether the run waits for what `held_imports` holds."""
-        return bool(
-            self.one(
-                "select true from app.imports where run_id = %s and status = 'running' and exists"
-                " (select from pg_locks where relation = 'raw.listening_events'::regclass and not granted)",
-                run.run_id,
-            )
-        )
+        return bool(self.one("select true from app.imports where run_id = %s and status = 'running'", run.run_id))
 
-    def lose(self, what: str, run: Run, take: Callable[[], object]) -> None:
-        """Do that, and wait until the run's loss is noticed, which may take a minute."""
+    def lose(self, what: str, run: Run, take: Callable[[], object], *, held: Held) -> None:
+        """Do that, let go what was held, and wait until the run's loss is noticed, which may take a minute."""
         began = time.time()
         take()
+        held.let_go()
         lost = wait_until(
             f"the loss of {run.job} {run.run_id[:8]} is noticed",
             lambda: next((each for each in self.made.runs() if each.run_id == run.run_id and each.has_ended), None),
@@ -160,6 +173,14 @@ class Story:
         return row[0] if row is not None else None
 
 
+def last_evening() -> datetime:
+    """Six in the evening of UTC, a day ago at most and an hour at least: even of twenty listeners some hear something
+    in each round, which at night they may not."""
+    latest = datetime.now(UTC) - 5 * ROUND
+    evening = latest.replace(hour=18, minute=0, second=0, microsecond=0)
+    return evening if evening <= latest else evening - timedelta(days=1)
+
+
 @pytest.fixture(scope="module")
 def disks() -> Iterator[Path]:
     """A folder through which accounts pass that serve for one program; pytest closes its own at any moment."""
@@ -173,7 +194,7 @@ def story(disks: Path, told: list[str], sizes: dict[str, int], broker: type[Rabb
     archives, plays, listeners = sizes["archives"], sizes["plays"], sizes["listeners"]
     people = mixed_listeners(listeners)
     spec = SimulatorSpec(artists=200, listeners=people, apps=apps_for(people))
-    clock = MovableClock(datetime.now(UTC) - 5 * ROUND)
+    clock = MovableClock(last_evening())
     users = [f"archive-{number + 1:02}" for number in range(archives)]
     truths = write_archives(disks / "archives", users, plays=plays)
     with machines(disks) as hosts, installed(hosts, broker=broker, store=True, spec=spec, clock=clock) as made:
@@ -201,11 +222,11 @@ def story(disks: Path, told: list[str], sizes: dict[str, int], broker: type[Rabb
 
 def test_imports_survive_the_power_cut_of_a_worker(story: Story) -> None:
     half = len(story.truths) // 2
-    with story.held_imports() as release:
+    with story.held("lock table raw.listening_events in share mode") as plays:
         for user, truth in list(story.truths.items())[:half]:
             story.made.upload(user, truth.path)
-        host, run = story.busy(IMPORTS, story.is_importing)
-        story.lose(f"power cut of {host.name}", run, lambda: (host.kill(silently=True), release()))
+        host, run = story.busy(IMPORTS, lambda run: plays.is_waited_for() and story.is_importing(run))
+        story.lose(f"power cut of {host.name}", run, partial(host.kill, silently=True), held=plays)
     retry = story.again(run)
     assert retry.host != host.name
     host.boot()
@@ -214,12 +235,12 @@ def test_imports_survive_the_power_cut_of_a_worker(story: Story) -> None:
 
 def test_imports_survive_a_worker_without_its_network(story: Story) -> None:
     half = len(story.truths) // 2
-    with story.held_imports() as release:
+    with story.held("lock table raw.listening_events in share mode") as plays:
         for user, truth in list(story.truths.items())[half:]:
             story.made.upload(user, truth.path)
-        host, run = story.busy(IMPORTS, story.is_importing)
+        host, run = story.busy(IMPORTS, lambda run: plays.is_waited_for() and story.is_importing(run))
         began = time.monotonic()
-        story.lose(f"{host.name} without its network", run, lambda: (host.cut_off(), release()))
+        story.lose(f"{host.name} without its network", run, host.cut_off, held=plays)
     time.sleep(max(0.0, PARTITION_S - (time.monotonic() - began)))
     host.reconnect()
     story.again(run)
@@ -228,22 +249,27 @@ def test_imports_survive_a_worker_without_its_network(story: Story) -> None:
 def test_polls_survive_the_loss_of_a_worker(story: Story) -> None:
     story.poll_everybody()
     story.made.wait_until_quiet(within_s=PATIENCE_S, jobs=[POLLS])
-    before = story.one("select count(*) from ops.polls")
-    with story.slow_spotify():
-        story.poll_everybody()
-        host, run = story.busy(POLLS, lambda _: story.one("select count(*) from ops.polls") > before)
-        story.lose(f"SIGKILL of {host.name}", run, host.kill)
+    before, some = story.one("select count(*) from ops.polls"), [each.key for each in story.listeners[::2]]
+    with story.held(_LOCK_POLLS, some) as half:
+        runs = story.poll_everybody()
+        # Each of these runs has users who are held: none can end before they are let go.
+        host, run = story.busy(
+            POLLS,
+            lambda run: (
+                run.run_id in runs and half.is_waited_for() and story.one("select count(*) from ops.polls") > before
+            ),
+        )
+        story.lose(f"SIGKILL of {host.name}", run, host.kill, held=half)
     story.again(run)
     host.boot()
     story.made.start_worker(host.name)
 
 
 def test_a_refresh_survives_the_loss_of_its_worker(story: Story) -> None:
-    story.poll_everybody()
-    host, run = story.busy(
-        REFRESHES, lambda _: story.one("select count(*) from ops.mart_runs where finished_at is null")
-    )
-    story.lose(f"SIGKILL of {host.name}", run, host.kill)
+    with story.held("lock table marts.fct_plays in share mode") as marts:
+        story.poll_everybody()
+        host, run = story.busy(REFRESHES, lambda _: marts.is_waited_for())
+        story.lose(f"SIGKILL of {host.name}", run, host.kill, held=marts)
     story.again(run)
     host.boot()
     story.made.start_worker(host.name)
