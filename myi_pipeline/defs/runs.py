@@ -34,7 +34,7 @@ from myi_pipeline.settings import Settings, load_settings
 
 ACTIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *ACTIVE]
-# Woken every quarter of a minute while a run is active (wake_ups).
+# Woken every quarter of a minute while a run is active, and when one was given up (wake_ups).
 _TICK_EVERY_S = 300
 # Sensors are evaluated in the process of the code server.
 _SERVES_SINCE = datetime.now(UTC)

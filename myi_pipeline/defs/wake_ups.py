@@ -33,6 +33,7 @@ from myi_pipeline.defs.daemon_thread import daemon_thread
 from myi_pipeline.defs.live_wishes import Wishes
 from myi_pipeline.defs.resources import utc_now
 from myi_pipeline.defs.runs import ACTIVE, unfinished_runs
+from myi_pipeline.operations.heartbeats import give_up_silent
 from myi_pipeline.people.take_away_orders import due_exports
 from myi_pipeline.playlists.file_inbox import keep_files
 from myi_pipeline.playlists.migration.job_orders import due_orders
@@ -55,6 +56,8 @@ _MIGRATIONS_EVERY_S = 60.0
 # Exports are made one at a time; one that was killed is made again.
 _EXPORTS_EVERY_S = 15.0
 _LOOK_EVERY_S, _STOPS_WITHIN_S = 15.0, 2.0
+# While a run is active.
+_HEARTBEATS_EVERY_S = 5.0
 # Looking through ten thousand folders takes a tenth of a second: then it is done less often.
 _SHARE_OF_LOOKS = 0.005
 # After files changed: the sensor takes a young file when it has looked the same twice.
@@ -140,6 +143,8 @@ class WakeUps:
         self._services_at = monotonic() - _SERVICES_EVERY_S
         self._migrations_at = monotonic() - _MIGRATIONS_EVERY_S
         self._exports_at = monotonic() - _EXPORTS_EVERY_S
+        self._heartbeats_at = monotonic()
+        self._has_active_runs = False
         self._pending: set[str] = set()
         # Since when a sensor that was made due has to have been evaluated.
         self._woken: dict[str, float] = {}
@@ -173,9 +178,20 @@ class WakeUps:
             self._uploads_until = self._monotonic() + _UPLOADS_SETTLE_S
         if self._monotonic() < self._uploads_until:
             self._pending.add(Wake.UPLOADS)
-        if self._instance.get_runs(dg.RunsFilter(statuses=ACTIVE), limit=1):
+        self._has_active_runs = bool(self._instance.get_runs(dg.RunsFilter(statuses=ACTIVE), limit=1))
+        if self._has_active_runs:
             self._pending.add(LOST_RUNS)
         self.wake()
+
+    def look_at_heartbeats(self, connection: Connection) -> None:
+        """Between looks: a run whose process is silent is given up here, and failed by its sensor at once."""
+        if not self._has_active_runs or self._monotonic() - self._heartbeats_at < _HEARTBEATS_EVERY_S:
+            return
+        self._heartbeats_at = self._monotonic()
+        active = self._instance.get_runs(dg.RunsFilter(statuses=ACTIVE))
+        if give_up_silent(connection, [run.run_id for run in active]):
+            self._pending.add(LOST_RUNS)
+            self.wake()
 
     def wake(self) -> None:
         """Make due what is pending. A refresh waits for the one that is under way, and gathers what comes meanwhile."""
@@ -219,6 +235,7 @@ def _listen(settings: Settings, instance: DagsterInstance, warehouse: Warehouse,
                     wake_ups.note(notification.payload)
                 if heard:
                     break
+                wake_ups.look_at_heartbeats(connection)
 
 
 def load_listens(connection: Connection) -> None:

@@ -34,8 +34,8 @@ from myi_pipeline.settings import Settings
 log = logging.getLogger(__name__)
 
 BEAT_EVERY_S = 5.0
-# Silent for so long, a process is doubted; silent for so much longer, its run is given up. With looks a quarter of a
-# minute apart that is done within a minute.
+# Silent for so long, a process is doubted; silent for so much longer, its run is given up. With looks five seconds
+# apart that is done within 40, and within a minute if they are a quarter of a minute apart.
 SILENT_AFTER = timedelta(seconds=20)
 DOUBTED_FOR = timedelta(seconds=10)
 # Before the earliest moment at which its run can be given up, a process that reaches nobody has ended itself.
@@ -96,11 +96,12 @@ def refuse_to_begin(connection: Connection, run_id: str) -> bool:
     return connection.execute(query, (run_id,)).rowcount == 1
 
 
-def give_up_silent(connection: Connection, run_ids: Collection[str]) -> None:
-    """Doubt whoever is silent, and give up those who have stayed silent since a look before this one."""
+def give_up_silent(connection: Connection, run_ids: Collection[str]) -> int:
+    """Doubt whoever is silent, and give up those who have stayed silent since a look before this one; how many."""
     values: dict[str, Any] = {"run_ids": list(run_ids), "silent": SILENT_AFTER, "doubted": DOUBTED_FOR}
-    connection.execute(load_sql("operations/runs/give_up"), values)
+    given_up = connection.execute(load_sql("operations/runs/give_up"), values).rowcount
     connection.execute(load_sql("operations/runs/doubt"), values)
+    return given_up
 
 
 def processes_of(connection: Connection, run_ids: Collection[str]) -> dict[str, RunProcess]:

@@ -17,6 +17,7 @@ from dagster._daemon.sensor import get_elapsed
 from myi_pipeline.archives.uploads.scan import SETTLE_S
 from myi_pipeline.defs.live_wishes import Wishes
 from myi_pipeline.defs.wake_ups import UploadsWatch, WakeUps, keep_playlist_files, load_listens, make_due
+from myi_pipeline.operations.heartbeats import begin
 from myi_pipeline.playlists.file_inbox import accept_file
 from myi_pipeline.postgres.connections import Role
 from myi_pipeline.postgres.wake_ups import CHANNEL, Wake
@@ -102,6 +103,33 @@ def test_what_is_said_wakes_whom_it_concerns_and_changes_wait_for_the_refresh_un
         setup.instance.report_run_failed(run)
         wake_ups.look(connection)
         assert due(setup) == {"changes"}
+
+
+def test_a_silent_run_wakes_its_sensor_between_two_looks(setup: Setup) -> None:
+    now = [1000.0]
+    wake_ups = WakeUps(setup.settings, setup.instance, monotonic=lambda: now[0])
+    job = setup.definitions.resolve_job_def("refresh_marts")
+    run = setup.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    with setup.warehouse.connect(Role.INGEST, autocommit=True) as connection:
+        assert begin(connection, run.run_id)
+
+        def after(seconds: float) -> set[str]:
+            """Who is due that many seconds later."""
+            evaluated(setup, *NAMES)
+            now[0] += seconds
+            aged = "update ops.run_heartbeats set {0} = {0} - make_interval(secs => %s) where run_id = %s"
+            for moment in ("seen_at", "doubted_at"):
+                connection.execute(aged.format(moment).encode(), (seconds, run.run_id))
+            wake_ups.look_at_heartbeats(connection)
+            return due(setup)
+
+        wake_ups.look(connection)
+        assert after(19) == set()
+        assert after(5) == set()
+        assert after(5) == set()
+        assert after(4) == set(), "it is looked at every five seconds"
+        assert after(2) == {"lost_runs"}
+        assert after(5) == set(), "once is enough"
 
 
 def test_files_wake_the_uploads_sensor_until_they_have_settled(setup: Setup) -> None:
