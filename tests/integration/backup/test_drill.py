@@ -33,6 +33,7 @@ COUNTS = (
 )
 
 
+@pytest.mark.slow
 def test_what_was_ruined_is_as_it_was(installation: Installation, backup: MadeBackup) -> None:
     with open_warehouse(installation.settings) as warehouse:
         rights_before = rights(warehouse)

@@ -302,6 +302,7 @@ def test_tags_and_pages_never_go_back_in_time_in_many_wanderings(twins: Twins) -
         _wander(twins, site, plain, seed=seed, rounds=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["tags", "cursors"])
 def test_broken_without_versions_in_tags_or_cursors_a_client_goes_back_in_time(
     twins: Twins, monkeypatch: pytest.MonkeyPatch, what: str
