@@ -33,6 +33,13 @@ _LONGEST_DETAIL = 500
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,40}\Z")
 _QUOTED = re.compile(r"'([^']*)'")
 # What is wrong with a value, by pydantic's word for it. Its own sentences are about Python.
+# By RFC 9110; before version 3.13 Python has the names of RFC 7231 and 4918.
+_RENAMED = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 _WRONG = {
     "missing": "is missing",
     "extra_forbidden": "is unknown here",
@@ -97,11 +104,16 @@ class ProblemDocument(BaseModel):
     errors: list[ProblemField] | None = Field(default=None, description="With `invalid-request`: each wrong value.")
 
 
+def reason_phrase(status: int) -> str:
+    """RFC 9110's name of a status, whatever the version of Python."""
+    return _RENAMED.get(status) or HTTPStatus(status).phrase
+
+
 def answer(problem: Problem, *, path: str = "") -> JSONResponse:
     """The problem as a response to a request for this path."""
     document: dict[str, Any] = {
         "type": f"urn:myi:problem:{problem.kind}",
-        "title": HTTPStatus(problem.status_code).phrase,
+        "title": reason_phrase(problem.status_code),
         "status": problem.status_code,
         "detail": mask(problem.detail)[:_LONGEST_DETAIL],
         "instance": f"urn:myi:request:{correlation_id()}",
@@ -246,7 +258,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """How the contract describes these errors of a route."""
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": reason_phrase(status),
             "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}},
         }
         for status in statuses

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
-from http import HTTPStatus
 from pathlib import Path
 
 import jinja2
@@ -23,7 +22,7 @@ from myi_pipeline.web.dashboard import assets
 from myi_pipeline.web.dashboard.periods import kept_query
 from myi_pipeline.web.dashboard.plots import plot
 from myi_pipeline.web.dashboard.polling_news import spotify_trouble
-from myi_pipeline.web.problems import Problem, is_of_the_contract, speaks_listenbrainz
+from myi_pipeline.web.problems import Problem, is_of_the_contract, reason_phrase, speaks_listenbrainz
 from myi_pipeline.web.reads import replica
 from myi_pipeline.web.reads.marts import Marts, MartsMissing
 from myi_pipeline.web.reads.servers import DatabaseGone
@@ -159,7 +158,7 @@ def problem_page(request: Request, problem: Problem, person: Visitor | None = No
     """A problem as a page, within the dashboard's frame if somebody is signed in."""
     wait = _WAITS.get(problem.kind)
     values = {
-        "title": wait or _TITLES.get(problem.status_code) or HTTPStatus(problem.status_code).phrase,
+        "title": wait or _TITLES.get(problem.status_code) or reason_phrase(problem.status_code),
         "detail": mask(problem.detail),
         "again_in_s": (problem.headers or {}).get("Retry-After") if wait else None,
         "person": person,
