@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -110,16 +110,9 @@ class Story:
             connection.execute(lock.encode(), values)
             yield Held(connection)
 
-    @contextmanager
-    def slow_spotify(self) -> Iterator[None]:
-        """It takes a second or two for an answer, so that polls are under way for a while."""
-        assert self.made.spotify is not None
-        control = self.made.spotify.simulator.control
-        control.fail("slow", path="/v1/me/player/*", times=None, chunk=40_000, pause_s=0.5)
-        try:
-            yield
-        finally:
-            control.clear_faults()
+    def held_polls(self) -> AbstractContextManager[Held]:
+        """Of every second user, so that no run of a round can end before they are let go."""
+        return self.held(_LOCK_POLLS, [each.key for each in self.listeners[::2]])
 
     def busy(self, job: str, is_at_it: Callable[[Run], bool]) -> tuple[Host, Run]:
         """A worker in the middle of a run of this job, and the run."""
@@ -249,10 +242,9 @@ def test_imports_survive_a_worker_without_its_network(story: Story) -> None:
 def test_polls_survive_the_loss_of_a_worker(story: Story) -> None:
     story.poll_everybody()
     story.made.wait_until_quiet(within_s=PATIENCE_S, jobs=[POLLS])
-    before, some = story.one("select count(*) from ops.polls"), [each.key for each in story.listeners[::2]]
-    with story.held(_LOCK_POLLS, some) as half:
+    before = story.one("select count(*) from ops.polls")
+    with story.held_polls() as half:
         runs = story.poll_everybody()
-        # Each of these runs has users who are held: none can end before they are let go.
         host, run = story.busy(
             POLLS,
             lambda run: (
@@ -288,9 +280,9 @@ def test_runs_survive_their_broker(story: Story) -> None:
 
 
 def test_runs_survive_the_control_host(story: Story) -> None:
-    with story.slow_spotify():
+    with story.held_polls() as half:
         runs = story.poll_everybody()
-        story.busy(POLLS, lambda run: run.run_id in runs)
+        story.busy(POLLS, lambda run: run.run_id in runs and half.is_waited_for())
         story.made.control.kill()
     time.sleep(10)
     story.made.control.boot()
