@@ -178,7 +178,7 @@ class WakeUps:
             self._uploads_until = self._monotonic() + _UPLOADS_SETTLE_S
         if self._monotonic() < self._uploads_until:
             self._pending.add(Wake.UPLOADS)
-        self._has_active_runs = bool(self._instance.get_runs(dg.RunsFilter(statuses=ACTIVE), limit=1))
+        self._has_active_runs = bool(self._instance.get_run_ids(dg.RunsFilter(statuses=ACTIVE), limit=1))
         if self._has_active_runs:
             self._pending.add(LOST_RUNS)
         self.wake()
@@ -188,8 +188,7 @@ class WakeUps:
         if not self._has_active_runs or self._monotonic() - self._heartbeats_at < _HEARTBEATS_EVERY_S:
             return
         self._heartbeats_at = self._monotonic()
-        active = self._instance.get_runs(dg.RunsFilter(statuses=ACTIVE))
-        if give_up_silent(connection, [run.run_id for run in active]):
+        if give_up_silent(connection, self._instance.get_run_ids(dg.RunsFilter(statuses=ACTIVE))):
             self._pending.add(LOST_RUNS)
             self.wake()
 
@@ -233,9 +232,9 @@ def _listen(settings: Settings, instance: DagsterInstance, warehouse: Warehouse,
                 heard = list(connection.notifies(timeout=_STOPS_WITHIN_S, stop_after=1))
                 for notification in heard:
                     wake_ups.note(notification.payload)
+                wake_ups.look_at_heartbeats(connection)
                 if heard:
                     break
-                wake_ups.look_at_heartbeats(connection)
 
 
 def load_listens(connection: Connection) -> None:

@@ -50,6 +50,7 @@ import io, json, sys, urllib.request, zipfile
 content = urllib.request.urlopen(sys.argv[1], timeout=60).read()
 print(json.dumps([len(content), zipfile.ZipFile(io.BytesIO(content)).testzip()]))
 """
+_LOCK_PLAYS = "lock table raw.listening_events in share mode"
 _LOCK_POLLS = (
     "select from ops.poll_states as polled join app.users using (user_id) where user_key = any(%s) for update of polled"
 )
@@ -215,7 +216,7 @@ def story(disks: Path, told: list[str], sizes: dict[str, int], broker: type[Rabb
 
 def test_imports_survive_the_power_cut_of_a_worker(story: Story) -> None:
     half = len(story.truths) // 2
-    with story.held("lock table raw.listening_events in share mode") as plays:
+    with story.held(_LOCK_PLAYS) as plays:
         for user, truth in list(story.truths.items())[:half]:
             story.made.upload(user, truth.path)
         host, run = story.busy(IMPORTS, lambda run: plays.is_waited_for() and story.is_importing(run))
@@ -228,7 +229,7 @@ def test_imports_survive_the_power_cut_of_a_worker(story: Story) -> None:
 
 def test_imports_survive_a_worker_without_its_network(story: Story) -> None:
     half = len(story.truths) // 2
-    with story.held("lock table raw.listening_events in share mode") as plays:
+    with story.held(_LOCK_PLAYS) as plays:
         for user, truth in list(story.truths.items())[half:]:
             story.made.upload(user, truth.path)
         host, run = story.busy(IMPORTS, lambda run: plays.is_waited_for() and story.is_importing(run))
